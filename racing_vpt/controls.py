@@ -1,0 +1,220 @@
+"""Control schemes: which controls a game has, and how each becomes classes.
+
+A scheme is a list of heads. Each head is one categorical distribution that a model predicts: an `Axis` (a pedal, a
+steering wheel, a mouse), a `Choice` (a gear change), a `Button`, or a `Joint` of several controls at once. `encode`
+turns controls into class indices, `decode` turns indices back, `expect` turns probabilities into the mean control.
+Foldable to any game: VPT (Baker et al. 2022, appendix C) folds Minecraft's mouse into mu-law bins in the same way.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A continuous control cut into bins; neighbouring bins share a value that lies between them (two-hot).
+
+    Args:
+        name: the control.
+        low: smallest value.
+        high: largest value.
+        bins: number of classes.
+        mu: mu-law constant; larger means finer bins around zero. None: bins of equal width.
+    """
+
+    name: str
+    low: float
+    high: float
+    bins: int
+    mu: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.bins < 2 or not self.low < self.high:
+            raise ValueError(f"axis {self.name} needs low < high and 2 bins or more, but has {self}")
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def num_classes(self) -> int:
+        return self.bins
+
+    @cached_property
+    def table(self) -> Tensor:
+        """The value at the centre of each class, float32 [classes, 1]."""
+        unit = torch.linspace(-1, 1, self.bins, dtype=torch.float64)
+        if self.mu is not None:
+            unit = unit.sign() * ((1 + self.mu) ** unit.abs() - 1) / self.mu
+        return (self.low + (unit + 1) / 2 * (self.high - self.low)).float().unsqueeze(1)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few values, such as a gear change of -1, 0 or 1."""
+
+    name: str
+    values: tuple[float, ...]
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.values)
+
+    @cached_property
+    def table(self) -> Tensor:
+        return torch.tensor(self.values, dtype=torch.float32).unsqueeze(1)
+
+
+def Button(name: str) -> Choice:  # noqa: N802 - reads as the class of controls that it makes
+    """A button: class 0 is released, class 1 is pressed."""
+    return Choice(name, (0.0, 1.0))
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Several controls that are chosen together: class i is row i. The nearest row stands for what is between rows."""
+
+    name: str
+    controls: tuple[str, ...]
+    rows: tuple[tuple[float, ...], ...]
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.rows)
+
+    @cached_property
+    def table(self) -> Tensor:
+        return torch.tensor(self.rows, dtype=torch.float32)
+
+
+Head = Axis | Choice | Joint
+
+
+class ControlScheme:
+    """The controls of a game as named categorical distributions.
+
+    Args:
+        name: name of the scheme, which checkpoints and errors give.
+        heads: the distributions; no control may stand in two of them.
+    """
+
+    def __init__(self, name: str, heads: Sequence[Head]) -> None:
+        self.name = name
+        self.heads = {head.name: head for head in heads}
+        self.controls = tuple(control for head in heads for control in head.controls)
+        if len(set(self.controls)) != len(self.controls) or len(self.heads) != len(heads):
+            raise ValueError(f"scheme {name} names a control or a head twice: {self.controls}")
+
+    @property
+    def num_classes(self) -> dict[str, int]:
+        """Classes by head."""
+        return {name: head.num_classes for name, head in self.heads.items()}
+
+    def check(self, controls: Mapping[str, float]) -> None:
+        """Raise ValueError unless every control of the scheme is given, finite and within its range."""
+        for head in self.heads.values():
+            for column, control in enumerate(head.controls):
+                if control not in controls:
+                    raise ValueError(
+                        f"controls {sorted(controls)} lack {control}, which scheme {self.name} needs ({self.controls})"
+                    )
+                value, allowed = float(controls[control]), head.table[:, column]
+                if not math.isfinite(value) or not allowed.min() - 1e-6 <= value <= allowed.max() + 1e-6:
+                    low, high = allowed.min().item(), allowed.max().item()
+                    raise ValueError(f"{control} is {value}; scheme {self.name} allows {low:g} to {high:g}")
+
+    def encode(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Class indices int64 [...] by head, the nearest class each, of controls float32 [...] by name."""
+        return {
+            name: torch.cdist(_stack(head, controls), head.table.to(_device(controls)), p=1.0).argmin(-1)
+            if len(head.controls) > 1
+            else _nearest(_stack(head, controls)[..., 0], head.table[:, 0].to(_device(controls)))
+            for name, head in self.heads.items()
+        }
+
+    def encode_soft(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Target probabilities float32 [..., classes] by head: two-hot on an axis, which `expect` undoes exactly."""
+        classes = self.encode(controls)
+        targets = {}
+        for name, head in self.heads.items():
+            if isinstance(head, Axis):
+                centres = head.table[:, 0].to(_device(controls))
+                value = controls[name].float().clamp(head.low, head.high)
+                above = torch.searchsorted(centres, value.contiguous()).clamp(1, head.bins - 1)
+                share = (value - centres[above - 1]) / (centres[above] - centres[above - 1])
+                targets[name] = torch.zeros(*value.shape, head.bins, device=value.device)
+                targets[name].scatter_(-1, above.unsqueeze(-1), share.unsqueeze(-1))
+                targets[name].scatter_(-1, (above - 1).unsqueeze(-1), 1 - share.unsqueeze(-1))
+            else:
+                targets[name] = torch.nn.functional.one_hot(classes[name], head.num_classes).float()
+        return targets
+
+    def decode(self, classes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Controls float32 [...] by name of class indices int64 [...] by head."""
+        return {
+            control: head.table[:, column].to(classes[name].device)[classes[name]]
+            for name, head in self.heads.items()
+            for column, control in enumerate(head.controls)
+        }
+
+    def expect(self, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Controls float32 [...] of probabilities [..., classes]: the mean on an axis, the likeliest class elsewhere."""
+        controls = {}
+        for name, head in self.heads.items():
+            likely = probabilities[name].float()
+            table = head.table.to(likely.device)
+            for column, control in enumerate(head.controls):
+                centres = table[:, column]
+                controls[control] = likely @ centres if isinstance(head, Axis) else centres[likely.argmax(-1)]
+        return controls
+
+
+def _device(controls: Mapping[str, Tensor]) -> torch.device:
+    return next(iter(controls.values())).device
+
+
+def _stack(head: Head, controls: Mapping[str, Tensor]) -> Tensor:
+    missing = [control for control in head.controls if control not in controls]
+    if missing:
+        raise ValueError(f"controls {sorted(controls)} lack {missing}, which head {head.name} needs")
+    return torch.stack([controls[control].float() for control in head.controls], -1)  # [..., controls of the head]
+
+
+def _nearest(values: Tensor, centres: Tensor) -> Tensor:
+    above = torch.searchsorted(centres, values.contiguous()).clamp(1, len(centres) - 1)
+    return torch.where(values - centres[above - 1] <= centres[above] - values, above - 1, above)
+
+
+CARRACING_ACTIONS = ((0.0, 0.0, 0.0), (0.6, 0.0, 0.0), (-0.6, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.8))
+NES_BUTTONS = ("up", "down", "left", "right", "a", "b", "start", "select")
+
+
+def control_scheme(name: str) -> ControlScheme:
+    """The preset of that name: `car`, `carracing-discrete` or `buttons-nes`.
+
+    `car` steers finely around zero (CarRacing's joint saturates at 0.4, so that is where commands differ).
+    """
+    presets: dict[str, Sequence[Head]] = {
+        "car": (
+            Axis("steering", -1.0, 1.0, bins=31, mu=10.0),
+            Axis("throttle", 0.0, 1.0, bins=11),
+            Axis("brake", 0.0, 1.0, bins=11),
+            Choice("gear_change", (-1.0, 0.0, 1.0)),
+        ),
+        "carracing-discrete": (Joint("action", ("steering", "throttle", "brake"), CARRACING_ACTIONS),),
+        "buttons-nes": tuple(Button(name) for name in NES_BUTTONS),
+    }
+    if name not in presets:
+        raise ValueError(f"there is no control scheme {name!r}; there are {', '.join(presets)}")
+    return ControlScheme(name, presets[name])

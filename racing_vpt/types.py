@@ -1,0 +1,104 @@
+"""The nouns that cross rooms, with their shapes.
+
+Legend, used in every docstring: B batch, T frames, H W height and width in pixels, C channels, K tokens a frame,
+D width of a layer, N environments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+from torch import Tensor
+
+Frame = np.ndarray  # uint8 [H, W, 3], RGB
+Controls = dict[str, float]  # what a driver does in one frame, by name
+Fit = Literal["stretch", "crop", "letterbox"]
+
+
+@dataclass(frozen=True)
+class FrameSpec:
+    """What a model wants to see. The model states it; data, agents and environments obey it through `frames.py`.
+
+    Args:
+        height: pixels.
+        width: pixels.
+        fit: what happens to a picture of another aspect ratio: `stretch` it, `crop` its middle, or `letterbox` it.
+        mask_bottom: fraction of the height, from the bottom, that is blacked out. CarRacing shows its steering there
+            (the last 12 of 96 rows), where an inverse dynamics model could read its own label.
+        grey: one luminance channel repeated instead of colours.
+        frames_per_second: rate of the video that the model was made for; other videos are resampled by time stamp.
+        stride: the model looks at every stride-th of those frames; an agent repeats its controls in between.
+    """
+
+    height: int = 96
+    width: int = 96
+    fit: Fit = "stretch"
+    mask_bottom: float = 0.125
+    grey: bool = False
+    frames_per_second: float = 50.0
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        if self.height < 1 or self.width < 1:
+            raise ValueError(f"a frame of {self.height}x{self.width} pixels was asked for; both must be at least 1")
+        if not 0 <= self.mask_bottom < 1:
+            raise ValueError(f"mask_bottom is a fraction of the height in [0, 1), but {self.mask_bottom} was given")
+        if not 0 < self.frames_per_second < 1000:
+            raise ValueError(f"frames_per_second must be between 0 and 1000, but {self.frames_per_second} was given")
+        if self.stride < 1:
+            raise ValueError(f"stride counts frames from 1, but {self.stride} was given")
+
+
+@dataclass
+class Batch:
+    """B clips of T consecutive frames.
+
+    Args:
+        frames: uint8 [B, T, H, W, 3], RGB.
+        controls: float32 [B, T] by name, as stored; empty for unlabelled video. A module encodes them itself.
+        first: bool [B, T], true where an episode starts.
+        valid: bool [B, T], false where a clip is padded.
+        weight: float32 [B, T], how much a label is to be trusted (the IDM's confidence; 1 for recorded controls).
+        rewards: float32 [B, T], or None where no environment produced the recording.
+        ids: which clip each row is (`EPISODE:FIRST_FRAME`).
+    """
+
+    frames: Tensor
+    controls: dict[str, Tensor]
+    first: Tensor
+    valid: Tensor
+    weight: Tensor
+    rewards: Tensor | None = None
+    ids: list[str] = field(default_factory=list)
+
+
+@runtime_checkable
+class Agent(Protocol):
+    """Whoever drives. One call a frame, so an agent that decides every k frames repeats by itself."""
+
+    def reset(self) -> None:
+        """Forget the last episode."""
+
+    def act(self, frame: Frame) -> Controls:
+        """Controls for one frame uint8 [H, W, 3] of one environment."""
+
+    def act_batch(self, frames: np.ndarray, first: np.ndarray) -> list[Controls]:
+        """Controls for frames uint8 [N, H, W, 3] of N environments; `first` bool [N] marks those that just reset."""
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """One line of NAME.jsonl: what was seen, done and earned. Frame i is seen before action i, reward i follows it."""
+
+    frame: int
+    timestamp: float
+    action: Mapping[str, float]
+    observation: Mapping[str, float | str | None] = field(default_factory=dict)
+    reward: float | None = None
+    first: bool | None = None
+    perturbed: bool = False
+    intended: Mapping[str, float] | None = None
+    confidence: float | None = None
