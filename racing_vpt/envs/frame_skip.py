@@ -1,0 +1,43 @@
+"""Holding an action for several frames."""
+
+from typing import SupportsFloat
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import RecordConstructorArgs
+
+
+class FrameSkip(gymnasium.Wrapper, RecordConstructorArgs):
+    """Repeats each action, sums the rewards and stops at the end of the episode.
+
+    An environment with a `drawing` switch and a `draw()` method (ours) draws the last of the frames only.
+
+    Args:
+        env: the environment, time limit included: the limit counts frames.
+        num_frames: frames per decision.
+    """
+
+    def __init__(self, env: gymnasium.Env, num_frames: int) -> None:
+        RecordConstructorArgs.__init__(self, num_frames=num_frames)
+        super().__init__(env)
+        self.num_frames = num_frames
+
+    def step(self, action: np.ndarray | int) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict]:
+        """As gymnasium's; the observation is the one after the last frame, the reward the sum over them."""
+        core = self.env.unwrapped
+        draws_on_demand = hasattr(core, "drawing")
+        total = 0.0
+        try:
+            if draws_on_demand:
+                core.drawing = False  # type: ignore[attr-defined]
+            for _ in range(self.num_frames):
+                observation, reward, terminated, truncated, info = self.env.step(action)
+                total += float(reward)
+                if terminated or truncated:
+                    break
+        finally:
+            if draws_on_demand:
+                core.drawing = True  # type: ignore[attr-defined]
+        if draws_on_demand:
+            observation = core.draw()  # type: ignore[attr-defined]
+        return observation, total, terminated, truncated, info
