@@ -1,0 +1,1 @@
+"""Recordings, labels, shards and videos: what is on disk, and how it becomes batches."""

@@ -1,0 +1,59 @@
+"""Files that appear whole or not at all: a temporary name in the same folder, fsync, rename."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+TEMPORARY = ".tmp-"  # files whose names start so are unfinished, and nobody reads them
+
+
+@contextmanager
+def published(path: Path) -> Iterator[Path]:
+    """A temporary path to write to; it becomes `path` when the block ends well, and is removed when it does not."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(TEMPORARY + path.name)
+    try:
+        yield temporary
+        publish(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def publish(temporary: Path, path: Path) -> None:
+    """Rename a finished file to its final name, once its bytes are on the disk."""
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Write an indented JSON object under its final name, whole."""
+    with published(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> dict:
+    """The JSON object in a file; ValueError names the file where it is none."""
+    try:
+        value = json.loads(path.read_text())
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{path} should hold a JSON object, but holds a {type(value).__name__}")
+    return value
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal sha256 of a file, or of a folder's files in the order of their names."""
+    if path.is_dir():
+        digest = hashlib.sha256()
+        for inner in sorted(path.iterdir()):
+            digest.update(f"{inner.name}:{sha256_of(inner)}\n".encode())
+        return digest.hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
