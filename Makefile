@@ -1,0 +1,77 @@
+# Every target sets itself up: nothing but Python 3.11 (or later) and make is needed.
+PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+# The pipeline's variables: `make collect LABELLED_SEEDS=10000-10005`, `make idm NAME=mine`
+ENV ?= racing_vpt/CarRacingFast-v3
+RECORDINGS ?= data/labelled
+LABELLED_SEEDS ?= 10000-10041
+WATCHED ?= data/watched
+WATCHED_SEEDS ?= 20000-20179
+LABELS ?= data/labels
+NAME ?= default
+IDM ?= runs/idm/$(NAME)
+VPT ?= runs/vpt/$(NAME)
+SEEDS ?= 1000-1019
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint bench collect pack idm label vpt drive tensorboard clean
+
+help:  ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## create .venv and install the exact versions of constraints.txt
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "racing-vpt needs Python 3.11 or later; give one with: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup  ## the whole circle on CarRacing in about 15 minutes: a score, a film and a plot in runs/demo
+	$(BIN)/racing-vpt demo
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest
+
+lint: setup  ## check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup  ## measure speeds on this machine (environment, labelling)
+	$(BIN)/racing-vpt bench
+
+collect: setup  ## 1. record: minutes with controls and hours of video only: data/labelled, data/watched
+	$(BIN)/racing-vpt collect --config configs/collect/labelled.yaml --env $(ENV) --seeds $(LABELLED_SEEDS) \
+		--out $(RECORDINGS) --workers $(WORKERS)
+	$(BIN)/racing-vpt collect --config configs/collect/watched.yaml --env $(ENV) --seeds $(WATCHED_SEEDS) \
+		--out $(WATCHED) --workers $(WORKERS)
+
+pack: setup  ## 2. (after collect) shards of the labelled minutes in data/shards/idm
+	$(BIN)/racing-vpt pack --recordings $(RECORDINGS) --out data/shards/idm
+
+idm: setup  ## 3. (after pack) train the inverse dynamics model: runs/idm/default
+	$(BIN)/racing-vpt fit --config configs/idm.yaml --name $(NAME) --data.train data/shards/idm
+
+label: setup  ## 4. (after collect and idm) let it label the video, and pack that: data/shards/vpt
+	$(BIN)/racing-vpt predict --ckpt_path $(IDM) --data.videos $(WATCHED) --out $(LABELS)
+	$(BIN)/racing-vpt pack --recordings $(WATCHED) --labels $(LABELS) --out data/shards/vpt
+
+vpt: setup  ## 5. (after label) clone a policy from those labels: runs/vpt/default
+	$(BIN)/racing-vpt fit --config configs/vpt.yaml --name $(NAME) --data.train data/shards/vpt
+
+drive: setup  ## 6. (after vpt) drive tracks that nobody saw, on the stock environment: runs/vpt/default/drive.*
+	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \
+		--video $(VPT)/drive.mp4 --json $(VPT)/drive.json
+
+tensorboard: setup  ## look at the curves of all runs
+	$(BIN)/tensorboard --logdir runs
+
+clean:  ## remove what was built and cached; runs and data stay
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

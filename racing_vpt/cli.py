@@ -1,0 +1,147 @@
+"""racing-vpt: learn to drive in racing games by watching video.
+
+usage: racing-vpt VERB [--config FILE.yaml ...] [--option value ...]
+       racing-vpt VERB --help
+
+data
+  collect    drive an environment and record it: video, and the controls if wanted
+  pack       turn recordings (or videos with labels) into shards to train from
+  inspect    show what is in recordings, labels or shards, as text and one picture
+  verify     check recordings or shards: counts, bytes, sha256
+
+models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --trainer.X ...)
+  fit        train; --name NAME puts it in runs/idm/NAME or runs/vpt/NAME, --ckpt_path last continues it
+  validate   measure a checkpoint on the validation data
+  test       measure a checkpoint on the test data
+  predict    label videos with an inverse dynamics model: --ckpt_path X --data.videos FOLDER --out FOLDER
+  export     turn a checkpoint into a small folder of weights, as the zoo holds them
+
+driving
+  drive      let a checkpoint or another agent drive seeds; scores, film
+  demo       the whole circle on CarRacing in minutes
+  bench      measure speeds on this machine
+
+A checkpoint is a run folder, a file, zoo:NAME, or an OpenAI F.model. Every verb takes --config FILE.yaml;
+what is given later wins. --debug shows the traceback of an error. Errors end with status 2.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+STAGES = ("fit", "validate", "test", "predict")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A verb that is no training stage.
+
+    Args:
+        module: where its function lives; it imports heavy things inside the function, so that its help is quick.
+        function: name of the function; its signature and docstring are the options and the help.
+        positional: whether its required arguments stand without `--name` (`inspect PATH`).
+    """
+
+    module: str
+    function: str
+    positional: bool = False
+
+
+TOOLS = {
+    "collect": Tool("racing_vpt.tools.collect", "collect"),
+    "pack": Tool("racing_vpt.tools.pack", "pack"),
+    "inspect": Tool("racing_vpt.tools.inspect", "inspect_data", positional=True),
+    "verify": Tool("racing_vpt.tools.verify", "verify", positional=True),
+    "export": Tool("racing_vpt.tools.export", "export", positional=True),
+    "drive": Tool("racing_vpt.tools.drive", "drive"),
+    "demo": Tool("racing_vpt.tools.demo", "demo"),
+    "bench": Tool("racing_vpt.tools.bench", "bench"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit status: 0, 2 for an error of the user's, 130 when interrupted."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(__doc__.strip())
+        return 0
+    if words[0] == "--version":
+        from racing_vpt import __version__
+
+        print(__version__)
+        return 0
+    verb, *rest = words
+    if verb not in STAGES and verb not in TOOLS:
+        from racing_vpt.cli_errors import nearest
+
+        known = [*TOOLS, *STAGES]
+        return _fail(verb, f"there is no verb {verb!r}{nearest(verb, known)}; see: racing-vpt --help", named=False)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    try:
+        return _run(verb, rest)
+    except KeyboardInterrupt:
+        print(f"racing-vpt {verb}: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if debug:
+            raise
+        from racing_vpt.cli_errors import explain
+
+        message = explain(error)
+        if message is None:  # a defect of ours: its traceback is wanted
+            raise
+        return _fail(verb, message)
+
+
+def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
+    """The parser of a tool's options and the function that it calls; imports neither torch nor lightning."""
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    tool = TOOLS[verb]
+    function = getattr(import_module(tool.module), tool.function)
+    parser = ArgumentParser(prog=f"racing-vpt {verb}", description=function.__doc__, exit_on_error=False)
+    parser.description = (function.__doc__ or "").split("Args:")[0].split("Returns:")[0].strip()
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with these options; what follows wins.")
+    parser.add_function_arguments(function, as_positional=tool.positional, fail_untyped=True)
+    for action in parser._actions:
+        if getattr(action, "_typehint", None) is bool and action.option_strings:
+            action.nargs, action.const = "?", True  # `--flag` alone means true
+    return parser, function
+
+
+def _run(verb: str, words: list[str]) -> int:
+    if verb in STAGES:
+        from racing_vpt.cli_stages import run_stage
+
+        return run_stage(verb, words)
+    parser, function = tool_parser(verb)
+    try:
+        options = parser.parse_args(words)
+    except Exception as error:
+        from racing_vpt.cli_errors import ParseError
+
+        raise ParseError(error, parser) from error
+    arguments = parser.instantiate_classes(options).as_dict()
+    arguments.pop("config", None)
+    arguments.pop("__path__", None)
+    status = function(**arguments)
+    return status if type(status) is int else 0
+
+
+def _fail(verb: str, message: str, named: bool = True) -> int:
+    print(f"racing-vpt{f' {verb}' if named else ''}: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""fit, validate, test and predict: LightningCLI with one data module, any of our models, and one run folder.
+
+Differences from LightningCLI, each deliberate:
+- everything of a run lies in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
+- `fit --ckpt_path` only resumes (`last` or a training checkpoint), and refuses a checkpoint of another configuration,
+  where Lightning lets the checkpoint's hyperparameters win silently;
+- the other stages take any name of a checkpoint (run folder, file, `zoo:NAME`, OpenAI's `F.model`) and build the model
+  that it holds, so that `--model` is not needed;
+- YAML can name classes of racing_vpt, lightning and torch only.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from jsonargparse import Namespace, set_parsing_settings
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from racing_vpt.cli_errors import ParseError
+from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.files import write_json
+
+set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["racing_vpt", "lightning", "torch"])
+
+
+def run_stage(stage: str, words: list[str]) -> int:
+    """Run one of Lightning's stages with the options `words`; returns the exit status."""
+    import racing_vpt.callbacks.labels
+    import racing_vpt.models.idm
+    import racing_vpt.models.vpt  # noqa: F401 - classes that were imported are known by their short names
+
+    StageCLI(stage, words)
+    return 0
+
+
+class SaveConfig(SaveConfigCallback):
+    """Writes config.yaml into the run folder, over that of the run which is continued."""
+
+
+class StageCLI(LightningCLI):
+    """The command line of one stage.
+
+    Args:
+        stage: fit, validate, test or predict.
+        words: the options that follow it.
+    """
+
+    def __init__(self, stage: str, words: list[str]) -> None:
+        self.stage = stage
+        parser_kwargs = {"prog": "racing-vpt", "exit_on_error": False, stage: {"exit_on_error": False}}
+        super().__init__(
+            LightningModule,
+            VideoDataModule,
+            subclass_mode_model=True,
+            save_config_callback=SaveConfig if stage == "fit" else None,
+            save_config_kwargs={"overwrite": True},
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_kwargs=parser_kwargs,
+            args=[stage, *words],
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the stage that was asked for: four parsers take four times as long."""
+        return {self.stage: LightningCLI.subcommands()[self.stage]}
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """As LightningCLI, but only training requires a model: elsewhere the checkpoint says what it is."""
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=self.stage == "fit")
+        parser.add_lightning_class_args(VideoDataModule, "data")
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Where the run lies, and for `predict` where the labels go."""
+        parser.add_argument(
+            "--name", type=str | None, default=None, help="Name of the run folder (default: `default`)."
+        )
+        parser.add_argument("--runs", type=Path, default=Path("runs"), help="Folder that holds the run folders.")
+        if self.stage == "predict":
+            parser.add_argument("--out", type=Path | None, default=None, help="Folder that receives the labels.")
+            parser.add_argument(
+                "--on_error",
+                type=Literal["raise", "skip"],
+                default="raise",
+                help="What to do with a video that cannot be read: stop, or report it and pass over it.",
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
+        """Parse, and say in one line what does not parse."""
+        try:
+            self.config = parser.parse_args(args)
+        except Exception as error:
+            raise ParseError(error, self._subcommand_parsers[self.stage]) from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Override of what lets a checkpoint's hyperparameters beat the command line: nothing is taken from it here."""
+
+    @property
+    def options(self) -> Namespace:
+        """What was parsed for the stage."""
+        return self.config[self.stage]
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the run folder and the checkpoint."""
+        options = self.options
+        if self.stage != "fit":
+            self.checkpoint = options.ckpt_path
+            if self.checkpoint is None:
+                raise ValueError(f"{self.stage} needs --ckpt_path: a run folder, a file, zoo:NAME or an OpenAI F.model")
+            self.expected = options.model.class_path if options.get("model") else None
+            options.model = options.ckpt_path = None
+        self.folder = self._run_folder()
+        options.trainer.default_root_dir = str(self.folder)
+        options.trainer.logger = _loggers_into(self.folder, options.trainer.logger, training=self.stage == "fit")
+        if self.stage == "fit":
+            self._check_run()
+
+    def instantiate_classes(self) -> None:
+        """As LightningCLI; where nothing is trained, the model is the one of the checkpoint."""
+        super().instantiate_classes()
+        if self.stage != "fit":
+            from racing_vpt.checkpoints import load_module
+
+            self.model = load_module(self.checkpoint)
+            held = f"{type(self.model).__module__}.{type(self.model).__name__}"
+            if self.expected not in (None, held):
+                raise ValueError(f"{self.checkpoint} holds a {held}, but the configuration asks for {self.expected}")
+
+    def after_validate(self) -> None:
+        """Keep what was measured."""
+        self._write_metrics()
+
+    def after_test(self) -> None:
+        """Keep what was measured."""
+        self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        if self.trainer.is_global_zero:
+            values = {name: float(value) for name, value in sorted(self.trainer.callback_metrics.items())}
+            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+            write_json(self.folder / "metrics.json", {"checkpoint": self.checkpoint, **finite})
+
+    def _run_folder(self) -> Path:
+        options = self.options
+        if self.stage == "fit":
+            kind = options.model.class_path.rsplit(".", 1)[-1].lower()
+            return options.runs / kind / (options.name or "default")
+        checkpoint = Path(self.checkpoint.removeprefix("zoo:"))
+        return options.runs / self.stage / (options.name or checkpoint.resolve().name)
+
+    def _check_run(self) -> None:
+        """Resume only from a training checkpoint of the same model; never start over an earlier run."""
+        options, checkpoints = self.options, self.folder / "checkpoints"
+        path = options.ckpt_path
+        if path is None:
+            started = any(checkpoints.glob("*.ckpt")) and not options.trainer.fast_dev_run
+            if started and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+                raise ValueError(
+                    f"{self.folder} holds an earlier run: continue it with --ckpt_path last, or choose another --name"
+                )
+            return
+        if path.startswith("zoo:") or path.endswith((".model", ".weights", ".safetensors")):
+            raise ValueError(f"fit --ckpt_path resumes a training run, which {path} is not; to start from its weights: "
+                             f"--model.init_from {path}")  # fmt: skip
+        path = checkpoints / "last.ckpt" if path == "last" else Path(path)
+        if path.is_dir():
+            path = path / "checkpoints" / "last.ckpt"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} does not exist; without --ckpt_path the run starts from the beginning")
+        _check_same_model(path, self._parser(self.stage), options)
+        options.ckpt_path = str(path)
+
+
+def _check_same_model(checkpoint: Path, parser: LightningArgumentParser, options: Namespace) -> None:
+    """Raise ValueError if the run that wrote the checkpoint configured its model otherwise."""
+    config = checkpoint.parent.parent / "config.yaml"
+    if not config.is_file():
+        return
+    before = yaml.safe_load(config.read_text())["model"]
+    now = yaml.safe_load(parser.dump(options, skip_none=False))["model"]
+    if before["class_path"] != now["class_path"]:
+        raise ValueError(f"{checkpoint} holds a {before['class_path']}, not a {now['class_path']}")
+    old, new = before.get("init_args", {}), now.get("init_args", {})
+    changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    if changed:
+        key = changed[0]
+        raise ValueError(
+            f"{checkpoint} was trained with model.{key} = {old.get(key)}, but {new.get(key)} is asked for; resuming "
+            f"takes the same model (see {config}); to fine-tune instead: --model.init_from {checkpoint}"
+        )
+
+
+def _loggers_into(
+    folder: Path, logger: bool | Namespace | list[Namespace] | None, training: bool
+) -> bool | Namespace | list[Namespace]:
+    """The loggers with the run folder as their folder; tensorboard where training asks for no other."""
+    if not training:
+        return logger if isinstance(logger, bool) else False
+    if logger is False:
+        return False
+    if logger is None or logger is True:
+        logger = Namespace(class_path="lightning.pytorch.loggers.TensorBoardLogger", init_args=Namespace())
+    for each in logger if isinstance(logger, list) else [logger]:
+        name = each.class_path.rsplit(".", 1)[-1]
+        each.init_args["save_dir"] = str(folder)
+        if name in ("TensorBoardLogger", "CSVLogger"):
+            each.init_args.update(Namespace(name="", version=""))
+    return logger
