@@ -1,0 +1,63 @@
+"""Several frames as the channels of one, so that a policy sees motion without a memory.
+
+DQN, Mnih et al. 2015, stacks four frames in this way; OpenAI's VPT does not, and looks at one. A policy that remembers
+learns to repeat its own last controls instead of looking at the road (de Haan et al. 2019, arXiv:1905.11979, "causal
+confusion"); one that sees two frames and forgets all else cannot.
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+StackState = tuple[Tensor, Tensor]
+"""Frames before this call, uint8 (B, P, H, W, C), and how many of them are of the running episode, int64 (B)."""
+
+
+class FrameStack(nn.Module):
+    """Frames to stacks of frames; before an episode's first frame, that frame is repeated.
+
+    Args:
+        look_back: how many frames back each picture of the stack lies; (0,) is the frame alone, (0, 4) it and the one
+            four frames earlier.
+    """
+
+    def __init__(self, look_back: tuple[int, ...]) -> None:
+        super().__init__()
+        if not look_back or min(look_back) < 0 or 0 not in look_back or len(set(look_back)) != len(look_back):
+            raise ValueError(
+                f"look_back is {list(look_back)}; expected different numbers of frames, 0 (the frame itself) among "
+                "them and none negative, such as [0, 4]"
+            )
+        self.look_back = look_back
+        self.past = max(look_back)
+
+    def initial_state(self, batch_size: int, shape: tuple[int, int, int], device: torch.device | str) -> StackState:
+        """No frames before; `shape` is a frame's (H, W, C)."""
+        frames = torch.zeros(batch_size, self.past, *shape, dtype=torch.uint8, device=device)
+        return frames, torch.zeros(batch_size, dtype=torch.int64, device=device)
+
+    def forward(self, frames: Tensor, first: Tensor, state: StackState) -> tuple[Tensor, StackState]:
+        """Stacks, and the frames that the next call needs.
+
+        Args:
+            frames: uint8 (B, T, H, W, C).
+            first: bool (B, T), True where an episode starts: nothing earlier is seen from there on.
+            state: what the last call returned, or `initial_state`.
+
+        Returns:
+            uint8 (B, T, H, W, len(look_back) * C), and the state.
+        """
+        T = frames.shape[1]
+        if self.past == 0:
+            return frames, state
+        before, known = state
+        sequence = torch.cat([before, frames], dim=1)  # (B, P + T, H, W, C)
+        here = torch.arange(self.past, self.past + T, device=frames.device)
+        started = torch.where(first, here, 0).cummax(dim=1).values  # (B, T), 0 while the earlier episode goes on
+        started = torch.maximum(started, rearrange(self.past - known, "b -> b 1"))
+        offsets = torch.tensor(self.look_back, device=frames.device)
+        wanted = torch.maximum(rearrange(here, "t -> t 1") - offsets, rearrange(started, "b t -> b t 1"))  # (B, T, k)
+        rows = rearrange(torch.arange(len(frames), device=frames.device), "b -> b 1 1")
+        stacks = rearrange(sequence[rows, wanted], "b t k h w c -> b t h w (k c)")
+        age = (self.past + T - started[:, -1]).clamp(max=self.past)
+        return stacks, (sequence[:, T:], age)

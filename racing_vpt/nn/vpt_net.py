@@ -1,0 +1,113 @@
+"""The trunk of VPT's policy and inverse dynamics model: frames to features.
+
+VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D.1 (policy) and D.2 (IDM), with OpenAI's parameter names
+(`net.*` in the public files). The IDM adds a convolution over time in front, is not causal, and throws away what its
+`lastlayer` computes, as the published one does; here the layer is kept for its name and never run.
+"""
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from racing_vpt.nn.impala import FanInInitReLULayer, ImgObsProcess, normed_linear
+from racing_vpt.nn.sizes import NetSize
+from racing_vpt.nn.transformer import NetState, ResidualRecurrentBlocks
+
+
+def conv3d_layer(size: NetSize, channels: int) -> nn.Module:
+    """The IDM's convolution over time, (B, C, T, H, W) to (B, C', T, H', W')."""
+    assert size.conv3d_outchan is not None
+    time, height, width = size.conv3d_kernel
+    stride = (1, size.conv3d_stride, size.conv3d_stride)
+    padding = (time // 2, height // 2, width // 2)
+    conv = nn.Conv3d(channels, size.conv3d_outchan, size.conv3d_kernel, stride=stride, padding=padding)
+    return FanInInitReLULayer(conv)
+
+
+class VPTNet(nn.Module):
+    """Frames to features.
+
+    Args:
+        size: widths and depths, one of `sizes.POLICY_SIZES`, `sizes.IDM_SIZES` or any other.
+        height: rows of a frame, in pixels.
+        width: columns of a frame, in pixels.
+        channels: of a frame; 3 for RGB.
+        causal: whether a frame's features depend on this frame and earlier ones only (a policy), with a memory from
+            call to call; otherwise on all frames of the call (an IDM).
+    """
+
+    def __init__(self, size: NetSize, height: int, width: int, channels: int = 3, causal: bool = True) -> None:
+        super().__init__()
+        self.size, self.height, self.width, self.channels, self.causal = size, height, width, channels, causal
+        convolves_time = size.conv3d_outchan is not None
+        if convolves_time:
+            if causal:
+                raise ValueError("a causal net cannot have a convolution over time: set conv3d_outchan to None")
+            self.conv3d_layer = conv3d_layer(size, channels)
+            channels = size.conv3d_outchan  # type: ignore[assignment]
+            height, width = (-(-n // size.conv3d_stride) for n in (height, width))
+        self.img_process = ImgObsProcess(size, height, width, channels, first_norm=convolves_time)
+        self.recurrent_layer = ResidualRecurrentBlocks(size, causal=causal)
+        self.lastlayer = normed_linear(size.hidsize, size.hidsize)
+        self.final_ln = nn.LayerNorm(size.hidsize)
+        if not causal:
+            self.lastlayer.requires_grad_(False)  # never run; DDP refuses parameters that wait for a gradient
+
+    def initial_state(self, batch_size: int, device: torch.device | str = "cpu") -> NetState:
+        """The memory before an episode's first frame, for `batch_size` lanes."""
+        return self.recurrent_layer.initial_state(batch_size, device)
+
+    def forward(
+        self, frames: Tensor, first: Tensor, state: NetState | None = None, valid: Tensor | None = None
+    ) -> tuple[Tensor, NetState]:
+        """Features of each frame, and the memory for the next call.
+
+        Args:
+            frames: uint8 (B, T, H, W, C).
+            first: bool (B, T), True where an episode starts, anywhere in the chunk: earlier frames are not seen.
+                A net that is not causal takes a call for one episode and ignores it.
+            state: what the last call returned, detached by the caller where no gradient shall go through; None at
+                the start.
+            valid: bool (B, T), False for padding that no other frame may see; for a net that is not causal.
+
+        Returns:
+            (B, T, D) features, and the state.
+
+        Raises:
+            ValueError: frames of another type or size than the net was built for.
+        """
+        B = self.check(frames, first)
+        if state is None:
+            state = self.initial_state(B, frames.device)
+        features = rearrange(self.img_process(self.pictures(frames, valid)), "(b t) d -> b t d", b=B)
+        features, state = self.recurrent_layer(features, first, state, valid)
+        features = F.relu(features)
+        if self.causal:
+            features = self.lastlayer(features)
+        return self.final_ln(features), state
+
+    def pictures(self, frames: Tensor, valid: Tensor | None) -> Tensor:
+        """uint8 (B, T, H, W, C) to float (B * T, C', H', W') in channels-last memory."""
+        if self.size.conv3d_outchan is None:
+            pictures = rearrange(frames, "b t h w c -> (b t) c h w")
+            # the layout of the original too: GroupNorm rounds by it, 3e-4 in the value at 128x128
+            return pictures.to(torch.float32, memory_format=torch.channels_last) / 255
+        scaled = frames.float() / 255
+        if valid is not None:  # as the zeros beyond a clip's ends
+            scaled = scaled * rearrange(valid, "b t -> b t 1 1 1")
+        moved = self.conv3d_layer(rearrange(scaled, "b t h w c -> b c t h w"))
+        return rearrange(moved, "b c t h w -> (b t) c h w")
+
+    def check(self, frames: Tensor, first: Tensor) -> int:
+        """B, where frames and flags are what the net was built for."""
+        expected = (self.height, self.width, self.channels)
+        if frames.dtype != torch.uint8 or frames.dim() != 5 or tuple(frames.shape[2:]) != expected:
+            raise ValueError(
+                f"frames are {frames.dtype} {tuple(frames.shape)}, expected torch.uint8 (B, T, {self.height}, "
+                f"{self.width}, {self.channels}): resize them to the size that the model was trained on"
+            )
+        B, T = frames.shape[:2]
+        if tuple(first.shape) != (B, T) or first.dtype != torch.bool:
+            raise ValueError(f"first is {first.dtype} {tuple(first.shape)}, expected torch.bool {(B, T)}")
+        return B
