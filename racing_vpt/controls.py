@@ -3,12 +3,11 @@
 A scheme is a list of heads. Each head is one categorical distribution that a model predicts: an `Axis` (a pedal, a
 steering wheel, a mouse), a `Choice` (a gear change), a `Button`, or a `Joint` of several controls at once. `encode`
 turns controls into class indices, `decode` turns indices back, `expect` turns probabilities into the mean control.
-Foldable to any game: VPT (Baker et al. 2022, appendix C) folds Minecraft's mouse into mu-law bins in the same way.
+VPT (Baker et al. 2022, appendix C) cuts Minecraft's mouse into mu-law bins in the same way.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -62,6 +61,10 @@ class Choice:
 
     name: str
     values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.values) < 2 or list(self.values) != sorted(set(self.values)):
+            raise ValueError(f"choice {self.name} needs 2 rising values or more, but has {self.values}")
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -121,27 +124,39 @@ class ControlScheme:
         """Classes by head."""
         return {name: head.num_classes for name, head in self.heads.items()}
 
+    @cached_property
+    def limits(self) -> dict[str, tuple[float, float]]:
+        """Smallest and largest value by control."""
+        return {
+            control: (head.table[:, column].min().item(), head.table[:, column].max().item())
+            for head in self.heads.values()
+            for column, control in enumerate(head.controls)
+        }
+
     def check(self, controls: Mapping[str, float]) -> None:
-        """Raise ValueError unless every control of the scheme is given, finite and within its range."""
+        """Raise ValueError unless every control of the scheme is given, finite and allowed."""
         for head in self.heads.values():
-            for column, control in enumerate(head.controls):
+            for control in head.controls:
                 if control not in controls:
                     raise ValueError(
                         f"controls {sorted(controls)} lack {control}, which scheme {self.name} needs ({self.controls})"
                     )
-                value, allowed = float(controls[control]), head.table[:, column]
-                if not math.isfinite(value) or not allowed.min() - 1e-6 <= value <= allowed.max() + 1e-6:
-                    low, high = allowed.min().item(), allowed.max().item()
+                value, (low, high) = float(controls[control]), self.limits[control]
+                if not low - 1e-6 <= value <= high + 1e-6:  # NaN fails this too
                     raise ValueError(f"{control} is {value}; scheme {self.name} allows {low:g} to {high:g}")
+                if isinstance(head, Choice) and min(abs(value - allowed) for allowed in head.values) > 1e-6:
+                    raise ValueError(f"{control} is {value}; scheme {self.name} allows one of {head.values}")
 
     def encode(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Class indices int64 [...] by head, the nearest class each, of controls float32 [...] by name."""
-        return {
-            name: torch.cdist(_stack(head, controls), head.table.to(_device(controls)), p=1.0).argmin(-1)
-            if len(head.controls) > 1
-            else _nearest(_stack(head, controls)[..., 0], head.table[:, 0].to(_device(controls)))
-            for name, head in self.heads.items()
-        }
+        classes = {}
+        for name, head in self.heads.items():
+            values, table = _stack(head, controls), head.table.to(_device(controls))
+            if isinstance(head, Joint):
+                classes[name] = torch.linalg.vector_norm(values.unsqueeze(-2) - table, ord=1, dim=-1).argmin(-1)
+            else:
+                classes[name] = _nearest(values[..., 0], table[:, 0])
+        return classes
 
     def encode_soft(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Target probabilities float32 [..., classes] by head: two-hot on an axis, which `expect` undoes exactly."""
@@ -169,7 +184,7 @@ class ControlScheme:
         }
 
     def expect(self, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Controls float32 [...] of probabilities [..., classes]: the mean on an axis, the likeliest class elsewhere."""
+        """Controls float32 [...] of probabilities [..., classes]: the mean on an axis, the likeliest class else."""
         controls = {}
         for name, head in self.heads.items():
             likely = probabilities[name].float()

@@ -22,9 +22,10 @@ def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
     if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3:
         raise ValueError(f"a frame is uint8 [..., height, width, 3]; {frames.dtype} {list(frames.shape)} was given")
     if frames.shape[-3:-1] != (spec.height, spec.width):
-        flat = frames.reshape(-1, *frames.shape[-3:])
-        resized = np.stack([resize(frame, spec.height, spec.width, spec.fit) for frame in flat])
-        frames = resized.reshape(*frames.shape[:-3], *resized.shape[1:])
+        resized = np.empty((*frames.shape[:-3], spec.height, spec.width, 3), np.uint8)
+        for index in np.ndindex(frames.shape[:-3]):
+            resized[index] = resize(frames[index], spec.height, spec.width, spec.fit)
+        frames = resized
     if spec.grey:
         weights = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
         grey = np.rint(frames @ weights).astype(np.uint8)

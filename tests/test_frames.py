@@ -1,0 +1,95 @@
+"""What is done to a frame."""
+
+import numpy as np
+import pytest
+
+from racing_vpt.frames import film_strip, mask_bottom, prepare, resize
+from racing_vpt.types import FrameSpec
+
+
+def picture(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(1, 255, (*shape, 3), np.uint8, endpoint=True)
+
+
+def test_a_frame_that_fits_comes_back_untouched() -> None:
+    frames = picture(2, 96, 96)
+    assert prepare(frames, FrameSpec(mask_bottom=0)) is frames
+
+
+def test_the_bottom_rows_are_black_and_the_input_is_not_changed() -> None:
+    frames = picture(96, 96)
+    before = frames.copy()
+    prepared = prepare(frames, FrameSpec())
+    assert (prepared[84:] == 0).all()
+    np.testing.assert_array_equal(prepared[:84], frames[:84])
+    np.testing.assert_array_equal(frames, before)
+
+
+def test_preparing_twice_is_preparing_once() -> None:
+    for fit in ("stretch", "crop", "letterbox"):
+        spec = FrameSpec(height=42, width=48, fit=fit, grey=True)
+        once = prepare(picture(3, 60, 100), spec)
+        np.testing.assert_array_equal(prepare(once, spec), once)
+
+
+def test_batches_are_prepared_frame_by_frame() -> None:
+    frames, spec = picture(2, 3, 50, 70), FrameSpec(height=32, width=32, fit="crop")
+    prepared = prepare(frames, spec)
+    assert prepared.shape == (2, 3, 32, 32, 3)
+    np.testing.assert_array_equal(prepared[1, 2], prepare(frames[1, 2], spec))
+    assert prepare(frames[:0], spec).shape == (0, 3, 32, 32, 3)
+
+
+def test_letterbox_keeps_everything_between_black_bars() -> None:
+    white = np.full((50, 100, 3), 255, np.uint8)
+    boxed = resize(white, 64, 64, "letterbox")
+    assert (boxed[16:48] == 255).all()
+    assert (boxed[:16] == 0).all()
+    assert (boxed[48:] == 0).all()
+
+
+def test_crop_keeps_the_middle_without_distortion() -> None:
+    wide = np.zeros((50, 100, 3), np.uint8)
+    wide[:, 25:75] = 255  # the square in the middle
+    assert (resize(wide, 50, 50, "crop") == 255).all()
+    assert (resize(wide.transpose(1, 0, 2), 50, 50, "crop") == 255).all()
+
+
+def test_shrinking_averages_so_that_thin_lines_stay() -> None:
+    line = np.zeros((96, 96, 3), np.uint8)
+    line[:, 50] = 240
+    assert resize(line, 24, 24, "stretch").max() == pytest.approx(60, abs=1)
+
+
+def test_grey_repeats_the_luminance() -> None:
+    red = np.zeros((4, 4, 3), np.uint8)
+    red[..., 0] = 200
+    grey = prepare(red, FrameSpec(height=4, width=4, grey=True, mask_bottom=0))
+    assert (grey == round(0.299 * 200)).all()
+
+
+def test_a_film_strip_fills_its_last_row_with_black() -> None:
+    frames = np.full((5, 4, 6, 3), 9, np.uint8)
+    strip = film_strip(frames, columns=3, scale=2)
+    assert strip.shape == (16, 36, 3)
+    assert (strip[8:, 24:] == 0).all()
+    assert (strip[:8] == 9).all()
+
+
+def test_masking_nothing_copies_nothing() -> None:
+    frames = picture(8, 8)
+    assert mask_bottom(frames, 0.0) is frames
+
+
+@pytest.mark.parametrize("wrong", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)])
+def test_what_is_no_frame_is_refused_with_its_shape(wrong: np.ndarray) -> None:
+    with pytest.raises(ValueError, match="uint8"):
+        prepare(wrong, FrameSpec())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"height": 0}, {"mask_bottom": 1.0}, {"frames_per_second": float("nan")}, {"stride": 0}]
+)
+def test_a_frame_spec_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=r"given|asked"):
+        FrameSpec(**wrong)  # type: ignore[arg-type]
