@@ -27,13 +27,20 @@ class VPTPolicy(nn.Module):
         height: rows of a frame, in pixels.
         width: columns of a frame, in pixels.
         temperature: what logits are divided by.
+        channels: of a frame; more than 3 where frames are stacked (see stack.py).
     """
 
     def __init__(
-        self, size: NetSize, num_classes: Classes, height: int = 128, width: int = 128, temperature: float = 1.0
+        self,
+        size: NetSize,
+        num_classes: Classes,
+        height: int = 128,
+        width: int = 128,
+        temperature: float = 1.0,
+        channels: int = 3,
     ) -> None:
         super().__init__()
-        self.net = VPTNet(size, height, width, causal=True)
+        self.net = VPTNet(size, height, width, channels, causal=True)
         self.pi_head = ActionHeads(size.hidsize, num_classes, temperature)
         self.value_head = ValueHead(size.hidsize)
 
