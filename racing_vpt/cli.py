@@ -113,6 +113,7 @@ def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
     parser.description = (function.__doc__ or "").split("Args:")[0].split("Returns:")[0].strip()
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file with these options; what follows wins.")
     parser.add_function_arguments(function, as_positional=tool.positional, fail_untyped=True)
+    parser._action_groups[-1].title = "arguments"  # otherwise the description once more
     for action in parser._actions:
         if getattr(action, "_typehint", None) is bool and action.option_strings:
             action.nargs, action.const = "?", True  # `--flag` alone means true

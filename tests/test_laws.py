@@ -1,0 +1,145 @@
+"""What holds for the code as a whole: who imports whom, how long files get, how quickly help answers."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from racing_vpt.cli import STAGES, TOOLS
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "racing_vpt"
+SHARED = {"types", "controls", "frames"}
+MAY_IMPORT = {  # the table of the design; a room may always import itself
+    "types": set(),
+    "controls": {"types"},
+    "frames": {"types", "controls"},
+    "envs": SHARED,
+    "nn": SHARED,
+    "data": SHARED,
+    "checkpoints": SHARED,
+    "models": SHARED | {"nn", "checkpoints"},
+    "agents": SHARED | {"models", "checkpoints", "envs"},
+    "dream": SHARED | {"models"},
+    "rollout": SHARED | {"envs", "dream", "agents", "data"},
+    "callbacks": SHARED | {"rollout", "agents", "data", "models"},
+}
+FREE = {"tools", "cli", "cli_errors", "cli_stages"}  # everything, imported inside functions
+MAY_BE_LONG: dict[str, str] = {}  # path: why it is over 250 lines
+HEAVY = ("torch", "lightning", "gymnasium", "cv2", "numpy", "matplotlib", "jsonargparse")
+
+
+def files() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and room of each of our modules that a file imports, inside functions as well."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno} imports relatively; write racing_vpt.…"
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "racing_vpt" else [module]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "racing_vpt" and len(parts) > 1 and parts[1] != "__version__":
+                yield node.lineno, parts[1]
+
+
+def test_rooms_import_only_what_the_table_allows() -> None:
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {imported}"
+        for path in files()
+        if room(path) not in FREE and room(path) != "__init__"
+        for line, imported in imports(path)
+        if imported != room(path) and imported not in MAY_IMPORT[room(path)]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_room_stands_in_the_table() -> None:
+    rooms = {room(path) for path in files()} - {"__init__", "zoo"}
+    assert rooms <= {*MAY_IMPORT, *FREE}
+
+
+def test_the_table_is_noticed_when_it_is_broken(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.py"
+    broken.write_text("def late():\n    from racing_vpt.data.recording import Recording\n    return Recording\n")
+    assert list(imports(broken)) == [(2, "data")]
+
+
+def test_long_files_have_a_reason() -> None:
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files()}
+    long = {name for name, length in lengths.items() if length > 250}
+    assert long == set(MAY_BE_LONG), (
+        f"over 250 lines without a reason, or with a reason that is no longer needed: {long}"
+    )
+
+
+def test_no_file_is_called_utils() -> None:
+    assert not [path for path in files() if path.stem in ("utils", "util", "helpers", "common")]
+
+
+def test_every_module_says_what_it_is() -> None:
+    silent = [
+        path for path in files() if path.read_text().strip() and not ast.get_docstring(ast.parse(path.read_text()))
+    ]
+    assert not silent
+
+
+def test_no_path_of_a_machine_stands_in_the_repository() -> None:
+    kinds = ("*.py", "*.yaml", "*.toml", "*.md", "Makefile", "*.sh", "*.txt")
+    tracked = subprocess.run(["git", "ls-files", *kinds], cwd=ROOT, capture_output=True, text=True).stdout.split()
+    homes = ("/ho" + "me/", "/Us" + "ers/", "/ro" + "ot/", "/wo" + "rk/")
+    named = [name for name in tracked if any(home in (ROOT / name).read_text() for home in homes)]
+    assert not named
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The heavy packages that are loaded after a statement ran in a fresh interpreter."""
+    program = f"{statement}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+def test_importing_the_command_line_imports_nothing_heavy() -> None:
+    assert loaded_by("import racing_vpt.cli") == set()
+
+
+@pytest.mark.parametrize("verb", TOOLS)
+def test_the_help_of_a_tool_is_quick_because_it_imports_nothing_heavy(verb: str) -> None:
+    loaded = loaded_by(f"from racing_vpt.cli import tool_parser\ntool_parser({verb!r})[0].format_help()")
+    assert loaded <= {"jsonargparse"}, f"racing-vpt {verb} --help imports {loaded}"
+
+
+@pytest.mark.parametrize("verb", [None, *TOOLS])
+def test_help_answers_at_once(verb: str | None) -> None:
+    words = [sys.executable, "-m", "racing_vpt.cli", *([verb] if verb else []), "--help"]
+    begun = time.process_time_ns(), os.times().children_user + os.times().children_system
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    seconds = os.times().children_user + os.times().children_system - begun[1]
+    assert done.returncode == 0, done.stderr
+    assert seconds < 1.0, f"{seconds:.2f} s of processor time"
+    assert (verb or "usage") in done.stdout
+
+
+def test_the_help_page_names_every_verb() -> None:
+    from racing_vpt import cli
+
+    page = cli.__doc__ or ""
+    assert all(f"\n  {verb} " in page for verb in (*TOOLS, *STAGES))
