@@ -32,9 +32,10 @@ def publish(temporary: Path, path: Path) -> None:
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write an indented JSON object under its final name, whole."""
+    """Write a JSON object, a line for each of its fields, under its final name, whole."""
+    lines = [f" {json.dumps(name)}: {json.dumps(field, allow_nan=False)}" for name, field in value.items()]
     with published(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n")
+        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def read_json(path: Path) -> dict:

@@ -1,0 +1,167 @@
+"""What is known about each frame of an episode, as columns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from racing_vpt.data.lines import RANGES
+from racing_vpt.types import FrameRecord
+
+HELD = frozenset({"gear_change"})  # controls that are events or choices: their mean over frames means nothing
+
+
+@dataclass(frozen=True)
+class Columns:
+    """T frames of one episode; what is not known is None.
+
+    Args:
+        first: bool [T], true where the episode starts.
+        controls: float32 [T] by name, as executed; empty for unlabelled video.
+        reward: float32 [T].
+        confidence: float32 [T], the IDM's, where it made the controls.
+        perturbed: bool [T], true where something else was executed than the driver wanted.
+        intended: float32 [T] by name, what the driver wanted; equal to `controls` where nothing was perturbed.
+    """
+
+    first: np.ndarray
+    controls: dict[str, np.ndarray]
+    reward: np.ndarray | None = None
+    confidence: np.ndarray | None = None
+    perturbed: np.ndarray | None = None
+    intended: dict[str, np.ndarray] | None = None
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    @classmethod
+    def unknown(cls, num_frames: int) -> Columns:
+        """Of an unlabelled video: only that it starts with its first frame."""
+        return cls(np.arange(num_frames) == 0, {})
+
+    @classmethod
+    def of_records(cls, records: list[FrameRecord]) -> Columns:
+        """Of the lines of a recording or of labels."""
+        names = list(records[0].action) if records else []
+        perturbed = any(record.perturbed for record in records)
+        wanted = [{**record.action, **(record.intended or {})} for record in records]
+        return cls(
+            first=np.array([record.frame == 0 if record.first is None else record.first for record in records], bool),
+            controls={name: np.array([record.action[name] for record in records], np.float32) for name in names},
+            reward=_known([record.reward for record in records]),
+            confidence=_known([record.confidence for record in records]),
+            perturbed=np.array([record.perturbed for record in records]) if perturbed else None,
+            intended={n: np.array([row[n] for row in wanted], np.float32) for n in names} if perturbed else None,
+        )
+
+    @classmethod
+    def of_json(cls, value: dict) -> Columns:
+        """The inverse of `to_json`."""
+        intended = value.get("intended")
+        return cls(
+            first=np.array(value["first"], bool),
+            controls={name: np.array(column, np.float32) for name, column in value["controls"].items()},
+            reward=_known(value.get("reward") or [None]),
+            confidence=_known(value.get("confidence") or [None]),
+            perturbed=None if value.get("perturbed") is None else np.array(value["perturbed"], bool),
+            intended=intended and {name: np.array(column, np.float32) for name, column in intended.items()},
+        )
+
+    def to_json(self) -> dict[str, object]:
+        """Plain lists, which JSON can hold; columns that are not known are left out."""
+        known: dict[str, object] = {"first": [int(flag) for flag in self.first], "controls": _lists(self.controls)}
+        for name in ("reward", "confidence"):
+            column = getattr(self, name)
+            if column is not None:
+                known[name] = [round(float(number), 5) for number in column]
+        if self.perturbed is not None:
+            known["perturbed"] = [int(flag) for flag in self.perturbed]
+        if self.intended is not None:
+            known["intended"] = _lists(self.intended)
+        return known
+
+    def __getitem__(self, rows: slice) -> Columns:
+        return self._map(lambda column: column[rows])
+
+    def spans(self, starts: np.ndarray, stop: int, mean: bool = False) -> Columns:
+        """One row for each span of frames [starts[k], starts[k + 1]), the last up to `stop`.
+
+        Args:
+            starts: int64 [M], rising; a span may be empty (a frame that is shown twice).
+            stop: end of the last span.
+            mean: controls are the mean over the span (but for gear changes); else those of its first frame.
+
+        Returns:
+            M rows: rewards are summed, `first` and `perturbed` are true where one in the span is.
+        """
+        at = np.minimum(starts, len(self) - 1)
+        picked = self._map(lambda column: column[at])
+        bounds = np.append(starts, stop)
+        if np.array_equal(np.diff(bounds), np.ones(len(starts))):
+            return picked
+
+        def total(column: np.ndarray) -> np.ndarray:
+            return np.diff(np.concatenate([[0.0], np.cumsum(column, dtype=np.float64)])[bounds])
+
+        length = np.maximum(np.diff(bounds), 1)
+
+        def average(name: str, column: np.ndarray, first: np.ndarray) -> np.ndarray:
+            if not mean or name in HELD or name not in RANGES:
+                return first
+            return np.where(np.diff(bounds) > 0, total(column) / length, first).astype(np.float32)
+
+        intended = self.intended and {name: average(name, column, column[at]) for name, column in self.intended.items()}
+        return Columns(
+            first=total(self.first) > 0,
+            controls={name: average(name, column, column[at]) for name, column in self.controls.items()},
+            reward=None if self.reward is None else total(self.reward).astype(np.float32),
+            confidence=picked.confidence,
+            perturbed=None if self.perturbed is None else total(self.perturbed) > 0,
+            intended=intended,
+        )
+
+    @classmethod
+    def join(cls, parts: list[Columns]) -> Columns:
+        """Parts of one episode after each other; a column that one part lacks is not known, but for perturbations."""
+        if len(parts) == 1:
+            return parts[0]
+        perturbed = any(part.perturbed is not None for part in parts)
+        flags = [np.zeros(len(part), bool) if part.perturbed is None else part.perturbed for part in parts]
+        names = parts[0].controls
+        wanted = [part.controls if part.intended is None else part.intended for part in parts]
+        return cls(
+            first=np.concatenate([part.first for part in parts]),
+            controls={name: np.concatenate([part.controls[name] for part in parts]) for name in names},
+            reward=_concatenate([part.reward for part in parts]),
+            confidence=_concatenate([part.confidence for part in parts]),
+            perturbed=np.concatenate(flags) if perturbed else None,
+            intended={name: np.concatenate([part[name] for part in wanted]) for name in names} if perturbed else None,
+        )
+
+    def _map(self, pick: Callable[[np.ndarray], np.ndarray]) -> Columns:
+        def maybe(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else pick(column)
+
+        return Columns(
+            first=pick(self.first),
+            controls={name: pick(column) for name, column in self.controls.items()},
+            reward=maybe(self.reward),
+            confidence=maybe(self.confidence),
+            perturbed=maybe(self.perturbed),
+            intended=self.intended and {name: pick(column) for name, column in self.intended.items()},
+        )
+
+
+def _known(column: Sequence[float | None]) -> np.ndarray | None:
+    return None if any(number is None for number in column) else np.array(column, np.float32)
+
+
+def _concatenate(parts: list[np.ndarray | None]) -> np.ndarray | None:
+    known = [part for part in parts if part is not None]
+    return np.concatenate(known) if len(known) == len(parts) else None
+
+
+def _lists(columns: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    return {name: [round(float(number), 5) for number in column] for name, column in columns.items()}

@@ -1,0 +1,158 @@
+"""Cutting an episode into short clips that each decode by themselves."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+
+import av
+import numpy as np
+
+from racing_vpt.data.decode import Decoder, open_recording, resample
+from racing_vpt.data.encode import PixelFormat, VideoWriter
+from racing_vpt.data.episodes import Episode
+from racing_vpt.frames import resize
+from racing_vpt.types import Fit
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """How clips are to be.
+
+    Args:
+        height: pixels.
+        width: pixels.
+        frames_per_second: rate; None keeps each video's own.
+        clip_frames: frames in a clip.
+        fit: what happens to a picture of another aspect ratio (`FrameSpec.fit`).
+        crf: quality where a clip is encoded anew (`VideoWriter`).
+        pixel_format: where a clip is encoded anew (`VideoWriter`).
+        decoder: which library decodes.
+    """
+
+    height: int = 96
+    width: int = 96
+    frames_per_second: float | None = None
+    clip_frames: int = 64
+    fit: Fit = "stretch"
+    crf: int = 12
+    pixel_format: PixelFormat = "yuv444p"
+    decoder: Decoder = "auto"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One clip, as it goes into a shard: its key, its video and its JSON."""
+
+    key: str
+    mp4: bytes
+    json: bytes
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an episode that one worker cuts: its output frames [start, stop), whole clips."""
+
+    episode: Episode
+    start: int
+    stop: int
+    num_frames: int
+
+
+def output_rate(episode: Episode, form: ClipFormat) -> float:
+    """Frames per second of an episode's clips."""
+    return form.frames_per_second or episode.recording.frames_per_second
+
+
+def pieces_of(episode: Episode, form: ClipFormat, piece_frames: int = 16384) -> list[Piece]:
+    """The parts of an episode to cut, of at most `piece_frames` output frames each."""
+    sources = _sources(episode, form)
+    step = max(1, piece_frames // form.clip_frames) * form.clip_frames
+    return [Piece(episode, at, min(at + step, len(sources)), len(sources)) for at in range(0, len(sources), step)]
+
+
+def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
+    """The clips of a piece.
+
+    Frames are copied without decoding where size, rate and key frames allow it, else decoded and encoded anew.
+    """
+    episode = piece.episode
+    sources = _sources(episode, form)
+    columns = episode.columns()
+    copies = _copy_clips(piece, form, sources)
+    video = None if copies else open_recording(episode.recording, form.decoder)
+    samples = []
+    for number, start in enumerate(range(piece.start, piece.stop, form.clip_frames)):
+        stop = min(start + form.clip_frames, len(sources))
+        end = int(sources[stop]) if stop < len(sources) else len(columns)
+        rows = columns.spans(sources[start:stop], end)
+        if copies:
+            mp4 = copies[number]
+        else:
+            assert video is not None
+            frames = video.read(sources[start:stop])
+            mp4 = _encode(frames, output_rate(episode, form), form)
+        about = {
+            "format": 1,
+            "episode": episode.name,
+            "start": start,
+            "frames": stop - start,
+            "episode_frames": piece.num_frames,
+            "frames_per_second": output_rate(episode, form),
+            "actions_from": episode.actions_from,
+        }
+        text = json.dumps({**about, **rows.to_json()}, allow_nan=False)
+        samples.append(Sample(f"{episode.name}-{start:07d}", mp4, text.encode()))
+    return samples
+
+
+def _sources(episode: Episode, form: ClipFormat) -> np.ndarray:
+    """Source frame of each output frame, int64 [M]."""
+    recording = episode.recording
+    if form.frames_per_second is None:
+        return np.arange(recording.num_frames)
+    if recording.meta or recording.video.is_dir():  # ours: of a constant rate
+        times = np.arange(recording.num_frames) / recording.frames_per_second
+    else:
+        times = open_recording(recording, form.decoder).timestamps
+    return resample(times, form.frames_per_second)
+
+
+def _encode(frames: np.ndarray, frames_per_second: float, form: ClipFormat) -> bytes:
+    file = io.BytesIO()
+    writer = VideoWriter(file, frames_per_second, form.height, form.width, form.crf, form.pixel_format)
+    for frame in frames:
+        writer.add(resize(frame, form.height, form.width, form.fit))
+    writer.close()
+    return file.getvalue()
+
+
+def _copy_clips(piece: Piece, form: ClipFormat, sources: np.ndarray) -> list[bytes]:
+    """The clips' packets in files of their own, or nothing where that is not possible."""
+    video = piece.episode.recording.video
+    if video.is_dir() or len(sources) != piece.episode.recording.num_frames or (np.diff(sources) != 1).any():
+        return []
+    with av.open(str(video), "r") as container:
+        stream = container.streams.video[0]
+        if stream.codec_context.name != "h264" or (stream.height, stream.width) != (form.height, form.width):
+            return []
+        if stream.codec_context.pix_fmt != form.pixel_format:
+            return []
+        packets = [packet for packet in container.demux(stream) if packet.size]
+        ordered = all(packet.pts == packet.dts for packet in packets)
+        starts = range(piece.start, piece.stop, form.clip_frames)
+        if len(packets) != len(sources) or not ordered or not all(packets[start].is_keyframe for start in starts):
+            return []
+        clips = []
+        for start in starts:
+            file = io.BytesIO()
+            with av.open(file, "w", format="mp4") as target:
+                copy = target.add_stream_from_template(stream)
+                origin = packets[start].pts or 0
+                for packet in packets[start : min(start + form.clip_frames, piece.stop)]:
+                    packet.pts = packet.dts = (packet.pts or 0) - origin
+                    packet.stream = copy
+                    target.mux(packet)
+            clips.append(file.getvalue())
+        return clips

@@ -1,0 +1,115 @@
+"""Recordings with the controls that go with them: their own, or an IDM's labels, paired by the video's sha256."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import re
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from racing_vpt.data.columns import Columns
+from racing_vpt.data.files import TEMPORARY, read_json
+from racing_vpt.data.recording import Recording, find_recordings, read_labels
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """One recording and where its controls come from.
+
+    Args:
+        name: unique among those found together; letters, digits, `-` and `_` only.
+        recording: the video.
+        labels: the label file that takes the place of the recording's own controls, or None.
+        actions_from: `{"kind": "recorded"}`, `{"kind": "idm", "checkpoint": FINGERPRINT, ...}`, or None: no controls.
+    """
+
+    name: str
+    recording: Recording
+    labels: Path | None
+    actions_from: dict | None
+
+    def columns(self) -> Columns:
+        """What is known about each frame; ValueError where the lines do not match the frames."""
+        if self.actions_from is None:
+            return Columns.unknown(self.recording.num_frames)
+        if self.labels is None:
+            return Columns.of_records(self.recording.records())
+        records, _ = read_labels(self.labels)
+        if len(records) != self.recording.num_frames:
+            raise ValueError(
+                f"{self.labels} has {len(records)} lines, but {self.recording.video} has "
+                f"{self.recording.num_frames} frames; label it again with: racing-vpt predict"
+            )
+        return Columns.of_records(records)
+
+
+def find_episodes(folder: Path, labels: Path | None = None) -> list[Episode]:
+    """Every recording in a folder, in a fixed order; with `labels`, those that are labelled there, with these labels.
+
+    Raises:
+        FileNotFoundError: there are no recordings, or no label belongs to any of them.
+    """
+    recordings = find_recordings(folder)
+    if not recordings:
+        raise FileNotFoundError(f"{folder} holds no recordings; make some with: racing-vpt collect")
+    base = folder if folder.is_dir() else folder.parent
+    names = [_safe(str(recording.video.relative_to(base).with_suffix(""))) for recording in recordings]
+    repeated = {name for name, count in Counter(names).items() if count > 1}
+    labelled = None if labels is None else _labels_by_video(labels)
+    episodes = []
+    for name, recording in zip(names, recordings, strict=True):
+        name = f"{name}-{recording.sha256[:8]}" if name in repeated else name
+        if labelled is None:
+            origin = {"kind": "recorded"} if recording.has_actions else None
+            episodes.append(Episode(name, recording, None, origin))
+        elif recording.sha256 in labelled:
+            file, origin = labelled[recording.sha256]
+            episodes.append(Episode(name, recording, file, origin))
+    if not episodes:
+        raise FileNotFoundError(
+            f"none of the {len(labelled or {})} labels in {labels} belongs to one of the {len(recordings)} videos in "
+            f"{folder} (they are paired by sha256); label them with: racing-vpt predict --data.videos {folder}"
+        )
+    if len(episodes) < len(recordings):
+        log.warning("%d of %d videos in %s have labels in %s", len(episodes), len(recordings), folder, labels)
+    return episodes
+
+
+def split_episodes(names: list[str], val_fraction: float, seed: int = 0) -> list[str]:
+    """`train` or `val` for each episode: the fraction with the smallest hashes of (seed, name) is `val`.
+
+    At least one is `val` where there are two or more and the fraction is above 0, and one is `train` below 1.
+    """
+    if not 0 <= val_fraction <= 1:
+        raise ValueError(f"val_fraction is a fraction from 0 to 1, but {val_fraction} was given")
+    count = round(len(names) * val_fraction)
+    if 0 < val_fraction < 1 and len(names) > 1:
+        count = min(max(count, 1), len(names) - 1)
+    hashed = sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    validation = set(hashed[:count])
+    return ["val" if name in validation else "train" for name in names]
+
+
+def _labels_by_video(folder: Path) -> dict[str, tuple[Path, dict]]:
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder of labels {folder}; make them with: racing-vpt predict")
+    found: dict[str, tuple[Path, dict]] = {}
+    for file in sorted(folder.rglob("*.meta.json")):
+        meta = read_json(file)
+        if file.name.startswith(TEMPORARY) or meta.get("kind") not in ("labels", "truth"):
+            continue
+        lines = file.with_name(file.name.removesuffix(".meta.json") + ".jsonl")
+        if meta["kind"] == "truth":
+            origin: dict = {"kind": "recorded"}
+        else:
+            origin = {"kind": "idm", "checkpoint": meta.get("checkpoint"), "name": meta.get("checkpoint_name")}
+        found[meta["video_sha256"]] = (lines, origin)
+    return found
+
+
+def _safe(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)

@@ -1,0 +1,117 @@
+"""Where clips are read from: shards (`shards.py`), or a plain folder of recordings, cut where nothing is written."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from racing_vpt.data.columns import Columns
+from racing_vpt.data.decode import Decoder, open_recording
+from racing_vpt.data.decoders import Video
+from racing_vpt.data.encode import MAX_GROUP
+from racing_vpt.data.episodes import Episode
+
+OPEN_VIDEOS = 8  # readers that stay open in each process
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A part of an episode that is decoded together: frames [start, start + frames); `handle` is the store's own."""
+
+    start: int
+    frames: int
+    handle: int
+
+
+@dataclass(frozen=True)
+class StoredEpisode:
+    """An episode as its clips in order."""
+
+    name: str
+    frames_per_second: float
+    clips: tuple[Clip, ...]
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return self.clips[-1].start + self.clips[-1].frames
+
+    def check(self, where: str) -> None:
+        """Raise ValueError unless the clips follow each other without a gap."""
+        expected = 0
+        for clip in self.clips:
+            if clip.start != expected:
+                raise ValueError(f"{where}: episode {self.name} lacks frames {expected} to {clip.start}; pack it again")
+            expected += clip.frames
+
+
+class Store(Protocol):
+    """What the data module reads from."""
+
+    episodes: list[StoredEpisode]
+
+    def columns(self, clip: Clip) -> Columns:
+        """What is known about each frame of a clip."""
+
+    def open(self, clip: Clip) -> tuple[Video, int]:
+        """A video that holds the clip, open for reading, and the frame of it that is the clip's first."""
+
+    def encoded(self, clip: Clip) -> bytes:
+        """An mp4 of just this clip, for decoding on a GPU."""
+
+
+class RecordingStore:
+    """Episodes read straight from recordings.
+
+    Args:
+        episodes: the recordings, with their controls.
+        decoder: which library decodes.
+    """
+
+    def __init__(self, episodes: list[Episode], decoder: Decoder = "auto") -> None:
+        self.decoder = decoder
+        self._sources = episodes
+        self._columns: dict[int, Columns] = {}
+        self._videos: OrderedDict[tuple[int, int], Video] = OrderedDict()  # by process and episode
+        self._clips: list[tuple[int, Clip]] = []
+        self.episodes = [self._cut(number, episode) for number, episode in enumerate(episodes)]
+
+    def _cut(self, number: int, episode: Episode) -> StoredEpisode:
+        clips = []
+        for start in range(0, episode.recording.num_frames, MAX_GROUP):
+            frames = min(MAX_GROUP, episode.recording.num_frames - start)
+            clips.append(Clip(start, frames, len(self._clips)))
+            self._clips.append((number, clips[-1]))
+        return StoredEpisode(episode.name, episode.recording.frames_per_second, tuple(clips))
+
+    def columns(self, clip: Clip) -> Columns:
+        """What is known about each frame of a clip."""
+        number, _ = self._clips[clip.handle]
+        if number not in self._columns:
+            self._columns[number] = self._sources[number].columns()
+        return self._columns[number][clip.start : clip.start + clip.frames]
+
+    def open(self, clip: Clip) -> tuple[Video, int]:
+        """The recording's video; a few stay open, each in the process that opened it."""
+        number, _ = self._clips[clip.handle]
+        key = (os.getpid(), number)
+        if key not in self._videos:
+            self._videos[key] = open_recording(self._sources[number].recording, self.decoder)
+            if len(self._videos) > OPEN_VIDEOS:
+                self._videos.popitem(last=False)
+        self._videos.move_to_end(key)
+        return self._videos[key], clip.start
+
+    def encoded(self, clip: Clip) -> bytes:
+        """Not to be had of recordings."""
+        folder = self._sources[self._clips[clip.handle][0]].recording.video.parent
+        raise ValueError(
+            f"clips of plain recordings are not decoded on a GPU; use device cpu, or pack {folder} with: "
+            f"racing-vpt pack --recordings {folder} --out {Path('data/shards')}"
+        )
+
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_videos": OrderedDict()}
