@@ -1,0 +1,246 @@
+"""The policy: which controls an expert would use now, from what was seen so far.
+
+VPT, Baker et al. 2022 (arXiv:2206.11795), sections 4.1 and appendix D.1: behavioural cloning of labels that an inverse
+dynamics model gave to video. With `size: 2x`, 128x128 frames and the defaults it is OpenAI's network, key for key.
+Unlike VPT: heads by control scheme with two-hot targets; labels weigh as much as the IDM trusted them; null actions are
+kept unless asked otherwise (a car that coasts is driving, a Minecraft player who does nothing is not playing); and
+remedies against a policy that copies its own last controls instead of looking at the road: `look_back` with a short
+memory or none, and `forget`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Literal
+
+import torch
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+
+from racing_vpt.models.control_metrics import ControlMetrics
+from racing_vpt.models.module import ControlModule, Schedule, adamw
+from racing_vpt.nn.heads import ActionHeads, ValueHead
+from racing_vpt.nn.sizes import POLICY_SIZES, NetSize
+from racing_vpt.nn.stack import FrameStack, StackState
+from racing_vpt.nn.transformer import NetState
+from racing_vpt.nn.vpt_net import VPTNet
+from racing_vpt.types import Batch, FrameSpec
+
+PolicyState = tuple[StackState, NetState]
+"""What a policy remembers: earlier frames for its stack, keys and values for its attention."""
+
+
+class VPT(ControlModule):
+    """A causal policy, trained by behavioural cloning.
+
+    Args:
+        frames: what the model wants to see; OpenAI's checkpoints want 128x128.
+        scheme: name of the control scheme; its heads are the policy's.
+        size: `tiny`, `small`, `1x`, `2x`, `3x`, or all settings of the network.
+        look_back: pictures that the CNN sees at once as channels, in frames back; [0] is the frame alone (OpenAI),
+            [0, 4] shows motion without a memory.
+        memory_frames: frames that attention reaches back to, this one included; None as the size has it.
+        recurrence_layers: transformer blocks; 0 for none, so that only look_back is seen; None as the size has it.
+        carry_memory: whether row b of a batch continues row b of the one before; needs `--data.mode lanes`.
+        burn_in: first frames of a clip that are seen but not learnt from, unless an episode starts there; None: as many
+            as look_back misses.
+        forget: probability at each frame of training that all before it is forgotten, as at an episode's start.
+        act: `mean` takes the mean of each axis, which is smooth; `mode` its likeliest bin.
+        temperature: what logits are divided by (OpenAI: 2).
+        null_filter: whether frames without any control are left out of the loss, as VPT does.
+        min_confidence: labels that the IDM trusted less are left out.
+        confidence_power: p in weight = confidence^p; 0 weighs all labels alike.
+        smoothing: share of the target that is spread over all classes.
+        class_weighting: p in weight = frequency^-p of a class; 0 weighs all classes alike.
+        optimizer: made from the trainable parameters; matrices and kernels alone get its weight decay.
+        schedule: how the learning rate falls after the warm-up, over the steps of the run.
+        warmup_steps: steps over which the learning rate rises from 0.
+        compile: whether the network goes through torch.compile when it is trained.
+        init_from: checkpoint whose weights training starts from (path, run folder, zoo:NAME or OpenAI's F.model).
+    """
+
+    def __init__(
+        self,
+        frames: FrameSpec | dict = FrameSpec(height=64, width=64),  # noqa: B008 - frozen
+        scheme: str = "car",
+        size: str | NetSize = "tiny",
+        look_back: tuple[int, ...] = (0,),
+        memory_frames: int | None = None,
+        recurrence_layers: int | None = None,
+        carry_memory: bool = False,
+        burn_in: int | None = None,
+        forget: float = 0.0,
+        act: Literal["mean", "mode"] = "mean",
+        temperature: float = 1.0,
+        null_filter: bool = False,
+        min_confidence: float = 0.0,
+        confidence_power: float = 1.0,
+        smoothing: float = 0.0,
+        class_weighting: float = 0.0,
+        optimizer: OptimizerCallable = adamw,
+        schedule: Schedule = "cosine",
+        warmup_steps: int = 100,
+        compile: bool = False,
+        init_from: str | None = None,
+    ) -> None:
+        super().__init__(frames, scheme, optimizer, schedule, warmup_steps, class_weighting, init_from)
+        for name, share in (("forget", forget), ("min_confidence", min_confidence), ("smoothing", smoothing)):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} is a share in [0, 1), but {share} was given")
+        if not confidence_power >= 0:
+            raise ValueError(f"confidence_power must be 0 or more, but {confidence_power} was given")
+        self.size = policy_size(size, memory_frames, recurrence_layers)
+        self.stack = FrameStack(tuple(look_back))
+        channels = 3 * len(look_back)
+        self.net = VPTNet(self.size, self.frames.height, self.frames.width, channels)  # OpenAI's names: net, pi_head
+        self.pi_head = ActionHeads(self.size.hidsize, self.scheme.num_classes, temperature)
+        self.value_head = ValueHead(self.size.hidsize).requires_grad_(False)  # cloning has no values to learn
+        self.carry_memory = carry_memory
+        self.burn_in = self.stack.past if burn_in is None else burn_in
+        self.forget = forget
+        self.act: Literal["mean", "mode"] = act
+        self.null_filter, self.smoothing = null_filter, smoothing
+        self.min_confidence, self.confidence_power = min_confidence, confidence_power
+        self.compiles = compile
+        self.metrics = ControlMetrics(self.scheme)
+        self.memory: PolicyState | None = None  # of the lanes, from batch to batch
+        self.training_memory: PolicyState | None = None  # kept while held-out clips are measured
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        mode = getattr(getattr(self.trainer, "datamodule", None), "mode", None)
+        if stage == "fit" and self.carry_memory and mode not in (None, "lanes"):
+            raise ValueError(
+                f"carry_memory continues each row of a batch in the next one, but the data module's mode is {mode!r}: "
+                "give --data.mode lanes, or --model.carry_memory false"
+            )
+        if stage == "fit" and self.compiles:
+            self.net.compile()
+
+    def initial_state(self, n: int, device: torch.device | str = "cpu") -> PolicyState:
+        """The memory before an episode's first frame, for n environments."""
+        shape = (self.frames.height, self.frames.width, 3)
+        return self.stack.initial_state(n, shape, device), self.net.initial_state(n, device)
+
+    def forward(self, frames: Tensor, first: Tensor, state: PolicyState) -> tuple[dict[str, Tensor], PolicyState]:
+        """Logits by head float32 [B, T, classes], and the memory.
+
+        Args:
+            frames: uint8 [B, T, H, W, 3], of the size in `self.frames`.
+            first: bool [B, T], true where an episode starts: nothing earlier is seen from there on.
+            state: `initial_state`, or what the last call returned.
+        """
+        stacked, stack_state = self.stack(frames, first, state[0])
+        features, net_state = self.net(stacked, first, state[1])
+        return self.pi_head(features), (stack_state, net_state)
+
+    @torch.no_grad()
+    def policy(self, frames: Tensor, first: Tensor, state: PolicyState) -> tuple[dict[str, Tensor], PolicyState]:
+        """As `forward`, with probabilities instead of logits and no gradient: what an agent asks."""
+        logits, state = self(frames, first, state)
+        return {name: x.softmax(-1) for name, x in logits.items()}, state
+
+    def learnt(self, batch: Batch, continued: bool) -> Tensor:
+        """How much each frame counts in the loss, float32 [B, T]: validity, burn-in, confidence, null actions.
+
+        Args:
+            batch: the clips.
+            continued: whether the memory of the frames before the clips is there, so that nothing is missed.
+        """
+        weight = torch.where(batch.weight >= self.min_confidence, batch.weight, 0.0) ** self.confidence_power
+        weight = weight * (batch.valid & (batch.weight >= self.min_confidence))
+        if self.burn_in and not continued:
+            late = torch.arange(batch.first.shape[1], device=weight.device) >= self.burn_in
+            weight = weight * (late | (batch.first.cumsum(1) > 0))
+        if self.null_filter:
+            weight = weight * ~self.is_null(batch.controls)
+        return weight
+
+    def is_null(self, controls: dict[str, Tensor]) -> Tensor:
+        """Where all controls are at rest, bool [B, T]: their class in each head is that of zero."""
+        classes = self.scheme.encode(controls)
+        rest = self.scheme.encode({name: torch.zeros_like(controls[name]) for name in self.scheme.controls})
+        return torch.stack([classes[name] == rest[name] for name in classes]).all(0)
+
+    def clone(self, batch: Batch, stage: str) -> tuple[Tensor, dict[str, Tensor], Tensor]:
+        """Loss, logits by head and weight of each frame [B, T]; keeps the lanes' memory."""
+        B = len(batch.frames)
+        continued = self.carry_memory and self.memory is not None and len(self.memory[0][0]) == B
+        state = self.memory if continued and self.memory else self.initial_state(B, batch.frames.device)
+        first = batch.first
+        if self.training and self.forget:
+            first = first | (torch.rand(first.shape, device=first.device) < self.forget)
+        logits, after = self(batch.frames, first, state)
+        if self.carry_memory:
+            self.memory = detached(after)
+        weight = self.learnt(batch, continued)
+        targets = self.targets(batch)
+        if self.training and self.class_weighting:
+            self.count_classes(targets, weight)
+        losses = self.cross_entropy(logits, targets, weight, self.smoothing if self.training else 0.0)
+        loss = torch.stack(list(losses.values())).sum()
+        over_epoch = stage != "train"
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
+        by_head = {f"{stage}/{name}_loss": x.detach() for name, x in losses.items()}
+        self.log_dict(by_head, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
+        return loss, logits, weight
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss, _, weight = self.clone(batch, "train")
+        self.log("train/weight", weight.mean(), batch_size=len(batch.frames))
+        return loss
+
+    def measure(self, batch: Batch, stage: str) -> None:
+        """Take a batch of held-out clips into the metrics."""
+        _, logits, weight = self.clone(batch, stage)
+        self.metrics.update({name: x.softmax(-1) for name, x in logits.items()}, batch.controls, weight > 0)
+
+    def report(self, stage: str) -> None:
+        """Log the metrics of an epoch, and go back to the lanes of training."""
+        self.log_dict({f"{stage}/{name}": x for name, x in self.metrics.compute().items()})
+        self.metrics.reset()
+        self.memory = self.training_memory
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.measure(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.measure(batch, "test")
+
+    def on_train_start(self) -> None:
+        self.memory = None
+
+    def on_validation_epoch_start(self) -> None:
+        self.training_memory, self.memory = self.memory, None
+
+    def on_test_epoch_start(self) -> None:
+        self.training_memory = self.memory = None
+
+    def on_validation_epoch_end(self) -> None:
+        self.report("val")
+
+    def on_test_epoch_end(self) -> None:
+        self.report("test")
+
+
+def policy_size(size: str | NetSize, memory_frames: int | None, recurrence_layers: int | None) -> NetSize:
+    """The size of that name, or the one given, with another memory or depth where asked for."""
+    if isinstance(size, str):
+        if size not in POLICY_SIZES:
+            raise ValueError(f"there is no policy size {size!r}; there are {', '.join(POLICY_SIZES)}")
+        size = POLICY_SIZES[size]
+    if memory_frames is not None:
+        if memory_frames < 1:
+            raise ValueError(
+                f"memory_frames counts the frame itself, so it is 1 or more, but {memory_frames} was given"
+            )
+        size = replace(size, attention_memory_size=size.timesteps + memory_frames)
+    if recurrence_layers is not None:
+        size = replace(size, n_recurrence_layers=recurrence_layers)
+    return size
+
+
+def detached(state: PolicyState) -> PolicyState:
+    """The same memory without its gradient."""
+    stack_state, blocks = state
+    return stack_state, [(known, (keys.detach(), values.detach())) for known, (keys, values) in blocks]
