@@ -78,6 +78,7 @@ def _plain(message: str, options: list[str]) -> str:
     noise = ("Does not validate", "Subtypes:", "Errors:", "Given value type:", "Expected a <class 'NoneType'>")
     lines = [line for line in lines if line and not line.startswith(noise) and "either not accessible" not in line]
     text = " ".join(lines).replace("Parser key ", "")
+    text = re.sub(r" Given value: NestedArg\(.*|Problem with given class_path '[^']+': ", "", text)
     text = re.sub(r"<class '([\w.]+)'>", lambda match: match[1].rsplit(".", 1)[-1], text)
     return text.replace("fit.model", "--model").replace("typing.", "").replace("Given value:", "but got:")
 

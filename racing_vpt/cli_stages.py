@@ -11,6 +11,7 @@ Differences from LightningCLI, each deliberate:
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from pathlib import Path
@@ -30,16 +31,19 @@ set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["racing_
 
 def run_stage(stage: str, words: list[str]) -> int:
     """Run one of Lightning's stages with the options `words`; returns the exit status."""
-    import racing_vpt.callbacks.labels
-    import racing_vpt.models.idm
-    import racing_vpt.models.vpt  # noqa: F401 - classes that were imported are known by their short names
-
+    lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    lightning_log.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
     StageCLI(stage, words)
     return 0
 
 
-class SaveConfig(SaveConfigCallback):
-    """Writes config.yaml into the run folder, over that of the run which is continued."""
+def parse_stage(stage: str, words: list[str]) -> Namespace:
+    """The options of a stage as `run_stage` would take them; nothing is built and nothing runs.
+
+    Raises:
+        ParseError: they do not parse.
+    """
+    return ParsedOnly(stage, words).options
 
 
 class StageCLI(LightningCLI):
@@ -51,23 +55,26 @@ class StageCLI(LightningCLI):
     """
 
     def __init__(self, stage: str, words: list[str]) -> None:
+        import racing_vpt.models.idm
+        import racing_vpt.models.vpt  # noqa: F401 - classes that were imported are known by their short names
+
         self.stage = stage
-        parser_kwargs = {"prog": "racing-vpt", "exit_on_error": False, stage: {"exit_on_error": False}}
         super().__init__(
             LightningModule,
             VideoDataModule,
             subclass_mode_model=True,
-            save_config_callback=SaveConfig if stage == "fit" else None,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=SaveConfigCallback if stage == "fit" else None,
+            save_config_kwargs={"overwrite": True},  # of the run that is continued
             seed_everything_default=0,
             auto_configure_optimizers=False,
-            parser_kwargs=parser_kwargs,
+            parser_kwargs={"prog": "racing-vpt", "exit_on_error": False, stage: {"exit_on_error": False}},
             args=[stage, *words],
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the stage that was asked for: four parsers take four times as long."""
-        return {self.stage: LightningCLI.subcommands()[self.stage]}
+        ours = {"ckpt_path", "weights_only", "return_predictions"}
+        return {self.stage: LightningCLI.subcommands()[self.stage] | ours}
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """As LightningCLI, but only training requires a model: elsewhere the checkpoint says what it is."""
@@ -76,7 +83,11 @@ class StageCLI(LightningCLI):
         parser.add_lightning_class_args(VideoDataModule, "data")
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Where the run lies, and for `predict` where the labels go."""
+        """The checkpoint, where the run lies, and for `predict` where the labels go."""
+        meaning = "Checkpoint: run folder, file, zoo:NAME or OpenAI's F.model."
+        if self.stage == "fit":
+            meaning = "Training checkpoint of the same configuration to resume from: `last`, a file or a run folder."
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help=meaning)
         parser.add_argument(
             "--name", type=str | None, default=None, help="Name of the run folder (default: `default`)."
         )
@@ -117,6 +128,7 @@ class StageCLI(LightningCLI):
         self.folder = self._run_folder()
         options.trainer.default_root_dir = str(self.folder)
         options.trainer.logger = _loggers_into(self.folder, options.trainer.logger, training=self.stage == "fit")
+        self.resume: str | None = None
         if self.stage == "fit":
             self._check_run()
 
@@ -130,6 +142,14 @@ class StageCLI(LightningCLI):
             held = f"{type(self.model).__module__}.{type(self.model).__name__}"
             if self.expected not in (None, held):
                 raise ValueError(f"{self.checkpoint} holds a {held}, but the configuration asks for {self.expected}")
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, object]:
+        arguments = super()._prepare_subcommand_kwargs(subcommand)
+        if self.stage == "fit":
+            arguments["ckpt_path"] = self.resume
+        if self.stage == "predict":
+            arguments["return_predictions"] = False  # they are written as they come; memory stays flat
+        return arguments
 
     def after_validate(self) -> None:
         """Keep what was measured."""
@@ -173,7 +193,23 @@ class StageCLI(LightningCLI):
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist; without --ckpt_path the run starts from the beginning")
         _check_same_model(path, self._parser(self.stage), options)
-        options.ckpt_path = str(path)
+        self.resume, options.ckpt_path = str(path), None  # so that config.yaml can start another run
+
+
+class ParsedOnly(StageCLI):
+    """The command line of a stage that stops after parsing."""
+
+    def _set_seed(self) -> None:
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass
 
 
 def _check_same_model(checkpoint: Path, parser: LightningArgumentParser, options: Namespace) -> None:

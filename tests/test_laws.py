@@ -33,7 +33,7 @@ MAY_IMPORT = {  # the table of the design; a room may always import itself
 }
 FREE = {"tools", "cli", "cli_errors", "cli_stages"}  # everything, imported inside functions
 MAY_BE_LONG: dict[str, str] = {}  # path: why it is over 250 lines
-HEAVY = ("torch", "lightning", "gymnasium", "cv2", "numpy", "matplotlib", "jsonargparse")
+HEAVY = ("torch", "lightning", "gymnasium", "cv2", "matplotlib", "jsonargparse")
 
 
 def files() -> list[Path]:

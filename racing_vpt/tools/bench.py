@@ -1,0 +1,35 @@
+"""Speeds on this machine, as ratios within one run where that is what counts; no test asserts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def bench(
+    what: Literal["all", "envs", "label"] = "all",
+    checkpoint: str = "zoo:idm-carracing",
+    seconds: float = 5.0,
+    json: Path | None = None,
+) -> None:
+    """Measure how fast environments step and how fast an inverse dynamics model labels.
+
+    Args:
+        what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, or `all`.
+        checkpoint: the inverse dynamics model that labels.
+        seconds: how long each environment is driven.
+        json: file that receives the figures as well.
+    """
+    figures: dict[str, object] = {}
+    if what in ("all", "envs"):
+        from racing_vpt.tools.bench_envs import bench_envs
+
+        figures["envs"] = bench_envs(seconds)
+    if what in ("all", "label"):
+        from racing_vpt.tools.bench_label import bench_label
+
+        figures["label"] = bench_label(checkpoint)
+    if json is not None:
+        from racing_vpt.data.files import write_json
+
+        write_json(json, figures)
