@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from torch import Tensor
+
+if TYPE_CHECKING:  # so that the help of tools need not wait for torch
+    from torch import Tensor
 
 Frame = np.ndarray  # uint8 [H, W, 3], RGB
 Controls = dict[str, float]  # what a driver does in one frame, by name
