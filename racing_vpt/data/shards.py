@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import fsspec
-import webdataset
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.cut import Sample
@@ -77,6 +76,8 @@ class ShardWriter:
     def __init__(self, path: Path, split: str, plan: str) -> None:
         self.path, self.split, self.plan = path, split, plan
         self._temporary = path.with_name(f".tmp-{path.name}")
+        import webdataset  # here, because it imports torch, and `pack --help` need not wait for that
+
         self._tar = webdataset.TarWriter(str(self._temporary), encoder=False, mtime=0.0)
         self._about: dict[str, dict] = {}
         self.num_bytes = 0

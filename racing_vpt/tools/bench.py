@@ -9,7 +9,7 @@ from typing import Literal
 def bench(
     what: Literal["all", "envs", "label"] = "all",
     checkpoint: str = "zoo:idm-carracing",
-    seconds: float = 5.0,
+    frames: int = 2000,
     json: Path | None = None,
 ) -> None:
     """Measure how fast environments step and how fast an inverse dynamics model labels.
@@ -17,14 +17,14 @@ def bench(
     Args:
         what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, or `all`.
         checkpoint: the inverse dynamics model that labels.
-        seconds: how long each environment is driven.
+        frames: how many frames each environment is driven.
         json: file that receives the figures as well.
     """
     figures: dict[str, object] = {}
     if what in ("all", "envs"):
         from racing_vpt.tools.bench_envs import bench_envs
 
-        figures["envs"] = bench_envs(seconds)
+        figures["envs"] = bench_envs(frames)
     if what in ("all", "label"):
         from racing_vpt.tools.bench_label import bench_label
 
