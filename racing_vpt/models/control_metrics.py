@@ -1,4 +1,4 @@
-"""How far predicted controls are from the true ones, one control at a time."""
+"""How far a policy's controls are from the expert's, one control at a time; sums only, for any amount of data."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from racing_vpt.controls import Axis, ControlScheme
-
-STEERING_STOP = 0.4  # CarRacing's steering joint ends here: commands beyond look alike and drive alike
+from racing_vpt.models.idm_metrics import STEERING_STOP, pressed
 
 
 class ControlMetrics(Metric):
-    """Of each axis MAE and R2 of the mean, and accuracy of the likeliest bin; of other heads accuracy.
-
-    Steering is also judged clipped to +-0.4, where CarRacing's joint stops, as `steering_clipped_r2`.
+    """Of each axis MAE and R2 of the mean, and accuracy of pressed or not (steering: left, right or neither); of other
+    heads accuracy. Steering is also judged clipped to +-0.4, where CarRacing's joint stops. Keys as in `idm_metrics`.
 
     Args:
         scheme: the heads that are judged.
@@ -29,11 +27,10 @@ class ControlMetrics(Metric):
     def __init__(self, scheme: ControlScheme) -> None:
         super().__init__()
         self.scheme = scheme
-        self.axes = [name for name, head in scheme.heads.items() if isinstance(head, Axis)]
-        if "steering" in self.axes:
-            self.axes.append("steering_clipped")
-        for name in self.axes:  # sums of: |error|, error^2, truth, truth^2
-            self.add_state(f"sums_{name}", torch.zeros(4), dist_reduce_fx="sum")
+        axes = [name for name, head in scheme.heads.items() if isinstance(head, Axis)]
+        self.judged_axes = [(name, "") for name in axes] + [(name, "_clipped") for name in axes if name == "steering"]
+        for name, suffix in self.judged_axes:  # sums of: |error|, error^2, truth, truth^2
+            self.add_state(f"sums_{name}{suffix}", torch.zeros(4), dist_reduce_fx="sum")
         for name in scheme.heads:
             self.add_state(f"right_{name}", torch.zeros(()), dist_reduce_fx="sum")
         self.add_state("judged", torch.zeros(()), dist_reduce_fx="sum")
@@ -42,25 +39,28 @@ class ControlMetrics(Metric):
         """Take in probabilities [B, T, classes] by head and controls [B, T] by name, where `counts` [B, T] is true."""
         predicted, classes = self.scheme.expect(probabilities), self.scheme.encode(controls)
         self.judged += counts.sum()
-        for name, truth in classes.items():
+        for name, head in self.scheme.heads.items():
+            if isinstance(head, Axis):
+                agreed = pressed(head, predicted[name]) == pressed(head, controls[name])
+            else:
+                agreed = probabilities[name].argmax(-1) == classes[name]
             right = getattr(self, f"right_{name}")
-            right += ((probabilities[name].argmax(-1) == truth) & counts).sum()
-        for name in self.axes:
-            control, clips = name.removesuffix("_clipped"), name.endswith("_clipped")
-            guess, truth = predicted[control][counts].float(), controls[control][counts].float()
-            if clips:
+            right += (agreed & counts).sum()
+        for name, suffix in self.judged_axes:
+            guess, truth = predicted[name][counts].float(), controls[name][counts].float()
+            if suffix:
                 guess, truth = (x.clamp(-STEERING_STOP, STEERING_STOP) for x in (guess, truth))
-            error, sums = guess - truth, getattr(self, f"sums_{name}")
+            error, sums = guess - truth, getattr(self, f"sums_{name}{suffix}")
             sums += torch.stack([error.abs().sum(), error.square().sum(), truth.sum(), truth.square().sum()])
 
     def compute(self) -> dict[str, Tensor]:
         """`steering_mae`, `steering_r2`, `steering_accuracy`, ...; an axis that never moved has no R2."""
         n = self.judged.clamp(min=1)
         values = {f"{name}_accuracy": (getattr(self, f"right_{name}") / n).float() for name in self.scheme.heads}
-        for name in self.axes:
-            absolute, squared, total, total_squared = getattr(self, f"sums_{name}")
+        for name, suffix in self.judged_axes:
+            absolute, squared, total, total_squared = getattr(self, f"sums_{name}{suffix}")
             spread = total_squared - total.square() / n
-            values[f"{name}_mae"] = (absolute / n).float()
-            if spread > 1e-9 * n:
-                values[f"{name}_r2"] = (1 - squared / spread).float()
+            values[f"{name}_mae{suffix}"] = (absolute / n).float()
+            if spread > 1e-6 * n:
+                values[f"{name}_r2{suffix}"] = (1 - squared / spread).float()
         return values

@@ -46,7 +46,9 @@ class VPT(ControlModule):
             as look_back misses.
         forget: probability at each frame of training that all before it is forgotten, as at an episode's start.
         act: `mean` takes the mean of each axis, which is smooth; `mode` its likeliest bin.
-        temperature: what logits are divided by (OpenAI: 2).
+        act_temperature: what logits are divided by in driving: below 1 a mean leans to the likeliest bins, and rare
+            bursts of other controls in the data pull it aside less.
+        temperature: what logits are divided by, in training too (OpenAI: 2).
         null_filter: whether frames without any control are left out of the loss, as VPT does.
         min_confidence: labels that the IDM trusted less are left out.
         confidence_power: p in weight = confidence^p; 0 weighs all labels alike.
@@ -71,6 +73,7 @@ class VPT(ControlModule):
         burn_in: int | None = None,
         forget: float = 0.0,
         act: Literal["mean", "mode"] = "mean",
+        act_temperature: float = 1.0,
         temperature: float = 1.0,
         null_filter: bool = False,
         min_confidence: float = 0.0,
@@ -87,6 +90,8 @@ class VPT(ControlModule):
         for name, share in (("forget", forget), ("min_confidence", min_confidence), ("smoothing", smoothing)):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} is a share in [0, 1), but {share} was given")
+        if not act_temperature > 0:
+            raise ValueError(f"act_temperature must be more than 0, but {act_temperature} was given")
         if not confidence_power >= 0:
             raise ValueError(f"confidence_power must be 0 or more, but {confidence_power} was given")
         self.size = policy_size(size, memory_frames, recurrence_layers)
@@ -99,6 +104,7 @@ class VPT(ControlModule):
         self.burn_in = self.stack.past if burn_in is None else burn_in
         self.forget = forget
         self.act: Literal["mean", "mode"] = act
+        self.act_temperature = act_temperature
         self.null_filter, self.smoothing = null_filter, smoothing
         self.min_confidence, self.confidence_power = min_confidence, confidence_power
         self.compiles = compile
@@ -138,7 +144,7 @@ class VPT(ControlModule):
     def policy(self, frames: Tensor, first: Tensor, state: PolicyState) -> tuple[dict[str, Tensor], PolicyState]:
         """As `forward`, with probabilities instead of logits and no gradient: what an agent asks."""
         logits, state = self(frames, first, state)
-        return {name: x.softmax(-1) for name, x in logits.items()}, state
+        return {name: (x / self.act_temperature).softmax(-1) for name, x in logits.items()}, state
 
     def learnt(self, batch: Batch, continued: bool) -> Tensor:
         """How much each frame counts in the loss, float32 [B, T]: validity, burn-in, confidence, null actions.

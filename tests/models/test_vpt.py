@@ -178,15 +178,15 @@ class TinyData(LightningDataModule):
 
 
 def test_training_logs_each_control_and_a_carried_memory_needs_lanes(tmp_path) -> None:
-    trainer = Trainer(accelerator="cpu", max_epochs=10, logger=False, enable_checkpointing=False,
+    trainer = Trainer(accelerator="cpu", max_epochs=25, logger=False, enable_checkpointing=False,
                       enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path)  # fmt: skip
     torch.manual_seed(0)
     model = VPT(frames=FRAMES, size=SIZE, warmup_steps=2, class_weighting=0.3, forget=0.05,
                 optimizer=lambda p: torch.optim.AdamW(p, lr=3e-3))  # fmt: skip
     trainer.fit(model, TinyData())
-    assert trainer.callback_metrics["val/steering_r2"] > 0.3
-    assert trainer.callback_metrics["val/throttle_accuracy"] > 0.7
-    assert "val/steering_clipped_mae" in trainer.callback_metrics
+    assert trainer.callback_metrics["val/steering_r2"] > 0.5
+    assert trainer.callback_metrics["val/steering_mae_clipped"] < 0.15
+    assert trainer.callback_metrics["val/throttle_accuracy"] > 0.5
     trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False)
     with pytest.raises(ValueError, match=r"give --data\.mode lanes"):
         trainer.fit(model_of(carry_memory=True), TinyData())
