@@ -1,0 +1,100 @@
+"""A driver who does what no good driver does, and then recovers: what an inverse dynamics model must have seen.
+
+A model that learnt from clean laps cannot label a spin, a stop or a standing start, and a policy learns from what the
+model could not label (an early trial: it never pulled away).
+"""
+
+from __future__ import annotations
+
+import math
+
+import gymnasium
+import numpy as np
+
+from racing_vpt.agents.brownian import HIGH, LOW, NAMES
+from racing_vpt.agents.expert import ExpertAgent
+from racing_vpt.agents.solo import SoloAgent
+from racing_vpt.agents.styles import ExpertStyle
+from racing_vpt.types import Controls, Frame
+
+ANTICS = ("spin", "u_turn", "stop", "coast", "held", "brownian", "off_road", "slalom", "drag")
+
+
+class WildAgent(SoloAgent):
+    """An expert interrupted by antics: spins, full-brake stops and standing starts, U-turns back onto the road,
+    coasting, random held or wandering controls, excursions, slaloms, braking while steering.
+
+    Args:
+        style: how the expert drives in between.
+        seed: of what happens when.
+        sane_frames: shortest and longest stretch of expert driving between two antics.
+        antic_frames: shortest and longest antic.
+    """
+
+    def __init__(
+        self,
+        style: ExpertStyle,
+        seed: int = 0,
+        sane_frames: tuple[int, int] = (20, 120),
+        antic_frames: tuple[int, int] = (10, 50),
+    ) -> None:
+        super().__init__()
+        self.expert = ExpertAgent(style, seed)
+        self.sane_frames, self.antic_frames = sane_frames, antic_frames
+        self.seed(seed)
+
+    def seed(self, seed: int) -> None:
+        self.random = np.random.default_rng([seed, 5])
+        self.expert.seed(seed)
+        self.reset()
+
+    def reset(self) -> None:
+        self.expert.reset()
+        self.antic: str | None = "coast" if self.random.random() < 0.5 else None  # half of the starts are late
+        self.start(self.antic)
+
+    def attach(self, env: gymnasium.Env) -> None:
+        self.expert.attach(env)
+
+    def start(self, antic: str | None) -> None:
+        """Begin an antic, or sane driving where it is None."""
+        self.antic, self.age = antic, 0
+        low, high = self.sane_frames if antic is None else self.antic_frames
+        self.frames_left = int(self.random.integers(low, high + 1))
+        self.side = float(self.random.choice([-1.0, 1.0]))
+        self.strength = float(self.random.uniform(0.2, 1.0))
+        self.held = self.random.uniform(LOW, HIGH)
+        if self.random.random() < 0.7:  # one pedal at a time, mostly
+            self.held[self.random.integers(1, 3)] = 0.0
+
+    def act(self, frame: Frame) -> Controls:
+        sane = self.expert.act(frame)
+        if self.frames_left == 0:
+            self.start(None if self.antic else str(self.random.choice(ANTICS)))
+        self.frames_left -= 1
+        self.age += 1
+        return self.perform(sane)
+
+    def perform(self, sane: Controls) -> Controls:
+        """This frame's part of the antic."""
+        side, strength = self.side, self.strength
+        match self.antic:
+            case None:
+                return sane
+            case "spin":
+                return {"steering": side, "throttle": 1.0, "brake": 0.0}
+            case "u_turn":
+                return {"steering": side, "throttle": 0.4 * strength, "brake": 0.0}
+            case "stop":
+                return {"steering": 0.3 * side * strength * (self.held[1] > 0), "throttle": 0.0, "brake": 1.0}
+            case "coast":
+                return {"steering": 0.0, "throttle": 0.0, "brake": 0.0}
+            case "off_road":
+                return {"steering": 0.35 * side * strength, "throttle": strength, "brake": 0.0}
+            case "slalom":
+                return {**sane, "steering": side * strength * math.sin(self.age / 4)}
+            case "drag":
+                return {"steering": sane["steering"], "throttle": 0.0, "brake": 0.8 * strength}
+            case "brownian":
+                self.held = np.clip(self.held + 0.15 * self.random.standard_normal(3), LOW, HIGH)
+        return dict(zip(NAMES, self.held.tolist(), strict=True))

@@ -1,0 +1,29 @@
+"""Ranges of seeds, and what each range is for."""
+
+from __future__ import annotations
+
+JUDGING_SEEDS = range(0, 100)
+VALIDATION_SEEDS = range(1000, 1100)
+FIRST_TRAINING_SEED = 10_000
+
+
+def parse_seeds(text: str) -> list[int]:
+    """The seeds of a range such as `0-99`, `5` or `1,4,7-9`, in the order given.
+
+    Raises:
+        ValueError: for what is no such range, a range that runs backwards, or a seed given twice.
+    """
+    seeds: list[int] = []
+    for part in str(text).split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdecimal() or (dash and not high.isdecimal()):
+            raise ValueError(f"seeds {text!r}: {part.strip()!r} is no seed or range; expected such as 0-99, 5 or 1,4,7-9")
+        span = range(int(low), int(high or low) + 1)
+        if not span:
+            raise ValueError(f"seeds {text!r}: {part.strip()} runs backwards; expected the smaller seed first")
+        if span[-1] >= 2**31:
+            raise ValueError(f"seeds {text!r}: {span[-1]} is too large; seeds are below 2147483648")
+        seeds.extend(span)
+    if len(set(seeds)) != len(seeds):
+        raise ValueError(f"seeds {text!r} name a seed twice")
+    return seeds
