@@ -1,0 +1,290 @@
+"""Batches for every model: from shards or plain recordings, at the size and rate that the model asks for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as pl
+from torch.utils.data import DataLoader
+
+from racing_vpt.data.dataset import ClipDataset, EncodedBatch, Perturbed, Trust
+from racing_vpt.data.decode import Decoder, Device, choose_decoder
+from racing_vpt.data.episodes import find_episodes, split_episodes
+from racing_vpt.data.reader import EpisodeReader
+from racing_vpt.data.sampler import Course, Lanes, RandomClips, Steps, Tiles
+from racing_vpt.data.shards import MANIFEST, PACK_HINT, ShardStore, read_manifest
+from racing_vpt.data.store import RecordingStore, Store
+from racing_vpt.data.windows import WindowDataset, find_videos
+from racing_vpt.types import Batch, FrameSpec
+
+log = logging.getLogger(__name__)
+
+
+class VideoDataModule(pl.LightningDataModule):
+    """Clips of driving video with their controls.
+
+    Args:
+        train: folders or URLs of shards, or folders of recordings; their split `train` is used.
+        val: the same for validation. None: the split `val` of `train`.
+        test: the same for testing. None: what `val` is.
+        videos: videos to predict controls for: a folder, a file or a glob.
+        out: where predictions go; read by whoever writes them.
+        labels: folder of an IDM's labels that take the place of recorded controls (for plain recordings).
+        batch_size: clips in a batch, on each device.
+        clip_frames: frames in a clip, T.
+        mode: `random` draws clips at random; in `lanes` each row of the batch plays one episode in order from batch to
+            batch, for models with memory.
+        steps_per_epoch: batches in an epoch; None: as many as hold all frames once.
+        num_workers: processes that decode; 0 decodes in the main process.
+        seed: of the order of clips and of the split of plain recordings.
+        val_fraction: fraction of the episodes of plain recordings that is their split `val`.
+        val_steps: batches of validation at most; None: all of the split, each frame once.
+        decoder: auto, decord, torchcodec or pyav.
+        device: where videos are decoded: cpu, cuda, or auto. On cuda the main process decodes, and clips must be
+            packed with --pixel_format yuv420p.
+        mirror: probability that a clip is mirrored, with its steering.
+        mean_controls: where the model looks at every stride-th frame, controls are the mean over the stride.
+        min_confidence: frames whose label the IDM was less sure of weigh nothing.
+        confidence_weighting: frames weigh as much as the IDM was sure of their label.
+        perturbed: what becomes of frames where something else was executed than the driver wanted: keep, ignore, or
+            take the intended controls.
+        cache_gib: memory for decoded frames, for training as for validation.
+        window: frames in a window of a video to predict.
+        window_stride: frames from one window to the next; the middle of each window is kept.
+        predict_batch_size: windows in a batch.
+        frames: what the model wants to see. None: what the trainer's model says.
+    """
+
+    def __init__(
+        self,
+        train: list[str] | str | None = None,
+        val: list[str] | str | None = None,
+        test: list[str] | str | None = None,
+        videos: list[str] | str | None = None,
+        out: Path | None = None,
+        labels: Path | None = None,
+        batch_size: int = 32,
+        clip_frames: int = 32,
+        mode: Literal["random", "lanes"] = "random",
+        steps_per_epoch: int | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+        val_fraction: float = 0.1,
+        val_steps: int | None = None,
+        decoder: Decoder = "auto",
+        device: Device = "cpu",
+        mirror: float = 0.0,
+        mean_controls: bool = False,
+        min_confidence: float = 0.0,
+        confidence_weighting: bool = False,
+        perturbed: Perturbed = "keep",
+        cache_gib: float = 0.0,
+        window: int = 128,
+        window_stride: int = 64,
+        predict_batch_size: int = 4,
+        frames: FrameSpec | None = None,
+    ) -> None:
+        super().__init__()
+        for name, value in (("batch_size", batch_size), ("clip_frames", clip_frames), ("window", window)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, but is {value}")
+        if not 0 <= mirror <= 1:
+            raise ValueError(f"mirror is a probability, but {mirror} was given")
+        self.train, self.val, self.test, self.videos = _listed(train), _listed(val), _listed(test), _listed(videos)
+        self.out, self.labels = out, labels
+        self.batch_size, self.clip_frames, self.mode = batch_size, clip_frames, mode
+        self.steps_per_epoch, self.val_steps, self.num_workers = steps_per_epoch, val_steps, num_workers
+        self.seed, self.val_fraction, self.mirror, self.mean_controls = seed, val_fraction, mirror, mean_controls
+        self.decoder, self.device = decoder, device
+        self.trust = Trust(min_confidence, confidence_weighting, perturbed)
+        self.cache_gib = cache_gib
+        self.window, self.window_stride, self.predict_batch_size = window, window_stride, predict_batch_size
+        self.frames = frames
+        self.skip: set[str] = set()  # names of videos that predict passes over: whoever writes labels fills it
+        self._decoder: tuple[str, str] | None = None
+        self._readers: dict[str, EpisodeReader] = {}
+
+    @property
+    def spec(self) -> FrameSpec:
+        """What frames are to be like: as given, or as the trainer's model says."""
+        if self.frames is not None:
+            return self.frames
+        spec = getattr(self.trainer and self.trainer.lightning_module, "frames", None)
+        return spec if isinstance(spec, FrameSpec) else FrameSpec()
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open what the stage needs: fit, validate, test or predict; None: all that is given."""
+        self._decoder = choose_decoder(self.decoder, self.device)
+        if stage == "predict" or (stage is None and self.videos):
+            self.predict_videos = find_videos(self._given("videos"))
+        if stage == "fit" or (stage is None and self.train):
+            self._open("train", self._given("train"), "train", shared=not self.val)
+        if stage in ("fit", "validate") or (stage is None and (self.val or self.train)):
+            self._open("val", self.val or self._given("train"), "val", shared=not self.val)
+        if stage == "test" or (stage is None and self.test):
+            self._open("test", self.test or self.val or self._given("train"), "val", not (self.test or self.val))
+
+    @property
+    def control_names(self) -> tuple[str, ...]:
+        """The controls in the data that is open; empty where there are none."""
+        reader = next(iter(self._readers.values()))
+        return tuple(reader.columns(0, 0, 1).controls)
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of training clips; an epoch goes on from where the trainer is."""
+        lengths, rows = self._readers["train"].lengths, self.batch_size * self._world_size
+        course: Course
+        if self.mode == "lanes":
+            course = Lanes(lengths, self.clip_frames, rows, self.seed, self.mirror)
+        else:
+            course = RandomClips(lengths, self.clip_frames, rows, self.seed, self.mirror)
+        steps = self.steps_per_epoch or course.num_steps
+        next_step = self._steps_done if self.trainer is not None else None
+        return self._loader("train", Steps(course, steps, self._rank, self._world_size, next_step))
+
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
+        """Every validation frame once, the same number of batches on each rank."""
+        return self._pass_loader("val") if "val" in self._readers else []
+
+    def test_dataloader(self) -> DataLoader:
+        """Every test frame once."""
+        return self._pass_loader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        """Windows of the videos to predict, as `PredictBatch`; ranks take different videos."""
+        videos = {name: path for name, path in self.predict_videos.items() if name not in self.skip}
+        decoder, device = self._decoder or ("auto", "cpu")
+        dataset = WindowDataset(
+            videos,
+            self.spec,
+            self.predict_batch_size,
+            self.window,
+            self.window_stride,
+            self._rank,
+            self._world_size,
+            decoder,  # type: ignore[arg-type]
+            device if self.num_workers == 0 else "cpu",  # type: ignore[arg-type]
+        )
+        workers = min(self.num_workers, len(dataset.videos))
+        return DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=_as_it_is)
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Decode here, in the main process, what was left for the GPU."""
+        if isinstance(batch, EncodedBatch):
+            assert self._decoder is not None
+            name = self._decoder[0]
+            return batch.decode(self.spec, name, batch.valid.device)  # type: ignore[arg-type]
+        return batch
+
+    def state_dict(self) -> dict[str, object]:
+        """How many batches were used, and what decides which they are."""
+        return {"steps": self._steps_done(), "order": self._order()}
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        """Say so where a run goes on with other data or options, so that it cannot be the same as uninterrupted."""
+        if "train" in self._readers and state_dict.get("order") != self._order():
+            log.warning(
+                "the run goes on after step %s with other clips than it would have had: the data's order was %s, is %s",
+                state_dict.get("steps"),
+                state_dict.get("order"),
+                self._order(),
+            )
+
+    def _steps_done(self) -> int:
+        if self.trainer is None:
+            return 0
+        return self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+
+    def _order(self) -> list[object]:
+        lengths = self._readers["train"].lengths if "train" in self._readers else []
+        rows = self.batch_size * self._world_size
+        return [self.mode, self.seed, rows, self.clip_frames, self.mirror, len(lengths), sum(lengths)]
+
+    @property
+    def _rank(self) -> int:
+        return self.trainer.global_rank if self.trainer is not None else 0
+
+    @property
+    def _world_size(self) -> int:
+        return self.trainer.world_size if self.trainer is not None else 1
+
+    def _given(self, name: str) -> list[str]:
+        paths = getattr(self, name)
+        if not paths:
+            raise ValueError(f"no data to work on: give --data.{name} PATH ({PACK_HINT})")
+        return paths
+
+    def _open(self, name: str, paths: list[str], split: str, shared: bool) -> None:
+        """Make the reader of a split; `shared` folders hold training and validation data."""
+        stores = [store for path in paths if (store := self._store(path, split, shared))]
+        if not stores:
+            log.warning("%s has no split %r, so there is no %s data", ", ".join(paths), split, name)
+            return
+        reader = EpisodeReader(stores, self.spec, self.mean_controls, self.cache_gib)
+        frames, count = sum(reader.lengths), len(reader.lengths)
+        log.info("%s: %d episodes, %d frames at %g per second", name, count, frames, self.spec.frames_per_second)
+        self._readers[name] = reader
+
+    def _store(self, path: str, split: str, shared: bool) -> Store | None:
+        """The store of a path; None where it is shared and has no episodes to validate with."""
+        decoder, where = self._decoder or ("auto", "cpu")
+        on_cpu: Decoder = "auto" if where == "cuda" else decoder  # type: ignore[assignment]
+        if "://" in path or path.startswith("pipe:") or (Path(path) / MANIFEST).is_file():
+            if shared and split == "val" and split not in read_manifest(path)["splits"]:
+                return None
+            return ShardStore(path, split, on_cpu)
+        if any(Path(path).glob("*.tar")):
+            raise FileNotFoundError(f"{path} holds shards but no {MANIFEST}: packing was not finished; {PACK_HINT}")
+        episodes = find_episodes(Path(path), self.labels)
+        if shared:
+            splits = split_episodes([episode.name for episode in episodes], self.val_fraction, self.seed)
+            episodes = [episode for episode, where in zip(episodes, splits, strict=True) if where == split]
+        return RecordingStore(episodes, on_cpu) if episodes else None
+
+    def _loader(self, name: str, steps: Steps) -> DataLoader:
+        on_gpu = self._decoder is not None and self._decoder[1] == "cuda"
+        dataset = ClipDataset(self._readers[name], self.clip_frames, self.trust, encoded=on_gpu)
+        return ResumableLoader(
+            dataset,
+            batch_size=None,
+            sampler=steps,  # type: ignore[arg-type]
+            num_workers=self.num_workers,
+            collate_fn=_as_it_is,
+            persistent_workers=self.num_workers > 0,
+        )
+
+    def _pass_loader(self, name: str) -> DataLoader:
+        lengths, rows = self._readers[name].lengths, self.batch_size * self._world_size
+        course: Course
+        if self.mode == "lanes":
+            course = Lanes(lengths, self.clip_frames, rows, endless=False)
+        else:
+            course = Tiles(lengths, self.clip_frames, rows)
+        steps = min(course.num_steps, self.val_steps or course.num_steps)
+        return self._loader(name, Steps(course, steps, self._rank, self._world_size, next_step=_from_the_start))
+
+
+class ResumableLoader(DataLoader):
+    """A loader that Lightning knows to be resumable. It has no state: its sampler asks the trainer for the step."""
+
+    def state_dict(self) -> dict[str, int]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Nothing to do."""
+
+
+def _from_the_start() -> int:
+    return 0
+
+
+def _listed(paths: Iterable[str] | str | None) -> list[str]:
+    return [] if paths is None else [paths] if isinstance(paths, str) else list(paths)
+
+
+def _as_it_is(batch: object) -> object:
+    return batch

@@ -1,0 +1,151 @@
+"""Rows of a course as one `Batch`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from racing_vpt.data.columns import Columns
+from racing_vpt.data.decode import open_video
+from racing_vpt.data.reader import EpisodeReader
+from racing_vpt.data.sampler import Item
+from racing_vpt.frames import prepare
+from racing_vpt.types import Batch, FrameSpec
+
+Perturbed = Literal["keep", "ignore", "intended"]
+MIRRORED = frozenset({"steering"})  # controls whose sign changes in a mirror
+
+
+@dataclass(frozen=True)
+class Trust:
+    """How far controls are believed.
+
+    Args:
+        min_confidence: frames that the IDM was less sure of weigh nothing.
+        confidence_weighting: a frame weighs as much as the IDM was sure of it; else 1.
+        perturbed: frames where something else was executed than the driver wanted: `keep` them as executed (to learn
+            what was done), `ignore` them (weight 0), or take the control that was `intended` (to learn to drive).
+    """
+
+    min_confidence: float = 0.0
+    confidence_weighting: bool = False
+    perturbed: Perturbed = "keep"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.min_confidence <= 1:
+            raise ValueError(f"min_confidence is a probability, but {self.min_confidence} was given")
+        if self.perturbed not in ("keep", "ignore", "intended"):
+            raise ValueError(f"perturbed is keep, ignore or intended, but {self.perturbed!r} was given")
+
+    def apply(self, columns: Columns) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """Controls by name and weight, float32 [T] each."""
+        controls, weight = columns.controls, np.ones(len(columns), np.float32)
+        if columns.confidence is not None:
+            weight = columns.confidence.copy() if self.confidence_weighting else weight
+            weight[columns.confidence < self.min_confidence] = 0
+        if columns.perturbed is not None and self.perturbed == "ignore":
+            weight[columns.perturbed] = 0
+        if columns.intended is not None and self.perturbed == "intended":
+            controls = columns.intended
+        return controls, weight
+
+
+@dataclass
+class EncodedBatch(Batch):
+    """A `Batch` whose frames are still to be decoded, in the main process, on a GPU.
+
+    Args:
+        encoded: for each row, the clips it is made of: an mp4 and which frames of it.
+        mirrored: for each row, whether it is to be mirrored.
+    """
+
+    encoded: list[list[tuple[bytes, list[int]]]] = field(default_factory=list)
+    mirrored: list[bool] = field(default_factory=list)
+
+    def decode(self, spec: FrameSpec, decoder: Literal["decord", "torchcodec"], device: torch.device) -> Batch:
+        """The batch with its frames, on the device."""
+        frames = torch.zeros(*self.valid.shape, spec.height, spec.width, 3, dtype=torch.uint8)
+        for row, (clips, mirror) in enumerate(zip(self.encoded, self.mirrored, strict=True)):
+            at = 0
+            for mp4, indices in clips:
+                part = prepare(open_video(mp4, decoder, "cuda").read(indices), spec)
+                part = part[:, :, ::-1] if mirror else part
+                frames[row, at : at + len(part)] = torch.from_numpy(np.ascontiguousarray(part))
+                at += len(part)
+        return Batch(frames.to(device), self.controls, self.first, self.valid, self.weight, self.rewards, self.ids)
+
+
+class ClipDataset(Dataset[Batch]):
+    """Batches by the rows that they are to have. An index is one whole batch: a list of `Item`.
+
+    Args:
+        reader: of the episodes.
+        clip_frames: T.
+        trust: how far controls are believed.
+        encoded: leave the frames to be decoded on a GPU.
+    """
+
+    def __init__(self, reader: EpisodeReader, clip_frames: int, trust: Trust, encoded: bool = False) -> None:
+        self.reader, self.clip_frames, self.trust, self.encoded = reader, clip_frames, trust, encoded
+
+    def __getitem__(self, items: list[Item]) -> Batch:
+        B, T, spec = len(items), self.clip_frames, self.reader.spec
+        names = self._control_names(items)
+        frames = np.zeros((B, 0 if self.encoded else T, spec.height, spec.width, 3), np.uint8)
+        controls = {name: np.zeros((B, T), np.float32) for name in names}
+        first, valid = np.zeros((B, T), bool), np.zeros((B, T), bool)
+        weight, rewards = np.zeros((B, T), np.float32), np.zeros((B, T), np.float32)
+        rewarded, ids = True, []
+        clips: list[list[tuple[bytes, list[int]]]] = []
+        for row, item in enumerate(items):
+            clips.append([])
+            if item.episode < 0:
+                ids.append("")
+                continue
+            stop = min(item.start + T, self.reader.lengths[item.episode])
+            length = stop - item.start
+            if self.encoded:
+                clips[-1] = self._encoded(item, stop)
+            else:
+                part = self.reader.frames(item.episode, item.start, stop)
+                frames[row, :length] = part[:, :, ::-1] if item.mirror else part
+            columns = self.reader.columns(item.episode, item.start, stop)
+            known, weight[row, :length] = self.trust.apply(columns)
+            for name in names:
+                if name not in known:
+                    raise ValueError(
+                        f"episode {self.reader.name(item.episode)} has controls {sorted(known)}, but others have "
+                        f"{sorted(names)}; label the videos with: racing-vpt predict, and pack them with --labels"
+                    )
+                sign = -1 if item.mirror and name in MIRRORED else 1
+                controls[name][row, :length] = sign * known[name]
+            first[row, :length], valid[row, :length] = columns.first, True
+            rewarded = rewarded and columns.reward is not None
+            rewards[row, :length] = 0 if columns.reward is None else columns.reward
+            ids.append(f"{self.reader.name(item.episode)}:{item.start}")
+        batch = Batch(
+            frames=torch.from_numpy(frames),
+            controls={name: torch.from_numpy(column) for name, column in controls.items()},
+            first=torch.from_numpy(first),
+            valid=torch.from_numpy(valid),
+            weight=torch.from_numpy(weight),
+            rewards=torch.from_numpy(rewards) if rewarded else None,
+            ids=ids,
+        )
+        if self.encoded:
+            return EncodedBatch(**vars(batch), encoded=clips, mirrored=[item.mirror for item in items])
+        return batch
+
+    def _control_names(self, items: list[Item]) -> list[str]:
+        known = [self.reader.columns(item.episode, 0, 1).controls for item in items[:1] if item.episode >= 0]
+        known = known or [self.reader.columns(0, 0, 1).controls]
+        return list(known[0])
+
+    def _encoded(self, item: Item, stop: int) -> list[tuple[bytes, list[int]]]:
+        store = self.reader.store(item.episode)
+        parts = self.reader.parts(item.episode, item.start, stop)
+        return [(store.encoded(part.clip), part.rows[low:high].tolist()) for part, low, high in parts]

@@ -1,0 +1,152 @@
+"""Episodes as a model sees them: at its size, rate and stride, from whatever store; decoded frames may be kept."""
+
+from __future__ import annotations
+
+import mmap
+from dataclasses import dataclass
+
+import numpy as np
+
+from racing_vpt.data.columns import Columns
+from racing_vpt.data.decode import resample
+from racing_vpt.data.store import Clip, Store, StoredEpisode
+from racing_vpt.frames import prepare
+from racing_vpt.types import FrameSpec
+
+
+@dataclass(frozen=True)
+class Part:
+    """A run of a model's frames that lies in one clip."""
+
+    clip: Clip
+    number: int  # of the clip, among all of a reader
+    begin: int  # the model's frame that is the clip's first
+    rows: np.ndarray  # int64: the frames of the clip that are the model's frames begin, begin + 1, ...
+
+
+class EpisodeReader:
+    """Reads any stretch of any episode.
+
+    Args:
+        stores: where the episodes lie.
+        spec: what the model wants to see.
+        mean_controls: with a stride, controls are the mean over the frames that one of the model's frames stands for.
+        cache_gib: memory for decoded frames, shared by forked workers. The first clips that fit are kept.
+    """
+
+    def __init__(
+        self, stores: list[Store], spec: FrameSpec, mean_controls: bool = False, cache_gib: float = 0.0
+    ) -> None:
+        self.spec, self.mean_controls = spec, mean_controls
+        self._episodes = [(store, episode) for store in stores for episode in store.episodes]
+        self._sources = [_sources(episode, spec) for _, episode in self._episodes]
+        self._parts: list[list[Part]] = []
+        number = 0
+        for (_, episode), sources in zip(self._episodes, self._sources, strict=True):
+            bounds = np.searchsorted(sources, [clip.start for clip in episode.clips] + [episode.num_frames])
+            parts = []
+            for clip, begin, end in zip(episode.clips, bounds, bounds[1:], strict=False):
+                parts.append(Part(clip, number, int(begin), sources[begin:end] - clip.start))
+                number += 1
+            self._parts.append(parts)
+        sizes = [len(part.rows) for parts in self._parts for part in parts]
+        self._cache = FrameCache(sizes, (spec.height, spec.width, 3), cache_gib) if cache_gib > 0 else None
+        self._columns: dict[tuple[int, int], Columns] = {}
+
+    @property
+    def lengths(self) -> list[int]:
+        """The model's frames in each episode."""
+        return [len(sources) for sources in self._sources]
+
+    def name(self, episode: int) -> str:
+        """Name of an episode."""
+        return self._episodes[episode][1].name
+
+    def store(self, episode: int) -> Store:
+        """Where an episode lies."""
+        return self._episodes[episode][0]
+
+    def frames(self, episode: int, start: int, stop: int) -> np.ndarray:
+        """The model's frames [start, stop) of an episode, uint8 [T, H, W, 3]."""
+        return np.concatenate(
+            [self._read(episode, part, low, high) for part, low, high in self.parts(episode, start, stop)]
+        )
+
+    def parts(self, episode: int, start: int, stop: int) -> list[tuple[Part, int, int]]:
+        """The clips that hold the model's frames [start, stop), each with the rows [low, high) wanted of it."""
+        found = []
+        for part in self._parts[episode]:
+            low, high = max(start - part.begin, 0), min(stop - part.begin, len(part.rows))
+            if low < high:
+                found.append((part, low, high))
+        return found
+
+    def columns(self, episode: int, start: int, stop: int) -> Columns:
+        """What is known about the model's frames [start, stop) of an episode."""
+        sources, stored = self._sources[episode], self._episodes[episode][1]
+        begin = int(sources[start])
+        end = int(sources[stop]) if stop < len(sources) else stored.num_frames
+        end = max(end, int(sources[stop - 1]) + 1)
+        clips = [clip for clip in stored.clips if clip.start < end and clip.start + clip.frames > begin]
+        known = Columns.join([self._columns_of(episode, clip) for clip in clips])
+        origin = clips[0].start
+        return known.spans(sources[start:stop] - origin, end - origin, self.mean_controls)
+
+    def _columns_of(self, episode: int, clip: Clip) -> Columns:
+        key = (episode, clip.start)
+        if key not in self._columns:
+            self._columns[key] = self.store(episode).columns(clip)
+        return self._columns[key]
+
+    def _read(self, episode: int, part: Part, low: int, high: int) -> np.ndarray:
+        if self._cache is not None and self._cache.holds(part.number):
+            kept = self._cache.get(part.number)
+            if kept is None:
+                kept = self._decode(episode, part, 0, len(part.rows))
+                self._cache.put(part.number, kept)
+            return kept[low:high]
+        return self._decode(episode, part, low, high)
+
+    def _decode(self, episode: int, part: Part, low: int, high: int) -> np.ndarray:
+        video, offset = self.store(episode).open(part.clip)
+        return prepare(video.read(part.rows[low:high] + offset), self.spec)
+
+
+class FrameCache:
+    """Decoded clips in memory that forked workers share; filled by whoever decodes a clip first.
+
+    Args:
+        sizes: frames of each clip.
+        shape: of a frame.
+        gib: memory to use at most; clips are kept from the first on while they fit.
+    """
+
+    def __init__(self, sizes: list[int], shape: tuple[int, int, int], gib: float) -> None:
+        self.shape = shape
+        frame = int(np.prod(shape))
+        ends = np.cumsum(sizes)
+        self.num_clips = int((ends * frame <= gib * 2**30).sum())
+        self._ends = ends[: self.num_clips]
+        self._begins = self._ends - np.array(sizes[: self.num_clips], np.int64)
+        total = int(self._ends[-1]) if self.num_clips else 0
+        self._frames = np.frombuffer(mmap.mmap(-1, max(1, total * frame)), np.uint8)[: total * frame]
+        self._frames = self._frames.reshape(total, *shape)
+        self._filled = np.frombuffer(mmap.mmap(-1, max(1, self.num_clips)), np.uint8)
+
+    def holds(self, clip: int) -> bool:
+        """Whether there is room for this clip."""
+        return clip < self.num_clips
+
+    def get(self, clip: int) -> np.ndarray | None:
+        """The frames of a clip, or None where nobody has decoded it yet."""
+        return self._frames[self._begins[clip] : self._ends[clip]] if self._filled[clip] else None
+
+    def put(self, clip: int, frames: np.ndarray) -> None:
+        """Keep the frames of a clip. Two workers that do so at the same time write the same bytes."""
+        self._frames[self._begins[clip] : self._ends[clip]] = frames
+        self._filled[clip] = 1
+
+
+def _sources(episode: StoredEpisode, spec: FrameSpec) -> np.ndarray:
+    times = np.arange(episode.num_frames) / episode.frames_per_second
+    return resample(times, spec.frames_per_second)[:: spec.stride]

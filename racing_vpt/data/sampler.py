@@ -1,0 +1,191 @@
+"""Which clip comes at which step: a pure function of (seed, step), so that a stopped run resumes exactly.
+
+Each course makes the global batch of a step; a rank takes its rows of it. `Steps` walks through the steps.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from torch.utils.data.distributed import DistributedSampler
+
+
+class Item(NamedTuple):
+    """One row of a batch: T frames of an episode from `start` on; an episode of -1 is an empty row."""
+
+    episode: int
+    start: int
+    mirror: bool = False
+
+
+EMPTY = Item(-1, 0)
+
+
+class Course(Protocol):
+    """The order in which clips come."""
+
+    num_steps: int  # in one pass over the data
+
+    def batch(self, step: int) -> list[Item]:
+        """The rows of the global batch of a step."""
+
+
+class RandomClips:
+    """Clips at random, every start equally likely; endless.
+
+    Args:
+        lengths: frames of each episode.
+        clip_frames: T. A shorter episode is padded.
+        batch_size: rows of the global batch.
+        seed: of the draw.
+        mirror: probability that a clip is mirrored.
+    """
+
+    def __init__(self, lengths: list[int], clip_frames: int, batch_size: int, seed: int, mirror: float = 0.0) -> None:
+        self.batch_size, self.seed, self.mirror = batch_size, seed, mirror
+        starts = np.array([max(1, length - clip_frames + 1) for length in lengths], np.int64)
+        self._ends = np.cumsum(starts)
+        self._begins = self._ends - starts
+        self.num_steps = max(1, sum(lengths) // (batch_size * clip_frames))
+
+    def batch(self, step: int) -> list[Item]:
+        """The rows of the global batch of a step."""
+        draw = np.random.default_rng([self.seed, step])
+        places = draw.integers(0, self._ends[-1], self.batch_size)
+        flips = draw.random(self.batch_size) < self.mirror
+        episodes = np.searchsorted(self._ends, places, side="right")
+        rows = zip(episodes, places - self._begins[episodes], flips, strict=True)
+        return [Item(int(episode), int(start), bool(flip)) for episode, start, flip in rows]
+
+
+class Tiles:
+    """Every episode cut into clips side by side, once; for validation. Rows that are left over are empty.
+
+    Args:
+        lengths: frames of each episode.
+        clip_frames: T. The last clip of an episode is padded.
+        batch_size: rows of the global batch.
+    """
+
+    def __init__(self, lengths: list[int], clip_frames: int, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self._items = [
+            Item(episode, start) for episode, length in enumerate(lengths) for start in range(0, length, clip_frames)
+        ]
+        self.num_steps = -(-len(self._items) // batch_size)
+
+    def batch(self, step: int) -> list[Item]:
+        """The rows of the global batch of a step."""
+        rows = self._items[step * self.batch_size : (step + 1) * self.batch_size]
+        return rows + [EMPTY] * (self.batch_size - len(rows))
+
+
+class Lanes:
+    """Each row plays one episode in order from step to step; then it takes the next one. A last clip is padded.
+
+    Args:
+        lengths: frames of each episode.
+        clip_frames: T.
+        batch_size: rows of the global batch: the number of lanes.
+        seed: of the order of the episodes, which is another in each pass over the data.
+        mirror: probability that an episode is mirrored.
+        endless: pass after pass, each lane starting somewhere in its first episode (or all would reach their ends
+            together); else one pass in the given order, and lanes without an episode are empty.
+    """
+
+    def __init__(
+        self,
+        lengths: list[int],
+        clip_frames: int,
+        batch_size: int,
+        seed: int = 0,
+        mirror: float = 0.0,
+        endless: bool = True,
+    ) -> None:
+        self.lengths, self.clip_frames, self.batch_size = lengths, clip_frames, batch_size
+        self.seed, self.mirror, self.endless = seed, mirror, endless
+        self._restart()
+        if endless:
+            self.num_steps = max(1, sum(lengths) // (batch_size * clip_frames))
+        else:
+            free = [0] * batch_size
+            for length in lengths:
+                heapq.heappush(free, heapq.heappop(free) + -(-length // clip_frames))
+            self.num_steps = max(free)
+
+    def _restart(self) -> None:
+        self._step = 0
+        self._taken = 0  # episodes given to lanes
+        self._playing = [EMPTY] * self.batch_size
+        self._until = [0] * self.batch_size  # step at which a lane is free
+
+    def batch(self, step: int) -> list[Item]:
+        """The rows of the global batch of a step; cheap where steps rise."""
+        if step < self._step:
+            self._restart()
+        for now in range(self._step, step + 1):
+            if now and min(self._until) > now:
+                continue
+            for lane in range(self.batch_size):
+                if self._until[lane] == now:
+                    self._playing[lane], self._until[lane] = self._take(now)
+        self._step = step
+        return [
+            item if item.episode < 0 else item._replace(start=item.start + step * self.clip_frames)
+            for item in self._playing
+        ]
+
+    def _take(self, now: int) -> tuple[Item, int]:
+        """The next episode, its start shifted so that `start + step * T` is where it is at a step; when it ends."""
+        if not self.endless and self._taken >= len(self.lengths):
+            return EMPTY, 2**62
+        taken, count = self._taken, len(self.lengths)
+        self._taken += 1
+        if not self.endless:
+            return Item(taken, -now * self.clip_frames), now - (-self.lengths[taken] // self.clip_frames)
+        order = np.random.default_rng([self.seed, taken // count]).permutation(count)
+        episode = int(order[taken % count])
+        clips = -(-self.lengths[episode] // self.clip_frames)
+        draw = np.random.default_rng([self.seed, taken, 1])
+        skipped = int(draw.integers(clips)) if taken < self.batch_size else 0
+        flip = bool(draw.random() < self.mirror)
+        return Item(episode, (skipped - now) * self.clip_frames, flip), now + clips - skipped
+
+
+class Steps(DistributedSampler[list[Item]]):
+    """Walks through the steps of a course; each index is one rank's whole batch.
+
+    It counts as a DistributedSampler so that Lightning leaves it in place; it deals the rows out itself.
+
+    Args:
+        course: what comes when.
+        num_steps: steps in an epoch.
+        rank: of this process.
+        world_size: number of processes.
+        next_step: the step to go on from when an epoch begins; None: `num_steps` for each epoch before.
+    """
+
+    def __init__(
+        self,
+        course: Course,
+        num_steps: int,
+        rank: int = 0,
+        world_size: int = 1,
+        next_step: Callable[[], int] | None = None,
+    ) -> None:
+        super().__init__(range(0), num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
+        self.course, self.num_steps, self.next_step = course, num_steps, next_step
+        self.world_size = world_size
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        first = self.epoch * self.num_steps if self.next_step is None else self.next_step()
+        for step in range(first, first + self.num_steps):
+            rows = self.course.batch(step)
+            share = len(rows) // self.world_size
+            yield rows[self.rank * share : (self.rank + 1) * share]
+
+    def __len__(self) -> int:
+        return self.num_steps
