@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import TYPE_CHECKING, cast
 
 import gymnasium
 import numpy as np
@@ -15,6 +16,9 @@ from racing_vpt.agents.line import RacingLine, racing_line
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.agents.styles import ExpertStyle
 from racing_vpt.types import Controls, Frame
+
+if TYPE_CHECKING:
+    from gymnasium.envs.box2d.car_racing import CarRacing
 
 LOST = 30.0  # units from the line at which it is sought on the whole track
 RECOVERY_SPEED = 25.0  # units/s when the car points across or against the road
@@ -35,7 +39,7 @@ class ExpertAgent(SoloAgent):
     def __init__(self, style: ExpertStyle, seed: int = 0) -> None:
         super().__init__()
         self.style = style
-        self.env: gymnasium.Env | None = None
+        self.env: CarRacing | None = None
         self.seed(seed)
         self.reset()
 
@@ -54,7 +58,7 @@ class ExpertAgent(SoloAgent):
         if track is None:
             raise ValueError(f"the expert reads the track of CarRacing; {env} has none. Drive it with another agent")
         style = self.style
-        self.env = env.unwrapped
+        self.env = cast("CarRacing", env.unwrapped)
         self.line: RacingLine = racing_line(
             np.asarray(track, np.float64),
             style.line_half_width,

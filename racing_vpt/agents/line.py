@@ -55,7 +55,7 @@ def racing_line(
     """The line of least curvature, with its pace.
 
     Args:
-        track: float64 [N, 4], the environment's tiles in order: (alpha, beta, x, y), beta the direction across the road.
+        track: float64 [N, 4], the environment's tiles in order: (alpha, beta, x, y), beta the way across the road.
         half_width: how much of the road's half-width may be used, 0 (its middle) to 1 (its edges).
         bias: shift of what may be used, as a fraction of the road's half-width, positive to the right.
         lateral_limit: sideways acceleration that the pace allows, units/s^2.
@@ -73,7 +73,7 @@ def racing_line(
 
 
 def least_curvature(middle: np.ndarray, across: np.ndarray, bound: float) -> np.ndarray:
-    """Offsets float64 [N] within +-bound along `across` [N, 2] from `middle` [N, 2], by ADMM on the boxed least squares."""
+    """Offsets float64 [N] within +-bound along `across` [N, 2] from `middle` [N, 2]: boxed least squares, by ADMM."""
     count = len(middle)
     second = np.roll(np.eye(count), 1, 0) + np.roll(np.eye(count), -1, 0) - 2 * np.eye(count)  # circular differences
     gram = sum((second * across[:, axis]).T @ (second * across[:, axis]) for axis in (0, 1))
@@ -96,7 +96,7 @@ def resample(points: np.ndarray) -> np.ndarray:
 
 
 def curvature(points: np.ndarray, reach: int = 4, smooth: int = 5) -> np.ndarray:
-    """Curvature float64 [S] of a closed even line [S, 2]: turn over `reach` samples each way, averaged over `smooth`."""
+    """Curvature float64 [S] of a closed even line [S, 2]: turn over `reach` samples each way, smoothed."""
     before, after = points - np.roll(points, reach, 0), np.roll(points, -reach, 0) - points
     cross = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
     turn = np.arctan2(cross, np.einsum("sd,sd->s", before, after))

@@ -38,7 +38,9 @@ class Perturbation:
     def __post_init__(self) -> None:
         unknown = set(self.kinds) - set(get_args(Kind))
         if not 0 <= self.probability <= 1 or not 1 <= self.min_frames <= self.max_frames or not 0 <= self.strength <= 1:
-            raise ValueError(f"a perturbation needs 0 <= probability, strength <= 1 <= min_frames <= max_frames; given: {self}")
+            raise ValueError(
+                f"a perturbation needs 0 <= probability, strength <= 1 <= min_frames <= max_frames; given: {self}"
+            )
         if unknown or not self.kinds:
             raise ValueError(f"kinds of perturbation are {', '.join(get_args(Kind))}; given: {self.kinds}")
 

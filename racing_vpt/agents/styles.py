@@ -58,7 +58,7 @@ class ExpertStyle:
             raise ValueError(f"a style needs smoothness in [0, 1), hold >= 1 and reaction_delay >= 0; given: {self}")
 
 
-# The default is the driver at the limit: CMA-ES over its eleven numbers, ten tracks of seeds 1000 to 1019, physics alone.
+# The default is the driver at the limit: CMA-ES over its first eleven numbers, ten tracks of seeds 1000 to 1019.
 STYLES = {
     "limit": ExpertStyle(),
     # Slow enough to be cloned from little data.

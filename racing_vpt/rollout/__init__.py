@@ -74,6 +74,7 @@ class Episode:
 
     def step(self, intended: Controls) -> None:
         """Execute the controls, or what the perturbation makes of them, and hand the frame to the writer."""
+        intended = _in_one_gear(intended)
         disturbed = self.disturbance.apply(intended) if self.disturbance else None
         executed = intended if disturbed is None else disturbed
         core = self.env.unwrapped
@@ -83,12 +84,12 @@ class Episode:
             record = FrameRecord(
                 frame=self.frames,
                 timestamp=self.frames / self.frames_per_second,
-                action=_with_gear(executed),
+                action=executed,
                 observation=observation,
                 reward=float(reward),
                 first=self.frames == 0,
                 perturbed=disturbed is not None,
-                intended=None if disturbed is None else _with_gear(intended),
+                intended=None if disturbed is None else intended,
             )
             self.writer.add(self.frame, record)
         self.frame = frame
@@ -198,6 +199,6 @@ def run_episode(
     return next(results)
 
 
-def _with_gear(controls: Controls) -> Controls:
-    """A car with one gear never changes it, and a recording says so."""
-    return {**controls, "gear_change": controls.get("gear_change", 0.0)} if "steering" in controls else controls
+def _in_one_gear(controls: Controls) -> Controls:
+    """CarRacing's car has one gear, so that whatever a policy says of gears means nothing; a recording says 0."""
+    return {**controls, "gear_change": 0.0} if "steering" in controls else controls

@@ -57,7 +57,9 @@ def in_parallel(work: Work[Task, Result], tasks: Sequence[Task], workers: int) -
             except queue.Empty:
                 codes = [process.exitcode for process in processes if process.exitcode]
                 if codes:
-                    raise RuntimeError(f"a worker process ended with status {codes[0]} (killed, or out of memory)") from None
+                    raise RuntimeError(
+                        f"a worker process ended with status {codes[0]} (killed, or out of memory)"
+                    ) from None
                 continue
             if isinstance(result, BaseException):
                 raise result

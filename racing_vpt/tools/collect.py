@@ -125,7 +125,7 @@ def collect(
     numbers = parse_seeds(seeds)
     if min(numbers) < FIRST_TRAINING_SEED and not allow_judging_seeds:
         raise ValueError(
-            f"seeds {seeds}: scores are judged on seeds 0 to 99 and models chosen on 1000 to 1099, so data for training "
+            f"seeds {seeds}: scores are judged on 0 to 99 and models chosen on 1000 to 1099, so data for training "
             f"starts at seed {FIRST_TRAINING_SEED}; to record {min(numbers)} all the same, add --allow_judging_seeds"
         )
     if truth is not None and not video_only:
@@ -141,6 +141,8 @@ def collect(
     for seed in {plan.driver_of(number).agent: number for number in numbers}.values():
         plan.load_driver(seed)  # a wrong name is an error here, not in a worker
     todo = [seed for seed in numbers if not is_recorded(plan, seed)]
+    if any(driver.agent == "keyboard" for driver in drivers):
+        workers = 1  # there is one person
     results: list[EpisodeResult] = []
     with tqdm(total=len(numbers), initial=len(numbers) - len(todo), unit="episode", desc=str(out)) as bar:
         for result in in_parallel(partial(record, plan), todo, workers or num_cores()):

@@ -17,7 +17,9 @@ def parse_seeds(text: str) -> list[int]:
     for part in str(text).split(","):
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):
-            raise ValueError(f"seeds {text!r}: {part.strip()!r} is no seed or range; expected such as 0-99, 5 or 1,4,7-9")
+            raise ValueError(
+                f"seeds {text!r}: {part.strip()!r} is no seed or range; expected such as 0-99, 5 or 1,4,7-9"
+            )
         span = range(int(low), int(high or low) + 1)
         if not span:
             raise ValueError(f"seeds {text!r}: {part.strip()} runs backwards; expected the smaller seed first")

@@ -1,0 +1,134 @@
+"""A trained policy as an agent."""
+
+from __future__ import annotations
+
+from typing import Protocol, cast
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from racing_vpt.controls import ControlScheme
+from racing_vpt.frames import prepare
+from racing_vpt.types import Controls, Frame, FrameSpec
+
+State = object  # nested lists and tuples of tensors [N, ...]
+
+
+class Policy(Protocol):
+    """What a module must have to drive; `VPT` has it."""
+
+    frames: FrameSpec
+    scheme: ControlScheme
+    act: str
+
+    def initial_state(self, n: int, device: torch.device | str) -> State: ...
+
+    def policy(self, frames: Tensor, first: Tensor, state: State) -> tuple[dict[str, Tensor], State]: ...
+
+
+class CheckpointAgent:
+    """Drives with a policy; it keeps a memory for each environment and repeats its controls between decisions.
+
+    Args:
+        module: a policy. It acts in evaluation mode.
+        device: where it runs.
+        greedy: the mean or the mode as the module says (`act`); otherwise a draw from its distribution.
+        seed: of the draws.
+        frames_per_second: rate of the environment. A policy made for fewer frames a second decides less often.
+    """
+
+    def __init__(
+        self,
+        module: Policy,
+        device: str = "cpu",
+        *,
+        greedy: bool = True,
+        seed: int = 0,
+        frames_per_second: float = 50.0,
+    ) -> None:
+        self.module, self.device, self.greedy = module, device, greedy
+        if isinstance(module, torch.nn.Module):
+            module.to(device).eval()
+        spec = module.frames
+        self.repeat = max(1, round(frames_per_second / spec.frames_per_second * spec.stride))
+        self.random = torch.Generator(device).manual_seed(seed)
+        self.reset()
+
+    def reset(self) -> None:
+        self.state: State = None
+        self.age = np.empty(0, int)
+        self.controls: list[Controls] = []
+
+    def seed(self, seed: int) -> None:
+        if not len(self.age):  # once an episode runs beside this one, its draws depend on this generator
+            self.random.manual_seed(seed)
+
+    def act(self, frame: Frame) -> Controls:
+        first = np.array([not len(self.age)])
+        return self.act_batch(frame[None], first)[0]
+
+    @torch.inference_mode()
+    def act_batch(self, frames: np.ndarray, first: np.ndarray) -> list[Controls]:
+        count = len(frames)
+        if len(self.age) != count:
+            self.state = self.module.initial_state(count, self.device)
+            self.age, self.controls = np.zeros(count, int), [{} for _ in range(count)]
+            first = np.ones(count, bool)
+        self.age[first] = 0
+        due = np.flatnonzero(self.age % self.repeat == 0)
+        self.age += 1
+        if len(due):
+            for row, controls in zip(due, self.decide(frames[due], first[due], due), strict=True):
+                self.controls[row] = controls
+        return [dict(controls) for controls in self.controls]
+
+    def decide(self, frames: np.ndarray, first: np.ndarray, rows: np.ndarray) -> list[Controls]:
+        """Controls for frames uint8 [M, H, W, 3] of those rows of the batch."""
+        whole = len(rows) == len(self.age)
+        index = torch.as_tensor(rows, device=self.device)
+        pictures = torch.from_numpy(np.ascontiguousarray(prepare(frames, self.module.frames))).to(self.device)
+        starts = torch.from_numpy(first.astype(bool)).to(self.device)
+        state = self.state if whole else tree_map(lambda memory: memory[index], self.state)
+        likely, state = self.module.policy(
+            rearrange(pictures, "m h w c -> m 1 h w c"), rearrange(starts, "m -> m 1"), state
+        )
+        if whole:
+            self.state = state
+        else:
+            self.state = tree_map(lambda memory, new: memory.index_copy(0, index, new), self.state, state)
+        controls = self.choose({name: classes[:, -1] for name, classes in likely.items()})
+        names, values = list(controls), torch.stack(list(controls.values()), -1).cpu()  # (M, controls)
+        return [dict(zip(names, row, strict=True)) for row in values.tolist()]
+
+    def choose(self, likely: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Controls [M] by name from probabilities [M, classes] by head."""
+        scheme = self.module.scheme
+        if not self.greedy:
+            drawn = {name: torch.multinomial(p, 1, generator=self.random)[:, 0] for name, p in likely.items()}
+            return scheme.decode(drawn)
+        if self.module.act == "mean":
+            return scheme.expect(likely)
+        return scheme.decode({name: p.argmax(-1) for name, p in likely.items()})
+
+
+def load_driver(name: str, device: str = "cpu", *, greedy: bool = True, seed: int = 0) -> CheckpointAgent:
+    """The agent of a checkpoint.
+
+    Raises:
+        FileNotFoundError: where there is no such checkpoint; it lists the other agents.
+        ValueError: for a model that does not drive.
+    """
+    from racing_vpt.checkpoints import load_module
+
+    try:
+        module = load_module(name, device=device)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(
+            f"{error}. Agents that need no checkpoint: expert, expert:STYLE, brownian, random, keyboard"
+        ) from error
+    if not hasattr(module, "policy"):
+        raise ValueError(f"{name} is a {type(module).__name__}, which does not drive; expected a policy, such as a VPT")
+    return CheckpointAgent(cast(Policy, module), device, greedy=greedy, seed=seed)
