@@ -14,7 +14,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its final name, syncs it to the disk and renames it; remote paths as Lightning does."""
+    """Writes a checkpoint beside its final name, syncs it to disk and renames it; remote paths as Lightning does."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Write `checkpoint` to `path`; a process killed meanwhile leaves what stood there before."""

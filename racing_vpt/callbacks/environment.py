@@ -30,7 +30,7 @@ class EnvironmentRecord(pl.Callback):
 
 
 def write_environment(folder: Path) -> Path:
-    """Write `describe_environment()` to the first free name of environment.json, environment-2.json, ... in `folder`."""
+    """Write `describe_environment()` to the first free name of environment.json, environment-2.json, ... there."""
     folder.mkdir(parents=True, exist_ok=True)
     names = (f"environment{f'-{n}' if n > 1 else ''}.json" for n in range(1, 10_000))
     path = next(folder / name for name in names if not (folder / name).exists())

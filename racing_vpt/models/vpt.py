@@ -50,8 +50,8 @@ class VPT(ControlModule):
             bursts of other controls in the data pull it aside less.
         temperature: what logits are divided by, in training too (OpenAI: 2).
         null_filter: whether frames without any control are left out of the loss, as VPT does.
-        min_confidence: labels that the IDM trusted less are left out.
-        confidence_power: p in weight = confidence^p; 0 weighs all labels alike.
+        confidence_power: p in loss weight = weight^p, where a batch's weights are the IDM's confidence
+            (`--data.confidence_weighting true`); above 1 doubtful labels count still less.
         smoothing: share of the target that is spread over all classes.
         class_weighting: p in weight = frequency^-p of a class; 0 weighs all classes alike.
         optimizer: made from the trainable parameters; matrices and kernels alone get its weight decay.
@@ -76,7 +76,6 @@ class VPT(ControlModule):
         act_temperature: float = 1.0,
         temperature: float = 1.0,
         null_filter: bool = False,
-        min_confidence: float = 0.0,
         confidence_power: float = 1.0,
         smoothing: float = 0.0,
         class_weighting: float = 0.0,
@@ -87,13 +86,13 @@ class VPT(ControlModule):
         init_from: str | None = None,
     ) -> None:
         super().__init__(frames, scheme, optimizer, schedule, warmup_steps, class_weighting, init_from)
-        for name, share in (("forget", forget), ("min_confidence", min_confidence), ("smoothing", smoothing)):
+        for name, share in (("forget", forget), ("smoothing", smoothing)):
             if not 0 <= share < 1:
                 raise ValueError(f"{name} is a share in [0, 1), but {share} was given")
         if not act_temperature > 0:
             raise ValueError(f"act_temperature must be more than 0, but {act_temperature} was given")
-        if not confidence_power >= 0:
-            raise ValueError(f"confidence_power must be 0 or more, but {confidence_power} was given")
+        if not confidence_power > 0:
+            raise ValueError(f"confidence_power must be more than 0, but {confidence_power} was given")
         self.size = policy_size(size, memory_frames, recurrence_layers)
         self.stack = FrameStack(tuple(look_back))
         channels = 3 * len(look_back)
@@ -106,7 +105,7 @@ class VPT(ControlModule):
         self.act: Literal["mean", "mode"] = act
         self.act_temperature = act_temperature
         self.null_filter, self.smoothing = null_filter, smoothing
-        self.min_confidence, self.confidence_power = min_confidence, confidence_power
+        self.confidence_power = confidence_power
         self.compiles = compile
         self.metrics = ControlMetrics(self.scheme)
         self.memory: PolicyState | None = None  # of the lanes, from batch to batch
@@ -153,8 +152,7 @@ class VPT(ControlModule):
             batch: the clips.
             continued: whether the memory of the frames before the clips is there, so that nothing is missed.
         """
-        weight = torch.where(batch.weight >= self.min_confidence, batch.weight, 0.0) ** self.confidence_power
-        weight = weight * (batch.valid & (batch.weight >= self.min_confidence))
+        weight = batch.weight**self.confidence_power * batch.valid
         if self.burn_in and not continued:
             late = torch.arange(batch.first.shape[1], device=weight.device) >= self.burn_in
             weight = weight * (late | (batch.first.cumsum(1) > 0))

@@ -134,10 +134,7 @@ def test_padding_distrust_and_idleness_are_not_learnt_from() -> None:
     batch.weight[0, :2] = torch.tensor([0.25, 0.5])
     assert model_of().learnt(batch, continued=False)[0].tolist() == [0.25, 0.5, 1, 1, 1, 0]
     assert model_of(null_filter=True).learnt(batch, continued=False)[0].tolist() == [0.25, 0.5, 1, 0, 1, 0]
-    assert model_of(min_confidence=0.4).learnt(batch, continued=False)[0].tolist() == [0, 0.5, 1, 1, 1, 0]
     assert model_of(confidence_power=2.0).learnt(batch, continued=False)[0].tolist() == [0.0625, 0.25, 1, 1, 1, 0]
-    trusting = model_of(confidence_power=0.0, min_confidence=0.4)
-    assert trusting.learnt(batch, continued=False)[0].tolist() == [0, 1, 1, 1, 1, 0]
 
 
 def test_a_clip_is_not_learnt_from_before_its_stack_is_full() -> None:
@@ -155,7 +152,7 @@ def test_a_clip_is_not_learnt_from_before_its_stack_is_full() -> None:
         ({"size": "huge"}, "no policy size 'huge'; there are tiny, small, 1x"),
         ({"memory_frames": 0}, "memory_frames counts the frame itself"),
         ({"forget": 1.5}, r"forget is a share in \[0, 1\), but 1.5"),
-        ({"confidence_power": float("nan")}, "confidence_power must be 0 or more, but nan"),
+        ({"confidence_power": float("nan")}, "confidence_power must be more than 0, but nan"),
         ({"look_back": (1,)}, r"look_back is \[1\]"),
         ({"scheme": "tractor"}, "no control scheme 'tractor'"),
     ],

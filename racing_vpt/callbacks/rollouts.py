@@ -1,0 +1,134 @@
+"""Driving during validation, because in VPT the validation loss did not tell how well a policy acts.
+
+Seeds 1000 to 1099 are for this; 0 to 99 judge what is published, and are refused here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
+from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.frames import film_strip
+from racing_vpt.rollout import run_episodes
+from racing_vpt.rollout.film import FilmWriter
+from racing_vpt.types import Batch, Frame, FrameRecord
+
+JUDGING_SEEDS = range(100)
+STRIP = 16  # pictures of an episode in tensorboard
+
+
+class RolloutValidation(pl.Callback):
+    """Lets the model drive at each validation; logs `rollout/return`, `rollout/laps_finished` and `rollout/frames`.
+
+    It drives at the first validation batch, when a weight average, if there is one, has taken the place of the
+    weights. Under DDP each process drives its share of the seeds. The film of the first seed goes to
+    `media/rollouts/step=N.mp4` in the run folder, pictures of it to tensorboard.
+
+    Args:
+        env: environment.
+        first_seed: of the episodes' tracks; 1000 and up, because 0 to 99 are for judging.
+        episodes: tracks that are driven, with seeds first_seed, first_seed + 1, ...
+        every_n_validations: drive at every n-th validation; in between the last result is logged again, so that a
+            checkpoint callback that watches it finds it.
+        film: whether to film the first episode.
+        max_frames: end episodes after so many frames; None leaves it to the environment.
+    """
+
+    def __init__(
+        self,
+        env: str = FAST_ID,
+        first_seed: int = 1000,
+        episodes: int = 8,
+        every_n_validations: int = 1,
+        film: bool = True,
+        max_frames: int | None = None,
+    ) -> None:
+        self.seeds = range(first_seed, first_seed + episodes)
+        if episodes < 1 or first_seed < 0 or self.seeds[0] in JUDGING_SEEDS:
+            raise ValueError(
+                f"{episodes} episodes from seed {first_seed}: validation drives one or more seeds from 1000 on; "
+                "0 to 99 only judge published checkpoints"
+            )
+        if every_n_validations < 1:
+            raise ValueError(f"every_n_validations counts from 1, but {every_n_validations} was given")
+        self.env, self.every_n_validations, self.max_frames = env, every_n_validations, max_frames
+        self.film = film
+        self.validations = 0
+        self.last: dict[str, float] = {}
+
+    def on_validation_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        if batch_idx or dataloader_idx or trainer.sanity_checking:
+            return
+        if self.validations % self.every_n_validations == 0:
+            self.last = self.drive(trainer, pl_module)
+        self.validations += 1
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if not trainer.sanity_checking:
+            pl_module.log_dict({f"rollout/{name}": value for name, value in self.last.items()}, rank_zero_only=False)
+
+    def state_dict(self) -> dict[str, object]:
+        return {"validations": self.validations, "last": self.last}
+
+    def load_state_dict(self, state_dict: dict[str, object]) -> None:
+        self.validations, self.last = state_dict["validations"], state_dict["last"]  # type: ignore[assignment]
+
+    def drive(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
+        """Means over all seeds, the same on every rank: `return`, `laps_finished`, `frames`."""
+        seeds = self.seeds[trainer.global_rank :: trainer.world_size]
+        folder = trainer.log_dir or trainer.default_root_dir  # asked on every rank, because Lightning broadcasts it
+        film = None
+        if self.film and trainer.is_global_zero:
+            name = f"step={trainer.global_step}.mp4"
+            film = KeptFilm(Path(folder) / "media" / "rollouts" / name, f"seed {seeds[0]}")
+        envs = [make_env(self.env) for _ in seeds]
+        try:
+            agent = CheckpointAgent(pl_module, device=str(pl_module.device))  # type: ignore[arg-type]
+            results = list(
+                run_episodes(
+                    envs,
+                    agent,
+                    seeds,
+                    open_writer=lambda seed: film if seed == self.seeds[0] else None,
+                    max_frames=self.max_frames,
+                )
+            )
+        finally:
+            for env in envs:
+                env.close()
+        rows = [[result.score, float(result.lap_finished), float(result.frames), 1.0] for result in results]
+        total = torch.tensor(rows, device=pl_module.device).reshape(-1, 4).sum(0)
+        scores, laps, frames, driven = trainer.strategy.reduce(total, reduce_op="sum").tolist()
+        if film is not None:
+            self.show(film, trainer)
+        return {"return": scores / driven, "laps_finished": laps / driven, "frames": frames / driven}
+
+    def show(self, film: KeptFilm, trainer: pl.Trainer) -> None:
+        """Pictures of the film to the loggers."""
+        evenly = np.linspace(0, len(film.frames) - 1, STRIP).round().astype(int)
+        picture = film_strip(np.stack(film.frames)[evenly], columns=STRIP // 2, scale=2)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("rollout/film", picture, trainer.global_step, dataformats="HWC")
+            elif isinstance(logger, WandbLogger):
+                logger.log_image("rollout/film", [picture], step=trainer.global_step)
+
+
+class KeptFilm(FilmWriter):
+    """A film whose frames uint8 [96, 96, 3] stay in memory too."""
+
+    def __init__(self, path: Path, title: str) -> None:
+        super().__init__(path, title)
+        self.frames: list[Frame] = []
+
+    def add(self, frame: Frame, record: FrameRecord) -> None:
+        super().add(frame, record)
+        self.frames.append(frame.copy())
