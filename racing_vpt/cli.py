@@ -86,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         known = [*TOOLS, *STAGES]
         return _fail(verb, f"there is no verb {verb!r}{nearest(verb, known)}; see: racing-vpt --help", named=False)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    log, handler = logging.getLogger("racing_vpt"), logging.StreamHandler()
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
     try:
         return _run(verb, rest)
     except KeyboardInterrupt:
@@ -101,6 +103,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if message is None:  # a defect of ours: its traceback is wanted
             raise
         return _fail(verb, message)
+    finally:
+        log.removeHandler(handler)
 
 
 def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:

@@ -14,15 +14,16 @@ from __future__ import annotations
 import logging
 import math
 import os
+import warnings
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from jsonargparse import Namespace, set_parsing_settings
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from racing_vpt.cli_errors import ParseError
+from racing_vpt.cli_run import check_same_model, loggers_into
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.files import write_json
 
@@ -31,6 +32,7 @@ set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["racing_
 
 def run_stage(stage: str, words: list[str]) -> int:
     """Run one of Lightning's stages with the options `words`; returns the exit status."""
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*Checkpoint directory .* exists.*")
     lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     lightning_log.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
     StageCLI(stage, words)
@@ -127,10 +129,23 @@ class StageCLI(LightningCLI):
             options.model = options.ckpt_path = None
         self.folder = self._run_folder()
         options.trainer.default_root_dir = str(self.folder)
-        options.trainer.logger = _loggers_into(self.folder, options.trainer.logger, training=self.stage == "fit")
+        options.trainer.logger = loggers_into(self.folder, options.trainer.logger, training=self.stage == "fit")
+        if self.stage == "predict" and options.trainer.enable_progress_bar is None:
+            options.trainer.enable_progress_bar = False  # labels have one of their own
         self.resume: str | None = None
         if self.stage == "fit":
             self._check_run()
+
+    def instantiate_trainer(self, **arguments: object) -> Trainer:
+        """As LightningCLI; `predict` writes labels."""
+        trainer = super().instantiate_trainer(**arguments)
+        if self.stage == "predict":
+            from racing_vpt.callbacks.labels import WriteLabels
+
+            callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            if not any(isinstance(callback, WriteLabels) for callback in callbacks):
+                callbacks.append(WriteLabels(self.options.out, self.options.on_error))
+        return trainer
 
     def instantiate_classes(self) -> None:
         """As LightningCLI; where nothing is trained, the model is the one of the checkpoint."""
@@ -138,10 +153,7 @@ class StageCLI(LightningCLI):
         if self.stage != "fit":
             from racing_vpt.checkpoints import load_module
 
-            self.model = load_module(self.checkpoint)
-            held = f"{type(self.model).__module__}.{type(self.model).__name__}"
-            if self.expected not in (None, held):
-                raise ValueError(f"{self.checkpoint} holds a {held}, but the configuration asks for {self.expected}")
+            self.model = load_module(self.checkpoint, expected=self.expected)
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, object]:
         arguments = super()._prepare_subcommand_kwargs(subcommand)
@@ -192,7 +204,7 @@ class StageCLI(LightningCLI):
             path = path / "checkpoints" / "last.ckpt"
         if not path.is_file():
             raise FileNotFoundError(f"{path} does not exist; without --ckpt_path the run starts from the beginning")
-        _check_same_model(path, self._parser(self.stage), options)
+        check_same_model(path, self._parser(self.stage), options)
         self.resume, options.ckpt_path = str(path), None  # so that config.yaml can start another run
 
 
@@ -210,40 +222,3 @@ class ParsedOnly(StageCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         pass
-
-
-def _check_same_model(checkpoint: Path, parser: LightningArgumentParser, options: Namespace) -> None:
-    """Raise ValueError if the run that wrote the checkpoint configured its model otherwise."""
-    config = checkpoint.parent.parent / "config.yaml"
-    if not config.is_file():
-        return
-    before = yaml.safe_load(config.read_text())["model"]
-    now = yaml.safe_load(parser.dump(options, skip_none=False))["model"]
-    if before["class_path"] != now["class_path"]:
-        raise ValueError(f"{checkpoint} holds a {before['class_path']}, not a {now['class_path']}")
-    old, new = before.get("init_args", {}), now.get("init_args", {})
-    changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
-    if changed:
-        key = changed[0]
-        raise ValueError(
-            f"{checkpoint} was trained with model.{key} = {old.get(key)}, but {new.get(key)} is asked for; resuming "
-            f"takes the same model (see {config}); to fine-tune instead: --model.init_from {checkpoint}"
-        )
-
-
-def _loggers_into(
-    folder: Path, logger: bool | Namespace | list[Namespace] | None, training: bool
-) -> bool | Namespace | list[Namespace]:
-    """The loggers with the run folder as their folder; tensorboard where training asks for no other."""
-    if not training:
-        return logger if isinstance(logger, bool) else False
-    if logger is False:
-        return False
-    if logger is None or logger is True:
-        logger = Namespace(class_path="lightning.pytorch.loggers.TensorBoardLogger", init_args=Namespace())
-    for each in logger if isinstance(logger, list) else [logger]:
-        name = each.class_path.rsplit(".", 1)[-1]
-        each.init_args["save_dir"] = str(folder)
-        if name in ("TensorBoardLogger", "CSVLogger"):
-            each.init_args.update(Namespace(name="", version=""))
-    return logger
