@@ -191,7 +191,7 @@ class ControlScheme:
             table = head.table.to(likely.device)
             for column, control in enumerate(head.controls):
                 centres = table[:, column]
-                controls[control] = likely @ centres if isinstance(head, Axis) else centres[likely.argmax(-1)]
+                controls[control] = (likely * centres).sum(-1) if isinstance(head, Axis) else centres[likely.argmax(-1)]
         return controls
 
 
