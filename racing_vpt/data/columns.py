@@ -75,7 +75,7 @@ class Columns:
         for name in ("reward", "confidence"):
             column = getattr(self, name)
             if column is not None:
-                known[name] = [round(float(number), 5) for number in column]
+                known[name] = _numbers(column)
         if self.perturbed is not None:
             known["perturbed"] = [int(flag) for flag in self.perturbed]
         if self.intended is not None:
@@ -164,4 +164,8 @@ def _concatenate(parts: list[np.ndarray | None]) -> np.ndarray | None:
 
 
 def _lists(columns: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    return {name: [round(float(number), 5) for number in column] for name, column in columns.items()}
+    return {name: _numbers(column) for name, column in columns.items()}
+
+
+def _numbers(column: np.ndarray) -> list[float]:
+    return [float(str(number)) for number in column.astype(np.float32)]  # the shortest that gives the float32 again

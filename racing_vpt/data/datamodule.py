@@ -10,13 +10,12 @@ from typing import Literal
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
-from racing_vpt.data.dataset import ClipDataset, EncodedBatch, Perturbed, Trust
+from racing_vpt.data.dataset import ClipDataset, EncodedBatch, Perturbed, ResumableLoader, Trust
 from racing_vpt.data.decode import Decoder, Device, choose_decoder
-from racing_vpt.data.episodes import find_episodes, split_episodes
 from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.sampler import Course, Lanes, RandomClips, Steps, Tiles
-from racing_vpt.data.shards import MANIFEST, PACK_HINT, ShardStore, read_manifest
-from racing_vpt.data.store import RecordingStore, Store
+from racing_vpt.data.shards import PACK_HINT
+from racing_vpt.data.stores import open_store
 from racing_vpt.data.windows import WindowDataset, find_videos
 from racing_vpt.types import Batch, FrameSpec
 
@@ -88,11 +87,11 @@ class VideoDataModule(pl.LightningDataModule):
         frames: FrameSpec | None = None,
     ) -> None:
         super().__init__()
-        for name, value in (("batch_size", batch_size), ("clip_frames", clip_frames), ("window", window)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, but is {value}")
-        if not 0 <= mirror <= 1:
-            raise ValueError(f"mirror is a probability, but {mirror} was given")
+        if min(batch_size, clip_frames, window) < 1 or not 0 <= mirror <= 1:
+            raise ValueError(
+                f"batch_size, clip_frames and window are at least 1 and mirror is a probability, but they are "
+                f"{batch_size}, {clip_frames}, {window} and {mirror}"
+            )
         self.train, self.val, self.test, self.videos = _listed(train), _listed(val), _listed(test), _listed(videos)
         self.out, self.labels = out, labels
         self.batch_size, self.clip_frames, self.mode = batch_size, clip_frames, mode
@@ -136,11 +135,8 @@ class VideoDataModule(pl.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches of training clips; an epoch goes on from where the trainer is."""
         lengths, rows = self._readers["train"].lengths, self.batch_size * self._world_size
-        course: Course
-        if self.mode == "lanes":
-            course = Lanes(lengths, self.clip_frames, rows, self.seed, self.mirror)
-        else:
-            course = RandomClips(lengths, self.clip_frames, rows, self.seed, self.mirror)
+        kind = Lanes if self.mode == "lanes" else RandomClips
+        course: Course = kind(lengths, self.clip_frames, rows, self.seed, self.mirror)
         steps = self.steps_per_epoch or course.num_steps
         next_step = self._steps_done if self.trainer is not None else None
         return self._loader("train", Steps(course, steps, self._rank, self._world_size, next_step))
@@ -157,17 +153,9 @@ class VideoDataModule(pl.LightningDataModule):
         """Windows of the videos to predict, as `PredictBatch`; ranks take different videos."""
         videos = {name: path for name, path in self.predict_videos.items() if name not in self.skip}
         decoder, device = self._decoder or ("auto", "cpu")
-        dataset = WindowDataset(
-            videos,
-            self.spec,
-            self.predict_batch_size,
-            self.window,
-            self.window_stride,
-            self._rank,
-            self._world_size,
-            decoder,  # type: ignore[arg-type]
-            device if self.num_workers == 0 else "cpu",  # type: ignore[arg-type]
-        )
+        size = (self.predict_batch_size, self.window, self.window_stride)
+        device = device if self.num_workers == 0 else "cpu"
+        dataset = WindowDataset(videos, self.spec, *size, self._rank, self._world_size, decoder, device)  # type: ignore[arg-type]
         workers = min(self.num_workers, len(dataset.videos))
         return DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=_as_it_is)
 
@@ -175,8 +163,7 @@ class VideoDataModule(pl.LightningDataModule):
         """Decode here, in the main process, what was left for the GPU."""
         if isinstance(batch, EncodedBatch):
             assert self._decoder is not None
-            name = self._decoder[0]
-            return batch.decode(self.spec, name, batch.valid.device)  # type: ignore[arg-type]
+            return batch.decode(self.spec, self._decoder[0], batch.valid.device)  # type: ignore[arg-type]
         return batch
 
     def state_dict(self) -> dict[str, object]:
@@ -219,7 +206,11 @@ class VideoDataModule(pl.LightningDataModule):
 
     def _open(self, name: str, paths: list[str], split: str, shared: bool) -> None:
         """Make the reader of a split; `shared` folders hold training and validation data."""
-        stores = [store for path in paths if (store := self._store(path, split, shared))]
+        decoder, where = self._decoder or ("auto", "cpu")
+        on_cpu: Decoder = "auto" if where == "cuda" else decoder  # type: ignore[assignment]
+        fraction = self.val_fraction if shared else None
+        opened = [open_store(path, split, fraction, self.seed, self.labels, on_cpu) for path in paths]
+        stores = [store for store in opened if store is not None]
         if not stores:
             log.warning("%s has no split %r, so there is no %s data", ", ".join(paths), split, name)
             return
@@ -227,22 +218,6 @@ class VideoDataModule(pl.LightningDataModule):
         frames, count = sum(reader.lengths), len(reader.lengths)
         log.info("%s: %d episodes, %d frames at %g per second", name, count, frames, self.spec.frames_per_second)
         self._readers[name] = reader
-
-    def _store(self, path: str, split: str, shared: bool) -> Store | None:
-        """The store of a path; None where it is shared and has no episodes to validate with."""
-        decoder, where = self._decoder or ("auto", "cpu")
-        on_cpu: Decoder = "auto" if where == "cuda" else decoder  # type: ignore[assignment]
-        if "://" in path or path.startswith("pipe:") or (Path(path) / MANIFEST).is_file():
-            if shared and split == "val" and split not in read_manifest(path)["splits"]:
-                return None
-            return ShardStore(path, split, on_cpu)
-        if any(Path(path).glob("*.tar")):
-            raise FileNotFoundError(f"{path} holds shards but no {MANIFEST}: packing was not finished; {PACK_HINT}")
-        episodes = find_episodes(Path(path), self.labels)
-        if shared:
-            splits = split_episodes([episode.name for episode in episodes], self.val_fraction, self.seed)
-            episodes = [episode for episode, where in zip(episodes, splits, strict=True) if where == split]
-        return RecordingStore(episodes, on_cpu) if episodes else None
 
     def _loader(self, name: str, steps: Steps) -> DataLoader:
         on_gpu = self._decoder is not None and self._decoder[1] == "cuda"
@@ -259,27 +234,11 @@ class VideoDataModule(pl.LightningDataModule):
     def _pass_loader(self, name: str) -> DataLoader:
         lengths, rows = self._readers[name].lengths, self.batch_size * self._world_size
         course: Course
+        course = Tiles(lengths, self.clip_frames, rows)
         if self.mode == "lanes":
             course = Lanes(lengths, self.clip_frames, rows, endless=False)
-        else:
-            course = Tiles(lengths, self.clip_frames, rows)
         steps = min(course.num_steps, self.val_steps or course.num_steps)
-        return self._loader(name, Steps(course, steps, self._rank, self._world_size, next_step=_from_the_start))
-
-
-class ResumableLoader(DataLoader):
-    """A loader that Lightning knows to be resumable. It has no state: its sampler asks the trainer for the step."""
-
-    def state_dict(self) -> dict[str, int]:
-        """Nothing."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Nothing to do."""
-
-
-def _from_the_start() -> int:
-    return 0
+        return self._loader(name, Steps(course, steps, self._rank, self._world_size, next_step=lambda: 0))
 
 
 def _listed(paths: Iterable[str] | str | None) -> list[str]:

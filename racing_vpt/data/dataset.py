@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.decode import open_video
@@ -149,3 +149,14 @@ class ClipDataset(Dataset[Batch]):
         store = self.reader.store(item.episode)
         parts = self.reader.parts(item.episode, item.start, stop)
         return [(store.encoded(part.clip), part.rows[low:high].tolist()) for part, low, high in parts]
+
+
+class ResumableLoader(DataLoader):
+    """A loader that Lightning knows to be resumable. It has no state: its sampler asks the trainer for the step."""
+
+    def state_dict(self) -> dict[str, int]:
+        """Nothing."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Nothing to do."""

@@ -18,9 +18,9 @@ import numpy as np
 from racing_vpt.data.encode import PixelFormat, VideoWriter, count_frames
 from racing_vpt.data.files import TEMPORARY, publish, published, read_json, sha256_of, write_json
 from racing_vpt.data.lines import check_controls, columns, read_lines, to_line, write_lines
+from racing_vpt.data.opening import FORMAT, describe
 from racing_vpt.types import Frame, FrameRecord
 
-FORMAT = 1
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
 
 
@@ -57,8 +57,7 @@ class RecordingWriter:
         self.folder, self.name, self.frames_per_second = folder, name, frames_per_second
         self.meta, self.actions, self.truth_folder = dict(meta), actions, truth_folder
         self.num_frames = 0
-        self._quality = (crf, pixel_format)
-        self._shape: tuple[int, ...] = ()
+        self._quality, self._shape = (crf, pixel_format), (0, 0, 3)
         self._video: VideoWriter | None = None
         folder.mkdir(parents=True, exist_ok=True)
         self._pictures = folder / (name + ".mp4" if video else name)
@@ -74,7 +73,7 @@ class RecordingWriter:
         if record.frame != self.num_frames:
             raise ValueError(f"{self.name}: frame {record.frame} was given where frame {self.num_frames} is due")
         check_controls(record.action, f"{self.name}, frame {record.frame}")
-        self._shape = self._shape or frame.shape
+        self._shape = self._shape if self.num_frames else frame.shape
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(f"{self.name}, frame {record.frame}: {frame.dtype} {frame.shape}, not uint8 {self._shape}")
         if self._temporary.is_dir():
@@ -176,46 +175,7 @@ class Recording:
     @classmethod
     def open(cls, path: Path) -> Recording:
         """The recording that a meta file, a video, a folder of PNG frames or a path without suffix names."""
-        meta_file = path if path.name.endswith(".meta.json") else path.with_name(f"{_stem(path)}.meta.json")
-        if meta_file.is_file() and not path.name.endswith(".jsonl"):
-            return cls._of_meta(meta_file)
-        lines = next(
-            (file for file in (path.with_name(f"{_stem(path)}.jsonl"), *path.glob("*.jsonl")) if file.is_file()), None
-        )
-        if path.is_dir():
-            return cls._of_pictures(path, lines)
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
-        from racing_vpt.data.decode import probe  # a foreign video must be looked into
-
-        num_frames, frames_per_second = probe(path)
-        return cls(path.stem, path, num_frames, frames_per_second, lines)
-
-    @classmethod
-    def _of_meta(cls, meta_file: Path) -> Recording:
-        meta = read_json(meta_file)
-        missing = [key for key in ("name", "video", "num_frames", "frames_per_second", "actions") if key not in meta]
-        if missing:
-            raise ValueError(f"{meta_file} lacks {missing}; a recording's meta file has them")
-        if meta.get("format") != FORMAT:
-            raise ValueError(f"{meta_file} is of format {meta.get('format')}; this version reads format {FORMAT}")
-        video = meta_file.with_name(meta["video"])
-        lines = meta_file.with_name(f"{meta['name']}.jsonl") if meta["actions"] else None
-        for file in (video, lines):
-            if file is not None and not file.exists():
-                raise FileNotFoundError(f"{meta_file} names {file.name}, which is not beside it")
-        return cls(meta["name"], video, meta["num_frames"], float(meta["frames_per_second"]), lines, meta)
-
-    @classmethod
-    def _of_pictures(cls, folder: Path, lines: Path | None) -> Recording:
-        num_frames = len(list(folder.glob("*.png")))
-        if not num_frames or lines is None:
-            raise FileNotFoundError(f"{folder} holds {num_frames} PNG frames and {lines} lines; a recording needs both")
-        records = read_lines(lines)
-        duration = records[-1].timestamp - records[0].timestamp if len(records) > 1 else 0.0
-        if duration <= 0:
-            raise ValueError(f"{lines}: time stamps should rise; frame rate cannot be told from {duration} seconds")
-        return cls(folder.name, folder, num_frames, (len(records) - 1) / duration, lines)
+        return cls(*describe(path))
 
     @property
     def has_actions(self) -> bool:
@@ -233,9 +193,8 @@ class Recording:
             raise ValueError(f"{self.video} has no controls beside it; label it with: racing-vpt predict")
         records = read_lines(self.lines)
         if len(records) != self.num_frames:
-            raise ValueError(
-                f"{self.lines} has {len(records)} lines, but {self.video.name} has {self.num_frames} frames"
-            )
+            given = f"{self.lines} has {len(records)} lines"
+            raise ValueError(f"{given}, but {self.video.name} has {self.num_frames} frames")
         return records
 
     def controls(self) -> dict[str, np.ndarray]:
@@ -252,30 +211,26 @@ def find_recordings(folder: Path) -> list[Recording]:
     files = sorted(file for file in folder.rglob("*") if TEMPORARY not in str(file.relative_to(folder)))
     metas = [file for file in files if file.name.endswith(".meta.json") and read_json(file).get("kind") == "recording"]
     found = [Recording.open(file) for file in metas]
-    known = {recording.video for recording in found}
-    plain = [
-        file for file in files if file.suffix.lower() in VIDEO_SUFFIXES and file not in known and _is_finished(file)
-    ]
-    pictures = sorted({file.parent for file in files if file.suffix == ".png" and file.parent not in known})
-    found += [Recording.open(file) for file in plain]
-    found += [
-        Recording.open(file) for file in pictures if any(file.glob("*.jsonl")) or file.with_suffix(".jsonl").is_file()
-    ]
+    shown = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES | {".png"}]
+    rest = {file.parent if file.suffix == ".png" else file for file in shown} - {one.video for one in found}
+    found += [Recording.open(path) for path in rest if _has_lines(path) == path.is_dir()]  # the others are unfinished
     return sorted(found, key=lambda recording: str(recording.video))
 
 
 def write_labels(path: Path, records: Iterable[FrameRecord], meta: Mapping[str, object]) -> None:
-    """Write labels NAME.jsonl and, last, NAME.meta.json.
+    """Write labels NAME.jsonl and, last, NAME.meta.json; ValueError where these would replace a recording's own.
 
     Args:
         path: NAME.jsonl.
         records: one a frame of the source video, in order.
         meta: `checkpoint` (fingerprint), `checkpoint_name`, `video`, `video_sha256` and what else is worth knowing.
     """
+    meta_file = path.with_name(f"{path.stem}.meta.json")
+    if meta_file.is_file() and read_json(meta_file).get("kind") == "recording":
+        raise ValueError(f"{meta_file} belongs to a recording; write labels into another folder than the videos'")
     with published(path) as temporary:
         num_frames = write_lines(temporary, records)
-    meta = {"format": FORMAT, "name": path.stem, "kind": "labels", **meta, "num_frames": num_frames}
-    write_json(path.with_name(f"{path.stem}.meta.json"), meta)
+    write_json(meta_file, {"format": FORMAT, "name": path.stem, "kind": "labels", **meta, "num_frames": num_frames})
 
 
 def read_labels(path: Path) -> tuple[list[FrameRecord], dict]:
@@ -289,10 +244,7 @@ def read_labels(path: Path) -> tuple[list[FrameRecord], dict]:
     return records, meta
 
 
-def _stem(path: Path) -> str:
-    return path.name.removesuffix(".meta.json").removesuffix(path.suffix if path.is_file() else "")
-
-
-def _is_finished(video: Path) -> bool:
-    """False for a video of ours whose meta file was not written yet (lines are there, or it is being written)."""
-    return not video.with_suffix(".jsonl").is_file() or video.with_suffix(".meta.json").is_file()
+def _has_lines(video: Path) -> bool:
+    """Whether lines without a meta file go with it: a video is unfinished then, a folder of PNGs is not."""
+    beside = video.with_suffix(".jsonl").is_file() and not video.with_suffix(".meta.json").is_file()
+    return beside or (video.is_dir() and any(video.glob("*.jsonl")))

@@ -1,0 +1,67 @@
+"""Which files make a recording, from whatever a user points at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from racing_vpt.data.files import read_json
+from racing_vpt.data.lines import read_lines
+
+FORMAT = 1
+
+
+class Description(NamedTuple):
+    """The fields of a `Recording`."""
+
+    name: str
+    video: Path
+    num_frames: int
+    frames_per_second: float
+    lines: Path | None
+    meta: dict
+
+
+def describe(path: Path) -> Description:
+    """What a meta file, a video, a folder of PNG frames or a path without suffix names."""
+    stem = path.name.removesuffix(".meta.json").removesuffix(path.suffix if path.is_file() else "")
+    meta_file = path.with_name(f"{stem}.meta.json")
+    if meta_file.is_file() and (path == meta_file or read_json(meta_file).get("kind") == "recording"):
+        return _of_meta(meta_file)
+    beside = [path.with_name(f"{stem}.jsonl"), *sorted(path.glob("*.jsonl"))]
+    labelled = meta_file.is_file()  # the lines beside the video are an IDM's labels, not a recording's
+    lines = None if labelled else next((file for file in beside if file.is_file()), None)
+    if path.is_dir():
+        return _of_pictures(path, lines)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
+    from racing_vpt.data.decode import probe  # only a video that is not ours must be looked into
+
+    num_frames, frames_per_second = probe(path)
+    return Description(path.stem, path, num_frames, frames_per_second, lines, {})
+
+
+def _of_meta(meta_file: Path) -> Description:
+    meta = read_json(meta_file)
+    missing = [key for key in ("name", "video", "num_frames", "frames_per_second", "actions") if key not in meta]
+    if missing:
+        raise ValueError(f"{meta_file} lacks {missing}; a recording's meta file has them")
+    if meta.get("format") != FORMAT:
+        raise ValueError(f"{meta_file} is of format {meta.get('format')}; this version reads format {FORMAT}")
+    video = meta_file.with_name(meta["video"])
+    lines = meta_file.with_name(f"{meta['name']}.jsonl") if meta["actions"] else None
+    for file in (video, lines):
+        if file is not None and not file.exists():
+            raise FileNotFoundError(f"{meta_file} names {file.name}, which is not beside it")
+    return Description(meta["name"], video, meta["num_frames"], float(meta["frames_per_second"]), lines, meta)
+
+
+def _of_pictures(folder: Path, lines: Path | None) -> Description:
+    num_frames = len(list(folder.glob("*.png")))
+    if not num_frames or lines is None:
+        raise FileNotFoundError(f"{folder} holds {num_frames} PNG frames and {lines} lines; a recording needs both")
+    records = read_lines(lines)
+    duration = records[-1].timestamp - records[0].timestamp if len(records) > 1 else 0.0
+    if duration <= 0:
+        raise ValueError(f"{lines}: time stamps should rise, but they last {duration} s, so there is no frame rate")
+    return Description(folder.name, folder, num_frames, (len(records) - 1) / duration, lines, {})
