@@ -26,7 +26,6 @@ class NetSize:
         conv3d_outchan: channels of a convolution over time in front of the CNN (the IDM's); None for no such layer.
         conv3d_kernel: its kernel (time, height, width), odd numbers.
         conv3d_stride: stride over height and width (ours; OpenAI: 1), a cheaper look at motion.
-        conv3d_depthwise: a kernel over time for each colour, then a mixture of channels (ours; OpenAI: False).
         stem: "impala" starts the CNN at full resolution, as OpenAI; "strided" puts one strided convolution in front.
         stem_chans: channels of the strided stem.
         stem_kernel: its kernel, in pixels.
@@ -48,7 +47,6 @@ class NetSize:
     conv3d_kernel: tuple[int, int, int] = (5, 1, 1)
     # ------------------------------------------------- ours; the defaults are OpenAI's network
     conv3d_stride: int = 1
-    conv3d_depthwise: bool = False
     stem: Literal["impala", "strided"] = "impala"
     stem_chans: int = 32
     stem_kernel: int = 8
@@ -99,7 +97,7 @@ POLICY_SIZES: dict[str, NetSize] = {
 IDM_SIZES: dict[str, NetSize] = {
     "tiny": NetSize(
         hidsize=128, attention_heads=4, impala_chans=(32, 64), n_recurrence_layers=2,
-        attention_memory_size=64, timesteps=64, conv3d_outchan=32, conv3d_kernel=(5, 5, 5), conv3d_stride=4,
+        attention_memory_size=64, timesteps=64, conv3d_outchan=32, conv3d_kernel=(9, 5, 5), conv3d_stride=4,
         relative_window=32,
     ),
     "small": NetSize(

@@ -199,6 +199,8 @@ class ResidualRecurrentBlocks(nn.Module):
     def forward(self, x: Tensor, first: Tensor, state: NetState, valid: Tensor | None) -> tuple[Tensor, NetState]:
         if not state:  # no blocks: a net that sees only the frames that it is given
             return x, state
+        if not self.blocks:
+            return x, state
         mask = clipped_causal_mask(first, state[0][0]) if self.causal else validity_mask(valid, state[0][0])
         after = []
         for block, block_state in zip(self.blocks, state, strict=True):

@@ -88,16 +88,21 @@ class VPTNet(nn.Module):
         return self.final_ln(features), state
 
     def pictures(self, frames: Tensor, valid: Tensor | None) -> Tensor:
-        """uint8 (B, T, H, W, C) to float (B * T, C', H', W') in channels-last memory."""
+        """uint8 (B, T, H, W, C) to float (B * T, C', H', W'), channels last in memory.
+
+        That layout is 1.2 times as fast as channels first on a CPU in float32 and 1.5 times in bf16; and it is the
+        original's, which matters too: GroupNorm rounds by it, up to 3e-4 in the value at 128x128.
+        """
+        device = frames.device.type
+        dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
         if self.size.conv3d_outchan is None:
             pictures = rearrange(frames, "b t h w c -> (b t) c h w")
-            # the layout of the original too: GroupNorm rounds by it, 3e-4 in the value at 128x128
-            return pictures.to(torch.float32, memory_format=torch.channels_last) / 255
-        scaled = frames.float() / 255
+            return pictures.to(dtype, memory_format=torch.channels_last).div_(255)
+        clips = rearrange(frames, "b t h w c -> b c t h w")
+        clips = clips.to(dtype, memory_format=torch.channels_last_3d).div_(255)
         if valid is not None:  # as the zeros beyond a clip's ends
-            scaled = scaled * rearrange(valid, "b t -> b t 1 1 1")
-        moved = self.conv3d_layer(rearrange(scaled, "b t h w c -> b c t h w"))
-        return rearrange(moved, "b c t h w -> (b t) c h w")
+            clips = clips * rearrange(valid, "b t -> b 1 t 1 1")
+        return rearrange(self.conv3d_layer(clips), "b c t h w -> (b t) c h w")
 
     def check(self, frames: Tensor, first: Tensor) -> int:
         """B, where frames and flags are what the net was built for."""

@@ -1,0 +1,107 @@
+"""Our format of a checkpoint: a folder of `model.safetensors`, `config.json` and, for people, `README.md`."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+FORMAT = 1
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+TRAINING_ONLY = ("optimizer", "init_from")  # arguments of a module that say nothing about its network
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights, and how to build what they belong to.
+
+    Args:
+        path: the file or folder that was read.
+        class_path: of the LightningModule, such as `racing_vpt.models.idm.IDM`.
+        init_args: its arguments, plain data.
+        state_dict: tensors on the CPU by name.
+        extra: whatever else was written with them.
+        fingerprint: 16 hexadecimal digits that name these weights.
+    """
+
+    path: Path
+    class_path: str
+    init_args: dict
+    state_dict: dict[str, Tensor] = field(repr=False)
+    extra: dict
+    fingerprint: str
+
+
+def fingerprint(state_dict: Mapping[str, Tensor]) -> str:
+    """First 16 hexadecimal digits of the sha256 over the sorted tensors' names and bytes."""
+    digest = hashlib.sha256()
+    for name in sorted(state_dict):
+        digest.update(name.encode())
+        digest.update(state_dict[name].detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:16]
+
+
+def save_checkpoint(
+    folder: Path, class_path: str, init_args: Mapping, state_dict: Mapping[str, Tensor],
+    extra: Mapping | None = None, card: str | None = None,
+) -> None:  # fmt: skip
+    """Write a checkpoint of ours; each file appears whole, the settings last.
+
+    Args:
+        folder: made where it does not exist.
+        class_path: of the LightningModule.
+        init_args: its arguments, plain data.
+        state_dict: its tensors by name.
+        extra: more fields for config.json.
+        card: text of README.md: data, command, scores, limits.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state_dict.items()}
+    arguments = {key: value for key, value in init_args.items() if key not in TRAINING_ONLY}
+    config = {
+        "format": FORMAT, "class_path": class_path, "init_args": arguments,
+        "fingerprint": fingerprint(tensors), **(extra or {}),
+    }  # fmt: skip
+    text = json.dumps(config, indent=2, allow_nan=False) + "\n"
+    weights = folder / f".tmp-{WEIGHTS}"
+    save_file(tensors, weights, metadata={"format": "pt"})
+    _publish(weights, folder / WEIGHTS)
+    for target, content in ((CARD, card), (CONFIG, text)):
+        if content is not None:
+            temporary = folder / f".tmp-{target}"
+            temporary.write_text(content)
+            _publish(temporary, folder / target)
+
+
+def read_folder(folder: Path) -> Checkpoint:
+    """A checkpoint of ours; FileNotFoundError or ValueError says what is wrong with it."""
+    for file in (CONFIG, WEIGHTS):
+        if not (folder / file).is_file():
+            raise FileNotFoundError(f"{folder} lacks {file}; a checkpoint of ours is {WEIGHTS} with {CONFIG} beside it")
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        class_path, init_args, version = config.pop("class_path"), config.pop("init_args"), config.pop("format")
+        recorded = config.pop("fingerprint")
+        state_dict = load_file(folder / WEIGHTS)
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{folder / CONFIG} does not describe a checkpoint of ours: {error!r}") from error
+    except SafetensorError as error:
+        raise ValueError(f"{folder / WEIGHTS} is no whole safetensors file: {error}") from error
+    if version != FORMAT:
+        raise ValueError(f"{folder} is of format {version}; this version of racing_vpt reads format {FORMAT}")
+    found = fingerprint(state_dict)
+    if found != recorded:
+        raise ValueError(f"{folder}: the weights' fingerprint is {found}, but {CONFIG} belongs to {recorded}")
+    return Checkpoint(folder, class_path, init_args, state_dict, config, found)
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,43 @@
+"""What `racing-vpt fit` leaves behind: the checkpoints of a run folder, written by Lightning.
+
+Where a run averages its weights (Lightning's `EMAWeightAveraging`), the `state_dict` is already the average; the
+weights that training goes on with are beside it.
+"""
+
+from pathlib import Path
+
+import yaml
+
+from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
+from racing_vpt.checkpoints.openai import load_tensors
+
+
+def read_lightning(path: Path) -> Checkpoint:
+    """A `.ckpt` of Lightning; its class and arguments are in it, or in the run's config.yaml."""
+    saved = load_tensors(path)
+    if not isinstance(saved.get("state_dict"), dict):
+        raise ValueError(f"{path} has no state_dict; expected a checkpoint that racing-vpt fit wrote")
+    arguments = {str(key): value for key, value in saved.get("hyper_parameters", {}).items() if key != "_instantiator"}
+    class_path = arguments.pop("_class_path", None)
+    config = path.parent.parent / "config.yaml"
+    if class_path is None and config.is_file():  # a module that saves no hyperparameters
+        model = (yaml.safe_load(config.read_text()) or {}).get("model") or {}
+        class_path, arguments = model.get("class_path"), model.get("init_args") or {}
+    if class_path is None:
+        raise ValueError(f"{path} does not say which class it is of, nor does {config}; write it with racing-vpt fit")
+    extra = {key: saved[key] for key in ("epoch", "global_step") if key in saved}
+    return Checkpoint(path, class_path, arguments, saved["state_dict"], extra, fingerprint(saved["state_dict"]))
+
+
+def best_of_run(checkpoints: Path) -> Path:
+    """The checkpoint that a run recorded as its best, else its last."""
+    newest = sorted(checkpoints.glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
+    if not newest:
+        raise FileNotFoundError(f"{checkpoints} holds no .ckpt yet; the run has saved nothing")
+    best = [path for path in newest if path.name.startswith("best")]
+    if len(best) > 1:
+        callbacks = load_tensors(newest[-1]).get("callbacks", {})
+        recorded = {Path(str(state.get("best_model_path", ""))).name for state in callbacks.values()}
+        best = [path for path in best if path.name in recorded] or best
+    last = checkpoints / "last.ckpt"
+    return best[-1] if best else last if last.is_file() else newest[-1]
