@@ -8,9 +8,9 @@ INSTALLED := $(VENV)/.installed
 # The pipeline's variables: `make collect LABELLED_SEEDS=10000-10005`, `make idm NAME=mine`
 ENV ?= racing_vpt/CarRacingFast-v3
 RECORDINGS ?= data/labelled
-LABELLED_SEEDS ?= 10000-10041
+LABELLED_SEEDS ?=
 WATCHED ?= data/watched
-WATCHED_SEEDS ?= 20000-20179
+WATCHED_SEEDS ?=
 LABELS ?= data/labels
 NAME ?= default
 IDM ?= runs/idm/$(NAME)
@@ -28,6 +28,7 @@ setup: $(INSTALLED)  ## create .venv and install the exact versions of constrain
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "racing-vpt needs Python 3.11 or later; give one with: make setup PYTHON=/path/to/python3.11"; exit 2; }
+	@echo 'installing into $(VENV); the first time this takes some minutes'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
@@ -47,23 +48,23 @@ bench: setup  ## measure speeds on this machine (environment, labelling)
 	$(BIN)/racing-vpt bench
 
 collect: setup  ## 1. record: minutes with controls and hours of video only: data/labelled, data/watched
-	$(BIN)/racing-vpt collect --config configs/collect/labelled.yaml --env $(ENV) --seeds $(LABELLED_SEEDS) \
-		--out $(RECORDINGS) --workers $(WORKERS)
-	$(BIN)/racing-vpt collect --config configs/collect/watched.yaml --env $(ENV) --seeds $(WATCHED_SEEDS) \
-		--out $(WATCHED) --workers $(WORKERS)
+	$(BIN)/racing-vpt collect --config configs/collect/labelled.yaml --env $(ENV) \
+		$(if $(LABELLED_SEEDS),--seeds $(LABELLED_SEEDS)) --out $(RECORDINGS) --workers $(WORKERS)
+	$(BIN)/racing-vpt collect --config configs/collect/watched.yaml --env $(ENV) \
+		$(if $(WATCHED_SEEDS),--seeds $(WATCHED_SEEDS)) --out $(WATCHED) --workers $(WORKERS)
 
-pack: setup  ## 2. (after collect) shards of the labelled minutes in data/shards/idm
-	$(BIN)/racing-vpt pack --recordings $(RECORDINGS) --out data/shards/idm
+pack: setup  ## 2. (after collect) shards of the labelled minutes in data/shards/labelled
+	$(BIN)/racing-vpt pack --recordings $(RECORDINGS) --out data/shards/labelled
 
 idm: setup  ## 3. (after pack) train the inverse dynamics model: runs/idm/default
-	$(BIN)/racing-vpt fit --config configs/idm.yaml --name $(NAME) --data.train data/shards/idm
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/idm.yaml --name $(NAME) --data.train data/shards/labelled
 
-label: setup  ## 4. (after collect and idm) let it label the video, and pack that: data/shards/vpt
+label: setup  ## 4. (after collect and idm) let it label the video, and pack that: data/shards/watched
 	$(BIN)/racing-vpt predict --ckpt_path $(IDM) --data.videos $(WATCHED) --out $(LABELS)
-	$(BIN)/racing-vpt pack --recordings $(WATCHED) --labels $(LABELS) --out data/shards/vpt
+	$(BIN)/racing-vpt pack --recordings $(WATCHED) --labels $(LABELS) --out data/shards/watched
 
 vpt: setup  ## 5. (after label) clone a policy from those labels: runs/vpt/default
-	$(BIN)/racing-vpt fit --config configs/vpt.yaml --name $(NAME) --data.train data/shards/vpt
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vpt.yaml --name $(NAME) --data.train data/shards/watched
 
 drive: setup  ## 6. (after vpt) drive tracks that nobody saw, on the stock environment: runs/vpt/default/drive.*
 	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \

@@ -41,7 +41,7 @@ def demo(out: Path = Path("runs/demo"), configs: Path = CONFIGS, seeds: str = "1
 
     Args:
         out: folder for everything that is made, also scores.json, drive.mp4 and training.png.
-        configs: folder with the recipe of each step: labelled, watched, pack, idm, predict, vpt, drive.
+        configs: folder with the recipes: labelled, watched, and what idm and vpt have otherwise than the folder above.
         seeds: tracks that are driven in the end, on the stock environment; neither training nor labelling saw them.
     """
     if not (configs / "idm.yaml").is_file():
@@ -67,38 +67,30 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
     idm, vpt = out / "idm" / "demo", out / "vpt" / "demo"
     brownian, scores = out / "brownian.json", out / "scores.json"
 
-    def words(verb: str, config: str, *rest: object) -> tuple[str, ...]:
-        base = ["--config", configs.parent / "base.yaml"] if verb == "fit" else []
-        return tuple(str(word) for word in (verb, *base, "--config", configs / f"{config}.yaml", *rest))
+    def words(*given: object) -> tuple[str, ...]:
+        return tuple(str(word) for word in given)
+
+    def fit(kind: str, shards: Path) -> tuple[str, ...]:
+        recipes = (configs.parent / "base.yaml", configs.parent / f"{kind}.yaml", configs / f"{kind}.yaml")
+        data = ("--data.train", shards, "--data.val", shards)
+        return words("fit", *(word for recipe in recipes for word in ("--config", recipe)), *run, *data)
+
+    def collect(kind: str, folder: Path) -> tuple[str, ...]:
+        return words("collect", "--config", configs / f"{kind}.yaml", "--out", folder)
 
     run, tracks = ("--runs", out, "--name", "demo"), ("--env", "CarRacing-v3", "--seeds", seeds)
-    pack_labels = words("pack", "pack", "--recordings", watched, "--labels", labels, "--out", shards_vpt)
-    label = words("predict", "predict", "--ckpt_path", idm, "--data.videos", watched, "--out", labels, *run)
-    drive = words("drive", "drive", "--checkpoint", vpt, *tracks, "--json", scores, "--video", out / "drive.mp4")
-    wander = words("drive", "drive", "--checkpoint", "brownian", *tracks, "--json", brownian)
+    label = words("predict", "--ckpt_path", idm, "--data.videos", watched, "--out", labels, *run)
+    pack_labels = words("pack", "--recordings", watched, "--labels", labels, "--out", shards_vpt)
+    drive = words("drive", "--checkpoint", vpt, *tracks, "--json", scores, "--video", out / "drive.mp4")
+    wander = words("drive", "--checkpoint", "brownian", *tracks, "--json", brownian)
     return [
-        Step("Record minutes of driving with the controls", words("collect", "labelled", "--out", labelled), labelled),
-        Step(
-            "Pack them into shards",
-            words("pack", "pack", "--recordings", labelled, "--out", shards_idm),
-            shards_idm,
-            (labelled,),
-        ),
-        Step(
-            "Train an inverse dynamics model on them",
-            words("fit", "idm", *run, "--data.train", shards_idm, "--data.val", shards_idm),
-            idm,
-            (shards_idm,),
-        ),
-        Step("Record other driving as video only", words("collect", "watched", "--out", watched), watched),
+        Step("Record minutes of driving with the controls", collect("labelled", labelled), labelled),
+        Step("Pack them", words("pack", "--recordings", labelled, "--out", shards_idm), shards_idm, (labelled,)),
+        Step("Train an inverse dynamics model on them", fit("idm", shards_idm), idm, (shards_idm,)),
+        Step("Record other driving as video only", collect("watched", watched), watched),
         Step("Let that model say which controls were used in the video", label, labels, (idm, watched)),
         Step("Pack the video with those labels", pack_labels, shards_vpt, (watched, labels)),
-        Step(
-            "Clone a policy from the labelled video",
-            words("fit", "vpt", *run, "--data.train", shards_vpt, "--data.val", shards_vpt),
-            vpt,
-            (shards_vpt,),
-        ),
+        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, (shards_vpt,)),
         Step("Drive at random, for comparison", wander, brownian),
         Step("Let the policy drive tracks that it never saw", drive, scores, (vpt,)),
     ]

@@ -1,0 +1,104 @@
+"""Every YAML that is shipped works: stages through `fit`, collections through `collect`, both tiny."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from racing_vpt.cli import main
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+FITS = {  # what is given one after the other: base, stage, and what is tried
+    "idm": ["idm"],
+    "vpt": ["vpt"],
+    "demo-idm": ["idm", "demo/idm"],
+    "demo-vpt": ["vpt", "demo/vpt"],
+    "bf16": ["vpt", "strategy/bf16"],
+    "ddp": ["vpt", "strategy/ddp"],
+    "tensorboard": ["vpt", "logger/tensorboard"],
+    **{f"size-{path.stem}": ["vpt", f"size/{path.stem}"] for path in sorted((CONFIGS / "size").glob("*.yaml"))},
+}
+TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
+COLLECTS = ("collect/labelled", "collect/watched", "collect/judge", "demo/labelled", "demo/watched")
+ELSEWHERE = ("base", "logger/wandb")  # base is in every fit; wandb is an extra, tried below
+TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four episodes of 40 frames with controls."""
+    folder = tmp_path_factory.mktemp("recordings")
+    assert (
+        main(["collect", "--out", str(folder), "--seeds", "10000-10003", "--max_frames", "40", "--workers", "1"]) == 0
+    )
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def no_process_group_stays() -> Iterator[None]:
+    """DDP leaves its process group behind, and everything after it would believe to be distributed."""
+    yield
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def shortened(name: str, folder: Path) -> Path:
+    """A copy of a config whose drives in between are one of a few frames."""
+    config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    trainer = config.get("trainer", {})
+    for callback in (*trainer.get("callbacks", []), *trainer.get("callbacks+", [])):
+        if callback["class_path"].endswith("RolloutValidation"):
+            callback["init_args"] |= {"episodes": 1, "max_frames": 4}
+    if "val_check_interval" in trainer:
+        trainer["val_check_interval"] = 1
+    path = folder / f"{name.replace('/', '-')}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_every_config_is_tried() -> None:
+    tried = {name for names in FITS.values() for name in names} | {*COLLECTS, *ELSEWHERE}
+    assert tried == {str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml")}
+
+
+@pytest.mark.parametrize("case", FITS)
+def test_a_config_trains_and_leaves_a_whole_run(case: str, recordings: Path, tmp_path: Path) -> None:
+    words = [word for name in ("base", *FITS[case]) for word in ("--config", str(shortened(name, tmp_path)))]
+    words += [f"--data.train={recordings}", f"--data.val={recordings}", f"--runs={tmp_path}", "--name=tiny", *TINY]
+    words += ["--model.margin=2", "--data.clip_frames=12"] if case.endswith("idm") else ["--data.clip_frames=8"]
+    if case in TOO_LARGE:
+        words += ["--model.size=tiny", "--model.frames.height=64", "--model.frames.width=64"]
+    assert main(["fit", *words]) == 0
+    run = tmp_path / ("idm" if case.endswith("idm") else "vpt") / "tiny"
+    assert (run / "config.yaml").is_file()
+    assert (run / "environment.json").is_file()
+    assert list(run.glob("events.out.tfevents.*"))
+    assert list((run / "checkpoints").glob("*.ckpt"))
+
+
+@pytest.mark.parametrize("name", COLLECTS)
+def test_a_collection_records(name: str, tmp_path: Path) -> None:
+    words = ["--config", str(CONFIGS / f"{name}.yaml"), "--out", str(tmp_path / "out"), "--workers", "1"]
+    assert main(["collect", *words, "--seeds", "30000-30001", "--max_frames", "5"]) == 0
+    assert len(list((tmp_path / "out").glob("*.meta.json"))) == 2
+    video_only = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text()).get("video_only", False)
+    assert len(list((tmp_path / "out").glob("*.jsonl"))) == (0 if video_only else 2)
+
+
+def test_wandb_is_asked_for_in_one_line_where_it_is_not_installed(
+    recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        import wandb  # noqa: F401
+    except ModuleNotFoundError:
+        pass
+    else:
+        pytest.skip("wandb is installed, so there is nothing to complain of")
+    configs = [word for name in ("base", "vpt", "logger/wandb") for word in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    assert main(["fit", *configs, f"--data.train={recordings}", f"--runs={tmp_path}"]) == 2
+    assert "wandb" in capsys.readouterr().err.splitlines()[-1]
