@@ -9,11 +9,12 @@ surface (wheels are cut where the hull hides them), so that their averages add u
 import math
 from functools import cache, lru_cache
 
+import cv2
 import numpy as np
 import pygame
 from gymnasium.envs.box2d import car_dynamics as car
 
-from racing_vpt.envs.instruments import SHRINKING_LOSS, coverage
+from racing_vpt.envs.instruments import SHRINKING_LOSS
 
 # The patch of the observation that holds the car, and the block of 24x12 pixels around it on the stock's surface, where
 # the y axis still points up.
@@ -25,7 +26,9 @@ ANGLE_STEP, PHASE_STEP = 0.04, 2 * math.pi / 32
 FAR_ZOOM = 12.0
 FAR_ANGLE_STEP, FAR_PHASE_STEP = 0.2, 2 * math.pi / 8
 MAX_SPRITES = 8192  # 12 MB; about 1,400 at full zoom, 80 at each of the first 50 frames
-HULL_COLOR = (204, 0, 0)
+Color = tuple[int, int, int]
+HULL_COLOR: Color = (204, 0, 0)
+PALETTE = [(0, 255, 0), HULL_COLOR, car.WHEEL_COLOR, car.WHEEL_WHITE]  # the first is where no part of the car is
 WHITE_ARC = 1.2  # radians of a wheel's circumference that are marked
 
 
@@ -52,34 +55,29 @@ def draw_car(picture: np.ndarray, zoom: float, wheels: list[tuple[float, float]]
 @cache
 def hull_sprite(zoom: float) -> np.ndarray:
     """The hull; float32 [12, 8, 4], RGB (0..255, premultiplied) and opacity (0..1)."""
-    surface = pygame.Surface((PATCH_WIDTH, PATCH_HEIGHT))
+    surface = _empty_surface()
     _draw_hull(surface, zoom)
-    pixels = pygame.surfarray.array3d(surface)  # (width, height, 3)
-    return _average(pixels, np.any(pixels, axis=-1, keepdims=True))
+    return _average(surface, HULL_COLOR)
 
 
 @lru_cache(maxsize=MAX_SPRITES)
 def wheel_sprite(zoom: float, index: int, angle: float, phase: float) -> np.ndarray:
     """A wheel, without what the hull hides; as `hull_sprite`."""
-    surface = pygame.Surface((PATCH_WIDTH, PATCH_HEIGHT))
-    surface.fill((255, 255, 255))
+    surface = _empty_surface()
     x, y = (car.SIZE * value for value in car.WHEELPOS[index])
     half_width, radius = car.WHEEL_W * car.SIZE, car.WHEEL_R * car.SIZE
+    cos, sin = math.cos(angle), math.sin(angle)
 
-    def draw_between(back: float, front: float, color: tuple[int, int, int]) -> None:
+    def draw_between(back: float, front: float, color: Color) -> None:
         corners = ((-half_width, front), (half_width, front), (half_width, back), (-half_width, back))
-        cos, sin = math.cos(angle), math.sin(angle)
         _draw(surface, [(x + cos * u - sin * v, y + sin * u + cos * v) for u, v in corners], color, zoom)
 
     draw_between(-radius, radius, car.WHEEL_COLOR)
     mark = white_mark(phase)
     if mark is not None:
         draw_between(mark[0] * radius, mark[1] * radius, car.WHEEL_WHITE)
-    wheel = pygame.surfarray.array3d(surface)
     _draw_hull(surface, zoom)
-    pixels = pygame.surfarray.array3d(surface)
-    hidden_or_beside = np.any(pixels != wheel, axis=-1, keepdims=True) | np.all(wheel == 255, axis=-1, keepdims=True)
-    return _average(pixels, ~hidden_or_beside)
+    return _average(surface, car.WHEEL_COLOR, car.WHEEL_WHITE)
 
 
 def white_mark(phase: float) -> tuple[float, float] | None:
@@ -93,37 +91,29 @@ def white_mark(phase: float) -> tuple[float, float] | None:
     return ends[0], ends[1]
 
 
+def _empty_surface() -> pygame.Surface:
+    surface = pygame.Surface((PATCH_WIDTH, PATCH_HEIGHT), depth=8)
+    surface.set_palette(PALETTE)
+    return surface
+
+
 def _draw_hull(surface: pygame.Surface, zoom: float) -> None:
     for polygon in (car.HULL_POLY1, car.HULL_POLY2, car.HULL_POLY3, car.HULL_POLY4):
         _draw(surface, [(x * car.SIZE, y * car.SIZE) for x, y in polygon], HULL_COLOR, zoom)
 
 
-def _draw(
-    surface: pygame.Surface, corners: list[tuple[float, float]], color: tuple[int, int, int], zoom: float
-) -> None:
+def _draw(surface: pygame.Surface, corners: list[tuple[float, float]], color: Color, zoom: float) -> None:
     points = [(x * zoom + 500 - PATCH_LEFT, y * zoom + 200 - PATCH_BOTTOM) for x, y in corners]
     pygame.draw.polygon(surface, color, points)
 
 
-def _average(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
-    """Averages a patch to observation pixels.
-
-    Args:
-        pixels: uint8 [250, 100, 3], x first and y upwards, as pygame has them.
-        visible: bool [250, 100, 1].
-
-    Returns:
-        float32 [12, 8, 4], top row first: premultiplied RGB and opacity.
-    """
-    shown = np.maximum(pixels.astype(np.float32) - SHRINKING_LOSS, 0) * visible
-    layers = np.concatenate([shown, visible], -1)[:, ::-1]
-    down = _averaging(PATCH_HEIGHT, 12)
-    across = _averaging(PATCH_WIDTH, 24)[8:16]
-    return np.einsum("yh,xw,whc->yxc", down, across, layers, optimize=True)
-
-
-@cache
-def _averaging(length: int, num_cells: int) -> np.ndarray:
-    """The matrix that averages pixels to cells; float32 [num_cells, length]."""
-    columns = [coverage(pixel, pixel, length, num_cells) for pixel in range(length)]
-    return np.stack(columns, 1).astype(np.float32)
+def _average(surface: pygame.Surface, *colors: Color) -> np.ndarray:
+    """Averages what has these colours to observation pixels; float32 [12, 8, 4], top row first."""
+    pixels = np.ascontiguousarray(pygame.surfarray.pixels2d(surface).T[::-1])  # (100, 250), indices into the palette
+    sprite = np.zeros((12, 8, 4), np.float32)
+    for color in colors:
+        has_color = (pixels == PALETTE.index(color)).view(np.uint8) * np.float32(1)
+        # OpenCV's area interpolation, not a matrix product: BLAS would start threads for it in every process.
+        opacity = cv2.resize(has_color, (24, 12), interpolation=cv2.INTER_AREA)[:, 8:16]
+        sprite += opacity[:, :, None] * np.array([*(max(value - SHRINKING_LOSS, 0) for value in color), 1], np.float32)
+    return sprite

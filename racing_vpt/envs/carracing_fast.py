@@ -39,6 +39,7 @@ class CarRacingFast(CarRacing):
 
     drawing = True  # switched off by a frame skip: step() then returns the last picture drawn
     texture: TrackTexture | None = None
+    score = 0.0
     road: list[b2Body]  # type: ignore[assignment]
 
     def step(self, action: np.ndarray | int | None) -> tuple[np.ndarray, float, bool, bool, dict]:  # type: ignore[override]
@@ -50,6 +51,7 @@ class CarRacingFast(CarRacing):
         step_car(car, 1.0 / FPS)
         self.world.Step(1.0 / FPS, VELOCITY_ITERATIONS, POSITION_ITERATIONS)
         self.t += 1.0 / FPS
+        self.score = self.reward  # as a picture of this frame shows it: before the frame's cost
         if self.drawing:
             self.state = self.draw()
 
@@ -90,7 +92,7 @@ class CarRacingFast(CarRacing):
         velocity_x, velocity_y = hull.linearVelocity
         draw_instruments(
             picture[ROAD_ROWS:],
-            score=self.reward,
+            score=self.score,
             speed=math.hypot(velocity_x, velocity_y),
             wheel_omegas=[wheel.omega for wheel in wheels],
             steering=left,
@@ -117,7 +119,10 @@ class CarRacingFast(CarRacing):
         set_controls(self.car, -steering, gas, brake)
 
     def _render(self, mode: str) -> np.ndarray | bool | None:
-        return self.draw() if mode == "state_pixels" else super()._render(mode)
+        if mode != "state_pixels":
+            return super()._render(mode)
+        self.score = self.reward
+        return self.draw()
 
     def _create_track(self) -> bool:
         if not super()._create_track():
