@@ -15,7 +15,7 @@ from racing_vpt.tools.demo import Step, circle, fingerprint, run_step, summarize
 
 ROOT = Path(__file__).parents[2]
 TINY = {
-    "fit": ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--trainer.limit_val_batches=1",
+    "fit": ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--data.steps_per_epoch=2", "--trainer.limit_val_batches=1",
             "--trainer.log_every_n_steps=1", "--data.batch_size=2", "--data.clip_frames=12"],
     "collect": ["--max_frames", "40", "--workers", "1"],
     "pack": ["--val_fraction", "0.5"],
