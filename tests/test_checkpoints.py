@@ -19,6 +19,7 @@ from racing_vpt.checkpoints import export_run, load_module, read_checkpoint
 from racing_vpt.checkpoints.folder import fingerprint, save_checkpoint
 from racing_vpt.checkpoints.openai import openai_settings, read_openai_model, read_openai_weights
 from racing_vpt.models.vpt import VPT
+from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch
 
 PARITY = Path(__file__).parent / "data" / "vpt_parity"
@@ -104,6 +105,16 @@ def test_load_module_builds_the_class_in_evaluation_mode_with_its_weights(folder
     assert isinstance(module, VPT)
     assert not module.training
     assert all(torch.equal(x, y) for x, y in zip(module.parameters(), tiny_policy().parameters(), strict=True))
+
+
+def test_a_network_whose_settings_are_written_out_is_built_from_them(tmp_path: Path) -> None:
+    size = {"hidsize": 32, "attention_heads": 2, "impala_chans": [4, 8], "n_recurrence_layers": 1}
+    arguments = {"frames": {"height": 16, "width": 16}, "size": size, "optimizer": {"class_path": "torch.optim.SGD"}}
+    policy = VPT(frames={"height": 16, "width": 16}, size=NetSize(**size))
+    save_checkpoint(tmp_path, VPT_PATH, arguments, policy.state_dict())
+    loaded = load_module(tmp_path)
+    assert isinstance(loaded, VPT)
+    assert loaded.size == policy.size
 
 
 def test_a_checkpoint_of_another_class_is_an_error_that_names_both(folder: Path) -> None:

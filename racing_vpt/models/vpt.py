@@ -233,6 +233,8 @@ def policy_size(size: str | NetSize, memory_frames: int | None, recurrence_layer
         if size not in POLICY_SIZES:
             raise ValueError(f"there is no policy size {size!r}; there are {', '.join(POLICY_SIZES)}")
         size = POLICY_SIZES[size]
+    elif isinstance(size, dict):  # from a checkpoint's settings
+        size = NetSize(**size)
     if memory_frames is not None:
         if memory_frames < 1:
             raise ValueError(
