@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from racing_vpt.controls import ControlScheme
 from racing_vpt.frames import prepare
 from racing_vpt.types import Controls, Frame, FrameSpec
 
-State = object  # nested lists and tuples of tensors [N, ...]
+State = Any  # nested lists and tuples of tensors [N, ...], the policy's own
 
 
 class Policy(Protocol):
@@ -22,7 +22,9 @@ class Policy(Protocol):
 
     frames: FrameSpec
     scheme: ControlScheme
-    act: str
+
+    @property
+    def act(self) -> str: ...  # `mean` or `mode`
 
     def initial_state(self, n: int, device: torch.device | str) -> State: ...
 

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 LOST = 30.0  # units from the line at which it is sought on the whole track
 RECOVERY_SPEED = 25.0  # units/s when the car points across or against the road
 RECOVERY_ANGLE = 1.4  # radians to the point ahead from which on that speed is kept
-RECOVERY_THROTTLE = 0.6  # more would spin the rear wheels at full lock
+RECOVERY_THROTTLE = 0.3  # more would spin the rear wheels at full lock
+SPIN_ANGLE, SPIN_SPEED = 1.0, 6.0  # radians between where the car points and where it slides, from that speed on
+SPIN_BRAKE = 0.6  # what ends a spin
 NOISE_MEMORY = 0.95  # share of the steering error kept each frame
 NOTHING: Controls = {"steering": 0.0, "throttle": 0.0, "brake": 0.0}
 
@@ -80,9 +82,12 @@ class ExpertAgent(SoloAgent):
         """The controls that the car's state asks for, before the driver's hand shapes them."""
         if self.env is None:
             raise ValueError("the expert was asked to act before attach(env); the rollout does it after each reset")
-        style, hull = self.style, self.env.car.hull
+        car = self.env.car
+        assert car is not None, "attach comes after a reset, which makes the car"
+        style, hull = self.style, car.hull
         x, y = hull.position
-        speed = math.hypot(*hull.linearVelocity)
+        velocity_x, velocity_y = hull.linearVelocity
+        speed = math.hypot(velocity_x, velocity_y)
         self.sample = self.line.nearest(x, y, self.sample)
         if self.line.distance(x, y, self.sample) > LOST:
             self.sample = self.line.nearest(x, y, None)
@@ -93,6 +98,9 @@ class ExpertAgent(SoloAgent):
         pace, most = float(self.line.pace[self.sample]), style.throttle_limit
         if abs(angle) > RECOVERY_ANGLE:
             pace, most = min(pace, RECOVERY_SPEED), min(most, RECOVERY_THROTTLE)
+        slide = math.remainder(math.atan2(velocity_y, velocity_x) - forward, math.tau)
+        if abs(slide) > SPIN_ANGLE and speed > SPIN_SPEED:
+            return {"steering": steering, "throttle": 0.0, "brake": SPIN_BRAKE}
         pedal = style.throttle_gain * (pace - speed)
         excess = style.throttle_gain * style.brake_share * (speed - pace - style.brake_deadband)
         throttle = clip(pedal, 0, most) * (1 - style.throttle_cut * abs(steering))

@@ -1,9 +1,9 @@
 """The racing line of a closed track: where the expert wants to be, and how fast.
 
-The line has the smallest summed squared curvature inside the road (Heilmeier et al. 2020, "Minimum curvature trajectory
-planning", linearised: second differences of the sampled line). The pace is what the tyres' lateral grip allows, and
-behind it a backward pass allows for braking. Lengths are in the environment's units (the road is 13.3 wide), speeds in
-units a second.
+The line has the smallest summed squared second differences inside the road, tile by tile: little curvature (Heilmeier
+et al. 2020, "Minimum curvature trajectory planning"), and, because they shrink with its length, a short way. The pace
+is what the tyres' lateral grip allows, and behind it a backward pass allows for braking. Lengths are in the
+environment's units (the road is 13.3 wide), speeds in units a second.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RacingLine:
 def racing_line(
     track: np.ndarray, half_width: float, bias: float, lateral_limit: float, braking: float, top_speed: float
 ) -> RacingLine:
-    """The line of least curvature, with its pace.
+    """The line of least second differences, with its pace.
 
     Args:
         track: float64 [N, 4], the environment's tiles in order: (alpha, beta, x, y), beta the way across the road.
@@ -65,14 +65,14 @@ def racing_line(
     across = np.stack([np.cos(track[:, 1]), np.sin(track[:, 1])], -1)  # [N, 2], to the right
     middle = track[:, 2:4] + across * bias * ROAD_HALF_WIDTH
     bound = half_width * ROAD_HALF_WIDTH
-    points = resample(middle + across * least_curvature(middle, across, bound)[:, None])
+    points = resample(middle + across * least_bending(middle, across, bound)[:, None])
     bend = curvature(points)
     length = np.hypot(*(np.roll(points, -1, 0) - points).T).sum()
     spacing = float(length / len(points))
     return RacingLine(points, bend, pace(bend, spacing, lateral_limit, braking, top_speed), spacing)
 
 
-def least_curvature(middle: np.ndarray, across: np.ndarray, bound: float) -> np.ndarray:
+def least_bending(middle: np.ndarray, across: np.ndarray, bound: float) -> np.ndarray:
     """Offsets float64 [N] within +-bound along `across` [N, 2] from `middle` [N, 2]: boxed least squares, by ADMM."""
     count = len(middle)
     second = np.roll(np.eye(count), 1, 0) + np.roll(np.eye(count), -1, 0) - 2 * np.eye(count)  # circular differences

@@ -35,7 +35,7 @@ class WildAgent(SoloAgent):
         self,
         style: ExpertStyle,
         seed: int = 0,
-        sane_frames: tuple[int, int] = (20, 120),
+        sane_frames: tuple[int, int] = (20, 90),
         antic_frames: tuple[int, int] = (10, 50),
     ) -> None:
         super().__init__()
@@ -50,15 +50,22 @@ class WildAgent(SoloAgent):
 
     def reset(self) -> None:
         self.expert.reset()
-        self.antic: str | None = "coast" if self.random.random() < 0.5 else None  # half of the starts are late
-        self.start(self.antic)
+        self.bag: list[str] = []
+        self.start("coast" if self.random.random() < 0.5 else None)  # half of the starts are late
 
     def attach(self, env: gymnasium.Env) -> None:
         self.expert.attach(env)
 
+    def draw(self) -> str:
+        """The next antic; all come once before one comes again."""
+        if not self.bag:
+            self.bag = [str(antic) for antic in self.random.permutation(ANTICS)]
+        return self.bag.pop()
+
     def start(self, antic: str | None) -> None:
         """Begin an antic, or sane driving where it is None."""
-        self.antic, self.age = antic, 0
+        self.antic: str | None = antic
+        self.age = 0
         low, high = self.sane_frames if antic is None else self.antic_frames
         self.frames_left = int(self.random.integers(low, high + 1))
         self.side = float(self.random.choice([-1.0, 1.0]))
@@ -70,7 +77,7 @@ class WildAgent(SoloAgent):
     def act(self, frame: Frame) -> Controls:
         sane = self.expert.act(frame)
         if self.frames_left == 0:
-            self.start(None if self.antic else str(self.random.choice(ANTICS)))
+            self.start(None if self.antic else self.draw())
         self.frames_left -= 1
         self.age += 1
         return self.perform(sane)

@@ -60,11 +60,11 @@ class Episode:
         self,
         env: gymnasium.Env,
         seed: int,
-        writer: EpisodeWriter | None,
         perturbation: Perturbation | None,
         max_frames: int | None,
     ) -> None:
-        self.env, self.seed, self.writer, self.max_frames = env, seed, writer, max_frames
+        self.env, self.seed, self.max_frames = env, seed, max_frames
+        self.writer: EpisodeWriter | None = None
         self.disturbance = Disturbance(perturbation, seed) if perturbation else None
         self.frame: Frame = env.reset(seed=seed)[0]
         self.frames_per_second = float(env.metadata.get("render_fps", 50))
@@ -135,15 +135,13 @@ def run_episodes(
     """
     queue = iter(seeds)
     rows: list[Episode | None] = []
-    first = np.ones(len(envs), bool)
     agent.reset()
 
     def start(index: int) -> Episode | None:
         seed = next(queue, None)
         if seed is None:
             return None
-        writer = open_writer(seed) if open_writer else None
-        episode = Episode(envs[index], seed, writer, perturbation, max_frames)
+        episode = Episode(envs[index], seed, perturbation, max_frames)
         driver = agent.row(index) if isinstance(agent, SoloAgent) else agent
         if isinstance(driver, SoloAgent):
             driver.reset()
@@ -153,11 +151,18 @@ def run_episodes(
             driver.attach(envs[index])
         return episode
 
+    def write(episode: Episode) -> None:
+        if open_writer:  # last, so that what goes wrong before leaves nothing behind
+            episode.writer = open_writer(episode.seed)
+
     try:
-        rows = [start(index) for index in range(len(envs))]
-        rows = [episode for episode in rows if episode is not None]  # fewer seeds than environments
-        first = first[: len(rows)]
+        for index in range(len(envs)):
+            if (episode := start(index)) is None:
+                break  # fewer seeds than environments
+            rows.append(episode)
+            write(episode)
         frames = np.stack([episode.frame for episode in rows if episode]) if rows else np.empty(0)
+        first = np.ones(len(rows), bool)
         while any(rows):
             controls = agent.act_batch(frames, first)
             first[:] = False
@@ -176,6 +181,7 @@ def run_episodes(
                 yield result
                 rows[index] = following = start(index)
                 if following:
+                    write(following)
                     frames[index], first[index] = following.frame, True
     finally:
         for episode in rows:

@@ -80,9 +80,7 @@ def in_parallel(work: Work[Task, Result], tasks: Sequence[Task], workers: int) -
 
 
 def _serve(work: Work[Task, Result], todo: Queue[Task | None], done: Queue[Result | BaseException | None]) -> None:
-    import torch
-
-    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, which is not imported before it is needed
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     signal.signal(signal.SIGTERM, _leave)
     parent = os.getppid()

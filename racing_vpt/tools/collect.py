@@ -11,6 +11,7 @@ from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.agents.styles import ExpertStyle
 
 if TYPE_CHECKING:
+    from racing_vpt.data.recording import RecordingWriter
     from racing_vpt.rollout import EpisodeResult
     from racing_vpt.types import Agent
 
@@ -171,9 +172,10 @@ def is_recorded(plan: Plan, seed: int) -> bool:
 
 def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     """Record the episodes of these seeds."""
-    from racing_vpt.data.recording import RecordingWriter
+    from functools import partial
+
     from racing_vpt.envs import make_env
-    from racing_vpt.rollout import run_episode
+    from racing_vpt.rollout import run_episodes
 
     env = make_env(plan.env)
     loaded: dict[Driver, Agent] = {}
@@ -182,31 +184,37 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
             driver = plan.driver_of(seed)
             if driver not in loaded:
                 loaded[driver] = plan.load_driver(seed)
-            writer = RecordingWriter(
-                plan.out,
-                plan.name_of(seed),
-                frames_per_second=float(env.metadata["render_fps"]),
-                meta={
-                    "environment": plan.env,
-                    "seed": seed,
-                    "agent": driver.agent,
-                    "settings": plan.settings_of(seed),
-                    "versions": versions(),
-                },
-                video=not plan.pictures,
-                actions=not plan.video_only,
-                truth_folder=plan.truth,
-            )
-            yield run_episode(
-                env,
+            yield from run_episodes(
+                [env],
                 loaded[driver],
-                seed,
-                writer=writer,
+                [seed],
+                open_writer=partial(open_recording, plan, float(env.metadata["render_fps"])),
                 perturbation=plan.perturbation_of(seed),
                 max_frames=plan.max_frames,
             )
     finally:
         env.close()
+
+
+def open_recording(plan: Plan, frames_per_second: float, seed: int) -> RecordingWriter:
+    """The writer of that seed's recording."""
+    from racing_vpt.data.recording import RecordingWriter
+
+    return RecordingWriter(
+        plan.out,
+        plan.name_of(seed),
+        frames_per_second=frames_per_second,
+        meta={
+            "environment": plan.env,
+            "seed": seed,
+            "agent": plan.driver_of(seed).agent,
+            "settings": plan.settings_of(seed),
+            "versions": versions(),
+        },
+        video=not plan.pictures,
+        actions=not plan.video_only,
+        truth_folder=plan.truth,
+    )
 
 
 def versions() -> dict[str, str]:

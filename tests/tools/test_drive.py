@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from racing_vpt.data.decode import open_video
+from racing_vpt.envs.make import FAST_ID
+from racing_vpt.tools.drive import bootstrap_interval, drive
+
+KEYS = {"env", "checkpoint", "seeds", "returns", "mean", "ci95", "median", "p10", "laps_finished", "frames"}
+
+
+def test_drive_scores_films_and_writes_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scores, film = tmp_path / "scores.json", tmp_path / "film.mp4"
+    drive("expert:calm", FAST_ID, "1002,1000-1001", video=film, json=scores, max_frames=30, workers=2, batch=2)
+    report = json.loads(scores.read_text())
+    assert report.keys() >= KEYS
+    assert report["seeds"] == [1002, 1000, 1001]
+    assert report["frames"] == [30, 30, 30]
+    assert report["mean"] == pytest.approx(np.mean(report["returns"]), abs=1e-3)
+    assert report["ci95"][0] <= report["mean"] <= report["ci95"][1]
+    assert report["laps_finished"] == 0
+    assert report["complete"]
+    assert open_video(film).num_frames == 30
+    printed = capsys.readouterr().out
+    assert "10th percentile" in printed
+    assert all(f"{seed}" in printed for seed in report["seeds"])
+
+
+@pytest.mark.parametrize("agent", ["brownian", "expert:wild"])
+def test_scores_do_not_depend_on_how_the_work_was_divided(agent: str) -> None:
+    reports = [
+        drive(agent, FAST_ID, "1000-1003", max_frames=15, workers=workers, batch=batch)
+        for workers, batch in ((1, 1), (1, 3), (2, 2))
+    ]
+    assert all(report and report.returns == reports[0].returns for report in reports)  # type: ignore[union-attr]
+
+
+def test_a_stopped_drive_leaves_the_scores_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from racing_vpt.tools import drive as tool
+
+    asked = tool.outcome
+
+    def stop_at_second(result) -> str:  # type: ignore[no-untyped-def]
+        if result.seed == 1001:
+            raise KeyboardInterrupt
+        return asked(result)
+
+    monkeypatch.setattr(tool, "outcome", stop_at_second)
+    scores = tmp_path / "scores.json"
+    with pytest.raises(KeyboardInterrupt):
+        drive("random", FAST_ID, "1000-1002", json=scores, max_frames=5, workers=1, batch=1)
+    report = json.loads(scores.read_text())
+    assert report["seeds"] == [1000]
+    assert not report["complete"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seeds": "9-3"}, "backwards"),
+        ({"seeds": "1000", "film_seed": 3}, "not among"),
+        ({"env": "CarRacing-v2"}, "v3"),
+        ({"checkpoint": "expert:reckless"}, "no style"),
+        ({"batch": 0}, "count from 1"),
+    ],
+)
+def test_drive_answers_bad_input(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        drive(**{"checkpoint": "brownian", "env": FAST_ID, "seeds": "1000", "max_frames": 3, **options})
+
+
+def test_a_window_without_a_display_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match="display"):
+        drive("brownian", seeds="1000", render="human")
+
+
+def test_an_agent_that_does_not_exist_is_answered_with_those_that_do() -> None:
+    with pytest.raises(FileNotFoundError, match="brownian"):
+        drive("no-such-run", seeds="1000")
+
+
+def test_the_interval_holds_the_mean_and_of_equal_scores_is_that_score() -> None:
+    scores = np.random.default_rng(0).normal(900, 30, 100)
+    low, high = bootstrap_interval(scores)
+    assert (low, high) == bootstrap_interval(scores)
+    assert low < scores.mean() < high
+    assert high - low == pytest.approx(4 * scores.std() / 10, rel=0.15)
+    assert bootstrap_interval(np.array([5.0, 5.0])) == (5.0, 5.0)
+    assert bootstrap_interval(np.array([7.0])) == (7.0, 7.0)
