@@ -26,7 +26,7 @@ def read_scalars(run: Path) -> dict[str, Curve]:
 
 
 def plot_training(runs: dict[str, Path], path: Path) -> None:
-    """Draw the losses and, below, the scores of the runs (title: folder) side by side as a PNG.
+    """Draw the losses, the fit and the drives of the runs (title: folder) as a PNG, a column for each run.
 
     Raises:
         FileNotFoundError: a run has logged nothing.
@@ -36,29 +36,31 @@ def plot_training(runs: dict[str, Path], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(2, len(runs), figsize=(5.5 * len(runs), 6.5), squeeze=False, sharex="col")
+    rows = {
+        "loss": ("train/loss", "val/loss"),
+        "R2 and F1 (validation)": ("val/steering_r2_clipped", "val/steering_r2", "val/throttle_r2", "val/brake_f1"),
+        "return of a drive (validation tracks)": ("rollout/return",),
+    }
+    figure, axes = pyplot.subplots(len(rows), len(runs), figsize=(5.5 * len(runs), 9), squeeze=False)
     for column, (title, run) in enumerate(runs.items()):
         curves = read_scalars(run)
         if not curves:
             raise FileNotFoundError(f"{run} holds no tensorboard events; train it with: racing-vpt fit")
-        losses = {key: curve for key, curve in curves.items() if key.split("/")[-1].split("_")[0] == "loss"}
-        scores = {key: curve for key, curve in curves.items() if _is_score(key)}
-        for axis, chosen in zip(axes[:, column], (losses, scores), strict=True):
-            for key, (steps, values) in sorted(chosen.items()):
-                axis.plot(steps, values, label=key, marker="o" if len(steps) < 30 else None, markersize=3)
-            axis.grid(alpha=0.3)
-            if chosen:
-                axis.legend(fontsize=7)
         axes[0, column].set_title(title)
-        axes[0, column].set_yscale("log")
-        axes[1, column].set_xlabel("training step")
+        for axis, (what, keys) in zip(axes[:, column], rows.items(), strict=True):
+            shown = [key for key in keys if key in curves]
+            for key in shown:
+                steps, values = curves[key]
+                axis.plot(steps, values, label=key, marker="o" if len(steps) < 30 else None, markersize=3)
+            axis.set(xlabel="training step", ylabel=what)
+            axis.grid(alpha=0.3)
+            if shown:
+                axis.legend(fontsize=7)
+            else:
+                axis.set_visible(False)
+        axes[1, column].set_ylim(-0.1, 1.02)
     figure.tight_layout()
     temporary = path.with_name(f".tmp-{path.name}")
     figure.savefig(temporary, dpi=120, format="png")
     pyplot.close(figure)
     temporary.replace(path)
-
-
-def _is_score(key: str) -> bool:
-    room, _, metric = key.partition("/")
-    return room == "rollout" or (room == "val" and metric.endswith(("_r2", "_f1", "_accuracy")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +16,9 @@ from racing_vpt.tools.demo import Step, circle, fingerprint, run_step, summarize
 
 ROOT = Path(__file__).parents[2]
 TINY = {
-    "fit": ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--data.steps_per_epoch=2", "--trainer.limit_val_batches=1",
-            "--trainer.log_every_n_steps=1", "--data.batch_size=2", "--data.clip_frames=12"],
+    "fit": ["--trainer.max_steps=2", "--trainer.val_check_interval=1", "--trainer.limit_val_batches=1",
+            "--trainer.log_every_n_steps=1", "--data.steps_per_epoch=2", "--data.batch_size=2",
+            "--data.clip_frames=12"],
     "collect": ["--max_frames", "40", "--workers", "1"],
     "pack": ["--val_fraction", "0.5"],
     "predict": ["--data.window=32", "--data.window_stride=16"],
@@ -104,6 +106,21 @@ def test_curves_are_what_was_logged(went_round: Path) -> None:
     assert len(steps) == len(values) == 2
     assert np.isfinite(values).all()
     assert "val/loss" in curves
+
+
+def test_every_logged_key_is_explained_in_the_readme(went_round: Path) -> None:
+    table = (ROOT / "README.md").read_text().split("### What is logged")[1].split("\n## ")[0]
+    names = re.findall(
+        r"`([\w/-]+)`", "\n".join(line.split("|")[1] for line in table.splitlines() if line.startswith("|"))
+    )
+    controls = "(steering|throttle|brake|gear_change)"
+    patterns = [name.replace("STAGE", "(train|val|test)").replace("CONTROL", controls) for name in names]
+    logged = {key for kind in ("idm", "vpt") for key in read_scalars(went_round / kind / "demo")} - {
+        "epoch",
+        "hp_metric",
+    }
+    assert len(logged) > 10
+    assert not [key for key in logged if not any(re.fullmatch(f"{each}(/pg\\d)?", key) for each in patterns)]
 
 
 def test_a_run_without_curves_is_named(tmp_path: Path) -> None:
