@@ -11,6 +11,7 @@ RECORDINGS ?= data/labelled
 LABELLED_SEEDS ?=
 WATCHED ?= data/watched
 WATCHED_SEEDS ?=
+JUDGE ?= data/judge
 LABELS ?= data/labels
 NAME ?= default
 IDM ?= runs/idm/$(NAME)
@@ -47,24 +48,28 @@ lint: setup  ## check style and types
 bench: setup  ## measure speeds on this machine (environment, labelling)
 	$(BIN)/racing-vpt bench
 
-collect: setup  ## 1. record: minutes with controls and hours of video only: data/labelled, data/watched
+collect: setup  ## 1. record: minutes with controls, hours of video only, a driver to judge by: data/
 	$(BIN)/racing-vpt collect --config configs/collect/labelled.yaml --env $(ENV) \
 		$(if $(LABELLED_SEEDS),--seeds $(LABELLED_SEEDS)) --out $(RECORDINGS) --workers $(WORKERS)
 	$(BIN)/racing-vpt collect --config configs/collect/watched.yaml --env $(ENV) \
 		$(if $(WATCHED_SEEDS),--seeds $(WATCHED_SEEDS)) --out $(WATCHED) --workers $(WORKERS)
+	$(BIN)/racing-vpt collect --config configs/collect/judge.yaml --env $(ENV) --out $(JUDGE) --workers $(WORKERS)
 
 pack: setup  ## 2. (after collect) shards of the labelled minutes in data/shards/labelled
 	$(BIN)/racing-vpt pack --recordings $(RECORDINGS) --out data/shards/labelled
 
-idm: setup  ## 3. (after pack) train the inverse dynamics model: runs/idm/default
-	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/idm.yaml --name $(NAME) --data.train data/shards/labelled
+idm: setup  ## 3. (after pack) train the inverse dynamics model: runs/idm/default; judge it on a driver that it never saw
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/idm.yaml --name $(NAME) \
+		--data.train data/shards/labelled
+	$(BIN)/racing-vpt test --ckpt_path $(IDM) --data.test $(JUDGE)
 
 label: setup  ## 4. (after collect and idm) let it label the video, and pack that: data/shards/watched
-	$(BIN)/racing-vpt predict --ckpt_path $(IDM) --data.videos $(WATCHED) --out $(LABELS)
+	$(BIN)/racing-vpt predict --config configs/label.yaml --ckpt_path $(IDM) --data.videos $(WATCHED) --out $(LABELS)
 	$(BIN)/racing-vpt pack --recordings $(WATCHED) --labels $(LABELS) --out data/shards/watched
 
 vpt: setup  ## 5. (after label) clone a policy from those labels: runs/vpt/default
-	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vpt.yaml --name $(NAME) --data.train data/shards/watched
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vpt.yaml --name $(NAME) \
+		--data.train data/shards/watched --data.val data/shards/watched
 
 drive: setup  ## 6. (after vpt) drive tracks that nobody saw, on the stock environment: runs/vpt/default/drive.*
 	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \

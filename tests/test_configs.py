@@ -25,7 +25,7 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
 }
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
 COLLECTS = ("collect/labelled", "collect/watched", "collect/judge", "demo/labelled", "demo/watched")
-ELSEWHERE = ("base", "logger/wandb")  # base is in every fit; wandb is an extra, tried below
+ELSEWHERE = ("base", "logger/wandb", "label")  # base is in every fit; wandb is tried below; label in the demo's test
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 

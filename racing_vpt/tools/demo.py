@@ -79,7 +79,18 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
         return words("collect", "--config", configs / f"{kind}.yaml", "--out", folder)
 
     run, tracks = ("--runs", out, "--name", "demo"), ("--env", "CarRacing-v3", "--seeds", seeds)
-    label = words("predict", "--ckpt_path", idm, "--data.videos", watched, "--out", labels, *run)
+    label = words(
+        "predict",
+        "--config",
+        configs.parent / "label.yaml",
+        "--ckpt_path",
+        idm,
+        "--data.videos",
+        watched,
+        "--out",
+        labels,
+        *run,
+    )
     pack_labels = words("pack", "--recordings", watched, "--labels", labels, "--out", shards_vpt)
     drive = words("drive", "--checkpoint", vpt, *tracks, "--json", scores, "--video", out / "drive.mp4")
     wander = words("drive", "--checkpoint", "brownian", *tracks, "--json", brownian)
