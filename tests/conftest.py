@@ -23,7 +23,7 @@ def tiny_frame(episode: int, index: int, steering: float) -> Frame:
     frame[:84][road] = 105
     frame[(index * 3) % 84, :8] = 255  # something passes by
     frame[70:76, 45:51] = (200, 0, 0)
-    frame[84:, :48], frame[84:, 48:] = 20 + 30 * episode, 2 * index
+    frame[84:, :48], frame[84:, 48:] = 20 + 25 * episode, 2 * index
     return frame
 
 
@@ -68,7 +68,7 @@ def tiny_videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of two recordings without controls. Read only."""
     folder = tmp_path_factory.mktemp("tiny") / "videos"
     for episode, num_frames in enumerate((50, 75)):
-        write_tiny_recording(folder, episode + 20, num_frames, actions=False)
+        write_tiny_recording(folder, episode + 6, num_frames, actions=False)
     return folder
 
 

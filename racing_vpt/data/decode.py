@@ -29,6 +29,7 @@ DECODERS: dict[str, Callable[[Source, str], Video]] = {
 }
 INSTALL = {"decord": "pip install decord", "torchcodec": "pip install 'racing-vpt[gpu]'", "pyav": "pip install av"}
 SAME_RATE = 0.005  # rates that differ by less count as the same, or a frame would be doubled every few seconds
+SAME_TIME = 1e-4  # seconds; containers round time stamps, and a tie should not depend on that
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +127,7 @@ def resample(timestamps: np.ndarray, frames_per_second: float) -> np.ndarray:
 def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Index int64 [M] of the nearest of the rising times [N] for each wanted time [M]; the earlier one of two."""
     middles = (times[1:] + times[:-1]) / 2
-    return np.searchsorted(middles, wanted - 1e-9)
+    return np.searchsorted(middles, wanted - SAME_TIME)
 
 
 def _chosen(name: str, where: str, decoder: Decoder, device: Device) -> tuple[str, str]:

@@ -161,7 +161,7 @@ class PyAVVideo(Video):
         try:
             for row, index in enumerate(indices.tolist()):
                 picture = self._advance(index)
-                frames[row] = self._reformatter.reformat(picture, format="rgb24").to_ndarray()
+                frames[row] = self._reformatter.reformat(picture, format="rgb24", threads=1).to_ndarray()
         except (av.FFmpegError, StopIteration) as error:
             raise ValueError(
                 f"{self.name} cannot be decoded by PyAV near frame {index}: {_first_line(error)}"

@@ -170,6 +170,9 @@ class ShardStore:
         self.manifest = manifest
         self.shards = [Shard.of_json(entry) for entry in manifest["shards"] if entry["split"] == split]
         self._files: dict[int, int] = {}
+        if "://" not in path:
+            for shard in self.shards:
+                self._check(Path(self.path) / shard.file, shard.bytes)
         self._places: list[tuple[int, Place]] = []
         clips: dict[str, list[Clip]] = {}
         for number, shard in enumerate(self.shards):
@@ -222,7 +225,7 @@ class ShardStore:
         address = f"{self.path}/{shard.file}"
         if "://" not in self.path:
             if number not in self._files:
-                self._files[number] = self._open(Path(address), shard.bytes)
+                self._files[number] = os.open(address, os.O_RDONLY)
             data = os.pread(self._files[number], size, offset)  # has no position, so forked workers may share it
         else:
             system, inner = fsspec.core.url_to_fs(address)
@@ -232,12 +235,11 @@ class ShardStore:
         return data
 
     @staticmethod
-    def _open(path: Path, size: int) -> int:
+    def _check(path: Path, size: int) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"the manifest names {path}, which is not there; {PACK_HINT}")
         if path.stat().st_size != size:
             raise ValueError(f"{path} has {path.stat().st_size} bytes, but the manifest says {size}; pack it again")
-        return os.open(path, os.O_RDONLY)
 
     def __getstate__(self) -> dict:
         return {**vars(self), "_files": {}}

@@ -51,7 +51,9 @@ def test_a_batch_is_what_the_recording_holds(tiny_shards: Path, tiny_recordings:
         for control, values in batch.controls.items():
             torch.testing.assert_close(values[row], torch.from_numpy(controls[control][rows]), atol=1e-5, rtol=0)
         written = batch.frames[row, :, 86:94, 60:90].float().mean((1, 2, 3)) / 2  # the corner tells the frame
-        assert (written - torch.arange(int(start), int(start) + 24)).abs().max() < 1.5
+        error = (written - torch.arange(int(start), int(start) + 24)).abs()
+        assert error.mean() < 0.6  # clips of 32 frames were encoded anew
+        assert error.max() < 2.5
         assert batch.first[row].tolist() == [index == 0 for index in range(int(start), int(start) + 24)]
     assert batch.valid.all()
     assert batch.rewards is not None

@@ -1,0 +1,107 @@
+"""What lies at a path, whatever it is: recordings, labels or shards, as columns and sample pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from racing_vpt.data.columns import Columns
+from racing_vpt.data.episodes import find_episodes
+from racing_vpt.data.files import TEMPORARY, read_json
+from racing_vpt.data.recording import read_labels
+from racing_vpt.data.shards import MANIFEST, ShardStore, read_manifest
+from racing_vpt.data.store import RecordingStore, Store, StoredEpisode
+
+Kind = Literal["recordings", "labels", "shards"]
+
+
+@dataclass
+class Overview:
+    """What was found.
+
+    Args:
+        kind: of the data.
+        episodes: name, group (a split, a checkpoint, ...) and seconds of each.
+        columns: what is known about the frames of each.
+        strips: caption, frames uint8 [8, H, W, 3] and their columns, of a few episodes.
+        notes: what else is worth a line.
+    """
+
+    kind: Kind
+    episodes: list[tuple[str, str, float]] = field(default_factory=list)
+    columns: list[Columns] = field(default_factory=list)
+    strips: list[tuple[str, np.ndarray, Columns]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def kind_of(path: str) -> Kind:
+    """What a path holds; a folder without a manifest or labels counts as recordings."""
+    if "://" in path or (Path(path) / MANIFEST).is_file():
+        return "shards"
+    folder = Path(path)
+    if not folder.exists():
+        raise FileNotFoundError(f"there is no {path}; recordings, labels, shards or a video were expected")
+    if folder.is_dir() and any(folder.glob("*.tar")):
+        raise FileNotFoundError(f"{path} holds shards but no {MANIFEST}: finish packing with: racing-vpt pack")
+    return "labels" if any(True for _ in label_metas(folder)) else "recordings"
+
+
+def label_metas(folder: Path) -> Iterator[Path]:
+    """The meta files of labels in a folder and below, or of one label file."""
+    files = sorted(folder.rglob("*.meta.json")) if folder.is_dir() else [folder.with_suffix(".meta.json")]
+    for file in files:
+        finished = file.is_file() and not file.name.startswith(TEMPORARY)
+        if finished and read_json(file).get("kind") in ("labels", "truth"):
+            yield file
+
+
+def survey(path: str, num_strips: int = 6) -> Overview:
+    """Read all that is known about the frames at a path, and the pictures of a few episodes."""
+    kind = kind_of(path)
+    overview = Overview(kind)
+    if kind == "labels":
+        for meta_file in label_metas(Path(path)):
+            records, meta = read_labels(meta_file.with_name(meta_file.name.removesuffix(".meta.json") + ".jsonl"))
+            name = meta.get("checkpoint_name") or str(meta.get("checkpoint"))[:12]
+            seconds = records[-1].timestamp if records else 0.0
+            overview.episodes.append((meta_file.name.removesuffix(".meta.json"), name, seconds))
+            overview.columns.append(Columns.of_records(records))
+        return overview
+    stores: list[tuple[str, Store]] = []
+    if kind == "shards":
+        manifest = read_manifest(path)
+        stores = [(split, ShardStore(path, split)) for split in manifest["splits"]]
+        size = sum(shard["bytes"] for shard in manifest["shards"]) / 2**20
+        overview.notes = [
+            f"{len(manifest['shards'])} shards, {size:.1f} MiB",
+            *(f"{split}: {counts}" for split, counts in manifest["splits"].items()),
+            f"actions from: {manifest['actions_from']}",
+            f"clips: {manifest['clip_format']}",
+        ]
+    else:
+        episodes = find_episodes(Path(path))
+        stores = [("recordings", RecordingStore(episodes))]
+        agents = sorted({str(episode.recording.meta.get("agent", "unknown")) for episode in episodes})
+        overview.notes = [f"drivers: {', '.join(agents)}"]
+    shown = [(group, store, episode) for group, store in stores for episode in store.episodes]
+    for group, store, episode in shown:
+        overview.episodes.append((episode.name, group, episode.num_frames / episode.frames_per_second))
+        overview.columns.append(Columns.join([store.columns(clip) for clip in episode.clips]))
+    for index in np.unique(np.linspace(0, len(shown) - 1, num_strips).astype(int)):
+        group, store, episode = shown[index]
+        overview.strips.append(_strip(f"{episode.name} ({group})", store, episode, overview.columns[index]))
+    return overview
+
+
+def _strip(caption: str, store: Store, episode: StoredEpisode, columns: Columns) -> tuple[str, np.ndarray, Columns]:
+    wanted = np.linspace(0, episode.num_frames - 1, 8).astype(int)
+    frames = []
+    for index in wanted:
+        clip = next(clip for clip in episode.clips if clip.start <= index < clip.start + clip.frames)
+        video, offset = store.open(clip)
+        frames.append(video.read([index - clip.start + offset])[0])
+    return caption, np.stack(frames), columns.spans(wanted, wanted[-1] + 1)
