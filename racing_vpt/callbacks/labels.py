@@ -1,0 +1,238 @@
+"""Labels: what an IDM says was done in a video, written beside nothing else and never half.
+
+`NAME.jsonl` grows under a temporary name, a window at a time, so that memory does not depend on the video's length;
+`NAME.meta.json` comes last and names the checkpoint (fingerprint) and the video (sha256).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import IO, Literal
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+from tqdm import tqdm
+
+from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.files import TEMPORARY, publish, read_json, sha256_of, write_json
+from racing_vpt.data.lines import to_line
+from racing_vpt.data.recording import FORMAT
+from racing_vpt.data.windows import PredictBatch, PredictWindow
+from racing_vpt.models.idm import IDM
+from racing_vpt.models.idm_metrics import confidence
+from racing_vpt.types import FrameRecord
+
+log = logging.getLogger(__name__)
+DIGITS = 4  # of a written control or confidence; half a bin of any scheme is a hundred times coarser
+
+
+@dataclass
+class Unfinished:
+    """A video whose labels are being written."""
+
+    temporary: Path
+    file: IO[str]
+    frames: int = 0
+    confidence: float = 0.0  # sum over the frames
+
+
+@dataclass
+class Tally:
+    """What came of the videos."""
+
+    done: int = 0
+    skipped: int = 0
+    frames: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class WriteLabels(Callback):
+    """Writes an IDM's labels of each video in `predict`, and passes over those that are labelled already.
+
+    Args:
+        out: folder that receives `NAME.jsonl` and `NAME.meta.json`; None: the data module's `out`.
+        on_error: `raise` stops at a video that cannot be read; `skip` reports it and goes on.
+        checkpoint_name: what the meta files call the checkpoint; None: what the module says it was loaded from.
+    """
+
+    def __init__(
+        self,
+        out: Path | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
+        checkpoint_name: str | None = None,
+    ) -> None:
+        self.out, self.on_error, self.checkpoint_name = out, on_error, checkpoint_name
+        self.tally = Tally()
+        self.unfinished: dict[str, Unfinished] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage != "predict":
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, IDM) or not isinstance(data, VideoDataModule):
+            raise ValueError(
+                f"labels are written by an IDM from videos, but the checkpoint holds a {type(pl_module).__name__}: "
+                "give --ckpt_path of a run of configs/idm.yaml, or zoo:idm-carracing"
+            )
+        out = self.out or data.out
+        if out is None:
+            raise ValueError("labels need a folder to go to: give --out FOLDER")
+        self.folder, self.tally = Path(out), Tally()
+        self.fingerprint = fingerprint(pl_module)
+        self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.fingerprint[:12]
+        trainer.predict_loop.return_predictions = False  # they would be kept until the end
+        done = {name for name, path in data.predict_videos.items() if self.is_done(name, path)}
+        data.skip |= done
+        self.tally.skipped = len(done)
+        sizes = {name: path.stat().st_size for name, path in data.predict_videos.items() if name not in done}
+        mine = list(sizes)[trainer.global_rank :: trainer.world_size]
+        self.sizes = {name: sizes[name] for name in mine}
+
+    def is_done(self, name: str, video: Path) -> bool:
+        """Whether this checkpoint labelled this very video."""
+        meta_file = self.folder / f"{name}.meta.json"
+        if not meta_file.is_file() or not self.lines_of(name).is_file():
+            return False
+        meta = read_json(meta_file)
+        return meta.get("checkpoint") == self.fingerprint and meta.get("video_sha256") == sha256_of(video)
+
+    def lines_of(self, name: str) -> Path:
+        """Where the labels of a video go."""
+        return self.folder / f"{name}.jsonl"
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.started = time.monotonic()
+        self.bar = tqdm(
+            total=sum(self.sizes.values()),
+            desc="labelling",
+            unit="B",
+            unit_scale=True,
+            disable=trainer.global_rank != 0 or not self.sizes,
+            dynamic_ncols=True,
+        )
+
+    def on_predict_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Mapping[str, Tensor],
+        batch: PredictBatch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        assert isinstance(pl_module, IDM)
+        probabilities = dict(outputs)
+        labels = {name: values.cpu() for name, values in pl_module.labels(probabilities).items()}
+        trust = confidence(probabilities).cpu()
+        for row, window in enumerate(batch.windows):
+            if window.error is not None:
+                self.give_up(window)
+                continue
+            self.write(window, {name: values[row] for name, values in labels.items()}, trust[row])
+            if window.last:
+                self.finish(window, pl_module)
+
+    def write(self, window: PredictWindow, labels: Mapping[str, Tensor], trust: Tensor) -> None:
+        """Append the lines of a window, whose labels [T] by control and confidence [T] are given."""
+        if window.name not in self.unfinished:
+            final = self.lines_of(window.name)
+            final.parent.mkdir(parents=True, exist_ok=True)
+            temporary = final.with_name(TEMPORARY + final.name)
+            self.unfinished[window.name] = Unfinished(temporary, temporary.open("w"))
+        video, rows = self.unfinished[window.name], window.source_rows
+        columns = {name: values[rows].double().numpy().round(DIGITS).tolist() for name, values in labels.items()}
+        trusted = trust[rows].double().numpy().round(DIGITS).tolist()
+        for place, frame in enumerate(window.source_frames.tolist()):
+            action = {name: values[place] for name, values in columns.items()}
+            seconds = float(window.source_timestamps[place])
+            video.file.write(to_line(FrameRecord(frame, seconds, action, confidence=trusted[place])) + "\n")
+        video.frames += len(rows)
+        video.confidence += sum(trusted)
+        self.tally.frames += len(rows)
+        progress = self.sizes.get(window.name, 0) * len(rows) / max(1, window.num_frames)
+        self.bar.update(min(progress, (self.bar.total or 0) - self.bar.n))
+        speed = self.tally.frames / max(1e-6, time.monotonic() - self.started)
+        self.bar.set_postfix_str(f"{self.tally.frames} frames, {speed:.0f} frames/s", refresh=False)
+
+    def finish(self, window: PredictWindow, module: IDM) -> None:
+        """Publish the labels of a video whose last window was written."""
+        video = self.unfinished.pop(window.name)
+        video.file.close()
+        if video.frames != window.num_frames:
+            video.temporary.unlink()
+            raise RuntimeError(f"{window.video}: {video.frames} labels for {window.num_frames} frames")
+        final = self.lines_of(window.name)
+        meta_file = final.with_name(f"{final.stem}.meta.json")
+        meta_file.unlink(missing_ok=True)  # of an earlier checkpoint: it must not vouch for these lines
+        publish(video.temporary, final)
+        meta = {
+            "format": FORMAT,
+            "name": final.stem,
+            "kind": "labels",
+            "checkpoint": self.fingerprint,
+            "checkpoint_name": self.name,
+            "video": window.video.name,
+            "video_sha256": window.sha256,
+            "frames_per_second": window.frames_per_second,
+            "num_frames": video.frames,
+            "mean_confidence": round(video.confidence / max(1, video.frames), DIGITS),
+            "scheme": module.scheme.name,
+            "label": module.label,
+            "frames": asdict(module.frames),
+        }
+        write_json(meta_file, meta)
+        self.tally.done += 1
+
+    def give_up(self, window: PredictWindow) -> None:
+        """Drop what came of a video that cannot be read; stop there unless such videos are to be skipped."""
+        video = self.unfinished.pop(window.name, None)
+        if video is not None:
+            self.tally.frames -= video.frames
+            video.file.close()
+            video.temporary.unlink()
+        self.tally.failed[window.name] = str(window.error)
+        if self.on_error == "raise":
+            raise ValueError(f"{window.video}: {window.error}; to pass over such videos: --on_error skip")
+        tqdm.write(f"passed over {window.video}: {window.error}")
+
+    def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.bar.close()
+        tallies: list[Tally | None] = [self.tally]
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            tallies = [None] * trainer.world_size
+            torch.distributed.all_gather_object(tallies, self.tally)
+        total = Tally(skipped=self.tally.skipped)
+        for tally in filter(None, tallies):
+            total.done, total.frames = total.done + tally.done, total.frames + tally.frames
+            total.failed |= tally.failed
+        self.tally = total
+        if trainer.is_global_zero:
+            speed = total.frames / max(1e-6, time.monotonic() - self.started)
+            print(
+                f"labelled {total.done} videos, {total.frames} frames at {speed:.0f} frames/s, into {self.folder}; "
+                f"{total.skipped} were done before; {len(total.failed)} failed",
+                *(f"  {name}: {why}" for name, why in sorted(total.failed.items())),
+                sep="\n",
+            )
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        for video in self.unfinished.values():
+            video.file.close()
+            video.temporary.unlink(missing_ok=True)
+        self.unfinished.clear()
+
+
+def fingerprint(module: IDM) -> str:
+    """Hexadecimal sha256 of what decides a model's labels: its weights and how it sees and decodes."""
+    digest = hashlib.sha256(repr((module.frames, module.scheme.name, module.label)).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        if not name.startswith("class_counts_"):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,253 @@
+"""Inverse dynamics: which controls were used between two frames.
+
+VPT, Baker et al. 2022 (arXiv:2206.11795), section 3 and appendix D.2. It sees past and future, so attention is not
+causal, and it needs far less labelled data than a policy. Unlike VPT: heads are factored by control scheme, targets are
+soft, the mean of an axis is written rather than its likeliest bin, confidence is calibrated by temperature scaling, and
+the frame's instrument strip is masked (`FrameSpec.mask_bottom`).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from einops import rearrange
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from racing_vpt.models.idm_metrics import HeldOut, LabelKind, fit_temperature, label, measure
+from racing_vpt.models.idm_net import Senses, View, reach_mask
+from racing_vpt.models.module import ControlModule, Schedule, adamw
+from racing_vpt.nn.heads import ActionHeads
+from racing_vpt.nn.sizes import IDM_SIZES, NetSize
+from racing_vpt.nn.transformer import Mask
+from racing_vpt.nn.vpt_net import VPTNet
+from racing_vpt.types import Batch, FrameSpec
+
+Stage = Literal["val", "test"]
+
+
+class IDM(ControlModule):
+    """An inverse dynamics model.
+
+    Args:
+        frames: what the model wants to see; OpenAI's checkpoint wants 128x128.
+        scheme: name of the control scheme.
+        size: `tiny`, `small`, `4x`, or all settings of the network.
+        view: part of the frame that is looked at in full resolution besides, such as the car; None for none.
+        motion: whether the motion of the whole picture is measured besides; the view and the masked strip are left out.
+        over_time: frames that the convolutions over view and motion see, odd.
+        cnn: whether the whole picture is looked at by VPT's CNN; without it only view and motion are, which is faster.
+        reach: frames to either side that attention sees in each block; None for the whole window.
+        dropout: share of the features that is dropped in training.
+        label: what is written for an axis: the `mean` of its distribution, or its `mode`.
+        label_smoothing: share of the target that is spread over all classes.
+        class_weighting: p in weight = frequency^-p of a class, against the rareness of braking; 0 weighs all alike.
+        margin: frames at the ends of a held-out clip that are not judged, for want of context: labelling keeps the
+            middle of its windows. Not at an end that is the episode's own.
+        optimizer: made from the trainable parameters; matrices and kernels alone get its weight decay.
+        schedule: how the learning rate falls after the warm-up, over the steps of the run.
+        warmup_steps: steps over which the learning rate rises from 0.
+        init_from: checkpoint whose weights training starts from (path, run folder or zoo:NAME).
+    """
+
+    def __init__(
+        self,
+        frames: FrameSpec | dict = FrameSpec(),  # noqa: B008 - frozen
+        scheme: str = "car",
+        size: str | NetSize = "small",
+        view: View | None = None,
+        motion: bool = False,
+        over_time: int = 9,
+        cnn: bool = True,
+        reach: int | None = None,
+        dropout: float = 0.0,
+        label: LabelKind = "mean",
+        label_smoothing: float = 0.0,
+        class_weighting: float = 0.0,
+        margin: int = 8,
+        optimizer: OptimizerCallable = adamw,
+        schedule: Schedule = "cosine",
+        warmup_steps: int = 100,
+        init_from: str | None = None,
+    ) -> None:
+        super().__init__(frames, scheme, optimizer, schedule, warmup_steps, class_weighting, init_from)
+        for name, share in (("dropout", dropout), ("label_smoothing", label_smoothing)):
+            if not 0 <= share < 1:
+                raise ValueError(f"{name} is a share in [0, 1), but {share} was given")
+        if margin < 0:
+            raise ValueError(f"margin counts frames from 0, but {margin} was given")
+        if reach is not None and reach < 1:
+            raise ValueError(f"attention must reach 1 frame to either side or more, but reach {reach} was given")
+        if not (cnn or motion or view is not None):
+            raise ValueError("without cnn, view and motion the model would see nothing; turn one of them on")
+        size, view = idm_size(size), View(**view) if isinstance(view, dict) else view
+        height, width, classes = self.frames.height, self.frames.width, self.scheme.num_classes
+        if view is not None and (view.top + view.height > height or view.left + view.width > width):
+            raise ValueError(f"{view} does not lie within a frame of {height}x{width} pixels")
+        self.net = VPTNet(size, height, width, causal=False)  # OpenAI's names: net, pi_head
+        if not cnn:
+            del self.net.img_process
+            if size.conv3d_outchan is not None:
+                del self.net.conv3d_layer
+        for parameter in self.net.parameters():
+            if parameter.numel() == 0:  # bands of a memory that an IDM has not; DDP would wait for their gradient
+                parameter.requires_grad_(False)
+        self.pi_head = ActionHeads(size.hidsize, classes)
+        self.cnn = cnn
+        self.senses: Senses | None = None
+        if motion or view is not None:
+            ignored = ignored_pixels(self.frames, view) if motion else None
+            self.senses = Senses(view, ignored, size.hidsize, over_time, dropout=dropout)
+        self.reach = reach
+        self.dropout = nn.Dropout(dropout)
+        self.label: LabelKind = label
+        self.label_smoothing = label_smoothing
+        self.margin = margin
+        for name in classes:
+            self.register_buffer(f"temperature_{name}", torch.ones(()))
+        self.held_out = HeldOut(self.scheme)
+
+    @property
+    def temperatures(self) -> dict[str, Tensor]:
+        """What the logits of each head are divided by."""
+        return {name: getattr(self, f"temperature_{name}") for name in self.scheme.heads}
+
+    def forward(self, frames: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:
+        """Logits by head, float32 [B, T, classes], not yet calibrated.
+
+        Args:
+            frames: uint8 [B, T, H, W, 3], windows of consecutive frames.
+            valid: bool [B, T], false for padding that no frame may see; None where there is none.
+        """
+        net, (B, T) = self.net, frames.shape[:2]
+        net.check(frames, torch.zeros(B, T, dtype=torch.bool))
+        features = torch.zeros((), device=frames.device)
+        if self.cnn:
+            pictures = net.pictures(frames, valid).contiguous(memory_format=torch.channels_last)
+            features = rearrange(net.img_process(pictures), "(b t) d -> b t d", b=B)
+        if self.senses is not None:
+            features = features + self.senses(frames, valid)
+        features = self.dropout(features)
+        mask = reach_mask(T, self.reach, valid, frames.device)
+        for block, state in zip(net.recurrent_layer.blocks, net.initial_state(B, frames.device), strict=True):
+            features, _ = block(features, Mask(mask, state[0]), state)
+        return self.pi_head(self.dropout(net.final_ln(F.relu(features))))
+
+    @property
+    def context(self) -> int | None:
+        """Frames to either side that a label depends on; None where it is the whole window."""
+        if self.reach is None:
+            return None
+        size = self.net.size
+        over_time = size.conv3d_kernel[0] // 2 if self.cnn and size.conv3d_outchan is not None else 0
+        sensed = self.senses.context if self.senses is not None else 0
+        return max(over_time, sensed) + self.reach * size.n_recurrence_layers
+
+    @torch.no_grad()
+    def label_frames(self, frames: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:
+        """Calibrated probabilities by head, float32 [B, T, classes], of frames uint8 [B, T, H, W, 3].
+
+        Args:
+            frames: windows of consecutive frames, prepared as `self.frames` says.
+            valid: bool [B, T], false for padding; None where there is none.
+        """
+        if valid is not None and bool(valid.all()):
+            valid = None
+        return calibrated(self(frames, valid), self.temperatures)
+
+    def labels(self, probabilities: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Controls float32 [B, T] by name that are written for probabilities [B, T, classes] by head."""
+        return label(self.scheme, probabilities, self.label)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        targets = self.targets(batch)
+        weight = batch.weight * batch.valid
+        if self.class_weighting:
+            self.count_classes(targets, weight)
+        losses = self.cross_entropy(self(batch.frames, batch.valid), targets, weight, self.label_smoothing)
+        loss = torch.stack(list(losses.values())).sum()
+        self.log("train/loss", loss, prog_bar=True)
+        self.log_dict({f"train/loss_{name}": each for name, each in losses.items()})
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.hold_out(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.hold_out(batch, "test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        return self.label_frames(batch.frames, batch.valid)
+
+    def hold_out(self, batch: Batch, stage: Stage) -> None:
+        """Keep what is predicted for a held-out batch, and log its loss."""
+        counts = self.judged(batch)
+        logits, targets = self(batch.frames, batch.valid), self.targets(batch)
+        losses = self.cross_entropy(logits, targets, counts.float())
+        loss = torch.stack(list(losses.values())).sum()
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=max(1, int(counts.sum())), sync_dist=True)
+        self.held_out.update(logits, batch.controls, counts)
+
+    def judged(self, batch: Batch) -> Tensor:
+        """Which frames bool [B, T] are judged: those with context on both sides, or at an end of their episode."""
+        T = batch.valid.shape[1]
+        place = torch.arange(T, device=batch.valid.device)
+        early, late = place < self.margin, place >= T - self.margin
+        ends_inside = ~batch.valid[:, -1:]
+        return batch.valid & (~early | batch.first[:, :1]) & (~late | ends_inside)
+
+    def on_validation_epoch_end(self) -> None:
+        self.conclude("val", fits=not self.trainer.sanity_checking and self.trainer.state.fn == "fit")
+
+    def on_test_epoch_end(self) -> None:
+        self.conclude("test", fits=False)
+
+    def conclude(self, stage: Stage, fits: bool) -> None:
+        """Log the figures of an epoch; where it `fits`, with new temperatures that go into the checkpoint."""
+        logits, truth = self.held_out.compute()
+        self.held_out.reset()
+        if not len(next(iter(truth.values()))):
+            raise ValueError(
+                f"no frame is left to be judged: clips must be longer than twice the margin of {self.margin} frames; "
+                "set --data.clip_frames or --model.margin"
+            )
+        if fits:
+            for name, classes in self.scheme.encode(truth).items():
+                getattr(self, f"temperature_{name}").fill_(fit_temperature(logits[name], classes))
+        probabilities = calibrated(logits, self.temperatures)
+        figures = measure(self.scheme, probabilities, self.labels(probabilities), truth)
+        self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
+        self.log_dict({f"{stage}/temperature_{name}": value for name, value in self.temperatures.items()})
+        self.judged_last = probabilities, truth
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        """Keep the temperatures as fitted: an average of weights (EMA) would average them over the run."""
+        for name, temperature in self.temperatures.items():
+            checkpoint["state_dict"][f"temperature_{name}"] = temperature.detach().clone()
+
+
+def calibrated(logits: dict[str, Tensor], temperatures: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Probabilities float32 [..., classes] by head of logits divided by the head's temperature."""
+    return {name: (each.float() / temperatures[name]).softmax(-1) for name, each in logits.items()}
+
+
+def idm_size(size: str | NetSize) -> NetSize:
+    """The size of that name, or the settings themselves."""
+    if isinstance(size, NetSize):
+        return size
+    if isinstance(size, dict):
+        return NetSize(**size)
+    if size not in IDM_SIZES:
+        raise ValueError(f"there is no IDM size {size!r}; there are {', '.join(IDM_SIZES)}, or give all settings")
+    return IDM_SIZES[size]
+
+
+def ignored_pixels(frames: FrameSpec, view: View | None) -> Tensor:
+    """Bool [H, W]: the masked strip and the view, which do not move with the world."""
+    ignored = torch.zeros(frames.height, frames.width, dtype=torch.bool)
+    ignored[frames.height - round(frames.mask_bottom * frames.height) :] = True
+    if view is not None:
+        ignored[view.top : view.top + view.height, view.left : view.left + view.width] = True
+    return ignored

@@ -1,0 +1,185 @@
+"""How good labels are, and how far their confidence can be trusted.
+
+Everything held out is kept for the epoch (56 numbers a frame under scheme `car`), because the temperature is fitted to
+it before it is judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torch.nn import functional as F
+from torchmetrics import Metric
+from torchmetrics.functional.classification import (
+    binary_calibration_error,
+    multiclass_accuracy,
+    multiclass_confusion_matrix,
+    multiclass_f1_score,
+)
+from torchmetrics.functional.regression import mean_absolute_error, r2_score
+
+from racing_vpt.controls import Axis, ControlScheme, Head
+
+STEERING_STOP = 0.4  # CarRacing's steering joint ends here: commands beyond look alike
+PRESSED = 0.05  # an axis counts as pressed (steering: to the left or to the right) beyond this
+CALIBRATION_BINS = 15
+LabelKind = Literal["mean", "mode"]
+
+
+class HeldOut(Metric):
+    """Logits and true controls of the frames of an epoch, gathered from all ranks.
+
+    Args:
+        scheme: its heads and controls.
+    """
+
+    full_state_update = False
+    higher_is_better = None
+
+    def __init__(self, scheme: ControlScheme) -> None:
+        super().__init__()
+        self.scheme = scheme
+        for head in scheme.heads:
+            self.add_state(f"logits_{head}", [], dist_reduce_fx="cat")
+        for control in scheme.controls:
+            self.add_state(f"true_{control}", [], dist_reduce_fx="cat")
+
+    def update(self, logits: Mapping[str, Tensor], controls: Mapping[str, Tensor], counts: Tensor) -> None:
+        """Keep logits [B, T, classes] by head and controls [B, T] by name of the frames where bool [B, T] counts."""
+        for head in self.scheme.heads:
+            getattr(self, f"logits_{head}").append(logits[head][counts].float())
+        for control in self.scheme.controls:
+            getattr(self, f"true_{control}").append(controls[control][counts].float())
+
+    def compute(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Logits float32 [N, classes] by head, and true controls float32 [N] by name."""
+        return (
+            {head: _joined(getattr(self, f"logits_{head}")) for head in self.scheme.heads},
+            {control: _joined(getattr(self, f"true_{control}")) for control in self.scheme.controls},
+        )
+
+
+def _joined(parts: list[Tensor] | Tensor) -> Tensor:
+    return torch.cat(parts) if isinstance(parts, list) else parts
+
+
+def fit_temperature(logits: Tensor, classes: Tensor) -> float:
+    """The temperature in [0.2, 5] by which logits [N, classes] divided have the least cross entropy with [N].
+
+    Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599), section 4.2.
+    """
+    if len(logits) == 0:
+        return 1.0
+
+    def loss(log_temperature: float) -> float:
+        return F.cross_entropy(logits.float() / float(np.exp(log_temperature)), classes).item()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded").x))
+
+
+def label(scheme: ControlScheme, probabilities: Mapping[str, Tensor], kind: LabelKind) -> dict[str, Tensor]:
+    """The controls float32 [...] that are written for probabilities [..., classes]: each axis' mean, or its mode."""
+    with torch.autocast(next(iter(probabilities.values())).device.type, enabled=False):
+        if kind == "mean":
+            return scheme.expect(probabilities)
+        return scheme.decode({name: likely.argmax(-1) for name, likely in probabilities.items()})
+
+
+def confidence(probabilities: Mapping[str, Tensor]) -> Tensor:
+    """Product float32 [...] of the heads' largest probabilities."""
+    return torch.stack([likely.float().amax(-1) for likely in probabilities.values()]).prod(0)
+
+
+def measure(
+    scheme: ControlScheme,
+    probabilities: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    truth: Mapping[str, Tensor],
+) -> dict[str, float]:
+    """Every figure by its key; those that are not defined (R2 of an axis that never moves) are left out.
+
+    Args:
+        scheme: heads and controls.
+        probabilities: calibrated, float32 [N, classes] by head.
+        labels: what would be written, float32 [N] by control.
+        truth: what was done, float32 [N] by control.
+
+    Returns:
+        Of an axis `_r2`, `_mae`, and accuracy and macro F1 of pressed or not (`_accuracy`, `_f1`; steering: left, right
+        or neither); of other heads `_accuracy` and `_f1` of the classes; `steering_r2_clipped`; expected calibration
+        error of each head (`_ece`) and of the confidence that is written (`ece`): how far the confidence is from the
+        share of frames with every head's nearest class right; and the mean error of the least confident tenth of the
+        frames, of the rest, and their ratio.
+    """
+    classes = scheme.encode(truth)
+    figures: dict[str, float] = {}
+    all_right = torch.ones(len(next(iter(truth.values()))), dtype=torch.bool)
+    for name, head in scheme.heads.items():
+        right = probabilities[name].argmax(-1) == classes[name]
+        all_right = all_right.to(right.device) & right
+        figures[f"{name}_ece"] = calibration_error(probabilities[name].amax(-1), right)
+        if isinstance(head, Axis):
+            figures |= axis_figures(name, labels[name], truth[name])
+            predicted, true, count = pressed(head, labels[name]), pressed(head, truth[name]), 2 + (head.low < 0)
+        else:
+            predicted, true, count = probabilities[name].argmax(-1), classes[name], head.num_classes
+        figures[f"{name}_accuracy"] = multiclass_accuracy(predicted, true, count, average="micro").item()
+        figures[f"{name}_f1"] = multiclass_f1_score(predicted, true, count, average="macro").item()
+    trust = confidence(probabilities)
+    figures["ece"] = calibration_error(trust, all_right)
+    error = frame_error(scheme, labels, truth)
+    order, tenth = trust.argsort(), max(1, len(trust) // 10)
+    doubtful, rest = error[order[:tenth]], error[order[tenth:]]
+    figures["error_least_confident_tenth"] = doubtful.mean().item()
+    if len(rest):
+        figures["error_rest"] = rest.mean().item()
+        if figures["error_rest"] > 0:
+            ratio = figures["error_least_confident_tenth"] / figures["error_rest"]
+            figures["error_least_confident_tenth_ratio"] = ratio
+    return figures
+
+
+def axis_figures(name: str, labels: Tensor, truth: Tensor) -> dict[str, float]:
+    """R2 and MAE of an axis; of steering clipped to the joint's stop too."""
+    figures = {f"{name}_mae": mean_absolute_error(labels, truth).item()}
+    if truth.max() > truth.min():
+        figures[f"{name}_r2"] = r2_score(labels, truth).item()
+    if name == "steering":
+        labels, truth = (x.clamp(-STEERING_STOP, STEERING_STOP) for x in (labels, truth))
+        figures["steering_mae_clipped"] = mean_absolute_error(labels, truth).item()
+        if truth.max() > truth.min():
+            figures["steering_r2_clipped"] = r2_score(labels, truth).item()
+    return figures
+
+
+def pressed(axis: Axis, values: Tensor) -> Tensor:
+    """Class int64 [...] of an axis' values: 0 released, 1 pressed; for steering 0 neither, 1 right, 2 left."""
+    if axis.low < 0:
+        return (values.abs() > PRESSED).long() * (1 + (values < 0).long())
+    return (values > PRESSED).long()
+
+
+def calibration_error(confidences: Tensor, right: Tensor) -> float:
+    """Expected calibration error of confidences [N] in 15 bins of equal width."""
+    return binary_calibration_error(confidences.clamp(0, 1), right.long(), n_bins=CALIBRATION_BINS, norm="l1").item()
+
+
+def frame_error(scheme: ControlScheme, labels: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Tensor:
+    """Error float32 [N] of each frame: over the controls, the sum of |label - truth| (steering clipped)."""
+    total = torch.zeros_like(next(iter(truth.values())))
+    for control in scheme.controls:
+        said, true = labels[control], truth[control]
+        if control == "steering":
+            said, true = (x.clamp(-STEERING_STOP, STEERING_STOP) for x in (said, true))
+        total = total + (said - true).abs()
+    return total
+
+
+def confusion(head: Head, probabilities: Tensor, classes: Tensor) -> Tensor:
+    """Counts int64 [true class, likeliest class] of probabilities [N, classes] and classes [N]."""
+    return multiclass_confusion_matrix(probabilities.argmax(-1), classes, head.num_classes)

@@ -1,0 +1,172 @@
+"""What the IDM has beside VPT's network, all optional: senses for a small moving car, and a reach for attention.
+
+- a view: a crop of the frame in full resolution. In CarRacing the car stands always at the same place, 4 x 10 pixels of
+  the picture; its front wheels show the steering joint, and the bright stripe on each wheel how fast it turns.
+- motion: how the whole picture moves (`idm_motion.py`).
+
+Both are brought to mean 0 and deviation 1, number by number: what a wheel changes is a hundredth of what is always
+there, and a network would take long to find it. Two convolutions over time then see what changes.
+
+With a reach, attention sees so many frames to either side and no further. What a frame is labelled then depends on its
+neighbourhood alone and not on where a video was cut into windows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from racing_vpt.models.idm_motion import NUM_MOTION, GlobalMotion
+from racing_vpt.nn.transformer import MASKED
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of the frame in full resolution.
+
+    Args:
+        top: first row, in pixels of the frame that the model sees.
+        left: first column.
+        height: rows.
+        width: columns.
+        features: numbers that are made of it for each frame.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    features: int = 64
+
+    def __post_init__(self) -> None:
+        if min(self.top, self.left) < 0 or min(self.height, self.width, self.features) < 1:
+            raise ValueError(f"a view needs top and left from 0, height, width and features from 1; given: {self}")
+
+
+class RunningNorm(nn.Module):
+    """Brings each of D numbers to mean 0 and deviation 1 over all training frames so far; not over the batch alone,
+    whose few clips hold still what is to be told apart.
+
+    Args:
+        width: D.
+        floor: added to the deviation, so that what never changes stays 0.
+        memory: training batches over which the averages reach back, at most.
+    """
+
+    mean: Tensor
+    square: Tensor
+    batches: Tensor
+
+    def __init__(self, width: int, floor: float, memory: int = 1000) -> None:
+        super().__init__()
+        self.floor, self.memory = floor, memory
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("square", torch.zeros(width))
+        self.register_buffer("batches", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float32 [..., D] to the same shape."""
+        if self.training:
+            with torch.no_grad():
+                flat = x.flatten(0, -2)
+                self.batches += 1
+                share = (1 / self.batches).clamp(min=1 / self.memory)
+                self.mean.lerp_(flat.mean(0), share)
+                self.square.lerp_(flat.square().mean(0), share)
+        deviation = (self.square - self.mean.square()).clamp(min=0).sqrt()
+        return (x - self.mean) / (deviation + self.floor)
+
+
+class Senses(nn.Module):
+    """Frames uint8 [B, T, H, W, 3] to features [B, T, D] of the view and the motion.
+
+    Args:
+        view: part of the frame that is looked at closely; None for none.
+        motion: rows and columns of a frame whose motion is looked at, `ignored` of `GlobalMotion`; None for none.
+        width: D.
+        over_time: length of the kernels over time, odd.
+        channels: between the two convolutions.
+        dropout: share of the view's pixels that is dropped in training.
+    """
+
+    def __init__(
+        self,
+        view: View | None,
+        motion: Tensor | None,
+        width: int,
+        over_time: int = 9,
+        channels: int = 128,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if over_time < 1 or over_time % 2 == 0:
+            raise ValueError(f"a convolution over time sees an odd number of frames, but {over_time} was given")
+        self.view = view
+        self.over_time = over_time
+        inputs = 0
+        if view is not None:
+            pixels = 3 * view.height * view.width
+            self.pixel_norm = RunningNorm(pixels, floor=0.02)
+            self.look = nn.Linear(pixels, view.features)
+            inputs += view.features
+        self.motion = GlobalMotion(motion) if motion is not None else None
+        if motion is not None:
+            self.motion_norm = RunningNorm(NUM_MOTION, floor=0.01)
+            inputs += NUM_MOTION
+        self.drop = nn.Dropout(dropout)
+        self.conv0 = nn.Conv1d(inputs, channels, over_time, padding=over_time // 2)
+        self.conv1 = nn.Conv1d(channels, channels, over_time, padding=over_time // 2)
+        self.out = nn.Linear(channels, width)
+
+    @property
+    def context(self) -> int:
+        """Frames to either side that a frame's features depend on."""
+        return 2 * (self.over_time // 2) + (self.motion is not None)
+
+    def forward(self, frames: Tensor, valid: Tensor | None) -> Tensor:
+        """`valid` is bool [B, T], false for padding, or None. In float32: bf16 would lose how speed changes."""
+        with torch.autocast(frames.device.type, enabled=False):
+            found = torch.cat(self.measure(frames, valid), -1)
+            if valid is not None:  # as the zeros beyond a window's ends
+                found = found * valid.unsqueeze(-1)
+            moving = F.gelu(self.conv0(rearrange(found, "b t d -> b d t")))
+            if valid is not None:
+                moving = moving * valid.unsqueeze(1)
+            moving = moving + F.gelu(self.conv1(moving))
+            return self.out(rearrange(moving, "b d t -> b t d"))
+
+    def measure(self, frames: Tensor, valid: Tensor | None) -> list[Tensor]:
+        """What each sense says of each frame, float32 [B, T, n]."""
+        senses = []
+        if self.view is not None:
+            top, left, height, width = self.view.top, self.view.left, self.view.height, self.view.width
+            crop = frames[:, :, top : top + height, left : left + width].float() / 255
+            pixels = self.pixel_norm(rearrange(crop, "b t h w c -> b t (h w c)")).clamp(-10, 10)
+            senses.append(F.gelu(self.look(self.drop(pixels))))
+        if self.motion is not None:
+            senses.append(self.motion_norm(self.motion(frames, valid)).clamp(-10, 10))
+        return senses
+
+
+def reach_mask(T: int, reach: int | None, valid: Tensor | None, device: torch.device) -> Tensor | None:
+    """What is added to attention's logits: float32 [B or 1, 1, T, T], 0 where a frame is seen; None where all are.
+
+    Args:
+        T: frames in the window.
+        reach: frames to either side that are seen; None for all.
+        valid: bool [B, T], false for padding that no frame may see.
+        device: of the result.
+    """
+    if reach is None and valid is None:
+        return None
+    here = torch.arange(T, device=device)
+    seen = torch.ones(1, T, T, dtype=torch.bool, device=device)
+    if reach is not None:
+        seen = ((here[:, None] - here[None]).abs() <= reach)[None]
+    if valid is not None:
+        seen = seen & rearrange(valid, "b t -> b 1 t")
+    return torch.zeros(seen.shape, device=device).masked_fill_(~seen, MASKED).unsqueeze(1)

@@ -1,0 +1,290 @@
+"""The inverse dynamics model: what it sees, what it learns, and that its figures are what they say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning.pytorch import Trainer
+
+from racing_vpt.callbacks.idm_pictures import draw_confusion, draw_strip
+from racing_vpt.controls import Axis, control_scheme
+from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.models.idm import IDM
+from racing_vpt.models.idm_metrics import confidence, fit_temperature, label, measure
+from racing_vpt.models.idm_motion import GlobalMotion
+from racing_vpt.models.idm_net import RunningNorm, View
+from racing_vpt.nn.sizes import NetSize
+from racing_vpt.types import Batch, FrameSpec
+
+TINY = NetSize(
+    hidsize=32, attention_heads=2, impala_chans=(8, 8), n_recurrence_layers=1, attention_memory_size=16, timesteps=16,
+    conv3d_outchan=8, conv3d_kernel=(3, 5, 5), conv3d_stride=4, relative_window=4,
+)  # fmt: skip
+SPEC = FrameSpec(height=48, width=48, mask_bottom=0.0)
+VIEW = View(top=30, left=20, height=10, width=8, features=8)
+
+
+def tiny_idm(**changes: object) -> IDM:
+    torch.manual_seed(0)
+    settings = {"frames": SPEC, "size": TINY, "view": VIEW, "motion": True, "over_time": 3, "reach": 4} | changes
+    return IDM(**settings)  # type: ignore[arg-type]
+
+
+def texture(height: int = 160, width: int = 160) -> torch.Tensor:
+    """A picture [H, W] in [0, 1] with detail of several pixels."""
+    noise = torch.rand(1, 1, height // 8, width // 8, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(noise, (height, width), mode="bicubic").clamp(0, 1)[0, 0]
+
+
+def rolling_clip(T: int, speed: float) -> torch.Tensor:
+    """Frames uint8 [T, 48, 48, 3] of a world that moves down by `speed` pixels a frame."""
+    world = texture()
+    rows = torch.arange(48, dtype=torch.float32)
+    frames = []
+    for t in range(T):
+        y = rows + 100 - 48 - speed * t
+        low, share = y.floor().long().clamp(0, 158), (y - y.floor())[:, None]
+        frames.append((world[low, :48] * (1 - share) + world[low + 1, :48] * share) * 255)
+    return torch.stack(frames).byte()[..., None].repeat(1, 1, 1, 3)
+
+
+def clip_batch(B: int = 2, T: int = 16) -> Batch:
+    """A batch whose throttle is the speed of the world and whose steering shows in the view."""
+    frames, steering = [], torch.linspace(-0.4, 0.4, B)[:, None].repeat(1, T)
+    for b in range(B):
+        clip = rolling_clip(T, speed=float(b))
+        clip[:, 32:38, 22 + 4 * b : 24 + 4 * b] = 255
+        frames.append(clip)
+    controls = {
+        "steering": steering,
+        "throttle": torch.arange(B)[:, None].repeat(1, T).float() / max(1, B - 1),
+        "brake": torch.zeros(B, T),
+        "gear_change": torch.zeros(B, T),
+    }
+    valid = torch.ones(B, T, dtype=torch.bool)
+    return Batch(torch.stack(frames), controls, torch.zeros_like(valid), valid, torch.ones(B, T))
+
+
+def test_the_loss_falls_on_one_batch() -> None:
+    model, batch = tiny_idm().train(), clip_batch()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    targets, losses = model.targets(batch), []
+    for _ in range(30):
+        loss = sum(model.cross_entropy(model(batch.frames, batch.valid), targets, batch.weight).values())
+        assert isinstance(loss, torch.Tensor)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_every_trainable_weight_gets_a_gradient() -> None:
+    for changes in ({}, {"cnn": False}, {"view": None, "motion": False}):
+        model, batch = tiny_idm(**changes), clip_batch()
+        sum(
+            model.cross_entropy(model(batch.frames, batch.valid), model.targets(batch), batch.weight).values()
+        ).backward()  # type: ignore[union-attr]
+        missing = [name for name, x in model.named_parameters() if x.requires_grad and x.grad is None]
+        assert not missing
+
+
+def test_a_label_depends_on_its_neighbourhood_alone() -> None:
+    model = tiny_idm().eval()
+    context = model.context
+    assert context == 2 * 1 + 1 + 4  # two convolutions of 3 and the next frame, and the attention's reach
+    frames = torch.randint(0, 256, (1, 40, 48, 48, 3), dtype=torch.uint8)
+    whole = model.label_frames(frames)
+    part = model.label_frames(frames[:, 10:34])
+    for name in whole:
+        inner = slice(10 + context, 34 - context)
+        torch.testing.assert_close(part[name][:, context : 24 - context], whole[name][:, inner], atol=1e-5, rtol=1e-4)
+
+
+def test_padding_is_not_seen() -> None:
+    model = tiny_idm(reach=None).eval()
+    frames = torch.randint(0, 256, (1, 20, 48, 48, 3), dtype=torch.uint8)
+    valid = torch.arange(20)[None] < 13
+    padded, alone = model.label_frames(frames, valid), model.label_frames(frames[:, :13])
+    for name in alone:
+        torch.testing.assert_close(padded[name][:, :13], alone[name], atol=1e-5, rtol=1e-4)
+
+
+def test_it_sees_the_future_and_the_past() -> None:
+    model = tiny_idm().eval()
+    frames = torch.randint(0, 256, (1, 20, 48, 48, 3), dtype=torch.uint8)
+    changed = frames.clone()
+    changed[:, 10] = 0
+    before, after = model.label_frames(frames)["throttle"], model.label_frames(changed)["throttle"]
+    moved = (before - after).abs().amax((0, 2)) > 1e-7
+    assert moved[9]
+    assert moved[11]
+    assert not moved[0]
+    assert not moved[-1]
+
+
+@pytest.mark.parametrize("speed", [0.0, 0.37, 2.0])
+def test_global_motion_measures_the_speed_of_the_picture(speed: float) -> None:
+    motion = GlobalMotion(torch.zeros(48, 48, dtype=torch.bool))(rolling_clip(6, speed)[None], None)
+    down = motion[0, :-1, 3] / 50 * 24  # from half heights, scaled by 50, to pixels
+    torch.testing.assert_close(down, torch.full((5,), speed), atol=0.03, rtol=0.05)
+    assert motion[0, -1].abs().max() == 0  # there is no frame after the last
+    assert motion[0, :-1, 0].abs().max() / 50 * 24 < 0.1  # nothing moves sideways
+
+
+def test_motion_ignores_what_stands_still_on_the_screen() -> None:
+    clip = rolling_clip(4, 1.5)
+    ignored = torch.zeros(48, 48, dtype=torch.bool)
+    ignored[36:] = True
+    ignored[20:28, 20:28] = True
+    clip[:, 36:] = 0
+    clip[:, 20:28, 20:28] = 255
+    down = GlobalMotion(ignored)(clip[None], None)[0, :-1, 3] / 50 * 18
+    torch.testing.assert_close(down, torch.full((3,), 1.5), atol=0.1, rtol=0.05)
+
+
+def test_the_running_norm_comes_to_mean_0_and_deviation_1() -> None:
+    norm = RunningNorm(2, floor=0.0)
+    data = torch.randn(50, 64, 2) * torch.tensor([5.0, 0.1]) + torch.tensor([3.0, -1.0])
+    for batch in data:
+        norm(batch)
+    seen = norm.eval()(data.flatten(0, 1))
+    torch.testing.assert_close(seen.mean(0), torch.zeros(2), atol=0.05, rtol=0)
+    torch.testing.assert_close(seen.std(0), torch.ones(2), atol=0.05, rtol=0)
+
+
+def test_figures_equal_those_worked_out_by_hand() -> None:
+    scheme = control_scheme("car")
+    truth = {
+        "steering": torch.tensor([-0.5, 0.0, 0.5, 1.0]),
+        "throttle": torch.tensor([0.0, 1.0, 0.0, 1.0]),
+        "brake": torch.tensor([0.0, 0.0, 0.0, 1.0]),
+        "gear_change": torch.zeros(4),
+    }
+    labels = {
+        "steering": torch.tensor([-0.4, 0.0, 0.3, 0.6]),
+        "throttle": torch.tensor([0.1, 0.9, 0.5, 1.0]),
+        "brake": torch.tensor([0.0, 0.1, 0.0, 0.6]),
+        "gear_change": torch.zeros(4),
+    }
+    probabilities = {name: torch.full((4, n), 0.5 / (n - 1)) for name, n in scheme.num_classes.items()}
+    classes = scheme.encode(truth)
+    for name, each in probabilities.items():  # every head is half sure, and right except throttle in frame 2
+        guess = classes[name].clone()
+        if name == "throttle":
+            guess[2] = 5
+        each[torch.arange(4), guess] = 0.5
+    figures = measure(scheme, probabilities, labels, truth)
+    assert figures["steering_mae"] == pytest.approx((0.1 + 0 + 0.2 + 0.4) / 4, abs=1e-6)
+    assert figures["steering_r2"] == pytest.approx(1 - (0.01 + 0.04 + 0.16) / (0.75**2 + 0.25**2 + 0.25**2 + 0.75**2))
+    clipped = np.array([-0.4, 0.0, 0.4, 0.4])  # labels clipped: -0.4, 0, 0.3, 0.4
+    assert figures["steering_r2_clipped"] == pytest.approx(1 - 0.01 / ((clipped - clipped.mean()) ** 2).sum(), abs=1e-6)
+    assert figures["throttle_r2"] == pytest.approx(1 - (0.01 + 0.01 + 0.25) / 1.0, abs=1e-6)
+    # brake pressed: true 0 0 0 1, said 0 1 0 1: F1 of released 4/5, of pressed 2/3
+    assert figures["brake_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2, abs=1e-6)
+    assert figures["brake_accuracy"] == pytest.approx(0.75)
+    assert figures["throttle_ece"] == pytest.approx(0.25, abs=1e-6)  # half sure, right in three of four
+    assert figures["brake_ece"] == pytest.approx(0.5, abs=1e-6)
+    assert figures["ece"] == pytest.approx(0.75 - 0.5**4, abs=1e-6)
+
+
+def test_the_least_confident_tenth_is_set_against_the_rest() -> None:
+    scheme = control_scheme("car")
+    truth = {name: torch.zeros(20) for name in scheme.controls}
+    labels = {**truth, "brake": torch.full((20,), 0.1)}
+    labels["brake"][:2] = 0.4
+    probabilities = {name: torch.full((20, n), 0.1 / (n - 1)) for name, n in scheme.num_classes.items()}
+    for name, each in probabilities.items():
+        each[:, scheme.encode(truth)[name][0]] = 0.9
+    probabilities["brake"][:2] = 1 / 11
+    figures = measure(scheme, probabilities, labels, truth)
+    assert figures["error_least_confident_tenth"] == pytest.approx(0.4)
+    assert figures["error_rest"] == pytest.approx(0.1)
+    assert figures["error_least_confident_tenth_ratio"] == pytest.approx(4.0, rel=1e-5)
+    assert "steering_r2" not in figures  # it never moves
+    assert confidence(probabilities)[2].item() == pytest.approx(0.9**4, rel=1e-5)
+
+
+def test_the_temperature_undoes_overconfidence() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(20_000, 5, generator=generator) * 1.5
+    classes = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+    assert fit_temperature(logits, classes) == pytest.approx(1.0, abs=0.05)
+    assert fit_temperature(logits * 3, classes) == pytest.approx(3.0, abs=0.15)
+
+
+def test_a_label_is_the_mean_or_the_mode() -> None:
+    scheme = control_scheme("car")
+    probabilities = {name: torch.eye(n)[None, 0] for name, n in scheme.num_classes.items()}
+    probabilities["throttle"] = torch.tensor([[0.6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.4]])
+    assert label(scheme, probabilities, "mean")["throttle"].item() == pytest.approx(0.4)
+    assert label(scheme, probabilities, "mode")["throttle"].item() == 0.0
+    with torch.autocast("cpu", torch.bfloat16):
+        assert label(scheme, probabilities, "mean")["throttle"].item() == pytest.approx(0.4, abs=1e-6)
+
+
+def test_rare_classes_weigh_more_when_asked() -> None:
+    model = tiny_idm(class_weighting=0.5)
+    model.class_counts_brake.copy_(torch.tensor([900.0, *[10.0] * 10]))
+    weights = model.class_weights("brake")
+    assert weights[1] / weights[0] == pytest.approx(math.sqrt(90), rel=0.1)
+    assert (weights * model.class_counts_brake).sum() / 1000 == pytest.approx(1.0, rel=0.01)
+
+
+def test_frames_without_context_are_not_judged() -> None:
+    model, batch = tiny_idm(margin=3), clip_batch(B=3, T=10)
+    batch.first[1, 0] = True  # an episode's start
+    batch.valid[2, 8:] = False  # an episode's end
+    judged = model.judged(batch)
+    assert judged[0].tolist() == [False] * 3 + [True] * 4 + [False] * 3
+    assert judged[1].tolist() == [True] * 7 + [False] * 3
+    assert judged[2].tolist() == [False] * 3 + [True] * 5 + [False] * 2
+
+
+def test_bad_settings_are_refused() -> None:
+    for changes, message in (
+        ({"size": "huge"}, "no IDM size 'huge'"),
+        ({"cnn": False, "view": None, "motion": False}, "would see nothing"),
+        ({"view": View(40, 0, 20, 8)}, "does not lie within"),
+        ({"reach": 0}, "reach"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"over_time": 4}, "odd"),
+        ({"class_weighting": float("nan")}, "class_weighting"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            tiny_idm(**changes)
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    with pytest.raises(ValueError, match="none of its 1 weights fits"):
+        tiny_idm().take_weights({"other": torch.zeros(1)}, "x.ckpt")
+
+
+def test_it_trains_validates_and_keeps_its_temperatures(tiny_recordings: Path, tmp_path: Path) -> None:
+    model = tiny_idm(margin=2, class_weighting=0.5, frames=FrameSpec(height=48, width=48))
+    data = VideoDataModule(str(tiny_recordings), batch_size=4, clip_frames=16, mirror=0.5, val_fraction=0.34)
+    trainer = Trainer(
+        max_steps=3, val_check_interval=3, check_val_every_n_epoch=None, accelerator="cpu", logger=False,
+        default_root_dir=tmp_path, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,
+    )  # fmt: skip
+    trainer.fit(model, data)
+    for key in ("steering_r2_clipped", "throttle_r2", "brake_f1", "ece", "error_least_confident_tenth_ratio", "loss"):
+        assert math.isfinite(trainer.callback_metrics[f"val/{key}"])
+    assert model.temperatures["steering"] != 1
+    assert model.class_counts_throttle.sum() > 0
+    trainer.save_checkpoint(tmp_path / "x.ckpt")
+    state = torch.load(tmp_path / "x.ckpt", weights_only=False)["state_dict"]
+    assert state["temperature_steering"] == model.temperatures["steering"]
+
+
+def test_pictures_have_a_size() -> None:
+    axis = Axis("brake", 0.0, 1.0, 11)
+    assert draw_confusion(axis, torch.eye(11).long()).shape == (360, 400, 3)
+    controls = {"steering": torch.zeros(20), "gear_change": torch.zeros(20)}
+    strip = draw_strip(torch.zeros(20, 48, 48, 3, dtype=torch.uint8), controls, controls, torch.ones(20), 6)
+    assert strip.dtype == np.uint8
+    assert strip.ndim == 3
