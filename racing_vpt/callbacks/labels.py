@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 from collections.abc import Mapping
@@ -84,8 +83,8 @@ class WriteLabels(Callback):
         if out is None:
             raise ValueError("labels need a folder to go to: give --out FOLDER")
         self.folder, self.tally = Path(out), Tally()
-        self.fingerprint = fingerprint(pl_module)
-        self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.fingerprint[:12]
+        self.made_by = made_by(pl_module)
+        self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.made_by["checkpoint"]
         trainer.predict_loop.return_predictions = False  # they would be kept until the end
         done = {name for name, path in data.predict_videos.items() if self.is_done(name, path)}
         data.skip |= done
@@ -100,7 +99,8 @@ class WriteLabels(Callback):
         if not meta_file.is_file() or not self.lines_of(name).is_file():
             return False
         meta = read_json(meta_file)
-        return meta.get("checkpoint") == self.fingerprint and meta.get("video_sha256") == sha256_of(video)
+        same_maker = {key: meta.get(key) for key in self.made_by} == self.made_by
+        return same_maker and meta.get("video_sha256") == sha256_of(video)
 
     def lines_of(self, name: str) -> Path:
         """Where the labels of a video go."""
@@ -136,7 +136,7 @@ class WriteLabels(Callback):
                 continue
             self.write(window, {name: values[row] for name, values in labels.items()}, trust[row])
             if window.last:
-                self.finish(window, pl_module)
+                self.finish(window)
 
     def write(self, window: PredictWindow, labels: Mapping[str, Tensor], trust: Tensor) -> None:
         """Append the lines of a window, whose labels [T] by control and confidence [T] are given."""
@@ -160,7 +160,7 @@ class WriteLabels(Callback):
         speed = self.tally.frames / max(1e-6, time.monotonic() - self.started)
         self.bar.set_postfix_str(f"{self.tally.frames} frames, {speed:.0f} frames/s", refresh=False)
 
-    def finish(self, window: PredictWindow, module: IDM) -> None:
+    def finish(self, window: PredictWindow) -> None:
         """Publish the labels of a video whose last window was written."""
         video = self.unfinished.pop(window.name)
         video.file.close()
@@ -175,16 +175,13 @@ class WriteLabels(Callback):
             "format": FORMAT,
             "name": final.stem,
             "kind": "labels",
-            "checkpoint": self.fingerprint,
+            **self.made_by,
             "checkpoint_name": self.name,
             "video": window.video.name,
             "video_sha256": window.sha256,
             "frames_per_second": window.frames_per_second,
             "num_frames": video.frames,
             "mean_confidence": round(video.confidence / max(1, video.frames), DIGITS),
-            "scheme": module.scheme.name,
-            "label": module.label,
-            "frames": asdict(module.frames),
         }
         write_json(meta_file, meta)
         self.tally.done += 1
@@ -228,11 +225,11 @@ class WriteLabels(Callback):
         self.unfinished.clear()
 
 
-def fingerprint(module: IDM) -> str:
-    """Hexadecimal sha256 of what decides a model's labels: its weights and how it sees and decodes."""
-    digest = hashlib.sha256(repr((module.frames, module.scheme.name, module.label)).encode())
-    for name, tensor in sorted(module.state_dict().items()):
-        if not name.startswith("class_counts_"):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+def made_by(module: IDM) -> dict[str, object]:
+    """What decides a model's labels: its weights, and how it sees and decodes."""
+    return {
+        "checkpoint": module.fingerprint(),
+        "scheme": module.scheme.name,
+        "label": module.label,
+        "frames": asdict(module.frames),
+    }

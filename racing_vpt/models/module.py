@@ -95,6 +95,12 @@ class ControlModule(LightningModule):
         if left or foreign:
             logger.warning("init_from %s: weights left at random: %s; not taken from it: %s", name, left, foreign)
 
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that name the weights, as in the checkpoint that they came from."""
+        from racing_vpt.checkpoints.folder import fingerprint
+
+        return fingerprint(self.state_dict())
+
     def check_controls(self, batch: Batch) -> None:
         """ValueError where the batch lacks a control of the scheme."""
         missing = [control for control in self.scheme.controls if control not in batch.controls]

@@ -14,7 +14,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from racing_vpt.callbacks.labels import WriteLabels, fingerprint
+from racing_vpt.callbacks.labels import WriteLabels
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.encode import VideoWriter
 from racing_vpt.data.files import TEMPORARY, sha256_of
@@ -77,7 +77,7 @@ def test_there_is_one_line_a_frame(length: int, labels: Path, videos: Path) -> N
     assert all(0 < (record.confidence or 0) <= 1 for record in records)
     assert set(records[0].action) == {"steering", "throttle", "brake", "gear_change"}
     assert meta["kind"] == "labels"
-    assert meta["checkpoint"] == fingerprint(tiny_idm())
+    assert meta["checkpoint"] == tiny_idm().fingerprint()
     assert meta["checkpoint_name"] == "tiny"
     assert meta["video_sha256"] == sha256_of(videos / f"v{length}.mp4")
 
