@@ -227,8 +227,10 @@ class VPT(ControlModule):
         self.report("test")
 
 
-def policy_size(size: str | NetSize, memory_frames: int | None, recurrence_layers: int | None) -> NetSize:
+def policy_size(size: str | NetSize | dict, memory_frames: int | None, recurrence_layers: int | None) -> NetSize:
     """The size of that name, or the one given, with another memory or depth where asked for."""
+    if isinstance(size, dict):
+        size = NetSize(**size)
     if isinstance(size, str):
         if size not in POLICY_SIZES:
             raise ValueError(f"there is no policy size {size!r}; there are {', '.join(POLICY_SIZES)}")

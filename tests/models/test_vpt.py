@@ -6,6 +6,7 @@ import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
+from racing_vpt.checkpoints import read_checkpoint
 from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
@@ -160,6 +161,18 @@ def test_a_clip_is_not_learnt_from_before_its_stack_is_full() -> None:
 def test_bad_options_are_named(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         VPT(**({"frames": FRAMES, "size": SIZE} | options))
+
+
+def test_a_policy_for_cars_starts_from_openais_trunk() -> None:
+    published = read_checkpoint("tests/data/vpt_parity/policy.model")
+    model = VPT(frames=FrameSpec(height=128, width=128), size=published.init_args["size"], temperature=2.0)
+    assert set(published.state_dict) - set(model.state_dict()) == {
+        f"pi_head.{head}.linear_layer.{part}" for head in ("buttons", "camera") for part in ("weight", "bias")
+    }
+    model.take_weights(published.state_dict, "policy.model")
+    for name, weight in published.state_dict.items():
+        if name.startswith("net."):
+            assert torch.equal(model.state_dict()[name], weight), name
 
 
 class TinyData(LightningDataModule):
