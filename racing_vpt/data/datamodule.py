@@ -120,11 +120,11 @@ class VideoDataModule(pl.LightningDataModule):
         if stage == "predict" or (stage is None and self.videos):
             self.predict_videos = find_videos(self._given("videos"))
         if stage == "fit" or (stage is None and self.train):
-            self._open("train", self._given("train"), "train", shared=not self.val)
+            self._open("train", self._given("train"), "train", self.train if not self.val else self.val)
         if stage in ("fit", "validate") or (stage is None and (self.val or self.train)):
-            self._open("val", self.val or self._given("train"), "val", shared=not self.val)
+            self._open("val", self.val or self._given("train"), "val", self.train)
         if stage == "test" or (stage is None and self.test):
-            self._open("test", self.test or self.val or self._given("train"), "val", not (self.test or self.val))
+            self._open("test", self.test or self.val or self._given("train"), "val", self.train)
 
     @property
     def control_names(self) -> tuple[str, ...]:
@@ -204,12 +204,12 @@ class VideoDataModule(pl.LightningDataModule):
             raise ValueError(f"no data to work on: give --data.{name} PATH ({PACK_HINT})")
         return paths
 
-    def _open(self, name: str, paths: list[str], split: str, shared: bool) -> None:
-        """Make the reader of a split; `shared` folders hold training and validation data."""
+    def _open(self, name: str, paths: list[str], split: str, others: list[str]) -> None:
+        """Make the reader of a split. Paths that are among `others` too hold training and validation data."""
         decoder, where = self._decoder or ("auto", "cpu")
         on_cpu: Decoder = "auto" if where == "cuda" else decoder  # type: ignore[assignment]
-        fraction = self.val_fraction if shared else None
-        opened = [open_store(path, split, fraction, self.seed, self.labels, on_cpu) for path in paths]
+        fractions = {path: self.val_fraction if path in others else None for path in paths}
+        opened = [open_store(path, split, fractions[path], self.seed, self.labels, on_cpu) for path in paths]
         stores = [store for store in opened if store is not None]
         if not stores:
             log.warning("%s has no split %r, so there is no %s data", ", ".join(paths), split, name)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from einops import rearrange
 
 if TYPE_CHECKING:
     from racing_vpt.data.overview import Overview
@@ -99,18 +100,13 @@ def _draw(overview: Overview, out: Path) -> None:
             axes.set_yscale("log" if name in ("steering", "throttle", "brake", "gear_change", "reward") else "linear")
             axes.tick_params(labelsize=8)
     for row, (caption, frames, known) in enumerate(strips):
-        cells = grid[rows + row].subgridspec(1, len(frames))
-        for index, frame in enumerate(frames):
-            axes = figure.add_subplot(cells[index])
-            axes.imshow(frame)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            axes.set_xlabel(
-                "  ".join(f"{name[:5]} {values[index]:.2f}" for name, values in list(known.controls.items())[:2]),
-                fontsize=8,
-            )
-            if index == 0:
-                axes.set_title(caption, fontsize=9, loc="left")
+        axes = figure.add_subplot(grid[rows + row])
+        axes.imshow(rearrange(frames, "t h w c -> h (t w) c"))
+        shown = list(known.controls.items())[:3]
+        words = ["  ".join(f"{name[:5]} {values[index]:.2f}" for name, values in shown) for index in range(len(frames))]
+        axes.set_xticks((np.arange(len(frames)) + 0.5) * frames.shape[2], words, fontsize=7)
+        axes.set_yticks([])
+        axes.set_title(caption, fontsize=9, loc="left")
     with published(out) as temporary:
         figure.savefig(temporary, dpi=80, format=out.suffix.lstrip(".") or "png")
     pyplot.close(figure)
