@@ -136,7 +136,7 @@ def _run(verb: str, words: list[str]) -> int:
         from racing_vpt.cli_errors import ParseError
 
         raise ParseError(error, parser) from error
-    arguments = parser.instantiate_classes(options).as_dict()
+    arguments = parser.instantiate(options).as_dict()
     arguments.pop("config", None)
     arguments.pop("__path__", None)
     status = function(**arguments)

@@ -93,7 +93,8 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
     )
     pack_labels = words("pack", "--recordings", watched, "--labels", labels, "--out", shards_vpt)
     drive = words("drive", "--checkpoint", vpt, *tracks, "--json", scores, "--video", out / "drive.mp4")
-    wander = words("drive", "--checkpoint", "brownian", *tracks, "--json", brownian)
+    blind = ("--env", "racing_vpt/CarRacingFast-v3", "--seeds", seeds)  # same physics and rewards; it does not look
+    wander = words("drive", "--checkpoint", "brownian", *blind, "--json", brownian)
     return [
         Step("Record minutes of driving with the controls", collect("labelled", labelled), labelled),
         Step("Pack them", words("pack", "--recordings", labelled, "--out", shards_idm), shards_idm, (labelled,)),
