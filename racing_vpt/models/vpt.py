@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Literal
 
 import torch
+from einops import rearrange
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
@@ -139,6 +140,24 @@ class VPT(ControlModule):
         features, net_state = self.net(stacked, first, state[1])
         return self.pi_head(features), (stack_state, net_state)
 
+    def glance(
+        self, frames: Tensor, first: Tensor, state: PolicyState, wanted: Tensor
+    ) -> tuple[dict[str, Tensor], PolicyState]:
+        """As `forward` for a policy without a memory, at the `wanted` frames bool [B, T] alone; zeros elsewhere.
+
+        A clip of five frames then costs what one frame does, and a batch holds hundreds of them that have nothing to do
+        with each other, where long clips would show the same corner again and again.
+        """
+        stacked, stack_state = self.stack(frames, first, state[0])
+        wanted = wanted | ~wanted.any()  # a batch of padding alone must have a loss too
+        pictures = rearrange(stacked[wanted], "n h w c -> n 1 h w c")
+        features, _ = self.net(pictures, torch.ones_like(pictures[:, :, 0, 0, 0], dtype=torch.bool))
+        logits = {}
+        for name, x in self.pi_head(features).items():
+            logits[name] = x.new_zeros(*wanted.shape, x.shape[-1])
+            logits[name][wanted] = x[:, 0]
+        return logits, (stack_state, state[1])
+
     @torch.no_grad()
     def policy(self, frames: Tensor, first: Tensor, state: PolicyState) -> tuple[dict[str, Tensor], PolicyState]:
         """As `forward`, with probabilities instead of logits and no gradient: what an agent asks."""
@@ -174,10 +193,13 @@ class VPT(ControlModule):
         first = batch.first
         if self.training and self.forget:
             first = first | (torch.rand(first.shape, device=first.device) < self.forget)
-        logits, after = self(batch.frames, first, state)
+        weight = self.learnt(batch, continued)
+        if self.size.n_recurrence_layers:
+            logits, after = self(batch.frames, first, state)
+        else:
+            logits, after = self.glance(batch.frames, first, state, weight > 0)
         if self.carry_memory:
             self.memory = detached(after)
-        weight = self.learnt(batch, continued)
         targets = self.targets(batch)
         if self.training and self.class_weighting:
             self.count_classes(targets, weight)
@@ -185,7 +207,7 @@ class VPT(ControlModule):
         loss = torch.stack(list(losses.values())).sum()
         over_epoch = stage != "train"
         self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
-        by_head = {f"{stage}/{name}_loss": x.detach() for name, x in losses.items()}
+        by_head = {f"{stage}/loss_{name}": x.detach() for name, x in losses.items()}
         self.log_dict(by_head, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
         return loss, logits, weight
 
