@@ -131,6 +131,7 @@ def pack(
     manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, seed, skipped)})
     for shard in shards:
         entry_of(out / shard.file).unlink()
+    log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
     return manifest
 
 
