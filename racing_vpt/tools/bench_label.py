@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -51,7 +52,7 @@ def film(path: Path, num_frames: int) -> None:
     env = make_env("racing_vpt/CarRacingFast-v3", render_mode="rgb_array")
     generator, seed, written = np.random.default_rng(0), 10_000, 0
     path.parent.mkdir(parents=True, exist_ok=True)
-    with VideoWriter(path, FRAMES_PER_SECOND, 96, 96) as video:
+    with closing(VideoWriter(path, FRAMES_PER_SECOND, 96, 96)) as video:
         while written < num_frames:
             frame, _ = env.reset(seed=seed)
             seed, ended = seed + 1, False

@@ -7,7 +7,7 @@ from racing_vpt.nn.stack import FrameStack
 
 
 def numbered(*episodes: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """One lane of pictures uint8 (1, T, 1, 1, 1), each its own number, and where the episodes of these lengths start."""
+    """One lane of pictures uint8 (1, T, 1, 1, 1), each its own number, and where these episodes start."""
     total = sum(episodes)
     first = torch.zeros(1, total, dtype=torch.bool)
     first[0, [sum(episodes[:i]) for i in range(len(episodes))]] = True
