@@ -17,6 +17,8 @@ from torch.nn import functional as F
 NUM_MOTION = 7  # six affine parameters and the residual
 DAMPING = 5e-5  # per pixel, on the normal equations: no motion where there is no texture
 SCALE = (50.0, 200.0, 50.0, 50.0, 20.0, 200.0, 200.0)  # to about 1 for CarRacing; a running norm follows
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+LUMA = (0.299 / 255, 0.587 / 255, 0.114 / 255)  # ITU-R BT.601, to [0, 1]
 SMOOTH = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
@@ -31,34 +33,28 @@ class GlobalMotion(nn.Module):
         iterations: steps at each level.
     """
 
-    weight: Tensor
-
     def __init__(self, ignored: Tensor, levels: int = 2, finest: int = 1, iterations: int = 2) -> None:
         super().__init__()
         self.levels, self.finest, self.iterations = levels, finest, iterations
         self.rows = int((~ignored).any(1).nonzero().max()) + 1
         ignored = ignored[: self.rows]
         for level in range(finest, levels + 1):
-            seen = 1 - F.max_pool2d(ignored[None].float(), 2**level, ceil_mode=True)  # [1, H / 2^level, W / 2^level]
-            around = F.max_pool2d(1 - seen, 7, stride=1, padding=3)  # blur and slope look three pixels further
-            self.register_buffer(f"seen_{level}", (1 - around).squeeze(0), persistent=False)
+            hidden = F.max_pool2d(ignored[None].float(), 2**level, ceil_mode=True)  # [1, H / 2^level, W / 2^level]
+            around = F.max_pool2d(hidden, 7, stride=1, padding=3)  # blur and slope look three pixels further
+            self.register_buffer(f"seen_{level}", (1 - around).flatten(), persistent=False)
+            for name, length in (("down", self.rows), ("across", ignored.shape[1])):
+                self.register_buffer(f"{name}_{level}", shrinking(length, 2**level), persistent=False)
 
     @torch.no_grad()
     def forward(self, frames: Tensor, valid: Tensor | None) -> Tensor:
         B, T = frames.shape[:2]
         with torch.autocast(frames.device.type, enabled=False):
-            luma = (
-                frames[:, :, : self.rows].float() @ torch.tensor([0.299, 0.587, 0.114], device=frames.device) / 255
-            )  # [B, T, H, W]
-            picture = rearrange(luma, "b t h w -> (b t) 1 h w")
-            pyramid = {0: picture}
-            for level in range(1, self.levels + 1):
-                pyramid[level] = picture = F.avg_pool2d(picture, 2, ceil_mode=True)
+            luma = frames[:, :, : self.rows].float() @ torch.tensor(LUMA, device=frames.device)  # [B, T, H, W]
             motion = torch.zeros(B * (T - 1), 6, device=frames.device)
             residual = torch.zeros(B * (T - 1), device=frames.device)
             for level in range(self.levels, self.finest - 1, -1):
-                smooth = rearrange(blur(pyramid[level]), "(b t) 1 h w -> b t h w", b=B)
-                one, two = (rearrange(x, "b t h w -> (b t) h w") for x in (smooth[:, :-1], smooth[:, 1:]))
+                small = getattr(self, f"down_{level}") @ luma @ getattr(self, f"across_{level}").T
+                one, two = (rearrange(x, "b t h w -> (b t) h w") for x in (small[:, :-1], small[:, 1:]))
                 motion, residual = refine(motion, one, two, getattr(self, f"seen_{level}"), self.iterations)
             found = torch.cat([motion, residual.unsqueeze(1)], 1) * torch.tensor(SCALE, device=frames.device)
             found = rearrange(found, "(b t) n -> b t n", b=B)
@@ -67,37 +63,49 @@ class GlobalMotion(nn.Module):
             return F.pad(found, (0, 0, 0, 1)).clamp(-20, 20)
 
 
-def blur(pictures: Tensor) -> Tensor:
-    """[N, 1, H, W] smoothed by a binomial of five pixels, without which a least-squares step is no good."""
-    kernel = torch.tensor(SMOOTH, device=pictures.device)
-    across = F.conv2d(F.pad(pictures, (2, 2, 0, 0), mode="replicate"), kernel.view(1, 1, 1, 5))
-    return F.conv2d(F.pad(across, (0, 0, 2, 2), mode="replicate"), kernel.view(1, 1, 5, 1))
+def shrinking(length: int, factor: int) -> Tensor:
+    """Matrix float32 [length / factor, length] that averages `factor` pixels and smooths the outcome.
+
+    The smoothing, a binomial of five pixels, is what makes the picture near enough to a plane for a least-squares step.
+    """
+    shorter = -(-length // factor)
+    mean = torch.zeros(shorter, length)
+    for place in range(shorter):
+        mean[place, place * factor : (place + 1) * factor] = 1
+    mean /= mean.sum(1, keepdim=True)
+    smooth = torch.zeros(shorter, shorter)
+    for place in range(shorter):
+        for offset, weight in enumerate(SMOOTH, -2):
+            smooth[place, min(max(place + offset, 0), shorter - 1)] += weight  # the border goes on as it is
+    return smooth @ mean
 
 
 def refine(motion: Tensor, one: Tensor, two: Tensor, seen: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
     """Better motion [N, 6] of pictures [N, H, W] to the next [N, H, W], and the mean residual [N].
 
     A point (x, y), each from -1 to 1 in the picture, goes to (x, y) + (a + b x + c y, d + e x + f y) for the motion
-    a to f. `seen` float32 [H, W] weighs the pixels.
+    a to f. `seen` float32 [H W] weighs the pixels.
     """
-    height, width = one.shape[1:]
-    y = ((torch.arange(height, device=one.device) + 0.5) / height * 2 - 1)[:, None].expand(height, width)
-    x = ((torch.arange(width, device=one.device) + 0.5) / width * 2 - 1)[None].expand(height, width)
-    basis = torch.stack([torch.ones_like(x), x, y]).flatten(1)  # [3, H W]
-    right = F.pad((one[:, :, 2:] - one[:, :, :-2]) * (width / 4), (1, 1)).flatten(1)  # [N, H W], per unit of x
+    N, height, width = one.shape
+    y = ((torch.arange(height, device=one.device) + 0.5) / height * 2 - 1)[:, None].expand(height, width).flatten()
+    x = ((torch.arange(width, device=one.device) + 0.5) / width * 2 - 1)[None].expand(height, width).flatten()
+    basis = torch.stack([torch.ones_like(x), x, y])  # [3, H W]
+    squares = torch.stack([p * q for p in basis for q in basis], 1)  # [H W, 9]
+    right = F.pad((one[:, :, 2:] - one[:, :, :-2]) * (width / 4), (1, 1)).flatten(1)  # [N, H W], for a unit of x
     down = F.pad((one[:, 2:] - one[:, :-2]) * (height / 4), (0, 0, 1, 1)).flatten(1)
-    slopes = torch.cat([right[:, None] * basis, down[:, None] * basis], 1)  # [N, 6, H W]
+    products = torch.stack([right * right, right * down, down * down], 1)  # [N, 3, H W]
     damping = DAMPING * height * width * torch.eye(6, device=one.device)
-    residual = torch.zeros(len(one), device=one.device)
+    residual = torch.zeros(N, device=one.device)
     for _ in range(iterations):
-        moved_x = x.flatten() + motion[:, :3] @ basis  # [N, H W]
-        moved_y = y.flatten() + motion[:, 3:] @ basis
-        grid = torch.stack([moved_x, moved_y], -1).view(len(one), height, width, 2)
+        moved_x = motion[:, :3] @ basis + x  # [N, H W]
+        moved_y = motion[:, 3:] @ basis + y
+        grid = torch.stack([moved_x, moved_y], -1).view(N, height, width, 2)
         warped = F.grid_sample(two[:, None], grid, align_corners=False, padding_mode="border").flatten(1)
-        weight = ((moved_x.abs() < 1) & (moved_y.abs() < 1)) * seen.flatten()
+        weight = ((moved_x.abs() < 1) & (moved_y.abs() < 1)) * seen
         error = (one.flatten(1) - warped) * weight
-        weighted = slopes * weight[:, None]
-        normal = weighted @ slopes.transpose(1, 2)  # [N, 6, 6]
-        motion = motion + torch.linalg.solve(normal + damping, (weighted @ error[:, :, None])[..., 0])
+        xx, xy, yy = ((products * weight[:, None]) @ squares).view(N, 3, 3, 3).unbind(1)  # [N, 3, 3] each
+        normal = torch.cat([torch.cat([xx, xy], 2), torch.cat([xy, yy], 2)], 1) + damping  # [N, 6, 6]
+        pull = torch.cat([(error * right) @ basis.T, (error * down) @ basis.T], 1)  # [N, 6]
+        motion = motion + torch.linalg.solve(normal, pull)
         residual = error.abs().mean(1)
     return motion.clamp(-1, 1), residual
