@@ -17,7 +17,6 @@ from torch.nn import functional as F
 NUM_MOTION = 7  # six affine parameters and the residual
 DAMPING = 5e-5  # per pixel, on the normal equations: no motion where there is no texture
 SCALE = (50.0, 200.0, 50.0, 50.0, 20.0, 200.0, 200.0)  # to about 1 for CarRacing; a running norm follows
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 LUMA = (0.299 / 255, 0.587 / 255, 0.114 / 255)  # ITU-R BT.601, to [0, 1]
 SMOOTH = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 

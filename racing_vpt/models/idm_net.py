@@ -1,7 +1,8 @@
 """What the IDM has beside VPT's network, all optional: senses for a small moving car, and a reach for attention.
 
 - a view: a crop of the frame in full resolution. In CarRacing the car stands always at the same place, 4 x 10 pixels of
-  the picture; its front wheels show the steering joint, and the bright stripe on each wheel how fast it turns.
+  the picture; its front wheels show the steering joint. A wheel covers a part of a pixel, so that brightness is the
+  ground's times what is left uncovered: in logarithms it is a sum, and the ground falls out of a difference.
 - motion: how the whole picture moves (`idm_motion.py`).
 
 Both are brought to mean 0 and deviation 1, number by number: what a wheel changes is a hundredth of what is always
@@ -20,8 +21,10 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from racing_vpt.models.idm_motion import NUM_MOTION, GlobalMotion
+from racing_vpt.models.idm_motion import LUMA, NUM_MOTION, GlobalMotion
 from racing_vpt.nn.transformer import MASKED
+
+BLACK = 6.0  # added to luma of 0 to 255 before its logarithm: below it, differences are noise of the video
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class View:
         height: rows.
         width: columns.
         features: numbers that are made of it for each frame.
+        channels: of its first convolution; the second has twice as many.
     """
 
     top: int
@@ -41,9 +45,10 @@ class View:
     height: int
     width: int
     features: int = 64
+    channels: int = 12
 
     def __post_init__(self) -> None:
-        if min(self.top, self.left) < 0 or min(self.height, self.width, self.features) < 1:
+        if min(self.top, self.left) < 0 or min(self.height, self.width, self.features, self.channels) < 1:
             raise ValueError(f"a view needs top and left from 0, height, width and features from 1; given: {self}")
 
 
@@ -81,6 +86,21 @@ class RunningNorm(nn.Module):
         return (x - self.mean) / (deviation + self.floor)
 
 
+def look(view: View, dropout: float) -> nn.Module:
+    """Pictures of the view float32 [N, 1, height, width] to its features [N, D]."""
+    halved = ((view.height + 1) // 2) * ((view.width + 1) // 2)
+    return nn.Sequential(
+        nn.Conv2d(1, view.channels, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(view.channels, 2 * view.channels, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Dropout(dropout),
+        nn.Linear(2 * view.channels * halved, view.features),
+        nn.GELU(),
+    )
+
+
 class Senses(nn.Module):
     """Frames uint8 [B, T, H, W, 3] to features [B, T, D] of the view and the motion.
 
@@ -90,7 +110,7 @@ class Senses(nn.Module):
         width: D.
         over_time: length of the kernels over time, odd.
         channels: between the two convolutions.
-        dropout: share of the view's pixels that is dropped in training.
+        dropout: share of what the view's convolutions found that is dropped in training.
     """
 
     def __init__(
@@ -109,15 +129,13 @@ class Senses(nn.Module):
         self.over_time = over_time
         inputs = 0
         if view is not None:
-            pixels = 3 * view.height * view.width
-            self.pixel_norm = RunningNorm(pixels, floor=0.02)
-            self.look = nn.Linear(pixels, view.features)
+            self.pixel_norm = RunningNorm(view.height * view.width, floor=0.05)
+            self.look = look(view, dropout)
             inputs += view.features
         self.motion = GlobalMotion(motion) if motion is not None else None
         if motion is not None:
             self.motion_norm = RunningNorm(NUM_MOTION, floor=0.01)
             inputs += NUM_MOTION
-        self.drop = nn.Dropout(dropout)
         self.conv0 = nn.Conv1d(inputs, channels, over_time, padding=over_time // 2)
         self.conv1 = nn.Conv1d(channels, channels, over_time, padding=over_time // 2)
         self.out = nn.Linear(channels, width)
@@ -144,9 +162,11 @@ class Senses(nn.Module):
         senses = []
         if self.view is not None:
             top, left, height, width = self.view.top, self.view.left, self.view.height, self.view.width
-            crop = frames[:, :, top : top + height, left : left + width].float() / 255
-            pixels = self.pixel_norm(rearrange(crop, "b t h w c -> b t (h w c)")).clamp(-10, 10)
-            senses.append(F.gelu(self.look(self.drop(pixels))))
+            crop = frames[:, :, top : top + height, left : left + width].float()
+            light = torch.log(255 * (crop @ torch.tensor(LUMA, device=crop.device)) + BLACK)
+            pixels = self.pixel_norm(rearrange(light, "b t h w -> b t (h w)")).clamp(-6, 6)
+            pictures = rearrange(pixels, "b t (h w) -> (b t) 1 h w", h=height)
+            senses.append(rearrange(self.look(pictures), "(b t) d -> b t d", b=len(frames)))
         if self.motion is not None:
             senses.append(self.motion_norm(self.motion(frames, valid)).clamp(-10, 10))
         return senses
