@@ -28,6 +28,7 @@ what is given later wins. --debug shows the traceback of an error. Errors end wi
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"racing-vpt {verb}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # `racing-vpt inspect X | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except Exception as error:
         if debug:
             raise
