@@ -147,6 +147,18 @@ def test_a_clip_is_not_learnt_from_before_its_stack_is_full() -> None:
     assert model_of("stack").learnt(batch, continued=True).min() == 1
 
 
+def test_a_glance_at_some_frames_gives_their_logits() -> None:
+    model, batch = model_of("stack"), batch_of()
+    batch.first[:, 5] = True
+    wanted = torch.rand(4, 12, generator=torch.Generator().manual_seed(0)) < 0.4
+    with torch.no_grad():
+        all_of_them, _ = model(batch.frames, batch.first, model.initial_state(4))
+        some, _ = model.glance(batch.frames, batch.first, model.initial_state(4), wanted)
+    for name, logits in some.items():
+        assert torch.allclose(logits[wanted], all_of_them[name][wanted], atol=1e-5)
+        assert not logits[~wanted].any()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
