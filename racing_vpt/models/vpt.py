@@ -148,14 +148,17 @@ class VPT(ControlModule):
         A clip of five frames then costs what one frame does, and a batch holds hundreds of them that have nothing to do
         with each other, where long clips would show the same corner again and again.
         """
-        stacked, stack_state = self.stack(frames, first, state[0])
         wanted = wanted | ~wanted.any()  # a batch of padding alone must have a loss too
-        pictures = rearrange(stacked[wanted], "n h w c -> n 1 h w c")
+        chosen, stack_state = self.stack(frames, first, state[0], wanted)
+        count = len(chosen)
+        # few different numbers of pictures: a CPU's convolutions are compiled anew for each, which takes seconds
+        chosen = torch.cat([chosen, chosen[:1].expand(-count % 32, -1, -1, -1)])
+        pictures = rearrange(chosen, "n h w c -> n 1 h w c")
         features, _ = self.net(pictures, torch.ones_like(pictures[:, :, 0, 0, 0], dtype=torch.bool))
         logits = {}
         for name, x in self.pi_head(features).items():
             logits[name] = x.new_zeros(*wanted.shape, x.shape[-1])
-            logits[name][wanted] = x[:, 0]
+            logits[name][wanted] = x[:count, 0]
         return logits, (stack_state, state[1])
 
     @torch.no_grad()

@@ -36,28 +36,33 @@ class FrameStack(nn.Module):
         frames = torch.zeros(batch_size, self.past, *shape, dtype=torch.uint8, device=device)
         return frames, torch.zeros(batch_size, dtype=torch.int64, device=device)
 
-    def forward(self, frames: Tensor, first: Tensor, state: StackState) -> tuple[Tensor, StackState]:
+    def forward(
+        self, frames: Tensor, first: Tensor, state: StackState, wanted: Tensor | None = None
+    ) -> tuple[Tensor, StackState]:
         """Stacks, and the frames that the next call needs.
 
         Args:
             frames: uint8 (B, T, H, W, C).
             first: bool (B, T), True where an episode starts: nothing earlier is seen from there on.
             state: what the last call returned, or `initial_state`.
+            wanted: bool (B, T), the frames whose stacks are needed, N in all; None for all.
 
         Returns:
-            uint8 (B, T, H, W, len(look_back) * C), and the state.
+            uint8 (B, T, H, W, len(look_back) * C), or (N, H, W, len(look_back) * C) of those wanted; and the state.
         """
         T = frames.shape[1]
         if self.past == 0:
-            return frames, state
+            return frames if wanted is None else frames[wanted], state
         before, known = state
         sequence = torch.cat([before, frames], dim=1)  # (B, P + T, H, W, C)
         here = torch.arange(self.past, self.past + T, device=frames.device)
         started = torch.where(first, here, 0).cummax(dim=1).values  # (B, T), 0 while the earlier episode goes on
         started = torch.maximum(started, rearrange(self.past - known, "b -> b 1"))
         offsets = torch.tensor(self.look_back, device=frames.device)
-        wanted = torch.maximum(rearrange(here, "t -> t 1") - offsets, rearrange(started, "b t -> b t 1"))  # (B, T, k)
-        rows = rearrange(torch.arange(len(frames), device=frames.device), "b -> b 1 1")
-        stacks = rearrange(sequence[rows, wanted], "b t k h w c -> b t h w (k c)")
+        places = torch.maximum(rearrange(here, "t -> t 1") - offsets, rearrange(started, "b t -> b t 1"))  # (B, T, k)
+        rows = rearrange(torch.arange(len(frames), device=frames.device), "b -> b 1 1").expand_as(places)
+        if wanted is not None:
+            places, rows = places[wanted], rows[wanted]  # (N, k)
+        stacks = rearrange(sequence[rows, places], "... k h w c -> ... h w (k c)")
         age = (self.past + T - started[:, -1]).clamp(max=self.past)
         return stacks, (sequence[:, T:], age)
