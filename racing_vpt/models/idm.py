@@ -37,7 +37,8 @@ class IDM(ControlModule):
         size: `tiny`, `small`, `4x`, or all settings of the network.
         view: part of the frame that is looked at in full resolution besides, such as the car; None for none.
         motion: whether the motion of the whole picture is measured besides; the view and the masked strip are left out.
-        over_time: frames that the convolutions over view and motion see, odd.
+        over_time: frames that each convolution over view and motion sees, odd.
+        convolutions: how many of them follow each other.
         cnn: whether the whole picture is looked at by VPT's CNN; without it only view and motion are, which is faster.
         reach: frames to either side that attention sees in each block; None for the whole window.
         dropout: share of the features that is dropped in training.
@@ -60,6 +61,7 @@ class IDM(ControlModule):
         view: View | None = None,
         motion: bool = False,
         over_time: int = 9,
+        convolutions: int = 2,
         cnn: bool = True,
         reach: int | None = None,
         dropout: float = 0.0,
@@ -99,7 +101,7 @@ class IDM(ControlModule):
         self.senses: Senses | None = None
         if motion or view is not None:
             ignored = ignored_pixels(self.frames, view) if motion else None
-            self.senses = Senses(view, ignored, size.hidsize, over_time, dropout=dropout)
+            self.senses = Senses(view, ignored, size.hidsize, over_time, convolutions, dropout=dropout)
         self.reach = reach
         self.dropout = nn.Dropout(dropout)
         self.label: LabelKind = label

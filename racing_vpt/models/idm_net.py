@@ -6,7 +6,7 @@
 - motion: how the whole picture moves (`idm_motion.py`).
 
 Both are brought to mean 0 and deviation 1, number by number: what a wheel changes is a hundredth of what is always
-there, and a network would take long to find it. Two convolutions over time then see what changes.
+there, and a network would take long to find it. Convolutions over time then see what changes.
 
 With a reach, attention sees so many frames to either side and no further. What a frame is labelled then depends on its
 neighbourhood alone and not on where a video was cut into windows.
@@ -49,7 +49,7 @@ class View:
 
     def __post_init__(self) -> None:
         if min(self.top, self.left) < 0 or min(self.height, self.width, self.features, self.channels) < 1:
-            raise ValueError(f"a view needs top and left from 0, height, width and features from 1; given: {self}")
+            raise ValueError(f"a view needs top and left from 0, all else from 1; given: {self}")
 
 
 class RunningNorm(nn.Module):
@@ -109,7 +109,8 @@ class Senses(nn.Module):
         motion: rows and columns of a frame whose motion is looked at, `ignored` of `GlobalMotion`; None for none.
         width: D.
         over_time: length of the kernels over time, odd.
-        channels: between the two convolutions.
+        convolutions: over time, one after the other.
+        channels: between them.
         dropout: share of what the view's convolutions found that is dropped in training.
     """
 
@@ -119,12 +120,15 @@ class Senses(nn.Module):
         motion: Tensor | None,
         width: int,
         over_time: int = 9,
+        convolutions: int = 2,
         channels: int = 128,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         if over_time < 1 or over_time % 2 == 0:
             raise ValueError(f"a convolution over time sees an odd number of frames, but {over_time} was given")
+        if convolutions < 1:
+            raise ValueError(f"view and motion need 1 convolution over time or more, but {convolutions} was given")
         self.view = view
         self.over_time = over_time
         inputs = 0
@@ -136,25 +140,24 @@ class Senses(nn.Module):
         if motion is not None:
             self.motion_norm = RunningNorm(NUM_MOTION, floor=0.01)
             inputs += NUM_MOTION
-        self.conv0 = nn.Conv1d(inputs, channels, over_time, padding=over_time // 2)
-        self.conv1 = nn.Conv1d(channels, channels, over_time, padding=over_time // 2)
+        widths = [inputs] + [channels] * convolutions
+        self.convs = nn.ModuleList(nn.Conv1d(n, channels, over_time, padding=over_time // 2) for n in widths[:-1])
         self.out = nn.Linear(channels, width)
 
     @property
     def context(self) -> int:
         """Frames to either side that a frame's features depend on."""
-        return 2 * (self.over_time // 2) + (self.motion is not None)
+        return len(self.convs) * (self.over_time // 2) + (self.motion is not None)
 
     def forward(self, frames: Tensor, valid: Tensor | None) -> Tensor:
         """`valid` is bool [B, T], false for padding, or None. In float32: bf16 would lose how speed changes."""
         with torch.autocast(frames.device.type, enabled=False):
-            found = torch.cat(self.measure(frames, valid), -1)
-            if valid is not None:  # as the zeros beyond a window's ends
-                found = found * valid.unsqueeze(-1)
-            moving = F.gelu(self.conv0(rearrange(found, "b t d -> b d t")))
-            if valid is not None:
-                moving = moving * valid.unsqueeze(1)
-            moving = moving + F.gelu(self.conv1(moving))
+            moving = rearrange(torch.cat(self.measure(frames, valid), -1), "b t d -> b d t")
+            for layer, conv in enumerate(self.convs):
+                if valid is not None:  # as the zeros beyond a window's ends
+                    moving = moving * valid.unsqueeze(1)
+                moved = F.gelu(conv(moving))
+                moving = moving + moved if layer else moved
             return self.out(rearrange(moving, "b d t -> b t d"))
 
     def measure(self, frames: Tensor, valid: Tensor | None) -> list[Tensor]:
