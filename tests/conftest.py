@@ -6,10 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.tools.pack import pack
 from racing_vpt.types import Frame, FrameRecord
+
+torch.set_num_threads(1)  # with networks this small, threads wait for each other longer than they work
 
 LENGTHS = (40, 90, 70, 64, 48, 81)  # frames of the tiny episodes
 
