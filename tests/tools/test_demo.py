@@ -55,13 +55,12 @@ def shortened(config: dict) -> dict:
 
 
 def test_the_shards_that_the_policy_learns_from_name_the_labelling_checkpoint(went_round: Path) -> None:
-    from racing_vpt.callbacks.labels import fingerprint as fingerprint_of
     from racing_vpt.checkpoints import load_module
 
     learnt_from = yaml.safe_load((went_round / "vpt" / "demo" / "config.yaml").read_text())["data"]["train"]
     assert learnt_from == str(went_round / "shards-vpt")
     manifest = json.loads((went_round / "shards-vpt" / "manifest.json").read_text())
-    checkpoint = fingerprint_of(load_module(went_round / "idm" / "demo", expected="IDM"))
+    checkpoint = load_module(went_round / "idm" / "demo", expected="IDM").fingerprint()
     sources = [*manifest["actions_from"], *(each["actions_from"] for each in manifest["episodes"].values())]
     assert len(sources) == 3
     assert all(source["kind"] == "idm" and source["checkpoint"] == checkpoint for source in sources)
