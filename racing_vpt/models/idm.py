@@ -39,6 +39,8 @@ class IDM(ControlModule):
         motion: whether the motion of the whole picture is measured besides; the view and the masked strip are left out.
         over_time: frames that each convolution over view and motion sees, odd.
         convolutions: how many of them follow each other.
+        close_heads: heads that are read from the view alone, over `over_time` frames: `[steering]` where wheels show
+            it. A model that sees where the car goes learns what drivers do there, and fails on one who does otherwise.
         cnn: whether the whole picture is looked at by VPT's CNN; without it only view and motion are, which is faster.
         reach: frames to either side that attention sees in each block; None for the whole window.
         dropout: share of the features that is dropped in training.
@@ -62,6 +64,7 @@ class IDM(ControlModule):
         motion: bool = False,
         over_time: int = 9,
         convolutions: int = 2,
+        close_heads: tuple[str, ...] = (),
         cnn: bool = True,
         reach: int | None = None,
         dropout: float = 0.0,
@@ -102,6 +105,13 @@ class IDM(ControlModule):
         if motion or view is not None:
             ignored = ignored_pixels(self.frames, view) if motion else None
             self.senses = Senses(view, ignored, size.hidsize, over_time, convolutions, dropout=dropout)
+        self.close_heads = tuple(close_heads)
+        if self.close_heads:
+            unknown = sorted({*self.close_heads} - {*classes})
+            if view is None or unknown:
+                raise ValueError(f"close_heads need a view and must be among {[*classes]}; not so: {unknown or 'view'}")
+            self.close = Senses(view, None, size.hidsize, over_time, convolutions=1, dropout=dropout)
+            self.close_ln = nn.LayerNorm(size.hidsize)
         self.reach = reach
         self.dropout = nn.Dropout(dropout)
         self.label: LabelKind = label
@@ -135,7 +145,11 @@ class IDM(ControlModule):
         mask = reach_mask(T, self.reach, valid, frames.device)
         for block, state in zip(net.recurrent_layer.blocks, net.initial_state(B, frames.device), strict=True):
             features, _ = block(features, Mask(mask, state[0]), state)
-        return self.pi_head(self.dropout(net.final_ln(F.relu(features))))
+        logits = self.pi_head(self.dropout(net.final_ln(F.relu(features))))
+        if self.close_heads:
+            close = self.pi_head(self.dropout(self.close_ln(F.relu(self.close(frames, valid)))))
+            logits |= {name: close[name] for name in self.close_heads}
+        return logits
 
     @property
     def context(self) -> int | None:

@@ -84,7 +84,7 @@ def test_the_loss_falls_on_one_batch() -> None:
 
 
 def test_every_trainable_weight_gets_a_gradient() -> None:
-    for changes in ({}, {"cnn": False}, {"view": None, "motion": False}):
+    for changes in ({}, {"cnn": False}, {"view": None, "motion": False}, {"close_heads": ("steering",)}):
         model, batch = tiny_idm(**changes), clip_batch()
         sum(
             model.cross_entropy(model(batch.frames, batch.valid), model.targets(batch), batch.weight).values()
@@ -103,6 +103,18 @@ def test_a_label_depends_on_its_neighbourhood_alone() -> None:
     for name in whole:
         inner = slice(10 + context, 34 - context)
         torch.testing.assert_close(part[name][:, context : 24 - context], whole[name][:, inner], atol=1e-5, rtol=1e-4)
+
+
+def test_a_close_head_reads_the_view_alone() -> None:
+    model = tiny_idm(close_heads=("steering",)).eval()
+    frames = torch.randint(0, 256, (1, 12, 48, 48, 3), dtype=torch.uint8)
+    elsewhere, there = frames.clone(), frames.clone()
+    elsewhere[:, :, : VIEW.top] = 0
+    there[:, :, VIEW.top : VIEW.top + VIEW.height, VIEW.left : VIEW.left + VIEW.width] = 0
+    before = model.label_frames(frames)
+    torch.testing.assert_close(model.label_frames(elsewhere)["steering"], before["steering"])
+    assert not torch.equal(model.label_frames(elsewhere)["throttle"], before["throttle"])
+    assert not torch.equal(model.label_frames(there)["steering"], before["steering"])
 
 
 def test_padding_is_not_seen() -> None:
@@ -253,6 +265,8 @@ def test_bad_settings_are_refused() -> None:
         ({"reach": 0}, "reach"),
         ({"dropout": 1.0}, "dropout"),
         ({"over_time": 4}, "odd"),
+        ({"close_heads": ("sterring",)}, "close_heads"),
+        ({"close_heads": ("steering",), "view": None}, "close_heads"),
         ({"class_weighting": float("nan")}, "class_weighting"),
     ):
         with pytest.raises(ValueError, match=message):
