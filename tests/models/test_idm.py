@@ -106,8 +106,10 @@ def test_a_label_depends_on_its_neighbourhood_alone() -> None:
 
 
 def test_a_close_head_reads_the_view_alone() -> None:
-    model = tiny_idm(close_heads=("steering",)).eval()
+    model = tiny_idm(close_heads=("steering",)).train()
     frames = torch.randint(0, 256, (1, 12, 48, 48, 3), dtype=torch.uint8)
+    model(frames)  # so that the running norm knows what pixels are like
+    model.eval()
     elsewhere, there = frames.clone(), frames.clone()
     elsewhere[:, :, : VIEW.top] = 0
     there[:, :, VIEW.top : VIEW.top + VIEW.height, VIEW.left : VIEW.left + VIEW.width] = 0
