@@ -1,0 +1,47 @@
+"""The shipped checkpoints: they load by name, do what they are for, and say how they were made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import racing_vpt
+from racing_vpt.agents import load_agent
+from racing_vpt.checkpoints import load_module, zoo_names
+from racing_vpt.envs import FAST_ID, make_env
+from racing_vpt.rollout import run_episode
+
+ZOO = Path(racing_vpt.__file__).parent / "zoo"
+
+
+def test_the_zoo_holds_less_than_15_mb() -> None:
+    assert sum(path.stat().st_size for path in ZOO.rglob("*") if path.is_file()) < 15e6
+
+
+@pytest.mark.parametrize("name", zoo_names())
+def test_a_card_tells_data_seeds_command_and_limits(name: str) -> None:
+    card = (ZOO / name / "README.md").read_text()
+    assert all(word in card.lower() for word in ("data", "seeds", "racing-vpt", "limits"))
+
+
+def test_the_shipped_policy_pulls_away_and_stays_on_the_road() -> None:
+    result = run_episode(make_env(FAST_ID), load_agent("zoo:vpt-carracing"), seed=1090, max_frames=200)
+    assert result.score > 100  # a hundred frames of expert driving earn more; standing still loses 20
+
+
+def test_the_shipped_policy_acts_by_name_on_one_frame() -> None:
+    agent = load_agent("zoo:vpt-carracing", device="cpu")
+    agent.reset()
+    controls = agent.act(np.full((96, 96, 3), 100, np.uint8))
+    assert {"steering", "throttle", "brake"} <= set(controls)
+    assert all(isinstance(value, float) for value in controls.values())
+
+
+def test_the_shipped_idm_reads_pedals_from_moving_pictures() -> None:
+    idm = load_module("zoo:idm-carracing", expected="IDM")
+    probabilities = idm.label_frames(torch.randint(0, 255, (1, 40, 96, 96, 3), dtype=torch.uint8))
+    assert probabilities["throttle"].shape == (1, 40, 11)
+    torch.testing.assert_close(probabilities["steering"].sum(-1), torch.ones(1, 40))
