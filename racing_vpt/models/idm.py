@@ -20,7 +20,7 @@ from racing_vpt.models.idm_metrics import HeldOut, LabelKind, fit_temperature, l
 from racing_vpt.models.idm_net import Senses, View, reach_mask
 from racing_vpt.models.module import ControlModule, Schedule, adamw
 from racing_vpt.nn.heads import ActionHeads
-from racing_vpt.nn.sizes import IDM_SIZES, NetSize
+from racing_vpt.nn.sizes import IDM_SIZES, NetSize, named_size
 from racing_vpt.nn.transformer import Mask
 from racing_vpt.nn.vpt_net import VPTNet
 from racing_vpt.types import Batch, FrameSpec
@@ -87,7 +87,7 @@ class IDM(ControlModule):
             raise ValueError(f"attention must reach 1 frame to either side or more, but reach {reach} was given")
         if not (cnn or motion or view is not None):
             raise ValueError("without cnn, view and motion the model would see nothing; turn one of them on")
-        size, view = idm_size(size), View(**view) if isinstance(view, dict) else view
+        size, view = named_size(size, IDM_SIZES, "IDM"), View(**view) if isinstance(view, dict) else view
         height, width, classes = self.frames.height, self.frames.width, self.scheme.num_classes
         if view is not None and (view.top + view.height > height or view.left + view.width > width):
             raise ValueError(f"{view} does not lie within a frame of {height}x{width} pixels")
@@ -247,17 +247,6 @@ class IDM(ControlModule):
 def calibrated(logits: dict[str, Tensor], temperatures: dict[str, Tensor]) -> dict[str, Tensor]:
     """Probabilities float32 [..., classes] by head of logits divided by the head's temperature."""
     return {name: (each.float() / temperatures[name]).softmax(-1) for name, each in logits.items()}
-
-
-def idm_size(size: str | NetSize) -> NetSize:
-    """The size of that name, or the settings themselves."""
-    if isinstance(size, NetSize):
-        return size
-    if isinstance(size, dict):
-        return NetSize(**size)
-    if size not in IDM_SIZES:
-        raise ValueError(f"there is no IDM size {size!r}; there are {', '.join(IDM_SIZES)}, or give all settings")
-    return IDM_SIZES[size]
 
 
 def ignored_pixels(frames: FrameSpec, view: View | None) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 from racing_vpt.models.control_metrics import ControlMetrics
 from racing_vpt.models.module import ControlModule, Schedule, adamw
 from racing_vpt.nn.heads import ActionHeads, ValueHead
-from racing_vpt.nn.sizes import POLICY_SIZES, NetSize
+from racing_vpt.nn.sizes import POLICY_SIZES, NetSize, named_size
 from racing_vpt.nn.stack import FrameStack, StackState
 from racing_vpt.nn.transformer import NetState
 from racing_vpt.nn.vpt_net import VPTNet
@@ -254,14 +254,7 @@ class VPT(ControlModule):
 
 def policy_size(size: str | NetSize | dict, memory_frames: int | None, recurrence_layers: int | None) -> NetSize:
     """The size of that name, or the one given, with another memory or depth where asked for."""
-    if isinstance(size, dict):
-        size = NetSize(**size)
-    if isinstance(size, str):
-        if size not in POLICY_SIZES:
-            raise ValueError(f"there is no policy size {size!r}; there are {', '.join(POLICY_SIZES)}")
-        size = POLICY_SIZES[size]
-    elif isinstance(size, dict):  # from a checkpoint's settings
-        size = NetSize(**size)
+    size = named_size(size, POLICY_SIZES, "policy")
     if memory_frames is not None:
         if memory_frames < 1:
             raise ValueError(

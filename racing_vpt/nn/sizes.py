@@ -110,3 +110,18 @@ IDM_SIZES: dict[str, NetSize] = {
         attention_memory_size=128, timesteps=128, conv3d_outchan=128,
     ),
 }  # fmt: skip
+
+
+def named_size(size: str | NetSize | dict, sizes: dict[str, NetSize], kind: str) -> NetSize:
+    """The size of that name among `sizes`, or the settings themselves; a checkpoint gives them as a dict.
+
+    Raises:
+        ValueError: no such name; `kind` says what the sizes are of.
+    """
+    if isinstance(size, NetSize):
+        return size
+    if isinstance(size, dict):
+        return NetSize(**size)
+    if size not in sizes:
+        raise ValueError(f"there is no {kind} size {size!r}; there are {', '.join(sizes)}, or give all settings")
+    return sizes[size]
