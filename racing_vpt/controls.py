@@ -1,9 +1,9 @@
 """Control schemes: which controls a game has, and how each becomes classes.
 
 A scheme is a list of heads. Each head is one categorical distribution that a model predicts: an `Axis` (a pedal, a
-steering wheel, a mouse), a `Choice` (a gear change), a `Button`, or a `Joint` of several controls at once. `encode`
-turns controls into class indices, `decode` turns indices back, `expect` turns probabilities into the mean control.
-VPT (Baker et al. 2022, appendix C) cuts Minecraft's mouse into mu-law bins in the same way.
+steering wheel), a `Choice` (a gear change), a `Button`, or a `Joint` of several controls at once; Minecraft's are in
+`minecraft.py`. `encode` turns controls into class indices, `decode` turns indices back, `expect` turns probabilities
+into the mean control.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from racing_vpt.minecraft import BUTTONS, CAMERA, CameraAxis, JointButtons, JointCamera, named
 
 
 @dataclass(frozen=True)
@@ -54,13 +56,24 @@ class Axis:
             unit = unit.sign() * ((1 + self.mu) ** unit.abs() - 1) / self.mu
         return (self.low + (unit + 1) / 2 * (self.high - self.low)).float().unsqueeze(1)
 
+    def encode(self, controls: Mapping[str, Tensor]) -> Tensor:
+        """The nearest class int64 [...] of the control."""
+        return _nearest(self, controls)
+
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few values, such as a gear change of -1, 0 or 1."""
+    """One of a few values, such as a gear change of -1, 0 or 1.
+
+    Args:
+        name: of the head, and of the control if that has no name of its own.
+        values: rising.
+        control: name of the control.
+    """
 
     name: str
     values: tuple[float, ...]
+    control: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.values) < 2 or list(self.values) != sorted(set(self.values)):
@@ -68,7 +81,7 @@ class Choice:
 
     @property
     def controls(self) -> tuple[str, ...]:
-        return (self.name,)
+        return (self.control or self.name,)
 
     @property
     def num_classes(self) -> int:
@@ -78,10 +91,14 @@ class Choice:
     def table(self) -> Tensor:
         return torch.tensor(self.values, dtype=torch.float32).unsqueeze(1)
 
+    def encode(self, controls: Mapping[str, Tensor]) -> Tensor:
+        """The nearest class int64 [...] of the control."""
+        return _nearest(self, controls)
+
 
 def Button(name: str) -> Choice:  # noqa: N802 - reads as the class of controls that it makes
-    """A button: class 0 is released, class 1 is pressed."""
-    return Choice(name, (0.0, 1.0))
+    """A button: class 0 is released, class 1 is pressed. A head's name has no dot, which divides names of weights."""
+    return Choice(name.replace(".", "_"), (0.0, 1.0), name)
 
 
 @dataclass(frozen=True)
@@ -100,8 +117,13 @@ class Joint:
     def table(self) -> Tensor:
         return torch.tensor(self.rows, dtype=torch.float32)
 
+    def encode(self, controls: Mapping[str, Tensor]) -> Tensor:
+        """The nearest class int64 [...] of the controls."""
+        values = torch.stack([column.float() for column in named(controls, self.controls, self.name).values()], -1)
+        return torch.linalg.vector_norm(values.unsqueeze(-2) - self.table.to(values), ord=1, dim=-1).argmin(-1)
 
-Head = Axis | Choice | Joint
+
+Head = Axis | Choice | Joint | JointButtons | JointCamera | CameraAxis
 
 
 class ControlScheme:
@@ -149,14 +171,7 @@ class ControlScheme:
 
     def encode(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Class indices int64 [...] by head, the nearest class each, of controls float32 [...] by name."""
-        classes = {}
-        for name, head in self.heads.items():
-            values, table = _stack(head, controls), head.table.to(_device(controls))
-            if isinstance(head, Joint):
-                classes[name] = torch.linalg.vector_norm(values.unsqueeze(-2) - table, ord=1, dim=-1).argmin(-1)
-            else:
-                classes[name] = _nearest(values[..., 0], table[:, 0])
-        return classes
+        return {name: head.encode(controls) for name, head in self.heads.items()}
 
     def encode_soft(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Target probabilities float32 [..., classes] by head: two-hot on an axis, which `expect` undoes exactly."""
@@ -177,21 +192,23 @@ class ControlScheme:
 
     def decode(self, classes: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Controls float32 [...] by name of class indices int64 [...] by head."""
-        return {
+        controls = {
             control: head.table[:, column].to(classes[name].device)[classes[name]]
             for name, head in self.heads.items()
             for column, control in enumerate(head.controls)
         }
+        for name, head in self.heads.items():
+            if isinstance(head, JointButtons):
+                controls = head.settle(controls, classes[name])
+        return controls
 
     def expect(self, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Controls float32 [...] of probabilities [..., classes]: the mean on an axis, the likeliest class else."""
-        controls = {}
+        controls = self.decode({name: probabilities[name].argmax(-1) for name in self.heads})
         for name, head in self.heads.items():
-            likely = probabilities[name].float()
-            table = head.table.to(likely.device)
-            for column, control in enumerate(head.controls):
-                centres = table[:, column]
-                controls[control] = (likely * centres).sum(-1) if isinstance(head, Axis) else centres[likely.argmax(-1)]
+            if isinstance(head, Axis):
+                likely = probabilities[name].float()
+                controls[name] = (likely * head.table[:, 0].to(likely.device)).sum(-1)
         return controls
 
 
@@ -199,14 +216,9 @@ def _device(controls: Mapping[str, Tensor]) -> torch.device:
     return next(iter(controls.values())).device
 
 
-def _stack(head: Head, controls: Mapping[str, Tensor]) -> Tensor:
-    missing = [control for control in head.controls if control not in controls]
-    if missing:
-        raise ValueError(f"controls {sorted(controls)} lack {missing}, which head {head.name} needs")
-    return torch.stack([controls[control].float() for control in head.controls], -1)  # [..., controls of the head]
-
-
-def _nearest(values: Tensor, centres: Tensor) -> Tensor:
+def _nearest(head: Axis | Choice, controls: Mapping[str, Tensor]) -> Tensor:
+    values = named(controls, head.controls, head.name)[head.controls[0]].float()
+    centres = head.table[:, 0].to(values.device)
     above = torch.searchsorted(centres, values.contiguous()).clamp(1, len(centres) - 1)
     return torch.where(values - centres[above - 1] <= centres[above] - values, above - 1, above)
 
@@ -216,9 +228,10 @@ NES_BUTTONS = ("up", "down", "left", "right", "a", "b", "start", "select")
 
 
 def control_scheme(name: str) -> ControlScheme:
-    """The preset of that name: `car`, `carracing-discrete` or `buttons-nes`.
+    """The preset of that name: `car`, `carracing-discrete`, `buttons-nes`, `minecraft` or `minecraft-factored`.
 
-    `car` steers finely around zero (CarRacing's joint saturates at 0.4, so that is where commands differ).
+    `car` steers finely around zero (CarRacing's joint saturates at 0.4, so that is where commands differ). `minecraft`
+    and `minecraft-factored` are the same controls, chosen together by a policy and apart by an inverse dynamics model.
     """
     presets: dict[str, Sequence[Head]] = {
         "car": (
@@ -229,6 +242,8 @@ def control_scheme(name: str) -> ControlScheme:
         ),
         "carracing-discrete": (Joint("action", ("steering", "throttle", "brake"), CARRACING_ACTIONS),),
         "buttons-nes": tuple(Button(name) for name in NES_BUTTONS),
+        "minecraft": (JointButtons(), JointCamera()),
+        "minecraft-factored": (*(Button(name) for name in BUTTONS), *(CameraAxis(name) for name in CAMERA)),
     }
     if name not in presets:
         raise ValueError(f"there is no control scheme {name!r}; there are {', '.join(presets)}")

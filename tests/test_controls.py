@@ -7,7 +7,7 @@ import torch
 
 from racing_vpt.controls import Axis, Button, Choice, ControlScheme, control_scheme
 
-PRESETS = ("car", "carracing-discrete", "buttons-nes")
+PRESETS = ("car", "carracing-discrete", "buttons-nes", "minecraft-factored")
 
 
 def random_controls(scheme: ControlScheme, *shape: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -27,7 +27,7 @@ def test_every_class_survives_decoding_and_encoding(name: str) -> None:
     assert {head: again[head].tolist() for head in again} == {head: classes[head].tolist() for head in classes}
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", PRESETS[:3])  # a mouse is cut after the mu-law: tests/test_minecraft.py
 def test_encoding_picks_the_nearest_class(name: str) -> None:
     scheme = control_scheme(name)
     controls = random_controls(scheme, 50)

@@ -15,10 +15,11 @@ from racing_vpt.cli import STAGES, TOOLS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "racing_vpt"
-SHARED = {"types", "controls", "frames"}
+SHARED = {"types", "minecraft", "controls", "frames"}
 MAY_IMPORT = {  # the table of the design; a room may always import itself
     "types": set(),
-    "controls": {"types"},
+    "minecraft": {"types"},
+    "controls": {"types", "minecraft"},
     "frames": {"types", "controls"},
     "envs": SHARED,
     "nn": SHARED,
@@ -28,7 +29,7 @@ MAY_IMPORT = {  # the table of the design; a room may always import itself
     "agents": SHARED | {"models", "checkpoints", "envs"},
     "dream": SHARED | {"models"},
     "rollout": SHARED | {"envs", "dream", "agents", "data"},
-    "callbacks": SHARED | {"rollout", "agents", "data", "models", "envs"},  # envs: to make those a rollout steps
+    "callbacks": SHARED | {"rollout", "agents", "data", "models", "envs", "checkpoints"},
 }
 FREE = {"tools", "cli", "cli_errors", "cli_run", "cli_stages"}  # everything, imported inside functions
 MAY_BE_LONG = {  # path: why it is over 250 lines
