@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from einops import rearrange
 
-from racing_vpt.types import Fit, Frame, FrameSpec
+from racing_vpt.types import Fit, Frame, FrameSpec, Resize
 
 
 def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
@@ -24,7 +24,7 @@ def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
     if frames.shape[-3:-1] != (spec.height, spec.width):
         resized = np.empty((*frames.shape[:-3], spec.height, spec.width, 3), np.uint8)
         for index in np.ndindex(frames.shape[:-3]):
-            resized[index] = resize(frames[index], spec.height, spec.width, spec.fit)
+            resized[index] = resize(frames[index], spec.height, spec.width, spec.fit, spec.resize)
         frames = resized
     if spec.grey:
         weights = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
@@ -33,8 +33,12 @@ def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
     return mask_bottom(frames, spec.mask_bottom)
 
 
-def resize(frame: Frame, height: int, width: int, fit: Fit) -> Frame:
-    """Frame uint8 [H, W, 3] -> [height, width, 3]; averaged over areas when it shrinks, so that thin lines stay."""
+def resize(frame: Frame, height: int, width: int, fit: Fit, how: Resize = "area") -> Frame:
+    """Frame uint8 [H, W, 3] -> [height, width, 3].
+
+    When it shrinks it is averaged over areas, so that thin lines stay, or with `linear` read off between the four
+    nearest pixels, as OpenAI's VPT does (OpenCV's INTER_LINEAR). When it grows both are linear.
+    """
     if fit == "crop":
         frame = _crop_to_aspect(frame, height, width)
     if fit == "letterbox":
@@ -42,9 +46,9 @@ def resize(frame: Frame, height: int, width: int, fit: Fit) -> Frame:
         inner_height, inner_width = max(1, round(frame.shape[0] * scale)), max(1, round(frame.shape[1] * scale))
         top, left = (height - inner_height) // 2, (width - inner_width) // 2
         canvas = np.zeros((height, width, 3), np.uint8)
-        canvas[top : top + inner_height, left : left + inner_width] = _scale(frame, inner_height, inner_width)
+        canvas[top : top + inner_height, left : left + inner_width] = _scale(frame, inner_height, inner_width, how)
         return canvas
-    return _scale(frame, height, width)
+    return _scale(frame, height, width, how)
 
 
 def mask_bottom(frames: np.ndarray, fraction: float) -> np.ndarray:
@@ -65,11 +69,11 @@ def film_strip(frames: np.ndarray, columns: int = 8, scale: int = 1) -> Frame:
     return rearrange(frames, "(rows columns) h w c -> (rows h) (columns w) c", columns=columns)
 
 
-def _scale(frame: Frame, height: int, width: int) -> Frame:
+def _scale(frame: Frame, height: int, width: int, how: Resize) -> Frame:
     if frame.shape[:2] == (height, width):
         return frame
-    shrinks = frame.shape[0] >= height and frame.shape[1] >= width
-    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    averages = how == "area" and frame.shape[0] >= height and frame.shape[1] >= width
+    return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if averages else cv2.INTER_LINEAR)
 
 
 def _crop_to_aspect(frame: Frame, height: int, width: int) -> Frame:

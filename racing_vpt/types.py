@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # so that the help of tools need not wait for torch
 Frame = np.ndarray  # uint8 [H, W, 3], RGB
 Controls = dict[str, float]  # what a driver does in one frame, by name
 Fit = Literal["stretch", "crop", "letterbox"]
+Resize = Literal["area", "linear"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class FrameSpec:
         height: pixels.
         width: pixels.
         fit: what happens to a picture of another aspect ratio: `stretch` it, `crop` its middle, or `letterbox` it.
+        resize: how a picture shrinks: each pixel is the mean of the `area` that it stands for, or `linear` between the
+            four nearest, which skips thin lines; OpenAI's checkpoints were trained so.
         mask_bottom: fraction of the height, from the bottom, that is blacked out. CarRacing shows its steering there
             (the last 12 of 96 rows), where an inverse dynamics model could read its own label.
         grey: one luminance channel repeated instead of colours.
@@ -38,6 +41,7 @@ class FrameSpec:
     height: int = 96
     width: int = 96
     fit: Fit = "stretch"
+    resize: Resize = "area"
     mask_bottom: float = 0.125
     grey: bool = False
     frames_per_second: float = 50.0

@@ -61,6 +61,31 @@ def test_shrinking_averages_so_that_thin_lines_stay() -> None:
     assert resize(line, 24, 24, "stretch").max() == pytest.approx(60, abs=1)
 
 
+def bilinear(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """What lies between the four nearest pixels of each new pixel's middle, float64."""
+    places = ((n, old) for n, old in zip((height, width), frame.shape[:2], strict=True))
+    y, x = (np.clip((np.arange(n) + 0.5) * old / n - 0.5, 0, old - 1) for n, old in places)
+    (y0, x0), (dy, dx) = (y.astype(int), x.astype(int)), (y % 1, x % 1)
+    y1, x1 = np.minimum(y0 + 1, frame.shape[0] - 1), np.minimum(x0 + 1, frame.shape[1] - 1)
+    dy, dx, frame = dy[:, None, None], dx[None, :, None], frame.astype(float)
+    upper, lower = (frame[row][:, x0] * (1 - dx) + frame[row][:, x1] * dx for row in (y0, y1))
+    return upper * (1 - dy) + lower * dy
+
+
+def test_linear_shrinking_reads_off_between_the_four_nearest_pixels_as_openai_does() -> None:
+    game = picture(360, 640)
+    spec = FrameSpec(height=128, width=128, resize="linear", mask_bottom=0)
+    shrunk = prepare(game, spec)
+    np.testing.assert_allclose(shrunk.astype(float), bilinear(game, 128, 128), atol=1.0)
+    averaged = prepare(game, FrameSpec(height=128, width=128, mask_bottom=0))
+    assert np.abs(shrunk.astype(int) - averaged).mean() > 20
+
+
+def test_growing_is_linear_either_way() -> None:
+    frame = picture(20, 30)
+    np.testing.assert_array_equal(resize(frame, 64, 64, "stretch", "linear"), resize(frame, 64, 64, "stretch"))
+
+
 def test_grey_repeats_the_luminance() -> None:
     red = np.zeros((4, 4, 3), np.uint8)
     red[..., 0] = 200

@@ -25,7 +25,7 @@ from racing_vpt.data.recording import FORMAT
 from racing_vpt.data.windows import PredictBatch, PredictWindow
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence
-from racing_vpt.types import FrameRecord
+from racing_vpt.types import FrameRecord, FrameSpec
 
 log = logging.getLogger(__name__)
 DIGITS = 4  # of a written control or confidence; half a bin of any scheme is a hundred times coarser
@@ -99,6 +99,7 @@ class WriteLabels(Callback):
         if not meta_file.is_file() or not self.lines_of(name).is_file():
             return False
         meta = read_json(meta_file)
+        meta["frames"] = asdict(FrameSpec()) | meta.get("frames", {})  # options that are newer than the labels
         same_maker = {key: meta.get(key) for key in self.made_by} == self.made_by
         return same_maker and meta.get("video_sha256") == sha256_of(video)
 

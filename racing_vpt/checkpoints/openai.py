@@ -23,7 +23,7 @@ LARGEST_MODEL = 16 * 2**20  # bytes; the public files have about a thousand
 CONTAINERS = {"dict": dict, "list": list, "set": set, "frozenset": frozenset, "tuple": tuple}
 SCALAR_TYPE = re.compile(r"[<>=|]?([biuf][1248]|[SU]\d{1,4})")
 
-MINECRAFT_FRAMES = {"mask_bottom": 0.0, "frames_per_second": 20.0}
+MINECRAFT_FRAMES = {"resize": "linear", "mask_bottom": 0.0, "frames_per_second": 20.0}
 
 # what the network of this project computes; a file that asks for anything else cannot be run with it
 ONLY: dict[str, object] = {

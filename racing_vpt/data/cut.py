@@ -13,7 +13,7 @@ from racing_vpt.data.decode import Decoder, open_recording, resample
 from racing_vpt.data.encode import PixelFormat, VideoWriter
 from racing_vpt.data.episodes import Episode
 from racing_vpt.frames import resize
-from racing_vpt.types import Fit
+from racing_vpt.types import Fit, Resize
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class ClipFormat:
         frames_per_second: rate; None keeps each video's own.
         clip_frames: frames in a clip.
         fit: what happens to a picture of another aspect ratio (`FrameSpec.fit`).
+        resize: how a picture shrinks (`FrameSpec.resize`).
         crf: quality where a clip is encoded anew (`VideoWriter`).
         pixel_format: where a clip is encoded anew (`VideoWriter`).
         decoder: which library decodes.
@@ -36,6 +37,7 @@ class ClipFormat:
     frames_per_second: float | None = None
     clip_frames: int = 64
     fit: Fit = "stretch"
+    resize: Resize = "area"
     crf: int = 12
     pixel_format: PixelFormat = "yuv444p"
     decoder: Decoder = "auto"
@@ -123,7 +125,7 @@ def _encode(frames: np.ndarray, frames_per_second: float, form: ClipFormat) -> b
     file = io.BytesIO()
     writer = VideoWriter(file, frames_per_second, form.height, form.width, form.crf, form.pixel_format)
     for frame in frames:
-        writer.add(resize(frame, form.height, form.width, form.fit))
+        writer.add(resize(frame, form.height, form.width, form.fit, form.resize))
     writer.close()
     return file.getvalue()
 

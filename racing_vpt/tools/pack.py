@@ -22,7 +22,7 @@ from racing_vpt.data.encode import PixelFormat
 from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
 from racing_vpt.data.files import TEMPORARY, read_json
 from racing_vpt.data.shards import MANIFEST, Shard, ShardWriter, entry_of, read_manifest, write_manifest
-from racing_vpt.types import Fit
+from racing_vpt.types import Fit, Resize
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def pack(
     width: int = 96,
     frames_per_second: float | None = None,
     fit: Fit = "stretch",
+    resize: Resize = "area",
     shard_mib: float = 64.0,
     seed: int = 0,
     crf: int = 12,
@@ -61,6 +62,7 @@ def pack(
         width: pixels.
         frames_per_second: rate of the clips; videos of another rate are resampled by time stamps. None keeps theirs.
         fit: what happens to a picture of another aspect ratio: stretch, crop or letterbox.
+        resize: how a picture shrinks: area (means, so that thin lines stay), or linear for OpenAI's checkpoints.
         shard_mib: a shard is closed when it is larger than this.
         seed: of the split.
         crf: quality of clips that are encoded anew; lower is better.
@@ -77,7 +79,7 @@ def pack(
             f"clip_frames, height, width, workers and shard_mib must be positive, but are {clip_frames}, {height}, "
             f"{width}, {workers} and {shard_mib}"
         )
-    form = ClipFormat(height, width, frames_per_second, clip_frames, fit, crf, pixel_format, decoder)
+    form = ClipFormat(height, width, frames_per_second, clip_frames, fit, resize, crf, pixel_format, decoder)
     episodes = find_episodes(recordings, labels)
     splits = split_episodes([episode.name for episode in episodes], val_fraction, seed)
     pieces, skipped = _plan(episodes, form, on_error)
@@ -197,7 +199,10 @@ def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> 
         lines = episode.labels or episode.recording.lines
         controls = None if lines is None else hashlib.sha256(lines.read_bytes()).hexdigest()
         inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls])
-    described = json.dumps([inputs, {**asdict(form), "decoder": None}, options])
+    how = {**asdict(form), "decoder": None}
+    if form.resize == "area":  # as it was when there was no choice: shards of that time are the same
+        del how["resize"]
+    described = json.dumps([inputs, how, options])
     return hashlib.sha256(described.encode()).hexdigest()
 
 
