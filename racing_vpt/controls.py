@@ -132,10 +132,12 @@ class ControlScheme:
     Args:
         name: name of the scheme, which checkpoints and errors give.
         heads: the distributions; no control may stand in two of them.
+        packs: heads with equally many classes that share one layer of a network, by the layer's name.
     """
 
-    def __init__(self, name: str, heads: Sequence[Head]) -> None:
+    def __init__(self, name: str, heads: Sequence[Head], packs: Mapping[str, Sequence[str]] | None = None) -> None:
         self.name = name
+        self.packs = {pack: tuple(names) for pack, names in (packs or {}).items()}
         self.heads = {head.name: head for head in heads}
         self.controls = tuple(control for head in heads for control in head.controls)
         if len(set(self.controls)) != len(self.controls) or len(self.heads) != len(heads):
@@ -179,8 +181,8 @@ class ControlScheme:
         targets = {}
         for name, head in self.heads.items():
             if isinstance(head, Axis):
-                centres = head.table[:, 0].to(_device(controls))
                 value = controls[name].float().clamp(head.low, head.high)
+                centres = head.table[:, 0].to(value.device)
                 above = torch.searchsorted(centres, value.contiguous()).clamp(1, head.bins - 1)
                 share = (value - centres[above - 1]) / (centres[above] - centres[above - 1])
                 targets[name] = torch.zeros(*value.shape, head.bins, device=value.device)
@@ -212,10 +214,6 @@ class ControlScheme:
         return controls
 
 
-def _device(controls: Mapping[str, Tensor]) -> torch.device:
-    return next(iter(controls.values())).device
-
-
 def _nearest(head: Axis | Choice, controls: Mapping[str, Tensor]) -> Tensor:
     values = named(controls, head.controls, head.name)[head.controls[0]].float()
     centres = head.table[:, 0].to(values.device)
@@ -245,6 +243,8 @@ def control_scheme(name: str) -> ControlScheme:
         "minecraft": (JointButtons(), JointCamera()),
         "minecraft-factored": (*(Button(name) for name in BUTTONS), *(CameraAxis(name) for name in CAMERA)),
     }
+    buttons = [Button(name).name for name in BUTTONS]
+    packs = {"minecraft-factored": {"buttons": buttons, "camera": CAMERA}}  # as in OpenAI's files
     if name not in presets:
         raise ValueError(f"there is no control scheme {name!r}; there are {', '.join(presets)}")
-    return ControlScheme(name, presets[name])
+    return ControlScheme(name, presets[name], packs.get(name))

@@ -85,7 +85,7 @@ def load_module(
         module = module_class(**arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: no {held} can be built from its arguments {arguments}: {error}") from error
-    load_strictly(module, checkpoint.state_dict, str(name))
+    load_strictly(module, checkpoint.state_dict, str(name), allow_extra="openai" in checkpoint.extra)
     setattr(module, "checkpoint_name", str(name))  # noqa: B010 - a label names who made it
     return module.to(device).eval()
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
+from racing_vpt.controls import control_scheme
 
 LARGEST_MODEL = 16 * 2**20  # bytes; the public files have about a thousand
 CONTAINERS = {"dict": dict, "list": list, "set": set, "frozenset": frozenset, "tuple": tuple}
@@ -214,15 +215,24 @@ def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
 
 
 def read_openai(path: Path) -> Checkpoint:
-    """OpenAI's pair of files; `path` is the `.model`, the `.weights` lie beside it."""
+    """OpenAI's pair of files; `path` is the `.model`, the `.weights` lie beside it.
+
+    What our modules keep beside the network is added: class counts, and an IDM's temperatures.
+    """
     settings = openai_settings(read_openai_model(path), path)
     state_dict = read_openai_weights(path.with_suffix(".weights"))
     is_policy = settings["kind"] == "policy"
     arguments = {
         "frames": {"height": settings["height"], "width": settings["width"], **MINECRAFT_FRAMES},
-        "scheme": "minecraft",
+        "scheme": "minecraft" if is_policy else "minecraft-factored",
         "size": settings["size"],
-        "temperature": settings["temperature"],
     }
+    temperature = settings["temperature"]
+    for head, num_classes in control_scheme(str(arguments["scheme"])).num_classes.items():
+        state_dict[f"class_counts_{head}"] = torch.zeros(num_classes)
+        if not is_policy:
+            state_dict[f"temperature_{head}"] = torch.tensor(temperature)
+    if is_policy:
+        arguments["temperature"] = temperature
     class_path = "racing_vpt.models.vpt.VPT" if is_policy else "racing_vpt.models.idm.IDM"
     return Checkpoint(path, class_path, arguments, state_dict, {"openai": path.name}, fingerprint(state_dict))

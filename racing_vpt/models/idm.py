@@ -99,7 +99,7 @@ class IDM(ControlModule):
         for parameter in self.net.parameters():
             if parameter.numel() == 0:  # bands of a memory that an IDM has not; DDP would wait for their gradient
                 parameter.requires_grad_(False)
-        self.pi_head = ActionHeads(size.hidsize, classes)
+        self.pi_head = ActionHeads(size.hidsize, classes, packs=self.scheme.packs)
         self.cnn = cnn
         self.senses: Senses | None = None
         if motion or view is not None:

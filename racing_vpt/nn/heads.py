@@ -4,7 +4,7 @@ VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D.1, with OpenAI's parameter
 under autocast too: bf16 logits of 8,641 classes would lose the differences that matter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import torch
@@ -34,22 +34,37 @@ class ActionHeads(nn.ModuleDict):
         num_classes: classes of each head; a tuple where one head holds several distributions, the classes last
             (OpenAI's IDM: buttons (20, 2), camera (2, 11)).
         temperature: what logits are divided by (OpenAI's policies: 2).
+        packs: controls of equally many classes whose logits come from one layer, by the layer's name; so
+            `ControlScheme.packs` gives OpenAI's IDM its two layers for 22 controls.
     """
 
-    def __init__(self, width: int, num_classes: Mapping[str, int | tuple[int, ...]], temperature: float = 1.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        num_classes: Mapping[str, int | tuple[int, ...]],
+        temperature: float = 1.0,
+        packs: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         if not num_classes:
             raise ValueError("an ActionHeads needs at least one head, got none")
         if not temperature > 0:
             raise ValueError(f"temperature must be more than 0, got {temperature}")
+        self.packs = {pack: tuple(names) for pack, names in (packs or {}).items()}
+        packed = {name for names in self.packs.values() for name in names}
         shapes = {name: (n,) if isinstance(n, int) else tuple(n) for name, n in num_classes.items()}
-        super().__init__({name: CategoricalHead(width, shape) for name, shape in shapes.items()})
+        layers = {name: shape for name, shape in shapes.items() if name not in packed}
+        layers |= {pack: (len(names), *shapes[names[0]]) for pack, names in self.packs.items()}
+        super().__init__({name: CategoricalHead(width, shape) for name, shape in layers.items()})
         self.temperature = temperature
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """(B, T, D) to float32 logits by name, each (B, T, classes) or (B, T, distributions, classes)."""
         with torch.autocast(features.device.type, enabled=False):
             features = features.float()
-            return {name: head(features) / self.temperature for name, head in self.items()}
+            logits = {name: head(features) / self.temperature for name, head in self.items()}
+        for pack, names in self.packs.items():
+            logits |= dict(zip(names, logits.pop(pack).unbind(-2), strict=True))
+        return logits
 
 
 def log_probabilities(logits: Mapping[str, Tensor]) -> dict[str, Tensor]:
