@@ -222,7 +222,7 @@ def read_openai(path: Path) -> Checkpoint:
     settings = openai_settings(read_openai_model(path), path)
     state_dict = read_openai_weights(path.with_suffix(".weights"))
     is_policy = settings["kind"] == "policy"
-    arguments = {
+    arguments: dict[str, object] = {
         "frames": {"height": settings["height"], "width": settings["width"], **MINECRAFT_FRAMES},
         "scheme": "minecraft" if is_policy else "minecraft-factored",
         "size": settings["size"],
