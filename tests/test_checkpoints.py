@@ -273,7 +273,7 @@ def test_a_pickle_cannot_change_what_it_is_given_for_the_next_one(tmp_path: Path
     """BUILD writes attributes to whatever lies on the stack, a function or class of the reader's too."""
     file = tmp_path / "F.model"
     file.write_bytes(b"c_codecs\nencode\n(N}S'__defaults__'\n(S'rot13'\ntstb.")
-    with pytest.raises(ValueError, match="holds a function"):
+    with pytest.raises(ValueError, match="refused: it asks for a function as a value"):
         read_openai_model(file)
     file.write_bytes(b"c_codecs\nencode\n(S'a'\ntR.")
     with pytest.raises(ValueError, match="holds a bytes"):
@@ -338,7 +338,7 @@ def test_openai_weights_with_code_or_cut_short_are_refused(tmp_path: Path) -> No
     with pytest.raises(ValueError, match="half a download"):
         read_openai_weights(file)
     torch.save({"a": torch.ones(1), "b": 3}, file)
-    with pytest.raises(ValueError, match="b are none"):
+    with pytest.raises(ValueError, match="but b is a int"):
         read_openai_weights(file)
 
 

@@ -25,6 +25,10 @@ KINDS = "a run folder, a .ckpt, a folder with config.json, zoo:NAME or an OpenAI
 logger = logging.getLogger(__name__)
 
 
+class WeightsError(ValueError):
+    """Weights that are not those of the network that is to take them."""
+
+
 def zoo_names() -> list[str]:
     """Names of the checkpoints that come with the package."""
     return sorted(path.parent.name for path in ZOO.glob(f"*/{CONFIG}"))
@@ -75,18 +79,29 @@ def load_module(
         FileNotFoundError: there is nothing of that name.
         ValueError: damaged, of another class, or weights that are not those of the module.
     """
-    checkpoint = read_checkpoint(name)
-    held = checkpoint.class_path
+    return build_module(read_checkpoint(name), str(name), expected=expected, device=device)
+
+
+def build_module(
+    checkpoint: Checkpoint, name: str, *, expected: str | None = None, device: torch.device | str = "cpu"
+) -> "LightningModule":
+    """As `load_module`, of a checkpoint that was read; `name` is for messages and for what the module writes."""
+    held, foreign = checkpoint.class_path, "openai" in checkpoint.extra
     if expected is not None and expected not in (held, held.rsplit(".", 1)[-1]):
         raise ValueError(f"{name} holds a {held}, but {expected} is needed here; give a checkpoint of that class")
     module_class = _module_class(held, name)
     arguments = {key: value for key, value in checkpoint.init_args.items() if key not in TRAINING_ONLY}
     try:
+        if foreign:  # settings and weights come in two files: they must agree before there is memory for either
+            with torch.device("meta"):
+                check_weights(module_class(**arguments), checkpoint.state_dict, name, allow_extra=True)
         module = module_class(**arguments)
+    except WeightsError:
+        raise
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}: no {held} can be built from its arguments {arguments}: {error}") from error
-    load_strictly(module, checkpoint.state_dict, str(name), allow_extra="openai" in checkpoint.extra)
-    setattr(module, "checkpoint_name", str(name))  # noqa: B010 - a label names who made it
+    load_strictly(module, checkpoint.state_dict, name, allow_extra=foreign)
+    setattr(module, "checkpoint_name", name)  # noqa: B010 - a label names who made it
     return module.to(device).eval()
 
 
@@ -102,6 +117,16 @@ def load_strictly(
         allow_extra: log unexpected tensors as a warning instead.
         assign: let the module have the tensors themselves, without a copy; for a module on the meta device.
     """
+    unexpected = check_weights(module, state_dict, name, allow_extra=allow_extra)
+    if unexpected:
+        logger.warning("%s: not used: %s", name, ", ".join(unexpected))
+    module.load_state_dict({key: state_dict[key] for key in module.state_dict()}, assign=assign)
+
+
+def check_weights(
+    module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False
+) -> list[str]:
+    """Names of the tensors that the module has no use for; WeightsError where `load_strictly` would refuse."""
     own = module.state_dict()
     missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
     shapes = [
@@ -109,14 +134,13 @@ def load_strictly(
         for key in own
         if key in state_dict and state_dict[key].shape != own[key].shape
     ]
-    if unexpected and allow_extra:
-        logger.warning("%s: not used: %s", name, ", ".join(unexpected))
     found = [f"{what}: {', '.join(keys)}" for what, keys in (
         ("missing", missing), ("unexpected", [] if allow_extra else unexpected), ("of another shape", shapes)
     ) if keys]  # fmt: skip
     if found:
-        raise ValueError(f"{name}: the weights are not those of a {type(module).__name__} so built; {'; '.join(found)}")
-    module.load_state_dict({key: state_dict[key] for key in own}, assign=assign)
+        kind = type(module).__name__
+        raise WeightsError(f"{name}: the weights are not those of a {kind} so built; {'; '.join(found)}")
+    return unexpected
 
 
 def export_run(checkpoint_name: str | Path, folder: Path, card: str) -> Checkpoint:

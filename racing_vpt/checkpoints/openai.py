@@ -1,28 +1,28 @@
 """OpenAI VPT's pair of files, read without executing anything that is in them.
 
-`F.model` is a pickle of nested dicts (the net's settings), `F.weights` a state dict of torch. A pickle is a program;
-this reader lets it build containers, numbers and texts, and refuses every other name that it asks for.
+`F.model` is a pickle of nested dicts (the net's settings), `F.weights` a state dict of torch. What may stand in the
+pickle is in `plain_pickle.py`.
 """
 
-import io
+import math
 import pickle
-import pickletools
 import re
-from collections import OrderedDict
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypedDict
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
+from racing_vpt.checkpoints.memory import require_memory
+from racing_vpt.checkpoints.plain_pickle import RefusedNameError, load_plain
 from racing_vpt.controls import control_scheme
 
-LARGEST_MODEL = 16 * 2**20  # bytes; the public files have about a thousand
-CONTAINERS = {"dict": dict, "list": list, "set": set, "frozenset": frozenset, "tuple": tuple}
-SCALAR_TYPE = re.compile(r"[<>=|]?([biuf][1248]|[SU]\d{1,4})")
+LARGEST_MODEL = 2**20  # bytes; the public files have about a thousand
+LARGEST_WIDTH = 2**16  # of anything in the settings
+ZIP = b"PK\x03\x04"  # how a file of torch starts
 
 MINECRAFT_FRAMES = {"resize": "linear", "mask_bottom": 0.0, "frames_per_second": 20.0}
 
@@ -51,59 +51,6 @@ class OpenAISettings(TypedDict):
     temperature: float
 
 
-class RefusedNameError(ValueError):
-    """A pickle asked for something that is no plain data."""
-
-
-def safe_names() -> dict[tuple[str, str], object]:
-    """The names that a `.model` may ask for, and harmless stand-ins for what they are.
-
-    Made anew for each file: a pickle can write attributes to what it is given.
-    """
-
-    class Dtype:
-        """A numpy dtype in name only."""
-
-        def __init__(self, name: str, *_: object) -> None:
-            if not isinstance(name, str) or not SCALAR_TYPE.fullmatch(name):
-                raise RefusedNameError(f"a numpy scalar of type {name!r}")
-            self.name, self.order = name.lstrip("<>=|"), "="
-
-        def __setstate__(self, state: tuple) -> None:
-            if state[1] not in ("<", ">", "=", "|"):
-                raise RefusedNameError(f"a numpy scalar of byte order {state[1]!r}")
-            self.order = state[1]
-
-    def scalar(dtype: Dtype, data: bytes | str = b"") -> object:
-        raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
-        return np.frombuffer(raw, dtype=np.dtype(dtype.order + dtype.name), count=1)[0].item()
-
-    def encode(text: str, encoding: str = "latin1") -> bytes:
-        if encoding not in ("latin1", "latin-1"):
-            raise RefusedNameError(f"_codecs.encode to {encoding!r}")
-        return text.encode("latin1")
-
-    names: dict[tuple[str, str], object] = {("collections", "OrderedDict"): OrderedDict, ("_codecs", "encode"): encode}
-    for module in ("builtins", "__builtin__"):
-        names |= {(module, name): container for name, container in CONTAINERS.items()}
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):
-        names[module, "scalar"] = scalar
-    return names | {("numpy", "dtype"): Dtype}
-
-
-class PlainUnpickler(pickle.Unpickler):
-    """Builds plain data; any other name raises `RefusedNameError`."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(io.BytesIO(data))
-        self.names = safe_names()
-
-    def find_class(self, module: str, name: str) -> object:  # type: ignore[override]
-        if (module, name) not in self.names:
-            raise RefusedNameError(f"{module}.{name}")
-        return self.names[module, name]
-
-
 def read_openai_model(path: Path) -> dict:
     """The nested dicts of a `.model` file.
 
@@ -116,11 +63,10 @@ def read_openai_model(path: Path) -> dict:
     if path.stat().st_size > LARGEST_MODEL:
         raise ValueError(f"{path} has {path.stat().st_size} bytes; a .model file is small: is this the .weights file?")
     data = path.read_bytes()
+    if data.startswith(ZIP):
+        raise ValueError(f"{path} is a file of torch, not a .model file: were .model and .weights exchanged?")
     try:
-        for operation, argument, _ in pickletools.genops(data):  # walks the whole file and executes nothing
-            if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(argument or 0) <= len(data):
-                raise ValueError(f"memo number {argument} in {len(data)} bytes")
-        model = PlainUnpickler(data).load()
+        model = load_plain(data)
     except RefusedNameError as error:
         raise ValueError(f"{path} is refused: it asks for {error}, which is no plain data; nothing was run") from error
     except Exception as error:  # a damaged pickle fails in as many ways as it has bytes
@@ -139,21 +85,46 @@ def read_openai_weights(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; an OpenAI model is a pair of files, F.model and F.weights")
+    require_memory(2 * path.stat().st_size, f"{path}, read and built into a network,")
+    check_archive(path)
     weights = load_tensors(path)
-    foreign = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
-    if foreign:
-        raise ValueError(f"{path} should hold tensors by name, but {', '.join(foreign[:5])} are none")
+    for key, value in weights.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            raise ValueError(f"{path} should hold tensors by name, but {key} is a {type(value).__name__}")
+        whole = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
+        if not whole or value.untyped_storage().nbytes() < value.numel() * value.element_size():
+            raise ValueError(
+                f"{path}: {key} {tuple(value.shape)} is no plain tensor with all of its numbers in the file"
+            )
     return weights
+
+
+def check_archive(path: Path) -> None:
+    """ValueError where the zip that a file of torch is has a wrong checksum, which torch passes over, or is packed."""
+    if not zipfile.is_zipfile(path):
+        return  # torn, or of torch before 1.6: whoever reads it finds out
+    with zipfile.ZipFile(path) as archive:
+        packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
+        if packed:
+            raise ValueError(f"{path}: {packed[0]} is compressed, as torch never writes it; fetch the file again")
+        torn = archive.testzip()
+    if torn is not None:
+        raise ValueError(f"{path}: the checksum of {torn} is wrong; half a download? fetch it again")
 
 
 def load_tensors(path: Path) -> dict:
     """A dict that torch saved, read by `weights_only`; ValueError says why where it is not readable."""
+    damaged = "half a download or a stopped save?"
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         reason = " ".join(str(error).split())
         name = re.search(r"GLOBAL ([\w.]+)", reason)
-        asked = f"it asks for {name[1]}" if name else reason[:200]
+        with path.open("rb") as file:
+            start = file.read(16)
+        if name is None and not start.startswith(ZIP):
+            raise ValueError(f"{path} is no torch file (it starts with {start!r}); {damaged}") from error
+        asked = f"it asks for {name[1]}" if name else reason[-300:]
         raise ValueError(
             f"{path} is refused: {asked}; only tensors and plain data are read from a checkpoint"
         ) from error
@@ -163,12 +134,16 @@ def load_tensors(path: Path) -> dict:
             raise ValueError(
                 f"{path} needs {gib:.1f} GiB of free memory to be read; this machine has not so much"
             ) from error
-        raise ValueError(f"{path} is no whole torch file ({error}); half a download or a stopped save?") from error
+        raise ValueError(f"{path} is no whole torch file ({_shortly(error)}); {damaged}") from error
     except Exception as error:  # torn files raise EOFError, OSError, ValueError and more
-        raise ValueError(f"{path} is no whole torch file ({error}); half a download or a stopped save?") from error
+        raise ValueError(f"{path} is no whole torch file ({_shortly(error)}); {damaged}") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, expected a dict of tensors by name")
     return loaded
+
+
+def _shortly(error: Exception) -> str:
+    return str(error).split(". ")[0].strip() or type(error).__name__
 
 
 def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
@@ -182,15 +157,28 @@ def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
         temperature = float(head.get("temperature", 1.0))
         missing = [name for name in REQUIRED if name not in net]
         conv3d = net.get("conv3d_params")
-        height, width = net.get("img_shape", (128, 128, 3))[:2]
+        height, width = (int(n) for n in net.get("img_shape", (128, 128, 3))[:2])
         mask = net.get("attention_mask_style", "clipped_causal")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        size: dict[str, int | list[int]] = {name: int(net[name]) for name in REQUIRED if name in net}
+        size |= {"impala_width": int(net.get("impala_width", 1)), "pointwise_ratio": int(net.get("pointwise_ratio", 4))}
+        size["impala_chans"] = [int(c) for c in net.get("impala_chans", (16, 32, 32))]
+        if conv3d:
+            kernel, padding = ([int(n) for n in conv3d[name]] for name in ("kernel_size", "padding"))
+            size |= {"conv3d_outchan": int(conv3d["outchan"]), "conv3d_kernel": kernel}
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
-            f'{path} lacks ["model"]["args"]["net"]["args"] or has a temperature that is no number ({error!r}): '
-            "it is no OpenAI VPT .model file"
+            f'{path} lacks ["model"]["args"]["net"]["args"], or has a temperature or size that is no number '
+            f"({error!r}): it is no OpenAI VPT .model file"
         ) from error
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"{path}: temperature must be a number above 0, but is {temperature}")
+    numbers = [n for value in size.values() for n in (value if isinstance(value, list) else [value])]
+    if not all(0 < n <= LARGEST_WIDTH for n in [*numbers, height, width]):
+        raise ValueError(f"{path}: sizes are 1 to {LARGEST_WIDTH}, but it has {size} and frames of {height}x{width}")
     if missing:
-        raise ValueError(f"{path}: the net's settings lack {', '.join(missing)}; they have {', '.join(sorted(net))}")
+        raise ValueError(
+            f"{path}: the net's settings lack {', '.join(missing)}; they have {', '.join(sorted(map(str, net)))}"
+        )
     for name, expected in ONLY.items():
         if net.get(name, expected) != expected:
             raise ValueError(f"{path}: {name} is {net[name]!r}, but only {expected!r} can be run here")
@@ -199,19 +187,10 @@ def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
             f"{path}: attention_mask_style {mask!r} with conv3d_params {conv3d!r}; a policy has 'clipped_causal' and "
             "no conv3d_params, an inverse dynamics model has 'none' and conv3d_params"
         )
-    size: dict[str, int | list[int]] = {name: int(net[name]) for name in REQUIRED}
-    size["impala_width"] = int(net.get("impala_width", 1))
-    size["impala_chans"] = [int(c) for c in net.get("impala_chans", (16, 32, 32))]
-    size["pointwise_ratio"] = int(net.get("pointwise_ratio", 4))
-    if conv3d:
-        kernel = [int(k) for k in conv3d["kernel_size"]]
-        if [int(p) for p in conv3d["padding"]] != [k // 2 for k in kernel] or conv3d.get("inchan", 3) != 3:
-            raise ValueError(
-                f"{path}: conv3d_params {conv3d!r}; only 3 channels in and padding by half the kernel work"
-            )
-        size |= {"conv3d_outchan": int(conv3d["outchan"]), "conv3d_kernel": kernel}
+    if conv3d and (padding != [k // 2 for k in kernel] or conv3d.get("inchan", 3) != 3):
+        raise ValueError(f"{path}: conv3d_params {conv3d!r}; only 3 channels in and padding by half the kernel work")
     kind: Literal["policy", "idm"] = "idm" if conv3d else "policy"
-    return {"kind": kind, "size": size, "height": int(height), "width": int(width), "temperature": temperature}
+    return {"kind": kind, "size": size, "height": height, "width": width, "temperature": temperature}
 
 
 def read_openai(path: Path) -> Checkpoint:

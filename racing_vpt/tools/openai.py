@@ -7,6 +7,8 @@
 VPT, Baker et al. 2022 (arXiv:2206.11795).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -20,6 +22,7 @@ from racing_vpt.nn.sizes import NetSize
 from racing_vpt.nn.transformer import NetState
 
 POLICY_CLASSES: Classes = {"camera": 121, "buttons": 8641}
+REFERENCE_THREADS = 2  # that shared/vpt_parity was computed with
 IDM_CLASSES: Classes = {"camera": (2, 11), "buttons": (20, 2)}
 
 
@@ -28,11 +31,15 @@ class LoadedVPT(nn.Module):
 
     Args:
         model: the network.
+        threads: it runs with on a CPU; None leaves torch's number. GroupNorm adds up a frame's pixels in as many parts
+            as there are threads, which moves a value by up to 3e-4: with another number than the references were
+            computed with, outputs are the original's only to that.
     """
 
-    def __init__(self, model: VPTPolicy | VPTIdm) -> None:
+    def __init__(self, model: VPTPolicy | VPTIdm, threads: int | None = REFERENCE_THREADS) -> None:
         super().__init__()
         self.model = model
+        self.threads = threads
 
     def forward(
         self, frames: Tensor, first: Tensor, state: NetState | None = None
@@ -49,14 +56,34 @@ class LoadedVPT(nn.Module):
             dynamics model (B, T, 20, 2) and (B, T, 2, 11); the value (B, T, 1) in the unit of the rewards, or None;
             and the state, None where the net has no memory.
         """
-        if isinstance(self.model, VPTIdm):
-            return log_probabilities(self.model(frames)), None, None
-        logits, value, state = self.model(frames, first, state)
+        with on_threads(self.threads if frames.device.type == "cpu" else None):
+            if isinstance(self.model, VPTIdm):
+                return log_probabilities(self.model(frames)), None, None
+            logits, value, state = self.model(frames, first, state)
         return log_probabilities(logits), self.model.value_head.denormalise(value), state
 
 
-def load_vpt(model: str | Path, weights: str | Path) -> LoadedVPT:
+@contextmanager
+def on_threads(number: int | None) -> Iterator[None]:
+    """Within it torch computes with that many threads; None changes nothing."""
+    before = torch.get_num_threads()
+    if number is None or number == before:
+        yield
+        return
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def load_vpt(model: str | Path, weights: str | Path, threads: int | None = REFERENCE_THREADS) -> LoadedVPT:
     """Read OpenAI's pair of files, executing nothing; in evaluation mode, on the CPU.
+
+    Args:
+        model: the `.model` file.
+        weights: the `.weights` file.
+        threads: see `LoadedVPT`.
 
     Raises:
         FileNotFoundError: one of the files does not exist.
@@ -66,9 +93,8 @@ def load_vpt(model: str | Path, weights: str | Path) -> LoadedVPT:
     state_dict = read_openai_weights(Path(weights))
     with torch.device("meta"):  # the largest net has 2 GB, once
         net = build_vpt(settings)
-    state_dict = {name: x.float() for name, x in state_dict.items()}
     load_strictly(net, state_dict, f"{weights} with {model}", allow_extra=True, assign=True)
-    return LoadedVPT(net).eval()
+    return LoadedVPT(net.float(), threads).eval()
 
 
 def build_vpt(settings: OpenAISettings) -> VPTPolicy | VPTIdm:
