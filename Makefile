@@ -20,10 +20,10 @@ SEEDS ?= 1000-1019
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench collect pack idm label vpt drive tensorboard clean
+.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive tensorboard clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## create .venv and install the exact versions of constraints.txt
 
@@ -39,6 +39,9 @@ demo: setup  ## the whole circle on CarRacing in about 15 minutes: a score, a fi
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
+
+test-faults: setup  ## kill, fill, cut and garble as often as the README says: about 15 minutes, and a table
+	RACING_VPT_FAULTS=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --timeout=1200
 
 lint: setup  ## check style and types
 	$(BIN)/ruff check .

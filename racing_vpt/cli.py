@@ -29,10 +29,14 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -69,7 +73,10 @@ TOOLS = {
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit status: 0, 2 for an error of the user's, 130 when interrupted."""
+    """Run one command line; returns the exit status: 0, or 2 for an error of the user's.
+
+    SIGTERM, SIGINT and SIGUSR1 end it with 143, 130 and 138 after it has cleaned up; `fit` saves a checkpoint before.
+    """
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
@@ -88,12 +95,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         known = [*TOOLS, *STAGES]
         return _fail(verb, f"there is no verb {verb!r}{nearest(verb, known)}; see: racing-vpt --help", named=False)
     log, handler = logging.getLogger("racing_vpt"), logging.StreamHandler()
+    level = log.level
     log.setLevel(logging.INFO)
     log.addHandler(handler)
     try:
-        return _run(verb, rest)
+        with _ended_by_signals(verb):
+            return _run(verb, rest)
     except KeyboardInterrupt:
-        print(f"racing-vpt {verb}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:  # `racing-vpt inspect X | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,6 +117,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(verb, message)
     finally:
         log.removeHandler(handler)
+        log.setLevel(level)
 
 
 def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
@@ -145,6 +154,28 @@ def _run(verb: str, words: list[str]) -> int:
     arguments.pop("__path__", None)
     status = function(**arguments)
     return status if type(status) is int else 0
+
+
+@contextmanager
+def _ended_by_signals(verb: str) -> Iterator[None]:
+    """Within it, signals that ask for an end raise SystemExit, so that whoever works removes what is unfinished."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == ours:  # a worker that was forked from us is ended by us
+            os.write(2, f"racing-vpt {verb}: stopped by {signal.Signals(number).name}\n".encode())
+        raise SystemExit(128 + number)
+
+    ours = os.getpid()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _fail(verb: str, message: str, named: bool = True) -> int:

@@ -11,7 +11,7 @@ from importlib import import_module
 
 from jsonargparse import ArgumentParser
 
-USER_ERRORS = (ValueError, FileNotFoundError, FileExistsError, NotADirectoryError, IsADirectoryError, PermissionError)
+USER_ERRORS = (ValueError, OSError)
 _NAMED_BASES = (
     ("lightning.pytorch", ("LightningModule", "Callback")),
     ("lightning.pytorch.loggers.logger", ("Logger",)),

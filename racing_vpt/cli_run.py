@@ -2,11 +2,54 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import yaml
 from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser
+
+from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
+
+log = logging.getLogger(__name__)
+
+
+def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:
+    """The training checkpoint that `fit --ckpt_path` names, known to be whole.
+
+    Where a run is named (`last`, a folder), a damaged checkpoint gives way to the newest whole one of that run, which
+    is said; a file that is named is taken or refused.
+
+    Args:
+        given: `last`, a run folder, or a file.
+        checkpoints: where `last` is sought.
+
+    Raises:
+        ValueError: it is no training checkpoint, or it is damaged, as are all that could take its place.
+        FileNotFoundError: there is none.
+    """
+    if given.startswith("zoo:") or given.endswith((".model", ".weights", ".safetensors")):
+        raise ValueError(
+            f"fit --ckpt_path resumes a training run, which {given} is not; to start from its weights: "
+            f"--model.init_from {given}"
+        )
+    if "://" in given:
+        raise ValueError(f"fit --ckpt_path resumes from a file on this machine, not from {given}; download it first")
+    path = checkpoints / "last.ckpt" if given == "last" else Path(given)
+    if given == "last" or path.is_dir():
+        path = path / "checkpoints" / "last.ckpt" if path.is_dir() else path
+        found, faults = newest_whole(path)
+        for passed_over in faults:
+            log.warning("passed over: %s", passed_over)
+        if faults:
+            log.warning("going on from the newest checkpoint that is whole: %s", found)
+        return found
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} does not exist; without --ckpt_path the run starts from the beginning")
+    fault = fault_of(path)
+    if fault is not None:
+        raise ValueError(f"{fault}; the one before it, if there is one, is {path}{PREVIOUS}; or take --ckpt_path last")
+    return path
 
 
 def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options: Namespace) -> None:

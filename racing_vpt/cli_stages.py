@@ -19,11 +19,12 @@ from pathlib import Path
 from typing import Literal
 
 from jsonargparse import Namespace, set_parsing_settings
+from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from racing_vpt.cli_errors import ParseError
-from racing_vpt.cli_run import check_same_model, loggers_into
+from racing_vpt.cli_run import check_same_model, checkpoint_to_resume, loggers_into
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.files import write_json
 
@@ -137,8 +138,10 @@ class StageCLI(LightningCLI):
             self._check_run()
 
     def instantiate_trainer(self, **arguments: object) -> Trainer:
-        """As LightningCLI; `predict` writes labels."""
+        """As LightningCLI; `fit` is guarded, `predict` writes labels."""
         trainer = super().instantiate_trainer(**arguments)
+        if self.stage == "fit":
+            guard(trainer)
         if self.stage == "predict":
             from racing_vpt.callbacks.labels import WriteLabels
 
@@ -158,7 +161,7 @@ class StageCLI(LightningCLI):
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, object]:
         arguments = super()._prepare_subcommand_kwargs(subcommand)
         if self.stage == "fit":
-            arguments["ckpt_path"] = self.resume
+            arguments |= {"ckpt_path": self.resume, "weights_only": True}
         if self.stage == "predict":
             arguments["return_predictions"] = False  # they are written as they come; memory stays flat
         return arguments
@@ -196,16 +199,24 @@ class StageCLI(LightningCLI):
                     f"{self.folder} holds an earlier run: continue it with --ckpt_path last, or choose another --name"
                 )
             return
-        if path.startswith("zoo:") or path.endswith((".model", ".weights", ".safetensors")):
-            raise ValueError(f"fit --ckpt_path resumes a training run, which {path} is not; to start from its weights: "
-                             f"--model.init_from {path}")  # fmt: skip
-        path = checkpoints / "last.ckpt" if path == "last" else Path(path)
-        if path.is_dir():
-            path = path / "checkpoints" / "last.ckpt"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path} does not exist; without --ckpt_path the run starts from the beginning")
-        check_same_model(path, self._parser(self.stage), options)
-        self.resume, options.ckpt_path = str(path), None  # so that config.yaml can start another run
+        found = checkpoint_to_resume(path, checkpoints)
+        check_same_model(found, self._parser(self.stage), options)
+        self.resume, options.ckpt_path = str(found), None  # so that config.yaml can start another run
+
+
+def guard(trainer: Trainer) -> None:
+    """What every training has, whichever files configure it: whole checkpoints, an end on signals, finite numbers."""
+    from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
+    from racing_vpt.callbacks.finite_guard import FiniteGuard
+    from racing_vpt.callbacks.stop_signals import StopSignals
+
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    if not any(isinstance(callback, FiniteGuard) for callback in callbacks):
+        callbacks.insert(0, FiniteGuard())
+    if not any(isinstance(callback, StopSignals) for callback in callbacks):
+        callbacks.append(StopSignals())
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
 
 
 class ParsedOnly(StageCLI):

@@ -107,6 +107,10 @@ class WriteLabels(Callback):
         """Where the labels of a video go."""
         return self.folder / f"{name}.jsonl"
 
+    def temporary_of(self, name: str) -> Path:
+        """Where the labels of a video grow."""
+        return self.lines_of(name).with_name(f"{TEMPORARY}{self.lines_of(name).name}")
+
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.started = time.monotonic()
         self.bar = tqdm(
@@ -142,9 +146,8 @@ class WriteLabels(Callback):
     def write(self, window: PredictWindow, labels: Mapping[str, Tensor], trust: Tensor) -> None:
         """Append the lines of a window, whose labels [T] by control and confidence [T] are given."""
         if window.name not in self.unfinished:
-            final = self.lines_of(window.name)
-            final.parent.mkdir(parents=True, exist_ok=True)
-            temporary = final.with_name(TEMPORARY + final.name)
+            temporary = self.temporary_of(window.name)
+            temporary.parent.mkdir(parents=True, exist_ok=True)
             self.unfinished[window.name] = Unfinished(temporary, temporary.open("w"))
         video, rows = self.unfinished[window.name], window.source_rows
         columns = {name: values[rows].double().numpy().round(DIGITS).tolist() for name, values in labels.items()}
@@ -222,8 +225,9 @@ class WriteLabels(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         for video in self.unfinished.values():
             video.file.close()
-            video.temporary.unlink(missing_ok=True)
         self.unfinished.clear()
+        for name in getattr(self, "sizes", ()):  # by name: one may have been opened and not noted yet
+            self.temporary_of(name).unlink(missing_ok=True)
 
 
 def made_by(module: IDM) -> dict[str, object]:

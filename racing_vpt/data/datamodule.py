@@ -10,7 +10,7 @@ from typing import Literal
 import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
-from racing_vpt.data.dataset import ClipDataset, EncodedBatch, Perturbed, ResumableLoader, Trust
+from racing_vpt.data.dataset import WHOLE_BATCHES, ClipDataset, EncodedBatch, Perturbed, ResumableLoader, Trust
 from racing_vpt.data.decode import Decoder, Device, choose_decoder
 from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.sampler import Course, Lanes, RandomClips, Steps, Tiles
@@ -157,7 +157,7 @@ class VideoDataModule(pl.LightningDataModule):
         device = device if self.num_workers == 0 else "cpu"
         dataset = WindowDataset(videos, self.spec, *size, self._rank, self._world_size, decoder, device)  # type: ignore[arg-type]
         workers = min(self.num_workers, len(dataset.videos))
-        return DataLoader(dataset, batch_size=None, num_workers=workers, collate_fn=_as_it_is)
+        return DataLoader(dataset, num_workers=workers, **WHOLE_BATCHES)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Decode here, in the main process, what was left for the GPU."""
@@ -224,11 +224,10 @@ class VideoDataModule(pl.LightningDataModule):
         dataset = ClipDataset(self._readers[name], self.clip_frames, self.trust, encoded=on_gpu)
         return ResumableLoader(
             dataset,
-            batch_size=None,
             sampler=steps,  # type: ignore[arg-type]
             num_workers=self.num_workers,
-            collate_fn=_as_it_is,
             persistent_workers=self.num_workers > 0,
+            **WHOLE_BATCHES,
         )
 
     def _pass_loader(self, name: str) -> DataLoader:
@@ -243,7 +242,3 @@ class VideoDataModule(pl.LightningDataModule):
 
 def _listed(paths: Iterable[str] | str | None) -> list[str]:
     return [] if paths is None else [paths] if isinstance(paths, str) else list(paths)
-
-
-def _as_it_is(batch: object) -> object:
-    return batch

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -160,3 +161,22 @@ class ResumableLoader(DataLoader):
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Nothing to do."""
+
+
+def leave_signals_to_the_parent(worker: int) -> None:
+    """A signal to the whole group must not take the last batch from a parent that is about to save and end us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def as_it_is(batch: object) -> object:
+    """What is a batch already."""
+    return batch
+
+
+WHOLE_BATCHES: dict[str, Any] = {
+    "batch_size": None,
+    "collate_fn": as_it_is,
+    "worker_init_fn": leave_signals_to_the_parent,
+}
+"""Arguments of a `DataLoader` whose dataset gives whole batches."""

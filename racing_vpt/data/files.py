@@ -25,10 +25,20 @@ def published(path: Path) -> Iterator[Path]:
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Rename a finished file to its final name, once its bytes are on the disk."""
+    """Rename a finished file to its final name, once its bytes are on the disk; the name is on the disk then too."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in `folder` survive a power cut (POSIX keeps names in the folder, which is synced by itself)."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:

@@ -11,6 +11,8 @@ import numpy as np
 
 from racing_vpt.types import FrameRecord
 
+HUGE = 3e38  # what float32 holds
+LONGEST_LINE = 1 << 20  # characters
 RANGES = {"steering": (-1.0, 1.0), "throttle": (0.0, 1.0), "brake": (0.0, 1.0), "gear_change": (-1.0, 1.0)}
 
 
@@ -27,7 +29,10 @@ def to_line(record: FrameRecord) -> str:
         line["perturbed"] = True
     if record.intended is not None:
         line["intended"] = dict(record.intended)
-    return json.dumps(line, allow_nan=False)
+    try:
+        return json.dumps(line, allow_nan=False)
+    except ValueError as error:
+        raise ValueError(f"frame {record.frame} holds NaN or infinity, which no line can: {line}") from error
 
 
 def write_lines(path: Path, records: Iterable[FrameRecord]) -> int:
@@ -49,9 +54,11 @@ def read_lines(path: Path) -> list[FrameRecord]:
             controls than the first line, or holds a control that is NaN or out of range.
     """
     records: list[FrameRecord] = []
-    with path.open() as file:
-        for number, text in enumerate(file, 1):
+    with path.open(encoding="utf-8", errors="replace") as file:  # what is no text is no JSON either, and is named
+        for number, text in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), 1):
             where = f"{path}, line {number}"
+            if len(text) == LONGEST_LINE:
+                raise ValueError(f"{where} is longer than {LONGEST_LINE} characters; a line holds one frame")
             if not text.strip():
                 continue
             record = _parse(text, where)
@@ -72,7 +79,7 @@ def columns(records: list[FrameRecord]) -> dict[str, np.ndarray]:
 def check_controls(controls: Mapping[str, float], where: str) -> None:
     """Raise ValueError where a control is not a finite number, or out of the range of controls of that name."""
     for name, value in controls.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not math.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not abs(value) < HUGE:
             raise ValueError(f"{where}: control {name} is {value!r}; it should be a finite number")
         low, high = RANGES.get(name, (-math.inf, math.inf))
         if not low - 1e-6 <= value <= high + 1e-6:
@@ -82,20 +89,52 @@ def check_controls(controls: Mapping[str, float], where: str) -> None:
 def _parse(text: str, where: str) -> FrameRecord:
     try:
         line = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: not JSON ({error}): {text.strip()[:80]!r}") from error
     if not isinstance(line, dict) or not isinstance(line.get("action"), dict):
         raise ValueError(f"{where}: a line is an object with frame, timestamp and action: {text.strip()[:80]!r}")
     check_controls(line["action"], where)
-    known = {name: line.get(name) for name in ("reward", "first", "confidence", "intended")}
-    try:
-        return FrameRecord(
-            frame=int(line["frame"]),
-            timestamp=float(line["timestamp"]),
-            action=line["action"],
-            observation=line.get("observation") or {},
-            perturbed=bool(line.get("perturbed", False)),
-            **known,
+    intended, observation = line.get("intended"), line.get("observation") or {}
+    if not isinstance(observation, dict) or not isinstance(intended, dict | None):
+        raise ValueError(f"{where}: observation and intended should be objects: {text.strip()[:80]!r}")
+    if intended is not None:
+        check_controls(intended, f"{where}, intended")
+        if intended.keys() != line["action"].keys():
+            raise ValueError(f"{where}: intended has {list(intended)}, but action has {list(line['action'])}")
+    if not isinstance(line.get("first"), bool | int | None):
+        raise ValueError(f"{where}: first should be true or false, but is {line['first']!r}")
+    strange = [name for name, value in observation.items() if isinstance(value, float) and not math.isfinite(value)]
+    if strange:
+        raise ValueError(
+            f"{where}: observation {strange[0]} is {observation[strange[0]]}; it should be a finite number"
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{where}: frame and timestamp should be numbers: {text.strip()[:80]!r}") from error
+    reward, confidence = (_number(line.get(name), f"{where}: {name}") for name in ("reward", "confidence"))
+    frame, timestamp = line.get("frame"), _number(line.get("timestamp"), f"{where}: timestamp")
+    if not isinstance(frame, int) or timestamp is None:
+        raise ValueError(f"{where}: frame and timestamp should be numbers: {text.strip()[:80]!r}")
+    return FrameRecord(
+        frame=frame,
+        timestamp=timestamp,
+        action=line["action"],
+        observation=observation,
+        reward=reward,
+        first=line.get("first"),
+        perturbed=bool(line.get("perturbed", False)),
+        intended=intended,
+        confidence=confidence,
+    )
+
+
+def _number(value: object, what: str) -> float | None:
+    """A finite number, or None where nothing is known."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{what} should be a number, but is {value!r}")
+    try:
+        number = float(value)
+    except OverflowError as error:  # an integer of a thousand digits
+        raise ValueError(f"{what} should be a finite number; it is too large") from error
+    if not math.isfinite(number):
+        raise ValueError(f"{what} should be a finite number, but is {value!r}")
+    return number

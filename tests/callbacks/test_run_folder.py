@@ -29,7 +29,7 @@ def test_a_checkpoint_comes_back_and_nothing_else_lies_in_its_folder(tmp_path: P
     io.save_checkpoint({"step": 1}, path)
     io.save_checkpoint({"step": 2, "weights": torch.ones(3)}, path)
     assert io.load_checkpoint(path)["step"] == 2
-    assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
+    assert {file.name for file in path.parent.iterdir()} == {"last.ckpt", "last.ckpt.previous"}
 
 
 def test_a_save_that_fails_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:

@@ -1,0 +1,73 @@
+"""Whether a checkpoint can be relied on: every byte as it was written, and every number finite.
+
+torch does not notice a flipped byte in a file that it reads (the zip's checksums are there, it passes over them), and
+it saves NaN as readily as anything else.
+"""
+
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from racing_vpt.checkpoints.openai import load_tensors
+
+PREVIOUS = ".previous"  # `last.ckpt.previous` is the `last.ckpt` before
+MUST_BE_FINITE = ("state_dict", "current_model_state", "optimizer_states")
+
+
+def fault_of(path: Path) -> str | None:
+    """What is wrong with a `.ckpt`, or None where it is whole, plain data and finite."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            torn = archive.testzip()
+        if torn is not None:
+            return f"{path}: the checksum of {torn} is wrong; its bytes are not those that were written"
+        saved = load_tensors(path)
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        return str(error) if str(path) in str(error) else f"{path}: {error}"
+    if not isinstance(saved.get("state_dict"), dict):
+        return f"{path} has no state_dict; expected a checkpoint that racing-vpt fit wrote"
+    bad = next(non_finite(saved), None)
+    return None if bad is None else f"{path}: {bad} holds NaN or infinity"
+
+
+def non_finite(checkpoint: Mapping) -> Iterator[str]:
+    """Names of the tensors of weights and optimizers that hold anything but finite numbers."""
+    for part in MUST_BE_FINITE:
+        yield from _non_finite(checkpoint.get(part), part)
+
+
+def newest_whole(wanted: Path) -> tuple[Path, list[str]]:
+    """The checkpoint to go on from, where `wanted` (`checkpoints/last.ckpt`) should be but may be damaged.
+
+    Returns:
+        `wanted`, else the newest one in its folder that is whole; and what is wrong with those that are newer.
+
+    Raises:
+        FileNotFoundError: there is no checkpoint.
+        ValueError: none of those there is whole; it names the fault of each.
+    """
+    others = [*wanted.parent.glob("*.ckpt"), *wanted.parent.glob(f"*.ckpt{PREVIOUS}")]
+    newest_first = sorted({*others} - {wanted}, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    if not wanted.is_file() and not newest_first:
+        raise FileNotFoundError(f"{wanted} does not exist; without --ckpt_path the run starts from the beginning")
+    faults: list[str] = []
+    for path in [wanted, *newest_first]:
+        fault = fault_of(path) if path.is_file() else f"{path} does not exist"
+        if fault is None:
+            return path, faults
+        faults.append(fault)
+    raise ValueError(f"no checkpoint in {wanted.parent} can be gone on from: {'; '.join(faults)}")
+
+
+def _non_finite(value: object, name: str) -> Iterator[str]:
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            yield name
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _non_finite(inner, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for index, inner in enumerate(value):
+            yield from _non_finite(inner, f"{name}.{index}")
