@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol, cast
 
+import gymnasium
 import numpy as np
 import torch
 from einops import rearrange
@@ -11,6 +12,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from racing_vpt.controls import ControlScheme
+from racing_vpt.envs.offers import check_driver
 from racing_vpt.frames import prepare
 from racing_vpt.types import Controls, Frame, FrameSpec
 
@@ -39,7 +41,8 @@ class CheckpointAgent:
         device: where it runs.
         greedy: the mean or the mode as the module says (`act`); otherwise a draw from its distribution.
         seed: of the draws.
-        frames_per_second: rate of the environment. A policy made for fewer frames a second decides less often.
+        frames_per_second: rate of the environment, until it is attached to one. A policy made for fewer frames a
+            second decides less often.
     """
 
     def __init__(
@@ -54,10 +57,19 @@ class CheckpointAgent:
         self.module, self.device, self.greedy = module, device, greedy
         if isinstance(module, torch.nn.Module):
             module.to(device).eval()
-        spec = module.frames
-        self.repeat = max(1, round(frames_per_second / spec.frames_per_second * spec.stride))
+        self.keep_pace(frames_per_second)
         self.random = torch.Generator(device).manual_seed(seed)
         self.reset()
+
+    def keep_pace(self, frames_per_second: float) -> None:
+        """Decide as often as the policy is used to, in an environment of that rate."""
+        spec = self.module.frames
+        self.repeat = max(1, round(frames_per_second / spec.frames_per_second * spec.stride))
+
+    def attach(self, env: gymnasium.Env) -> None:
+        """Drive in this environment; ValueError where it takes other controls than the policy has."""
+        check_driver(self.module.scheme.controls, self.module.scheme.name, env)
+        self.keep_pace(float(env.metadata.get("render_fps", 50)))
 
     def reset(self) -> None:
         self.state: State = None

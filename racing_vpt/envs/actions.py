@@ -30,6 +30,8 @@ class ControlEnv(gymnasium.Wrapper, RecordConstructorArgs):
         env: CarRacing, stock or ours, with any wrappers that leave its actions alone.
     """
 
+    control_scheme = "car"
+
     def __init__(self, env: gymnasium.Env) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)

@@ -8,9 +8,11 @@ import gymnasium
 
 from racing_vpt.envs.actions import ControlEnv
 from racing_vpt.envs.frame_skip import FrameSkip
+from racing_vpt.envs.offers import offered
 
 STOCK_ID = "CarRacing-v3"
 FAST_ID = "racing_vpt/CarRacingFast-v3"
+MEADOW_ID = "racing_vpt/Meadow-v0"
 RenderMode = Literal["human", "rgb_array", "state_pixels"]
 OLDER_IDS = ("CarRacing-v0", "CarRacing-v1", "CarRacing-v2")
 
@@ -23,24 +25,26 @@ def make_env(
     render_mode: RenderMode | None = None,
     domain_randomize: bool = False,
     max_episode_steps: int | None = None,
-) -> ControlEnv:
-    """Makes an environment whose observations are uint8 [96, 96, 3] and whose actions are checked at every step.
+) -> gymnasium.Env:
+    """Makes an environment whose observations are pictures and which takes controls by name (`envs.offers`).
 
     Args:
-        id: `CarRacing-v3` (stock) or `racing_vpt/CarRacingFast-v3` (same physics and rewards, drawn much faster).
-        continuous: actions are float [steering, throttle, brake]; otherwise one of five integers.
+        id: `CarRacing-v3` (stock) or `racing_vpt/CarRacingFast-v3` (same physics and rewards, drawn much faster), whose
+            pictures are uint8 [96, 96, 3] and whose actions are checked at every step; `minerl:HumanSurvival` or
+            `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` which has its spaces; or any environment of gymnasium
+            that offers its control scheme.
+        continuous: actions are float [steering, throttle, brake]; otherwise one of five integers. CarRacing only.
         frame_skip: environment frames for which an action is held; their rewards are summed.
         render_mode: what `env.render()` gives: a window, a uint8 [400, 600, 3] picture, or the observation.
-        domain_randomize: new colours of road and grass at every reset.
+        domain_randomize: new colours of road and grass at every reset. CarRacing only.
         max_episode_steps: frames (not decisions) until truncation; None keeps the 1000 of the registration.
 
     Raises:
-        ValueError: for an unknown or retired id, a bad frame skip or length, or a window without a display.
+        ValueError: for an unknown or retired id, one that offers no control scheme, options that it does not have, a
+            bad frame skip or length, a window without a display, or a game that is not installed.
     """
     if id in OLDER_IDS:
         raise ValueError(f"{id} is retired in gymnasium {gymnasium.__version__}; use {STOCK_ID} or {FAST_ID}")
-    if id not in (STOCK_ID, FAST_ID):
-        raise ValueError(f"no environment is called {id!r}; use {STOCK_ID} or {FAST_ID}")
     if frame_skip < 1:
         raise ValueError(f"frame_skip={frame_skip}: expected a number of frames of at least 1")
     if max_episode_steps is not None and max_episode_steps < 1:
@@ -50,6 +54,10 @@ def make_env(
             "render_mode='human' opens a window, but no display was found (DISPLAY and WAYLAND_DISPLAY are unset); "
             "write a film instead: --video FILE.mp4"
         )
+    if id not in (STOCK_ID, FAST_ID):
+        if not continuous or domain_randomize or frame_skip > 1:
+            raise ValueError(f"{id} has no options continuous, domain_randomize and frame_skip; CarRacing has them")
+        return make_other(id, render_mode, max_episode_steps)
     env: gymnasium.Env = gymnasium.make(
         id,
         max_episode_steps=max_episode_steps,
@@ -61,6 +69,27 @@ def make_env(
     if frame_skip > 1:
         env = FrameSkip(env, num_frames=frame_skip)
     return ControlEnv(env)
+
+
+def make_other(id: str, render_mode: RenderMode | None, max_episode_steps: int | None) -> gymnasium.Env:
+    """Any environment but CarRacing; ValueError where there is none or it offers no control scheme."""
+    if id.startswith("minerl:"):
+        from racing_vpt.envs.minecraft import make_minerl
+
+        return make_minerl(id.removeprefix("minerl:"), max_episode_steps)
+    unknown = (
+        f"no environment is called {id!r}; use {STOCK_ID} or {FAST_ID}, minerl:HumanSurvival or {MEADOW_ID} for "
+        "Minecraft's controls, or one of gymnasium's (MODULE:ID imports its module first) that offers its controls"
+    )
+    if ":" not in id and id not in gymnasium.registry:
+        raise ValueError(unknown)
+    try:
+        env = gymnasium.make(id, max_episode_steps=max_episode_steps, disable_env_checker=True, render_mode=render_mode)
+    except (gymnasium.error.Error, ModuleNotFoundError) as error:
+        raise ValueError(f"{unknown} ({error})") from error
+    if render_mode is not None and render_mode not in env.metadata.get("render_modes", ()):
+        raise ValueError(f"{id} cannot be rendered as {render_mode!r}; it knows {env.metadata.get('render_modes')}")
+    return offered(env, id)
 
 
 def has_display() -> bool:

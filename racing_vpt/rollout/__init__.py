@@ -11,7 +11,8 @@ import numpy as np
 
 from racing_vpt.agents.perturbation import Disturbance, Perturbation
 from racing_vpt.agents.solo import NeedsEnvironment, Seedable, SoloAgent
-from racing_vpt.envs.actions import observation_of, to_action
+from racing_vpt.envs.actions import observation_of
+from racing_vpt.envs.offers import step_controls
 from racing_vpt.types import Agent, Controls, Frame, FrameRecord
 
 
@@ -79,7 +80,10 @@ class Episode:
         executed = intended if disturbed is None else disturbed
         core = self.env.unwrapped
         observation = observation_of(self.env) if self.writer and hasattr(core, "car") else {}
-        frame, reward, terminated, truncated, info = self.env.step(to_action(self.env, executed))
+        try:
+            frame, reward, terminated, truncated, info = step_controls(self.env, executed)  # refuses NaN, for one
+        except ValueError as error:
+            raise ValueError(f"seed {self.seed}, frame {self.frames}: {error}") from error
         if self.writer:
             record = FrameRecord(
                 frame=self.frames,

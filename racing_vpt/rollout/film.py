@@ -11,6 +11,7 @@ from racing_vpt.data.encode import VideoWriter
 from racing_vpt.data.files import TEMPORARY, publish
 from racing_vpt.types import Frame, FrameRecord
 
+ROWS = 384  # to which a picture is enlarged, about
 PANEL_WIDTH = 192
 TEXT, FAINT = (235, 235, 235), (90, 90, 90)
 COLOURS = {"steering": (90, 170, 255), "throttle": (90, 210, 110), "brake": (240, 90, 80)}
@@ -23,11 +24,11 @@ class FilmWriter:
         path: the mp4 file.
         title: written on top, such as who drives which seed.
         frames_per_second: rate of the environment.
-        scale: how many times the picture is enlarged.
+        scale: how many times the picture is enlarged; None: to about 384 rows.
     """
 
-    def __init__(self, path: Path, title: str, frames_per_second: float = 50.0, scale: int = 4) -> None:
-        if scale < 1:
+    def __init__(self, path: Path, title: str, frames_per_second: float = 50.0, scale: int | None = None) -> None:
+        if scale is not None and scale < 1:
             raise ValueError(f"a film is enlarged a whole number of times from 1 on, but {scale} was given")
         self.path, self.title, self.scale = path, title, scale
         self.frames_per_second = frames_per_second
@@ -50,7 +51,8 @@ class FilmWriter:
 
     def draw(self, frame: Frame, record: FrameRecord) -> Frame:
         """The enlarged frame with its panel, uint8 [H', W', 3], both even."""
-        height, width = (side * self.scale for side in frame.shape[:2])
+        scale = self.scale or max(1, round(ROWS / frame.shape[0]))
+        height, width = (side * scale for side in frame.shape[:2])
         large = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
         panel = np.full((max(height, 250), PANEL_WIDTH, 3), 24, np.uint8)
         speed = record.observation.get("speed")

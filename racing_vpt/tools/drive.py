@@ -28,7 +28,7 @@ class Trial:
     batch: int
     max_frames: int | None
     film: Path | None = None
-    film_scale: int = 4
+    film_scale: int | None = None
     film_seed: int | None = None
     render: bool = False
 
@@ -60,7 +60,7 @@ def drive(
     json: Path | None = None,
     render: Literal["human"] | None = None,
     film_seed: int | None = None,
-    film_scale: int = 4,
+    film_scale: int | None = None,
     workers: int | None = None,
     batch: int = 8,
     device: str = "cpu",
@@ -71,18 +71,20 @@ def drive(
 
     Args:
         checkpoint: who drives: zoo:NAME, a run folder or file, or expert, expert:STYLE, brownian, random, keyboard.
-        env: environment; scores that are compared come from the stock CarRacing-v3.
-        seeds: tracks, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
+        env: environment whose controls the driver knows. Scores that are compared come from the stock CarRacing-v3;
+            racing_vpt/CarRacingFast-v3 is the same, drawn faster; minerl:HumanSurvival is Minecraft, for which a policy
+            wants --sample; racing_vpt/Meadow-v0 has its controls; others of gymnasium offer theirs themselves.
+        seeds: tracks or worlds, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
         video: mp4 file for a film of one episode.
         json: file for the scores; written after every episode, so that a run that was stopped leaves what it had.
         render: `human` shows a window; one episode after the other.
         film_seed: seed to film; the first if not given.
-        film_scale: how many times the film enlarges the picture.
+        film_scale: how many times the film enlarges the picture; to about 384 rows if not given.
         workers: processes; as many as there are cores if not given.
         batch: environments that a process drives at once, seen by a network in one call.
         device: where a checkpoint's network runs.
         sample: draw controls from the policy's distribution instead of taking the best.
-        max_frames: end episodes after so many frames; None leaves it to the environment (1000).
+        max_frames: end episodes after so many frames; None leaves it to the environment (CarRacing: 1000).
 
     Returns:
         What the JSON file holds; None if nothing was driven.
@@ -102,7 +104,7 @@ def drive(
     film_seed = numbers[0] if film_seed is None else film_seed
     if film_seed not in numbers:
         raise ValueError(f"--film_seed {film_seed} is not among the seeds {seeds}")
-    if batch < 1 or film_scale < 1:
+    if batch < 1 or (film_scale is not None and film_scale < 1):
         raise ValueError(f"--batch and --film_scale count from 1; {batch} and {film_scale} were given")
     shown = render == "human" or checkpoint == "keyboard"
     make_env(env, render_mode=render).close()  # a wrong id, or no display, is an error here and not in a worker
@@ -150,7 +152,8 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     def open_film(seed: int) -> FilmWriter | None:
         if trial.film is None or seed != trial.film_seed:
             return None
-        return FilmWriter(trial.film, f"{Path(trial.checkpoint).name} {seed}", scale=trial.film_scale)
+        rate = float(envs[0].metadata.get("render_fps", 50))
+        return FilmWriter(trial.film, f"{Path(trial.checkpoint).name} {seed}", rate, trial.film_scale)
 
     agent = load_agent(trial.checkpoint, trial.device, greedy=trial.greedy)
     envs = [make_env(trial.env, render_mode="human" if trial.render else None) for _ in range(trial.batch)]
@@ -198,6 +201,8 @@ def bootstrap_interval(returns: np.ndarray) -> tuple[float, float]:
 
 
 def outcome(result: EpisodeResult) -> str:
+    if not result.tiles:  # no race track
+        return "ended"
     return "lap" if result.lap_finished else f"{result.tiles_visited} of {result.tiles} tiles"
 
 
@@ -207,9 +212,10 @@ def table(results: Sequence[EpisodeResult], report: Report) -> str:
     for result in sorted(results, key=lambda result: result.seed):
         lines.append(f"{result.seed:6}{result.score:9.1f}{result.frames:8}  {outcome(result)}")
     low, high = report.ci95
+    laps = f"{report.laps_finished} laps finished, " if any(result.tiles for result in results) else ""
     lines.append(
         f"{report.checkpoint} in {report.env}, {len(results)} episodes: mean {report.mean:.1f} "
         f"(95% interval {low:.1f} to {high:.1f}), median {report.median:.1f}, 10th percentile {report.p10:.1f}, "
-        f"{report.laps_finished} laps finished, {sum(report.frames)} frames"
+        f"{laps}{sum(report.frames)} frames"
     )
     return "\n".join(lines)

@@ -6,10 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from racing_vpt.agents import load_agent
+from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.data.decode import open_video
-from racing_vpt.envs.make import FAST_ID
+from racing_vpt.envs.make import FAST_ID, MEADOW_ID, make_env
 from racing_vpt.tools.drive import bootstrap_interval, drive
 
+PARITY = Path(__file__).parents[1] / "data" / "vpt_parity"
 KEYS = {"env", "checkpoint", "seeds", "returns", "mean", "ci95", "median", "p10", "laps_finished", "frames"}
 
 
@@ -93,3 +96,28 @@ def test_the_interval_holds_the_mean_and_of_equal_scores_is_that_score() -> None
     assert high - low == pytest.approx(4 * scores.std() / 10, rel=0.15)
     assert bootstrap_interval(np.array([5.0, 5.0])) == (5.0, 5.0)
     assert bootstrap_interval(np.array([7.0])) == (7.0, 7.0)
+
+
+def test_an_openai_policy_drives_what_has_minecrafts_controls(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scores, film = tmp_path / "scores.json", tmp_path / "film.mp4"
+    options = {"video": film, "json": scores, "max_frames": 12, "workers": 1, "batch": 2, "sample": True}
+    drive(str(PARITY / "policy.model"), MEADOW_ID, "1000-1001", **options)  # type: ignore[arg-type]
+    assert json.loads(scores.read_text())["frames"] == [12, 12]
+    assert open_video(film).num_frames == 12
+    printed = capsys.readouterr().out
+    assert "ended" in printed
+    assert "laps" not in printed
+
+
+def test_a_policy_acts_at_the_pace_of_the_environment() -> None:
+    agent = load_agent(str(PARITY / "policy.model"))
+    assert isinstance(agent, CheckpointAgent)
+    agent.attach(make_env(MEADOW_ID))
+    assert agent.repeat == 1
+
+
+def test_a_policy_of_another_game_is_refused() -> None:
+    with pytest.raises(ValueError, match="scheme minecraft, but the environment takes those of car"):
+        drive(str(PARITY / "policy.model"), FAST_ID, "1000", max_frames=3, workers=1)
