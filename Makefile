@@ -48,7 +48,7 @@ lint: setup  ## check style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: setup  ## measure speeds on this machine (environment, labelling)
+bench: setup  ## measure speeds on this machine (environment, labelling, policy)
 	$(BIN)/racing-vpt bench
 
 collect: setup  ## 1. record: minutes with controls, hours of video only, a driver to judge by: data/

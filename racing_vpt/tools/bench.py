@@ -7,15 +7,16 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["all", "envs", "label"] = "all",
+    what: Literal["all", "envs", "label", "policy"] = "all",
     checkpoint: str = "zoo:idm-carracing",
     frames: int = 2000,
     json: Path | None = None,
 ) -> None:
-    """Measure how fast environments step and how fast an inverse dynamics model labels.
+    """Measure how fast environments step, how fast an inverse dynamics model labels and how long a policy thinks.
 
     Args:
-        what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, or `all`.
+        what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, `policy` (a
+            step with memory at tiny, small and 1x, and 2x where there is a GPU), or `all`.
         checkpoint: the inverse dynamics model that labels.
         frames: how many frames each environment is driven.
         json: file that receives the figures as well.
@@ -29,6 +30,10 @@ def bench(
         from racing_vpt.tools.bench_label import bench_label
 
         figures["label"] = bench_label(checkpoint)
+    if what in ("all", "policy"):
+        from racing_vpt.tools.bench_policy import bench_policy
+
+        figures["policy"] = bench_policy()
     if json is not None:
         from racing_vpt.data.files import write_json
 

@@ -1,0 +1,77 @@
+"""How long a policy thinks about one frame: the step of `drive`, with its memory, one environment at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from racing_vpt.agents.checkpoint import CheckpointAgent
+
+SIZES = {"tiny": ("car", 64), "small": ("car", 64), "1x": ("minecraft", 128), "2x": ("minecraft", 128)}
+ON_CPU = (("tiny", False), ("small", False), ("1x", False), ("1x", True))  # size, and whether in bf16
+WARM_UP = 20  # steps before the clock runs
+
+
+def bench_policy(steps: int = 300) -> dict[str, dict[str, float]]:
+    """Time single steps of policies with random weights: frame in, controls out, memory kept.
+
+    On the CPU with torch's number of threads; where there is a GPU also 2x there, in bf16 and compiled.
+
+    Args:
+        steps: timed for each size.
+
+    Returns:
+        By size `median_ms`, `p99_ms`, `least_ms`, and `share`: which part of the cores this process had meanwhile.
+        Where it is less than about 0.9 other programs ran, and the 99th percentile tells of them.
+    """
+    import torch
+
+    threads, figures = torch.get_num_threads(), {}
+    for size, bf16 in ON_CPU:
+        figures[f"{size} {'bf16' if bf16 else 'float32'}"] = timed(agent_of(size, bf16=bf16), size, steps, threads)
+    if torch.cuda.is_available():
+        agent = agent_of("2x", device="cuda", bf16=True, compiled=True)
+        figures["2x bf16 GPU"] = timed(agent, "2x", steps, threads=1)
+    for name, figure in figures.items():
+        print(
+            f"policy step {name}: median {figure['median_ms']:.1f} ms, 99th percentile {figure['p99_ms']:.1f} ms, "
+            f"least {figure['least_ms']:.1f} ms ({steps} steps, {threads} threads, {figure['share']:.0%} of the cores, "
+            f"load {os.getloadavg()[0]:.1f})"
+        )
+    return figures
+
+
+def agent_of(size: str, *, device: str = "cpu", bf16: bool = False, compiled: bool = False) -> CheckpointAgent:
+    """A policy of that size with random weights and a memory, as `drive` runs one."""
+    from racing_vpt.agents.checkpoint import CheckpointAgent
+    from racing_vpt.models.vpt import VPT
+    from racing_vpt.types import FrameSpec
+
+    scheme, pixels = SIZES[size]
+    module = VPT(frames=FrameSpec(pixels, pixels), scheme=scheme, size=size)
+    return CheckpointAgent(module.hasten(bf16=bf16, compiled=compiled), device)
+
+
+def timed(agent: CheckpointAgent, size: str, steps: int, threads: int) -> dict[str, float]:
+    """Milliseconds of `steps` steps of the agent, each on another frame."""
+    import numpy as np
+
+    pixels = SIZES[size][1]
+    frames = np.random.default_rng(0).integers(0, 256, (8, pixels, pixels, 3), dtype=np.uint8)
+    for step in range(WARM_UP):
+        agent.act(frames[step % len(frames)])
+    milliseconds = []
+    begun, used = time.perf_counter(), time.process_time()
+    for step in range(steps):
+        before = time.perf_counter()
+        agent.act(frames[step % len(frames)])  # its controls are numbers, so that a GPU has finished
+        milliseconds.append((time.perf_counter() - before) * 1000)
+    share = (time.process_time() - used) / (time.perf_counter() - begun) / threads
+    return {
+        "median_ms": float(np.median(milliseconds)),
+        "p99_ms": float(np.percentile(milliseconds, 99)),
+        "least_ms": float(np.min(milliseconds)),
+        "share": share,
+    }
