@@ -15,6 +15,8 @@ models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --traine
   test       measure a checkpoint on the test data
   predict    label videos with an inverse dynamics model: --ckpt_path X --data.videos FOLDER --out FOLDER
   export     turn a checkpoint into a small folder of weights, as the zoo holds them
+  import-vpt turn OpenAI VPT's F.model and F.weights into a checkpoint of ours
+  export-vpt turn a checkpoint with Minecraft's controls into OpenAI's pair of files
 
 driving
   drive      let a checkpoint or another agent drive seeds; scores, film
@@ -66,6 +68,8 @@ TOOLS = {
     "inspect": Tool("racing_vpt.tools.inspect", "inspect_data", positional=True),
     "verify": Tool("racing_vpt.tools.verify", "verify", positional=True),
     "export": Tool("racing_vpt.tools.export", "export", positional=True),
+    "import-vpt": Tool("racing_vpt.tools.vpt_files", "import_vpt"),
+    "export-vpt": Tool("racing_vpt.tools.vpt_files", "export_vpt"),
     "drive": Tool("racing_vpt.tools.drive", "drive"),
     "demo": Tool("racing_vpt.tools.demo", "demo"),
     "bench": Tool("racing_vpt.tools.bench", "bench"),

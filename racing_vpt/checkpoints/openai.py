@@ -193,13 +193,13 @@ def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
     return {"kind": kind, "size": size, "height": height, "width": width, "temperature": temperature}
 
 
-def read_openai(path: Path) -> Checkpoint:
-    """OpenAI's pair of files; `path` is the `.model`, the `.weights` lie beside it.
+def read_openai(path: Path, weights: Path | None = None) -> Checkpoint:
+    """OpenAI's pair of files; `path` is the `.model`, the `.weights` lie beside it where they are not given.
 
     What our modules keep beside the network is added: class counts, and an IDM's temperatures.
     """
     settings = openai_settings(read_openai_model(path), path)
-    state_dict = read_openai_weights(path.with_suffix(".weights"))
+    state_dict = read_openai_weights(weights or path.with_suffix(".weights"))
     is_policy = settings["kind"] == "policy"
     arguments: dict[str, object] = {
         "frames": {"height": settings["height"], "width": settings["width"], **MINECRAFT_FRAMES},
