@@ -69,6 +69,23 @@ class Columns:
             intended=intended and {name: np.array(column, np.float32) for name, column in intended.items()},
         )
 
+    def check(self, num_frames: int) -> None:
+        """ValueError names the column that has another length, or the number that is not finite or out of range."""
+        named = {**self.controls, "first": self.first, "reward": self.reward, "confidence": self.confidence}
+        named |= {"perturbed": self.perturbed, **{f"intended {name}": x for name, x in (self.intended or {}).items()}}
+        for name, column in named.items():
+            if column is None:
+                continue
+            if column.shape != (num_frames,):
+                raise ValueError(f"{name} has the shape {column.shape} where {num_frames} frames should be")
+            low, high = RANGES.get(name.removeprefix("intended "), (-np.inf, np.inf))
+            good = np.isfinite(column) & (column >= low - 1e-6) & (column <= high + 1e-6)
+            if not good.all():
+                frame = int(np.argmin(good))
+                raise ValueError(f"{name} of frame {frame} is {column[frame]}, not a number from {low:g} to {high:g}")
+        if self.intended is not None and self.intended.keys() != self.controls.keys():
+            raise ValueError(f"intended are {list(self.intended)}, but the controls are {list(self.controls)}")
+
     def to_json(self) -> dict[str, object]:
         """Plain lists, which JSON can hold; columns that are not known are left out."""
         known: dict[str, object] = {"first": [int(flag) for flag in self.first], "controls": _lists(self.controls)}

@@ -12,9 +12,10 @@ from torch.utils.data import DataLoader
 
 from racing_vpt.data.dataset import WHOLE_BATCHES, ClipDataset, EncodedBatch, Perturbed, ResumableLoader, Trust
 from racing_vpt.data.decode import Decoder, Device, choose_decoder
+from racing_vpt.data.manifest import PACK_HINT
 from racing_vpt.data.reader import EpisodeReader
+from racing_vpt.data.remote import Remote
 from racing_vpt.data.sampler import Course, Lanes, RandomClips, Steps, Tiles
-from racing_vpt.data.shards import PACK_HINT
 from racing_vpt.data.stores import open_store
 from racing_vpt.data.windows import WindowDataset, find_videos
 from racing_vpt.types import Batch, FrameSpec
@@ -55,6 +56,7 @@ class VideoDataModule(pl.LightningDataModule):
         window_stride: frames from one window to the next; the middle of each window is kept.
         predict_batch_size: windows in a batch.
         frames: what the model wants to see. None: what the trainer's model says.
+        remote: how shards at a URL are read: tries, time limit, cache.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class VideoDataModule(pl.LightningDataModule):
         window_stride: int = 64,
         predict_batch_size: int = 4,
         frames: FrameSpec | None = None,
+        remote: Remote | None = None,
     ) -> None:
         super().__init__()
         if min(batch_size, clip_frames, window) < 1 or not 0 <= mirror <= 1:
@@ -101,7 +104,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.trust = Trust(min_confidence, confidence_weighting, perturbed)
         self.cache_gib = cache_gib
         self.window, self.window_stride, self.predict_batch_size = window, window_stride, predict_batch_size
-        self.frames = frames
+        self.frames, self.remote = frames, remote
         self.skip: set[str] = set()  # names of videos that predict passes over: whoever writes labels fills it
         self._decoder: tuple[str, str] | None = None
         self._readers: dict[str, EpisodeReader] = {}
@@ -209,7 +212,9 @@ class VideoDataModule(pl.LightningDataModule):
         decoder, where = self._decoder or ("auto", "cpu")
         on_cpu: Decoder = "auto" if where == "cuda" else decoder  # type: ignore[assignment]
         fractions = {path: self.val_fraction if path in others else None for path in paths}
-        opened = [open_store(path, split, fractions[path], self.seed, self.labels, on_cpu) for path in paths]
+        opened = [
+            open_store(path, split, fractions[path], self.seed, self.labels, on_cpu, self.remote) for path in paths
+        ]
         stores = [store for store in opened if store is not None]
         if not stores:
             log.warning("%s has no split %r, so there is no %s data", ", ".join(paths), split, name)

@@ -12,8 +12,10 @@ import numpy as np
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.episodes import find_episodes
 from racing_vpt.data.files import TEMPORARY, read_json
+from racing_vpt.data.manifest import MANIFEST, read_manifest
 from racing_vpt.data.recording import read_labels
-from racing_vpt.data.shards import MANIFEST, ShardStore, read_manifest
+from racing_vpt.data.remote import is_remote
+from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import RecordingStore, Store, StoredEpisode
 
 Kind = Literal["recordings", "labels", "shards"]
@@ -40,7 +42,7 @@ class Overview:
 
 def kind_of(path: str) -> Kind:
     """What a path holds; a folder without a manifest or labels counts as recordings."""
-    if "://" in path or (Path(path) / MANIFEST).is_file():
+    if is_remote(path) or (Path(path) / MANIFEST).is_file():
         return "shards"
     folder = Path(path)
     if not folder.exists():

@@ -10,58 +10,17 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import fsspec
+from zlib import crc32
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.cut import Sample
 from racing_vpt.data.decode import Decoder, open_video
 from racing_vpt.data.decoders import Video
 from racing_vpt.data.files import publish, sha256_of, write_json
+from racing_vpt.data.manifest import PACK_HINT, Place, Shard, read_manifest, wrong_crc32
+from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.store import Clip, StoredEpisode
-
-FORMAT = 1
-MANIFEST = "manifest.json"
-PACK_HINT = "make shards with: racing-vpt pack --recordings FOLDER --out FOLDER"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a sample lies in its shard: offsets and sizes of its two members, in bytes."""
-
-    key: str
-    json_offset: int
-    json_size: int
-    mp4_offset: int
-    mp4_size: int
-    episode: str
-    start: int
-    frames: int
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One tar, as the manifest lists it."""
-
-    file: str
-    split: str
-    bytes: int
-    sha256: str
-    samples: list[Place]
-
-    @classmethod
-    def of_json(cls, value: dict) -> Shard:
-        """The inverse of `to_json`; ValueError where fields are missing."""
-        try:
-            return cls(**{**value, "samples": [Place(*row) for row in value["samples"]]})
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a shard's entry in the manifest is incomplete: {error}") from error
-
-    def to_json(self) -> dict[str, object]:
-        """Plain values; a sample is a list in the order of `Place`'s fields."""
-        return {**asdict(self), "samples": [list(vars(place).values()) for place in self.samples]}
 
 
 class ShardWriter:
@@ -78,7 +37,7 @@ class ShardWriter:
         self._temporary = path.with_name(f".tmp-{path.name}")
         import webdataset  # here, because it imports torch, and `pack --help` need not wait for that
 
-        self._tar = webdataset.TarWriter(str(self._temporary), encoder=False, mtime=0.0)
+        self._tar = webdataset.TarWriter(str(self._temporary), encoder=False, mtime=0)
         self._about: dict[str, dict] = {}
         self.num_bytes = 0
 
@@ -86,7 +45,8 @@ class ShardWriter:
         """Append a sample."""
         self._tar.write({"__key__": sample.key, "json": sample.json, "mp4": sample.mp4})
         about = json.loads(sample.json)
-        self._about[sample.key] = {name: about[name] for name in ("episode", "start", "frames")}
+        known = {name: about[name] for name in ("episode", "start", "frames")}
+        self._about[sample.key] = {**known, "json_crc32": crc32(sample.json), "mp4_crc32": crc32(sample.mp4)}
         self.num_bytes += 2048 + len(sample.json) + len(sample.mp4)
 
     def close(self) -> None:
@@ -114,42 +74,6 @@ def entry_of(path: Path) -> Path:
     return path.with_suffix(".entry.json")
 
 
-def write_manifest(out: Path, shards: list[Shard], about: dict[str, object]) -> dict:
-    """Write the manifest, last of all; returns it. `about` says how the shards were made."""
-    entries = [shard.to_json() for shard in shards]
-    splits = {}
-    for split in sorted({shard.split for shard in shards}):
-        samples = [place for shard in shards if shard.split == split for place in shard.samples]
-        episodes = {place.episode for place in samples}
-        frames = sum(place.frames for place in samples)
-        splits[split] = {"episodes": len(episodes), "samples": len(samples), "frames": frames}
-    manifest = {"format": FORMAT, "kind": "shards", **about, "splits": splits, "shards": entries}
-    write_json(out / MANIFEST, manifest)
-    return manifest
-
-
-def read_manifest(path: str) -> dict:
-    """The manifest of a folder or URL of shards, checked.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is no manifest, or of another format.
-    """
-    if path.startswith("pipe:"):
-        raise ValueError(f"{path} would run a command; give a folder or a URL of shards")
-    address = f"{path.rstrip('/')}/{MANIFEST}"
-    try:
-        with fsspec.open(address, "rb") as file:
-            manifest = json.loads(file.read())
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f"there is no {address}; {PACK_HINT}") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{address} is not JSON: {error}; {PACK_HINT}") from error
-    if not isinstance(manifest, dict) or manifest.get("kind") != "shards" or manifest.get("format") != FORMAT:
-        raise ValueError(f"{address} is no manifest of shards of format {FORMAT}; {PACK_HINT}")
-    return manifest
-
-
 class ShardStore:
     """The episodes of one split of a folder or URL of shards (`store.Store`).
 
@@ -157,10 +81,12 @@ class ShardStore:
         path: folder or URL that holds `manifest.json`.
         split: `train` or `val`.
         decoder: which library decodes.
+        remote: how a URL is read.
     """
 
-    def __init__(self, path: str, split: str, decoder: Decoder = "auto") -> None:
-        manifest = read_manifest(path)
+    def __init__(self, path: str, split: str, decoder: Decoder = "auto", remote: Remote | None = None) -> None:
+        self._remote = RemoteFiles(remote) if is_remote(path) else None
+        manifest = read_manifest(path, self._remote)
         if split not in manifest["splits"]:
             raise ValueError(
                 f"{path} has no split {split!r}, only {sorted(manifest['splits'])}; pack with --val_fraction above 0 "
@@ -170,7 +96,7 @@ class ShardStore:
         self.manifest = manifest
         self.shards = [Shard.of_json(entry) for entry in manifest["shards"] if entry["split"] == split]
         self._files: dict[int, int] = {}
-        if "://" not in path:
+        if self._remote is None:
             for shard in self.shards:
                 self._check(Path(self.path) / shard.file, shard.bytes)
         self._places: list[tuple[int, Place]] = []
@@ -185,25 +111,31 @@ class ShardStore:
             episode.check(self.path)
 
     def columns(self, clip: Clip) -> Columns:
-        """What is known about each frame of a clip."""
-        return Columns.of_json(self.about(clip))
+        """What is known about each frame of a clip; ValueError names shard and key where it is damaged."""
+        number, place = self._places[clip.handle]
+        try:
+            columns = Columns.of_json(self.about(clip))
+            columns.check(place.frames)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ValueError(self._damaged(number, place, error)) from error
+        return columns
 
     def about(self, clip: Clip) -> dict:
-        """The JSON of a clip; ValueError names shard and key where it is damaged."""
+        """The JSON of a clip; ValueError names shard and key where it is none."""
         number, place = self._places[clip.handle]
-        text = self._read(number, place.json_offset, place.json_size)
+        text = self._read(number, place, place.json_offset, place.json_size, place.json_crc32)
         try:
             about = json.loads(text)
-            if len(about["first"]) != place.frames or "controls" not in about:
-                raise ValueError(f"{len(about['first'])} frames where {place.frames} should be")
-        except (ValueError, KeyError, TypeError) as error:
+            if not isinstance(about, dict):
+                raise ValueError(f"a JSON object was expected, not a {type(about).__name__}")
+        except (ValueError, RecursionError) as error:
             raise ValueError(self._damaged(number, place, error)) from error
         return about
 
     def encoded(self, clip: Clip) -> bytes:
         """The mp4 of a clip."""
         number, place = self._places[clip.handle]
-        return self._read(number, place.mp4_offset, place.mp4_size)
+        return self._read(number, place, place.mp4_offset, place.mp4_size, place.mp4_crc32)
 
     def open(self, clip: Clip) -> tuple[Video, int]:
         """A clip's video, open for reading, and the frame of it that is the clip's first."""
@@ -220,18 +152,17 @@ class ShardStore:
         file = f"{self.path}/{self.shards[number].file}"
         return f"{file}, sample {place.key}: {why}; check the shards with: racing-vpt verify {self.path}"
 
-    def _read(self, number: int, offset: int, size: int) -> bytes:
-        shard = self.shards[number]
-        address = f"{self.path}/{shard.file}"
-        if "://" not in self.path:
-            if number not in self._files:
-                self._files[number] = os.open(address, os.O_RDONLY)
-            data = os.pread(self._files[number], size, offset)  # has no position, so forked workers may share it
-        else:
-            system, inner = fsspec.core.url_to_fs(address)
-            data = system.cat_file(inner, start=offset, end=offset + size)
-        if len(data) != size:
-            raise ValueError(f"{address}: {len(data)} bytes where {size} were asked for; does it serve ranges?")
+    def _read(self, number: int, place: Place, offset: int, size: int, crc: int | None) -> bytes:
+        address = f"{self.path}/{self.shards[number].file}"
+        check = wrong_crc32(crc, f"sample {place.key}")
+        if self._remote is not None:
+            return self._remote.read(address, offset, size, check)
+        if number not in self._files:
+            self._files[number] = os.open(address, os.O_RDONLY)
+        data = os.pread(self._files[number], size, offset)  # has no position, so forked workers may share it
+        fault = check(data) if len(data) == size else f"{len(data)} bytes where {size} should be"
+        if fault:
+            raise ValueError(self._damaged(number, place, fault))
         return data
 
     @staticmethod

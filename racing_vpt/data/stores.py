@@ -6,12 +6,20 @@ from pathlib import Path
 
 from racing_vpt.data.decode import Decoder
 from racing_vpt.data.episodes import find_episodes, split_episodes
-from racing_vpt.data.shards import MANIFEST, PACK_HINT, ShardStore, read_manifest
+from racing_vpt.data.manifest import MANIFEST, PACK_HINT, read_manifest
+from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
+from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import RecordingStore, Store
 
 
 def open_store(
-    path: str, split: str, val_fraction: float | None, seed: int, labels: Path | None, decoder: Decoder
+    path: str,
+    split: str,
+    val_fraction: float | None,
+    seed: int,
+    labels: Path | None,
+    decoder: Decoder,
+    remote: Remote | None = None,
 ) -> Store | None:
     """The store of a path's split.
 
@@ -22,6 +30,7 @@ def open_store(
         seed: of the split of plain recordings.
         labels: folder of labels that take the place of recorded controls; of plain recordings.
         decoder: which library decodes.
+        remote: how a URL is read.
 
     Returns:
         The store, or None where a path that serves both splits has no episodes to validate with.
@@ -30,15 +39,15 @@ def open_store(
         FileNotFoundError: there is nothing to read.
         ValueError: the shards are damaged, or lack the split.
     """
-    if "://" in path or path.startswith("pipe:") or (Path(path) / MANIFEST).is_file():
-        manifest = read_manifest(path)
+    if is_remote(path) or (Path(path) / MANIFEST).is_file():
+        manifest = read_manifest(path, RemoteFiles(remote))
         if labels is not None:
             raise ValueError(
                 f"{path} is packed already; give the labels when packing: racing-vpt pack --labels {labels}"
             )
         if val_fraction is not None and split == "val" and split not in manifest["splits"]:
             return None
-        return ShardStore(path, split, decoder)
+        return ShardStore(path, split, decoder, remote)
     if any(Path(path).glob("*.tar")):
         raise FileNotFoundError(f"{path} holds shards but no {MANIFEST}: packing was not finished; {PACK_HINT}")
     episodes = find_episodes(Path(path), labels)

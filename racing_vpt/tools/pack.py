@@ -21,7 +21,8 @@ from racing_vpt.data.decode import Decoder
 from racing_vpt.data.encode import PixelFormat
 from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
 from racing_vpt.data.files import TEMPORARY, read_json
-from racing_vpt.data.shards import MANIFEST, Shard, ShardWriter, entry_of, read_manifest, write_manifest
+from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
+from racing_vpt.data.shards import ShardWriter, entry_of
 from racing_vpt.types import Fit, Resize
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from racing_vpt.data.shards import Shard
+    from racing_vpt.data.manifest import Shard
 
 
 def verify(path: str) -> None:
@@ -93,7 +93,7 @@ def _check_shards(path: str) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each shard, and of the manifest's counts."""
     import fsspec
 
-    from racing_vpt.data.shards import Shard, read_manifest
+    from racing_vpt.data.manifest import Shard, read_manifest
 
     manifest = read_manifest(path)
     shards = [Shard.of_json(entry) for entry in manifest["shards"]]

@@ -13,8 +13,9 @@ import webdataset
 
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.encode import VideoWriter
+from racing_vpt.data.manifest import read_manifest
 from racing_vpt.data.recording import find_recordings, write_labels
-from racing_vpt.data.shards import ShardStore, read_manifest
+from racing_vpt.data.shards import ShardStore
 from racing_vpt.tools import pack as pack_module
 from racing_vpt.tools.inspect import inspect_data
 from racing_vpt.tools.pack import pack

@@ -1,0 +1,177 @@
+"""`manifest.json` of a folder of shards: what is in them and where, and how it is known to be whole.
+
+It may come from a stranger, so each field is checked before it is used: names lead nowhere else, samples lie within
+their shard without room for anything that is not listed, numbers are numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from zlib import crc32
+
+from racing_vpt.data.files import write_json
+from racing_vpt.data.remote import Check, RemoteFiles, is_remote
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+PACK_HINT = "make shards with: racing-vpt pack --recordings FOLDER --out FOLDER"
+BLOCK = 512  # bytes, of a tar
+LONGEST_NAME = 90  # characters that fit a tar's header with a suffix; a longer name takes headers of its own
+LARGEST_MANIFEST = 1 << 30  # bytes
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a sample lies in its shard: offsets, sizes and checksums of its two members, in bytes."""
+
+    key: str
+    json_offset: int
+    json_size: int
+    mp4_offset: int
+    mp4_size: int
+    episode: str
+    start: int
+    frames: int
+    json_crc32: int | None = None  # of shards that were packed before there were checksums
+    mp4_crc32: int | None = None
+
+    def __post_init__(self) -> None:
+        numbers = (self.json_offset, self.json_size, self.mp4_offset, self.mp4_size, self.start, self.frames)
+        if not all(type(number) is int and 0 <= number < 2**53 for number in numbers) or not self.frames:
+            raise ValueError(f"offsets, sizes, start and frames should count, but are {numbers}")
+        if not isinstance(self.key, str) or not isinstance(self.episode, str) or "/" in self.key:
+            raise ValueError(f"key and episode should be plain names, but are {self.key!r} and {self.episode!r}")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One tar, as the manifest lists it."""
+
+    file: str
+    split: str
+    bytes: int
+    sha256: str
+    samples: list[Place]
+
+    @classmethod
+    def of_json(cls, value: dict) -> Shard:
+        """The inverse of `to_json`; ValueError where fields are missing or lead elsewhere."""
+        try:
+            shard = cls(**{**value, "samples": [Place(*row) for row in value["samples"]]})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"a shard's entry in the manifest is incomplete: {error}") from error
+        shard.check()
+        return shard
+
+    def to_json(self) -> dict[str, object]:
+        """Plain values; a sample is a list in the order of `Place`'s fields."""
+        return {**asdict(self), "samples": [list(vars(place).values()) for place in self.samples]}
+
+    def check(self) -> None:
+        """ValueError unless the name is a plain one and the samples fill the tar: no member is not listed."""
+        if not plain_name(self.file, ".tar"):
+            raise ValueError(f"a shard is a .tar beside its manifest, but the manifest names {self.file!r}")
+        if type(self.bytes) is not int or self.bytes < 0 or not isinstance(self.split, str):
+            raise ValueError(f"{self.file}: bytes {self.bytes!r} and split {self.split!r} should be a count and a name")
+        spans = [(place.json_offset, place.json_size, place.key) for place in self.samples]
+        spans += [(place.mp4_offset, place.mp4_size, place.key) for place in self.samples]
+        end, before = 0, min((offset for offset, _, _ in spans), default=BLOCK)
+        for offset, size, key in sorted(
+            spans
+        ):  # one header before each, or three: webdataset notes fractions of seconds
+            headers = {BLOCK, min(before, 3 * BLOCK)}
+            if offset - end not in headers and not BLOCK <= offset - end <= 8 * BLOCK * (len(key) > LONGEST_NAME):
+                raise ValueError(f"{self.file}: sample {key} lies at {offset}, but what is before it ends at {end}")
+            end = offset + -(-size // BLOCK) * BLOCK
+        if not end <= self.bytes <= end + 40 * BLOCK:
+            raise ValueError(
+                f"{self.file}: its samples end at {end}, but it has {self.bytes} bytes: something else is in it"
+            )
+
+
+def plain_name(name: object, suffix: str = "") -> bool:
+    """Whether this names a file in the same folder, and nothing else."""
+    if not isinstance(name, str) or not name.endswith(suffix) or name.startswith((".", "~")) or "\0" in name:
+        return False
+    return Path(name).name == name and "\\" not in name and ":" not in name
+
+
+def wrong_crc32(expected: int | None, what: str) -> Check:
+    """A check of bytes (`remote.Check`): says so where their checksum is not the expected one."""
+
+    def check(data: bytes) -> str | None:
+        found = crc32(data)
+        return None if expected is None or found == expected else f"the checksum of {what} is {found}, not {expected}"
+
+    return check
+
+
+def write_manifest(out: Path, shards: list[Shard], about: dict[str, object]) -> dict:
+    """Write the manifest, last of all; returns it. `about` says how the shards were made."""
+    splits = {split: count(shards, split) for split in sorted({shard.split for shard in shards})}
+    entries = [shard.to_json() for shard in shards]
+    manifest = {"format": FORMAT, "kind": "shards", **about, "splits": splits, "shards": entries}
+    write_json(out / MANIFEST, manifest)
+    return manifest
+
+
+def count(shards: list[Shard], split: str) -> dict[str, int]:
+    """Episodes, samples and frames of a split."""
+    places = [place for shard in shards if shard.split == split for place in shard.samples]
+    episodes = {place.episode for place in places}
+    return {"episodes": len(episodes), "samples": len(places), "frames": sum(place.frames for place in places)}
+
+
+def read_manifest(path: str, files: RemoteFiles | None = None) -> dict:
+    """The manifest of a folder or URL of shards, checked.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is no manifest, of another format, or damaged.
+        ConnectionError: a server does not give it.
+    """
+    address = f"{path.rstrip('/')}/{MANIFEST}"
+    try:
+        if is_remote(path):
+            content = (files or RemoteFiles()).read(address)
+        else:
+            if Path(address).stat().st_size > LARGEST_MANIFEST:
+                raise ValueError(f"{address} has {Path(address).stat().st_size} bytes; a manifest has fewer than 2**30")
+            content = Path(address).read_bytes()
+        manifest = json.loads(content)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise FileNotFoundError(f"there is no {address}; {PACK_HINT}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"{address} is not JSON: {error}; {PACK_HINT}") from error
+    if not isinstance(manifest, dict) or manifest.get("kind") != "shards" or manifest.get("format") != FORMAT:
+        raise ValueError(f"{address} is no manifest of shards of format {FORMAT}; {PACK_HINT}")
+    fault = _fault(manifest)
+    if fault:
+        raise ValueError(f"{address} is damaged: {fault}; check the shards with: racing-vpt verify {path}")
+    return manifest
+
+
+def _fault(manifest: dict) -> str:
+    """What is wrong with a manifest, or nothing."""
+    kinds = {"splits": dict, "shards": list, "episode_rates": dict, "episodes": dict, "actions_from": list}
+    for name, kind in kinds.items():
+        if not isinstance(manifest.get(name), kind):
+            return f"its field {name} should be a {kind.__name__}"
+    for episode, rate in manifest["episode_rates"].items():
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1000:  # nor NaN
+            return f"episode {episode} has {rate!r} frames per second"
+    try:
+        shards = [Shard.of_json(entry) for entry in manifest["shards"]]
+    except (ValueError, TypeError) as error:
+        return str(error)
+    if {shard.split for shard in shards} != manifest["splits"].keys():
+        return (
+            f"its shards are of the splits {sorted({shard.split for shard in shards})}, not {list(manifest['splits'])}"
+        )
+    for split, promised in manifest["splits"].items():
+        if count(shards, split) != promised:
+            return f"its shards of split {split} list {count(shards, split)}, but it counts {promised}"
+    strangers = {place.episode for shard in shards for place in shard.samples} - manifest["episode_rates"].keys()
+    return f"it has no rate of episode {min(strangers)}" if strangers else ""

@@ -1,0 +1,166 @@
+"""Servers stall, cut, send garbage and lose files: what is asked for again, what is named, and what is kept."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import fsspec
+import pytest
+import torch
+
+from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.remote import RangeCache, Remote, RemoteFiles, is_remote
+from racing_vpt.types import FrameSpec
+from tests.faults.harness import note, tries
+
+QUICK = Remote(tries=4, seconds=0.5, wait=0.01)
+
+
+class Unreliable(BaseHTTPRequestHandler):
+    """Serves ranges of a folder; the first `bad` requests of each kind of fault go wrong."""
+
+    folder: Path
+    fault: str = ""
+    left: int = 0
+    served: int = 0
+    lock = threading.Lock()
+
+    def do_GET(self) -> None:
+        kind = type(self)
+        path = self.folder / self.path.lstrip("/")
+        if not path.is_file():
+            self.send_error(404)
+            return
+        content = path.read_bytes()
+        span = self.headers.get("Range")
+        if span:
+            start, stop = span.removeprefix("bytes=").split("-")
+            content = content[int(start) : int(stop) + 1]
+        with kind.lock:
+            kind.served += 1
+            fault = kind.fault if kind.left and span else ""
+            kind.left -= bool(fault)
+        if fault == "refuses":
+            self.send_error(503)
+            return
+        if fault == "stalls":
+            time.sleep(1.5)
+        self.send_response(206 if span else 200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if fault == "cuts":
+            content = content[: len(content) // 2]
+        if fault == "garbles":
+            content = bytes(len(content))
+        try:
+            self.wfile.write(content)
+        except OSError:
+            return
+        if fault == "cuts":
+            self.connection.close()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(tiny_shards: Path) -> Iterator[tuple[str, type[Unreliable]]]:
+    """The tiny shards on a server on this machine, and the class that decides how it fails."""
+    kind = type("Here", (Unreliable,), {"folder": tiny_shards})
+    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as http:
+        http.daemon_threads = True
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}", kind
+        http.shutdown()
+
+
+def data_of(path: str, remote: Remote | None = QUICK, workers: int = 0) -> VideoDataModule:
+    options = {"batch_size": 2, "clip_frames": 40, "frames": FrameSpec(), "num_workers": workers}
+    data = VideoDataModule(path, remote=remote, **options)  # type: ignore[arg-type]
+    data.setup("fit")
+    return data
+
+
+@pytest.mark.parametrize("fault", ["refuses", "stalls", "cuts", "garbles"])
+def test_a_server_that_fails_for_a_while_gives_the_same_batches(
+    fault: str, server: tuple[str, type[Unreliable]], tiny_shards: Path
+) -> None:
+    url, kind = server
+    kind.fault, kind.left = fault, tries(12, 2)
+    count = kind.left
+    for one, other in zip(data_of(str(tiny_shards)).train_dataloader(), data_of(url).train_dataloader(), strict=True):
+        assert one.ids == other.ids
+        assert torch.equal(one.frames, other.frames)
+    assert kind.left == 0
+    note(f"a server that {fault}", count, count)
+
+
+@pytest.mark.parametrize("fault", ["refuses", "cuts", "garbles"])
+def test_a_server_that_fails_for_good_is_named(fault: str, server: tuple[str, type[Unreliable]]) -> None:
+    url, kind = server
+    kind.fault, kind.left = fault, 10**6
+    with pytest.raises(
+        ConnectionError, match=r"http://127\.0\.0\.1:\d+/train-\d+\.tar, bytes \d+ to \d+ .*tried 4 times"
+    ):
+        next(iter(data_of(url).train_dataloader()))
+    assert kind.served < 40
+
+
+def test_what_is_not_there_is_not_asked_for_again(server: tuple[str, type[Unreliable]]) -> None:
+    url, _ = server
+    before = time.monotonic()
+    with pytest.raises(FileNotFoundError, match=r"nowhere/manifest\.json.*racing-vpt pack"):
+        data_of(f"{url}/nowhere", Remote(wait=60))
+    assert time.monotonic() - before < 30
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+def test_a_cache_spares_the_server_the_second_epoch_also_with_workers(
+    server: tuple[str, type[Unreliable]], tmp_path: Path
+) -> None:
+    url, kind = server
+    remote = Remote(tries=2, seconds=5, wait=0.01, cache=tmp_path / "cache")
+    first = [batch.ids for batch in data_of(url, remote, workers=2).train_dataloader()]
+    served = kind.served
+    again = [batch.ids for batch in data_of(url, remote).train_dataloader()]
+    assert first == again
+    assert kind.served == served + 4  # the manifest, to open and to read, for training and for validation
+    damaged = next((tmp_path / "cache").iterdir())
+    damaged.write_bytes(bytes(damaged.stat().st_size))
+    assert [batch.ids for batch in data_of(url, remote).train_dataloader()] == first
+
+
+def test_a_cache_stays_below_its_size_and_keeps_what_was_used_last(tmp_path: Path) -> None:
+    cache = RangeCache(tmp_path, 100_000)
+    for number in range(300):
+        cache.put("http://x", number, bytes([number % 256]) * 1000)
+        assert cache.get("http://x", 0, 1000) is not None or number > 50
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 100_000
+    assert cache.get("http://x", 299, 1000) == bytes([299 % 256]) * 1000
+    assert cache.get("http://x", 100, 1000) is None
+
+
+def test_a_file_system_in_memory_serves_too(tiny_shards: Path) -> None:
+    system = fsspec.filesystem("memory")
+    for file in tiny_shards.iterdir():
+        system.pipe(f"/here/{file.name}", file.read_bytes())
+    assert len(list(data_of("memory://here").train_dataloader())) == len(
+        list(data_of(str(tiny_shards)).train_dataloader())
+    )
+
+
+@pytest.mark.parametrize(
+    "path", ["pipe:touch trace", "reference://x", "zip://a::http://b", "github://a:b@c/d", "data:,x"]
+)
+def test_addresses_that_could_run_or_unpack_something_are_refused(path: str, tmp_path: Path) -> None:
+    with pytest.raises((ValueError, FileNotFoundError)):
+        data_of(path)
+    if not path.startswith("data:"):
+        with pytest.raises(ValueError, match="would run a command|not read here"):
+            is_remote(path)
+        with pytest.raises(ValueError, match="would run a command|not read here"):
+            RemoteFiles().read(path)
