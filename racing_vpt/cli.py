@@ -7,6 +7,7 @@ data
   collect    drive an environment and record it: video, and the controls if wanted
   pack       turn recordings (or videos with labels) into shards to train from
   inspect    show what is in recordings, labels or shards, as text and one picture
+  view       a video with its labels beside it, and the truth: in a window or as a film
   verify     check recordings or shards: counts, bytes, sha256
 
 models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --trainer.X ...)
@@ -66,6 +67,7 @@ TOOLS = {
     "collect": Tool("racing_vpt.tools.collect", "collect"),
     "pack": Tool("racing_vpt.tools.pack", "pack"),
     "inspect": Tool("racing_vpt.tools.inspect", "inspect_data", positional=True),
+    "view": Tool("racing_vpt.tools.view", "view", positional=True),
     "verify": Tool("racing_vpt.tools.verify", "verify", positional=True),
     "export": Tool("racing_vpt.tools.export", "export", positional=True),
     "import-vpt": Tool("racing_vpt.tools.vpt_files", "import_vpt"),

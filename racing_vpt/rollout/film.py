@@ -9,12 +9,12 @@ import numpy as np
 
 from racing_vpt.data.encode import VideoWriter
 from racing_vpt.data.files import TEMPORARY, publish
+from racing_vpt.rollout.panel import BACKGROUND, BOX_WIDTH, box_height, draw_box, fitting, write
 from racing_vpt.types import Frame, FrameRecord
 
 ROWS = 384  # to which a picture is enlarged, about
-PANEL_WIDTH = 192
-TEXT, FAINT = (235, 235, 235), (90, 90, 90)
-COLOURS = {"steering": (90, 170, 255), "throttle": (90, 210, 110), "brake": (240, 90, 80)}
+PANEL_WIDTH = BOX_WIDTH + 16
+BOX_TOP = 136  # rows of text above the controls
 
 
 class FilmWriter:
@@ -54,18 +54,17 @@ class FilmWriter:
         scale = self.scale or max(1, round(ROWS / frame.shape[0]))
         height, width = (side * scale for side in frame.shape[:2])
         large = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
-        panel = np.full((max(height, 250), PANEL_WIDTH, 3), 24, np.uint8)
+        panel = np.full((max(height, BOX_TOP + box_height([*record.action])), PANEL_WIDTH, 3), BACKGROUND, np.uint8)
         speed = record.observation.get("speed")
-        lines = [self.title, f"{record.timestamp:6.2f} s", f"score {self.score:7.1f}"]
+        lines = [fitting(self.title, PANEL_WIDTH - 24), f"{record.timestamp:6.2f} s", f"score {self.score:7.1f}"]
         if isinstance(speed, float):
             lines.append(f"speed {speed:7.1f}")
         if record.perturbed:
             lines.append("disturbed")
         for number, line in enumerate(lines):
-            cv2.putText(panel, line, (12, 26 + 22 * number), cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT, 1, cv2.LINE_AA)
-        for number, (name, value) in enumerate(record.action.items()):
-            draw_bar(panel, 150 + 36 * number, name, value)
-        large = cv2.copyMakeBorder(large, 0, len(panel) - height, 0, 0, cv2.BORDER_CONSTANT)
+            write(panel, line, (12, 26 + 22 * number))
+        draw_box(panel, (8, BOX_TOP), record.action)
+        large = cv2.copyMakeBorder(large, 0, len(panel) - height, 0, 0, cv2.BORDER_CONSTANT, value=BACKGROUND)
         film = np.concatenate([large, panel], 1)
         return film[: film.shape[0] // 2 * 2, : film.shape[1] // 2 * 2]
 
@@ -76,14 +75,3 @@ class FilmWriter:
 
     def abort(self) -> None:
         self.temporary.unlink(missing_ok=True)
-
-
-def draw_bar(panel: Frame, top: int, name: str, value: float) -> None:
-    """A control as a bar: steering to both sides of the middle, pedals from the left."""
-    left, right = 12, PANEL_WIDTH - 12
-    zero = (left + right) // 2 if name in ("steering", "gear_change") else left
-    end = round(zero + value * (right - zero))
-    label = f"{name} {value:+.2f}"
-    cv2.putText(panel, label, (left, top), cv2.FONT_HERSHEY_SIMPLEX, 0.4, TEXT, 1, cv2.LINE_AA)
-    cv2.rectangle(panel, (left, top + 6), (right, top + 16), FAINT, 1)
-    cv2.rectangle(panel, (min(zero, end), top + 6), (max(zero, end), top + 16), COLOURS.get(name, TEXT), -1)
