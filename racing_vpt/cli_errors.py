@@ -58,7 +58,11 @@ def _plain(message: str, options: list[str]) -> str:
     """A message of jsonargparse, which spans many lines, in one line."""
     denied = re.search(r"Importing '([^']+)' is not allowed", message)
     if denied:
-        return f"{denied[1]} may not be named here: classes come from racing_vpt, lightning and torch only"
+        package = denied[1].split(".")[0]
+        return (
+            f"{denied[1]} may not be named here: classes come from racing_vpt, lightning and torch only; where you "
+            f"trust that package with this machine, add --allow_imports {package}"
+        )
     unknown = re.search(r"unrecognized arguments: (\S+)", message)
     if unknown:
         option = unknown[1].split("=")[0]

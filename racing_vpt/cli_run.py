@@ -1,4 +1,4 @@
-"""What lies in a run folder, and whether a run can be continued."""
+"""What lies in a run folder, whether a run can be continued, and what its files may name."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ import logging
 from pathlib import Path
 
 import yaml
-from jsonargparse import Namespace
+from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
 from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
 
+NAMED = ("racing_vpt", "lightning", "torch")  # packages whose classes YAML may name
 log = logging.getLogger(__name__)
+
+
+def allow_imports(words: list[str]) -> list[str]:
+    """Let YAML name classes of our packages and of those that `--allow_imports` names; the words without it.
+
+    On the command line only: a file that could widen what files may name would be no limit.
+    """
+    rest, more = [], []
+    pending = iter(words)
+    for word in pending:
+        name, equals, value = word.partition("=")
+        if name != "--allow_imports":
+            rest.append(word)
+            continue
+        value = value if equals else next(pending, "")
+        if not value or not all(part.isidentifier() for package in value.split(",") for part in package.split(".")):
+            raise ValueError(f"--allow_imports takes names of packages, such as my_models,other; given: {value!r}")
+        more += value.split(",")
+    set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*NAMED, *more])
+    return rest
 
 
 def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:

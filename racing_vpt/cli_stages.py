@@ -18,21 +18,20 @@ import warnings
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import Namespace, set_parsing_settings
+from jsonargparse import Namespace
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from racing_vpt.cli_errors import ParseError
-from racing_vpt.cli_run import check_same_model, checkpoint_to_resume, loggers_into
+from racing_vpt.cli_run import allow_imports, check_same_model, checkpoint_to_resume, loggers_into
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.files import write_json
-
-set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=["racing_vpt", "lightning", "torch"])
 
 
 def run_stage(stage: str, words: list[str]) -> int:
     """Run one of Lightning's stages with the options `words`; returns the exit status."""
+    words = allow_imports(words)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*Checkpoint directory .* exists.*")
     lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     lightning_log.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
@@ -46,7 +45,7 @@ def parse_stage(stage: str, words: list[str]) -> Namespace:
     Raises:
         ParseError: they do not parse.
     """
-    return ParsedOnly(stage, words).options
+    return ParsedOnly(stage, allow_imports(words)).options
 
 
 class StageCLI(LightningCLI):

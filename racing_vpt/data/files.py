@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+LARGEST_JSON = 1 << 28  # bytes
 TEMPORARY = ".tmp-"  # files whose names start so are unfinished, and nobody reads them
 
 
@@ -51,12 +52,23 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
 def read_json(path: Path) -> dict:
     """The JSON object in a file; ValueError names the file where it is none."""
     try:
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(
+                f"{path} has {path.stat().st_size} bytes; a file of this kind has fewer than {LARGEST_JSON}"
+            )
         value = json.loads(path.read_text())
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} should hold a JSON object, but holds a {type(value).__name__}")
     return value
+
+
+def plain_name(name: object, suffix: str = "") -> bool:
+    """Whether this names a file in the same folder, and nothing else."""
+    if not isinstance(name, str) or not name.endswith(suffix) or name[:1] in ("", ".", "~") or "\0" in name:
+        return False
+    return Path(name).name == name and "\\" not in name and ":" not in name
 
 
 def sha256_of(path: Path) -> str:

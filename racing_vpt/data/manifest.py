@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from zlib import crc32
 
-from racing_vpt.data.files import write_json
+from racing_vpt.data.files import plain_name, write_json
 from racing_vpt.data.remote import Check, RemoteFiles, is_remote
 
 FORMAT = 1
@@ -75,27 +75,27 @@ class Shard:
             raise ValueError(f"a shard is a .tar beside its manifest, but the manifest names {self.file!r}")
         if type(self.bytes) is not int or self.bytes < 0 or not isinstance(self.split, str):
             raise ValueError(f"{self.file}: bytes {self.bytes!r} and split {self.split!r} should be a count and a name")
-        spans = [(place.json_offset, place.json_size, place.key) for place in self.samples]
-        spans += [(place.mp4_offset, place.mp4_size, place.key) for place in self.samples]
+        spans = self._spans()
         end, before = 0, min((offset for offset, _, _ in spans), default=BLOCK)
-        for offset, size, key in sorted(
-            spans
-        ):  # one header before each, or three: webdataset notes fractions of seconds
+        for offset, size, key in spans:  # one header before each, or three: webdataset notes fractions of seconds
             headers = {BLOCK, min(before, 3 * BLOCK)}
             if offset - end not in headers and not BLOCK <= offset - end <= 8 * BLOCK * (len(key) > LONGEST_NAME):
                 raise ValueError(f"{self.file}: sample {key} lies at {offset}, but what is before it ends at {end}")
             end = offset + -(-size // BLOCK) * BLOCK
         if not end <= self.bytes <= end + 40 * BLOCK:
             raise ValueError(
-                f"{self.file}: its samples end at {end}, but it has {self.bytes} bytes: something else is in it"
+                f"{self.file}: its samples end at {end}, but it has {self.bytes} bytes: what else is in it?"
             )
 
+    @property
+    def end(self) -> int:
+        """Where the last sample ends; from here on a tar is zeros."""
+        return max((offset + -(-size // BLOCK) * BLOCK for offset, size, _ in self._spans()), default=0)
 
-def plain_name(name: object, suffix: str = "") -> bool:
-    """Whether this names a file in the same folder, and nothing else."""
-    if not isinstance(name, str) or not name.endswith(suffix) or name.startswith((".", "~")) or "\0" in name:
-        return False
-    return Path(name).name == name and "\\" not in name and ":" not in name
+    def _spans(self) -> list[tuple[int, int, str]]:
+        """Offset, size and key of each member, in order."""
+        spans = [(place.json_offset, place.json_size, place.key) for place in self.samples]
+        return sorted(spans + [(place.mp4_offset, place.mp4_size, place.key) for place in self.samples])
 
 
 def wrong_crc32(expected: int | None, what: str) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from racing_vpt.data.files import read_json
+from racing_vpt.data.files import plain_name, read_json
 from racing_vpt.data.lines import read_lines
 
 FORMAT = 1
@@ -48,12 +48,27 @@ def _of_meta(meta_file: Path) -> Description:
         raise ValueError(f"{meta_file} lacks {missing}; a recording's meta file has them")
     if meta.get("format") != FORMAT:
         raise ValueError(f"{meta_file} is of format {meta.get('format')}; this version reads format {FORMAT}")
+    _check_meta(meta, meta_file)
     video = meta_file.with_name(meta["video"])
     lines = meta_file.with_name(f"{meta['name']}.jsonl") if meta["actions"] else None
     for file in (video, lines):
         if file is not None and not file.exists():
             raise FileNotFoundError(f"{meta_file} names {file.name}, which is not beside it")
     return Description(meta["name"], video, meta["num_frames"], float(meta["frames_per_second"]), lines, meta)
+
+
+def _check_meta(meta: dict, meta_file: Path) -> None:
+    """ValueError where a field is not what it should be, or a name leads out of the folder."""
+    for name in ("name", "video"):
+        if not plain_name(meta[name]):
+            raise ValueError(f"{meta_file}: {name} is {meta[name]!r}; it should be the name of a file beside it")
+    frames, rate = meta["num_frames"], meta["frames_per_second"]
+    if type(frames) is not int or not 0 < frames < 2**40:
+        raise ValueError(f"{meta_file}: num_frames is {frames!r}; it should count the frames")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1000:  # nor NaN
+        raise ValueError(f"{meta_file}: frames_per_second is {rate!r}; it should lie between 0 and 1000")
+    if not isinstance(meta.get("video_sha256"), str | None) or not isinstance(meta["actions"], bool):
+        raise ValueError(f"{meta_file}: video_sha256 should be a text, and actions true or false")
 
 
 def _of_pictures(folder: Path, lines: Path | None) -> Description:

@@ -98,7 +98,7 @@ class ShardStore:
         self._files: dict[int, int] = {}
         if self._remote is None:
             for shard in self.shards:
-                self._check(Path(self.path) / shard.file, shard.bytes)
+                self._check(Path(self.path) / shard.file, shard)
         self._places: list[tuple[int, Place]] = []
         clips: dict[str, list[Clip]] = {}
         for number, shard in enumerate(self.shards):
@@ -166,11 +166,16 @@ class ShardStore:
         return data
 
     @staticmethod
-    def _check(path: Path, size: int) -> None:
+    def _check(path: Path, shard: Shard) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"the manifest names {path}, which is not there; {PACK_HINT}")
-        if path.stat().st_size != size:
-            raise ValueError(f"{path} has {path.stat().st_size} bytes, but the manifest says {size}; pack it again")
+        size = path.stat().st_size
+        if size != shard.bytes:
+            raise ValueError(f"{path} has {size} bytes, but the manifest says {shard.bytes}; pack it again")
+        with path.open("rb") as file:
+            file.seek(shard.end)
+            if any(file.read()):
+                raise ValueError(f"{path} holds something else than the manifest lists; it is not read")
 
     def __getstate__(self) -> dict:
         return {**vars(self), "_files": {}}
