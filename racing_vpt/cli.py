@@ -5,6 +5,7 @@ usage: racing-vpt VERB [--config FILE.yaml ...] [--option value ...]
 
 data
   collect    drive an environment and record it: video, and the controls if wanted
+  import-contractor  OpenAI's recordings of people who play Minecraft, as recordings
   pack       turn recordings (or videos with labels) into shards to train from
   inspect    show what is in recordings, labels or shards, as text and one picture
   view       a video with its labels beside it, and the truth: in a window or as a film
@@ -65,6 +66,7 @@ class Tool:
 
 TOOLS = {
     "collect": Tool("racing_vpt.tools.collect", "collect"),
+    "import-contractor": Tool("racing_vpt.tools.import_contractor", "import_contractor", positional=True),
     "pack": Tool("racing_vpt.tools.pack", "pack"),
     "inspect": Tool("racing_vpt.tools.inspect", "inspect_data", positional=True),
     "view": Tool("racing_vpt.tools.view", "view", positional=True),
