@@ -175,6 +175,22 @@ class ControlScheme:
         """Class indices int64 [...] by head, the nearest class each, of controls float32 [...] by name."""
         return {name: head.encode(controls) for name, head in self.heads.items()}
 
+    def relevant(self, classes: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Bool [...] by head: whether it counts beside the classes int64 [...] of the others; absent: it always does.
+
+        Minecraft's camera counts where the class of the buttons says that the camera moves.
+        """
+        joint = next((head for head in self.heads.values() if isinstance(head, JointButtons)), None)
+        if joint is None or "camera" not in self.heads:
+            return {}
+        return {"camera": joint.camera_moves.to(classes[joint.name].device)[classes[joint.name]]}
+
+    def is_null(self, controls: Mapping[str, Tensor]) -> Tensor:
+        """Where all controls are at rest, bool [...]: their class in each head is that of zero."""
+        rest = self.encode({name: torch.zeros_like(controls[name]) for name in self.controls})
+        classes = self.encode(controls)
+        return torch.stack([classes[name] == rest[name] for name in classes]).all(0)
+
     def encode_soft(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Target probabilities float32 [..., classes] by head: two-hot on an axis, which `expect` undoes exactly."""
         classes = self.encode(controls)

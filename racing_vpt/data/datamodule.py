@@ -51,6 +51,7 @@ class VideoDataModule(pl.LightningDataModule):
         confidence_weighting: frames weigh as much as the IDM was sure of their label.
         perturbed: what becomes of frames where something else was executed than the driver wanted: keep, ignore, or
             take the intended controls.
+        drop_null: a control scheme; frames that use none of its controls are taken out, as VPT does with Minecraft's.
         cache_gib: memory for decoded frames, for training as for validation.
         window: frames in a window of a video to predict.
         window_stride: frames from one window to the next; the middle of each window is kept.
@@ -82,6 +83,7 @@ class VideoDataModule(pl.LightningDataModule):
         min_confidence: float = 0.0,
         confidence_weighting: bool = False,
         perturbed: Perturbed = "keep",
+        drop_null: str | None = None,
         cache_gib: float = 0.0,
         window: int = 128,
         window_stride: int = 64,
@@ -100,9 +102,8 @@ class VideoDataModule(pl.LightningDataModule):
         self.batch_size, self.clip_frames, self.mode = batch_size, clip_frames, mode
         self.steps_per_epoch, self.val_steps, self.num_workers = steps_per_epoch, val_steps, num_workers
         self.seed, self.val_fraction, self.mirror, self.mean_controls = seed, val_fraction, mirror, mean_controls
-        self.decoder, self.device = decoder, device
+        self.decoder, self.device, self.cache_gib, self.drop_null = decoder, device, cache_gib, drop_null
         self.trust = Trust(min_confidence, confidence_weighting, perturbed)
-        self.cache_gib = cache_gib
         self.window, self.window_stride, self.predict_batch_size = window, window_stride, predict_batch_size
         self.frames, self.remote = frames, remote
         self.skip: set[str] = set()  # names of videos that predict passes over: whoever writes labels fills it
@@ -219,7 +220,7 @@ class VideoDataModule(pl.LightningDataModule):
         if not stores:
             log.warning("%s has no split %r, so there is no %s data", ", ".join(paths), split, name)
             return
-        reader = EpisodeReader(stores, self.spec, self.mean_controls, self.cache_gib)
+        reader = EpisodeReader(stores, self.spec, self.mean_controls, self.cache_gib, self.drop_null)
         frames, count = sum(reader.lengths), len(reader.lengths)
         log.info("%s: %d episodes, %d frames at %g per second", name, count, frames, self.spec.frames_per_second)
         self._readers[name] = reader

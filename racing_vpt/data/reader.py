@@ -6,11 +6,12 @@ import mmap
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from racing_vpt.controls import ControlScheme, control_scheme
 from racing_vpt.data.columns import Columns
-from racing_vpt.data.decode import resample
+from racing_vpt.data.decode import read_prepared, resample
 from racing_vpt.data.store import Clip, Store, StoredEpisode
-from racing_vpt.frames import prepare
 from racing_vpt.types import FrameSpec
 
 
@@ -32,14 +33,27 @@ class EpisodeReader:
         spec: what the model wants to see.
         mean_controls: with a stride, controls are the mean over the frames that one of the model's frames stands for.
         cache_gib: memory for decoded frames, shared by forked workers. The first clips that fit are kept.
+        drop_null: name of a control scheme: frames in which none of its controls is used are taken out of their
+            episodes, as if they had not been recorded; not an episode's first.
     """
 
     def __init__(
-        self, stores: list[Store], spec: FrameSpec, mean_controls: bool = False, cache_gib: float = 0.0
+        self,
+        stores: list[Store],
+        spec: FrameSpec,
+        mean_controls: bool = False,
+        cache_gib: float = 0.0,
+        drop_null: str | None = None,
     ) -> None:
+        if drop_null and mean_controls:
+            raise ValueError("drop_null joins frames that do not follow each other, so mean_controls has no meaning")
         self.spec, self.mean_controls = spec, mean_controls
         self._episodes = [(store, episode) for store in stores for episode in store.episodes]
         self._sources = [_sources(episode, spec) for _, episode in self._episodes]
+        self._columns: dict[tuple[int, int], Columns] = {}
+        if drop_null:
+            scheme = control_scheme(drop_null)
+            self._sources = [sources[~self._null(episode, scheme)] for episode, sources in enumerate(self._sources)]
         self._parts: list[list[Part]] = []
         number = 0
         for (_, episode), sources in zip(self._episodes, self._sources, strict=True):
@@ -51,7 +65,6 @@ class EpisodeReader:
             self._parts.append(parts)
         sizes = [len(part.rows) for parts in self._parts for part in parts]
         self._cache = FrameCache(sizes, (spec.height, spec.width, 3), cache_gib) if cache_gib > 0 else None
-        self._columns: dict[tuple[int, int], Columns] = {}
 
     @property
     def lengths(self) -> list[int]:
@@ -92,6 +105,18 @@ class EpisodeReader:
         origin = clips[0].start
         return known.spans(sources[start:stop] - origin, end - origin, self.mean_controls)
 
+    def _null(self, episode: int, scheme: ControlScheme) -> np.ndarray:
+        """Which of the model's frames of an episode use no control and start nothing, bool."""
+        columns = self.columns(episode, 0, len(self._sources[episode]))
+        missing = [name for name in scheme.controls if name not in columns.controls]
+        if missing:
+            raise ValueError(
+                f"drop_null {scheme.name} needs the controls {', '.join(missing)}, which episode {self.name(episode)} "
+                f"lacks; it has {', '.join(columns.controls) or 'none'}"
+            )
+        controls = {name: torch.from_numpy(columns.controls[name]) for name in scheme.controls}
+        return scheme.is_null(controls).numpy() & ~columns.first
+
     def _columns_of(self, episode: int, clip: Clip) -> Columns:
         key = (episode, clip.start)
         if key not in self._columns:
@@ -109,7 +134,7 @@ class EpisodeReader:
 
     def _decode(self, episode: int, part: Part, low: int, high: int) -> np.ndarray:
         video, offset = self.store(episode).open(part.clip)
-        return prepare(video.read(part.rows[low:high] + offset), self.spec)
+        return read_prepared(video, part.rows[low:high] + offset, self.spec)
 
 
 class FrameCache:

@@ -33,19 +33,23 @@ class ControlMetrics(Metric):
             self.add_state(f"sums_{name}{suffix}", torch.zeros(4), dist_reduce_fx="sum")
         for name in scheme.heads:
             self.add_state(f"right_{name}", torch.zeros(()), dist_reduce_fx="sum")
+            self.add_state(f"seen_{name}", torch.zeros(()), dist_reduce_fx="sum")  # where the head counted
         self.add_state("judged", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, probabilities: Mapping[str, Tensor], controls: Mapping[str, Tensor], counts: Tensor) -> None:
         """Take in probabilities [B, T, classes] by head and controls [B, T] by name, where `counts` [B, T] is true."""
         predicted, classes = self.scheme.expect(probabilities), self.scheme.encode(controls)
         self.judged += counts.sum()
+        relevant = self.scheme.relevant(classes)
         for name, head in self.scheme.heads.items():
             if isinstance(head, Axis):
                 agreed = pressed(head, predicted[name]) == pressed(head, controls[name])
             else:
                 agreed = probabilities[name].argmax(-1) == classes[name]
             right = getattr(self, f"right_{name}")
-            right += (agreed & counts).sum()
+            right += (agreed & counts & relevant.get(name, counts)).sum()
+            seen = getattr(self, f"seen_{name}")
+            seen += (counts & relevant.get(name, counts)).sum()
         for name, suffix in self.judged_axes:
             guess, truth = predicted[name][counts].float(), controls[name][counts].float()
             if suffix:
@@ -56,7 +60,10 @@ class ControlMetrics(Metric):
     def compute(self) -> dict[str, Tensor]:
         """`steering_mae`, `steering_r2`, `steering_accuracy`, ...; an axis that never moved has no R2."""
         n = self.judged.clamp(min=1)
-        values = {f"{name}_accuracy": (getattr(self, f"right_{name}") / n).float() for name in self.scheme.heads}
+        values = {
+            f"{name}_accuracy": (getattr(self, f"right_{name}") / getattr(self, f"seen_{name}").clamp(min=1)).float()
+            for name in self.scheme.heads
+        }
         for name, suffix in self.judged_axes:
             absolute, squared, total, total_squared = getattr(self, f"sums_{name}{suffix}")
             spread = total_squared - total.square() / n

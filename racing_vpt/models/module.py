@@ -74,21 +74,32 @@ class ControlModule(LightningModule):
         if stage == "fit" and self.init_from is not None and self.trainer.ckpt_path is None:
             from racing_vpt.checkpoints import read_checkpoint
 
-            self.take_weights(read_checkpoint(self.init_from).state_dict, self.init_from)
+            checkpoint = read_checkpoint(self.init_from)
+            kind = type(self).__name__
+            if {checkpoint.class_path.rsplit(".", 1)[-1], kind} == {"IDM", "VPT"}:
+                raise ValueError(
+                    f"init_from {self.init_from} holds a {checkpoint.class_path}, but a {kind} is to be trained: an "
+                    "inverse dynamics model (IDM) and a policy (VPT) cannot start from each other"
+                )
+            self.take_weights(checkpoint.state_dict, self.init_from)
 
     def take_weights(self, state: Mapping[str, Tensor], name: str) -> None:
-        """Load every weight whose name and shape are the module's own, and log those that are not.
+        """Load every weight whose name and shape are the module's own, and log those that are not, such as new heads'.
 
         Raises:
-            ValueError: nothing fits, so `name` is a checkpoint of another network.
+            ValueError: `name` is a checkpoint of another network, or its trunk (`net`) has another size.
         """
         own = self.state_dict()
-        counts = {key for key in own if key.startswith("class_counts_")}
+        counts = {key for key in {*own, *state} if key.startswith("class_counts_")}
         fitting = {key: x for key, x in state.items() if key in own and x.shape == own[key].shape and key not in counts}
-        if not fitting:
+        unlike = [key for key in own if key.startswith("net.") and key in state and key not in fitting]
+        if unlike or not any(key.startswith("net.") for key in fitting):
+            shapes = [f"{key} {tuple(state[key].shape)} instead of {tuple(own[key].shape)}" for key in unlike[:3]]
+            more = f" and {len(unlike) - 3} more" if len(unlike) > 3 else ""
             raise ValueError(
-                f"init_from {name}: none of its {len(state)} weights fits a {type(self).__name__} of this size; "
-                "use a checkpoint of the same kind and size"
+                f"init_from {name} has another network than this {type(self).__name__}: "
+                f"{', '.join(shapes) or 'no weight of its trunk has a place here'}{more}; take its size and frames "
+                "(a policy does with --model.size init_from), or another checkpoint"
             )
         self.load_state_dict(fitting, strict=False)
         left, foreign = sorted(own.keys() - fitting.keys() - counts), sorted(state.keys() - fitting.keys() - counts)
@@ -129,7 +140,12 @@ class ControlModule(LightningModule):
         return weights / (weights * frequency).sum()
 
     def cross_entropy(
-        self, logits: Mapping[str, Tensor], targets: Mapping[str, Tensor], weight: Tensor, smoothing: float = 0.0
+        self,
+        logits: Mapping[str, Tensor],
+        targets: Mapping[str, Tensor],
+        weight: Tensor,
+        smoothing: float = 0.0,
+        relevant: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Mean cross entropy of each head, a scalar by name.
 
@@ -138,6 +154,8 @@ class ControlModule(LightningModule):
             targets: soft targets of the same shape.
             weight: float32 [B, T], 0 where nothing is to be learnt.
             smoothing: share of the target that is spread over all classes.
+            relevant: bool [B, T] by head, where it counts at all (`ControlScheme.relevant`). The sum of the losses is
+                then the mean negative log-likelihood of controls whose heads depend on each other.
         """
         losses = {}
         for name, target in targets.items():
@@ -145,6 +163,8 @@ class ControlModule(LightningModule):
             spread = target.lerp(torch.full_like(target, 1 / target.shape[-1]), smoothing) if smoothing else target
             each = -(spread * logits[name].float().log_softmax(-1)).sum(-1)  # [B, T]
             full = weight if weights is None else weight * (target @ weights)
+            if relevant is not None and name in relevant:
+                full = full * relevant[name]
             losses[name] = (each * full).sum() / weight.sum().clamp(min=1.0)
         return losses
 

@@ -10,7 +10,7 @@ memory or none, and `forget`.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Literal
 
 import torch
@@ -19,10 +19,11 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from racing_vpt.models.control_metrics import ControlMetrics
+from racing_vpt.models.finetune import FROM_CHECKPOINT, checkpoint_size, frozen_names, policy_size
 from racing_vpt.models.module import ControlModule, Schedule, adamw
 from racing_vpt.nn.heads import ActionHeads, ValueHead
 from racing_vpt.nn.precision import bfloat16_weights
-from racing_vpt.nn.sizes import POLICY_SIZES, NetSize, named_size
+from racing_vpt.nn.sizes import NetSize
 from racing_vpt.nn.stack import FrameStack, StackState
 from racing_vpt.nn.transformer import NetState
 from racing_vpt.nn.vpt_net import VPTNet
@@ -38,7 +39,7 @@ class VPT(ControlModule):
     Args:
         frames: what the model wants to see; OpenAI's checkpoints want 128x128.
         scheme: name of the control scheme; its heads are the policy's.
-        size: `tiny`, `small`, `1x`, `2x`, `3x`, or all settings of the network.
+        size: `tiny`, `small`, `1x`, `2x`, `3x`, or all settings of the network; `init_from` as that checkpoint has it.
         look_back: pictures that the CNN sees at once as channels, in frames back; [0] is the frame alone (OpenAI),
             [0, 4] shows motion without a memory.
         memory_frames: frames that attention reaches back to, this one included; None as the size has it.
@@ -60,7 +61,13 @@ class VPT(ControlModule):
         schedule: how the learning rate falls after the warm-up, over the steps of the run.
         warmup_steps: steps over which the learning rate rises from 0.
         compile: whether the network goes through torch.compile when it is trained.
-        init_from: checkpoint whose weights training starts from (path, run folder, zoo:NAME or OpenAI's F.model).
+        init_from: checkpoint whose weights training starts from (path, run folder, zoo:NAME or OpenAI's F.model). Heads
+            of another scheme start at random, and its trunk must have this size.
+        freeze: parts that are not trained, as beginnings of weights' names (`net.img_process`) or patterns.
+        unfreeze: parts of them that are trained all the same.
+        unfreeze_at: optimizer step from which all is trained; None: never. Until then frozen parts take their memory.
+        recompute: activation checkpointing: nothing within the CNN and the transformer blocks is kept for the backward
+            pass, which looks at so many frames at a time once more; None keeps all.
     """
 
     def __init__(
@@ -86,6 +93,10 @@ class VPT(ControlModule):
         warmup_steps: int = 100,
         compile: bool = False,
         init_from: str | None = None,
+        freeze: tuple[str, ...] = (),
+        unfreeze: tuple[str, ...] = (),
+        unfreeze_at: int | None = None,
+        recompute: int | None = None,
     ) -> None:
         super().__init__(frames, scheme, optimizer, schedule, warmup_steps, class_weighting, init_from)
         for name, share in (("forget", forget), ("smoothing", smoothing)):
@@ -95,12 +106,18 @@ class VPT(ControlModule):
             raise ValueError(f"act_temperature must be more than 0, but {act_temperature} was given")
         if not confidence_power > 0:
             raise ValueError(f"confidence_power must be more than 0, but {confidence_power} was given")
+        for name, count in (("recompute", recompute), ("unfreeze_at", unfreeze_at)):
+            if count is not None and count < 1:
+                raise ValueError(f"{name} counts from 1, but {count} was given")
+        size = checkpoint_size(init_from) if size == FROM_CHECKPOINT else size
         self.size = policy_size(size, memory_frames, recurrence_layers)
         self.stack = FrameStack(tuple(look_back))
         channels = 3 * len(look_back)
         self.net = VPTNet(self.size, self.frames.height, self.frames.width, channels)  # OpenAI's names: net, pi_head
         self.pi_head = ActionHeads(self.size.hidsize, self.scheme.num_classes, temperature)
         self.value_head = ValueHead(self.size.hidsize).requires_grad_(False)  # cloning has no values to learn
+        self.net.recompute = recompute
+        self.frozen, self.unfreeze_at = frozen_names(self, freeze, unfreeze), unfreeze_at
         self.carry_memory = carry_memory
         self.burn_in = self.stack.past if burn_in is None else burn_in
         self.forget = forget
@@ -122,6 +139,9 @@ class VPT(ControlModule):
                 f"carry_memory continues each row of a batch in the next one, but the data module's mode is {mode!r}: "
                 "give --data.mode lanes, or --model.carry_memory false"
             )
+        if stage == "fit" and self.unfreeze_at is None:  # before the optimizer and DDP see the weights
+            for name in self.frozen:
+                self.get_parameter(name).requires_grad_(False)
         if stage == "fit" and self.compiles:
             self.net.compile()
 
@@ -196,14 +216,8 @@ class VPT(ControlModule):
             late = torch.arange(batch.first.shape[1], device=weight.device) >= self.burn_in
             weight = weight * (late | (batch.first.cumsum(1) > 0))
         if self.null_filter:
-            weight = weight * ~self.is_null(batch.controls)
+            weight = weight * ~self.scheme.is_null(batch.controls)
         return weight
-
-    def is_null(self, controls: dict[str, Tensor]) -> Tensor:
-        """Where all controls are at rest, bool [B, T]: their class in each head is that of zero."""
-        classes = self.scheme.encode(controls)
-        rest = self.scheme.encode({name: torch.zeros_like(controls[name]) for name in self.scheme.controls})
-        return torch.stack([classes[name] == rest[name] for name in classes]).all(0)
 
     def clone(self, batch: Batch, stage: str) -> tuple[Tensor, dict[str, Tensor], Tensor]:
         """Loss, logits by head and weight of each frame [B, T]; keeps the lanes' memory."""
@@ -223,13 +237,26 @@ class VPT(ControlModule):
         targets = self.targets(batch)
         if self.training and self.class_weighting:
             self.count_classes(targets, weight)
-        losses = self.cross_entropy(logits, targets, weight, self.smoothing if self.training else 0.0)
+        relevant = self.scheme.relevant(self.scheme.encode(batch.controls))
+        smoothing = self.smoothing if self.training else 0.0
+        losses = self.cross_entropy(logits, targets, weight, smoothing, relevant)
         loss = torch.stack(list(losses.values())).sum()
         over_epoch = stage != "train"
         self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
         by_head = {f"{stage}/loss_{name}": x.detach() for name, x in losses.items()}
         self.log_dict(by_head, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
         return loss, logits, weight
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Leave the frozen parts alone for now: what has no gradient is neither moved nor decayed, nor clipped by."""
+        if self.unfreeze_at is not None and self.global_step < self.unfreeze_at:
+            for name in self.frozen:
+                self.get_parameter(name).grad = None
+
+    def on_save_checkpoint(self, checkpoint: dict) -> None:
+        """Write the size out: the checkpoint that it came from may be gone when this one is read."""
+        if checkpoint.get("hyper_parameters", {}).get("size") == FROM_CHECKPOINT:
+            checkpoint["hyper_parameters"]["size"] = asdict(self.size)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, _, weight = self.clone(batch, "train")
@@ -267,20 +294,6 @@ class VPT(ControlModule):
 
     def on_test_epoch_end(self) -> None:
         self.report("test")
-
-
-def policy_size(size: str | NetSize | dict, memory_frames: int | None, recurrence_layers: int | None) -> NetSize:
-    """The size of that name, or the one given, with another memory or depth where asked for."""
-    size = named_size(size, POLICY_SIZES, "policy")
-    if memory_frames is not None:
-        if memory_frames < 1:
-            raise ValueError(
-                f"memory_frames counts the frame itself, so it is 1 or more, but {memory_frames} was given"
-            )
-        size = replace(size, attention_memory_size=size.timesteps + memory_frames)
-    if recurrence_layers is not None:
-        size = replace(size, n_recurrence_layers=recurrence_layers)
-    return size
 
 
 def detached(state: PolicyState) -> PolicyState:

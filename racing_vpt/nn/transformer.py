@@ -13,6 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from racing_vpt.nn.impala import FanInInitReLULayer, fan_in_, normed_linear
 from racing_vpt.nn.sizes import NetSize
@@ -196,7 +197,9 @@ class ResidualRecurrentBlocks(nn.Module):
         empty = torch.zeros(batch_size, M, D, device=device)
         return [(known, (empty, empty)) for _ in self.blocks]
 
-    def forward(self, x: Tensor, first: Tensor, state: NetState, valid: Tensor | None) -> tuple[Tensor, NetState]:
+    def forward(
+        self, x: Tensor, first: Tensor, state: NetState, valid: Tensor | None, recompute: bool = False
+    ) -> tuple[Tensor, NetState]:
         if not state:  # no blocks: a net that sees only the frames that it is given
             return x, state
         if not self.blocks:
@@ -204,6 +207,9 @@ class ResidualRecurrentBlocks(nn.Module):
         mask = clipped_causal_mask(first, state[0][0]) if self.causal else validity_mask(valid, state[0][0])
         after = []
         for block, block_state in zip(self.blocks, state, strict=True):
-            x, block_state = block(x, mask, block_state)
+            if recompute:  # in the backward pass, instead of keeping what is within a block
+                x, block_state = checkpoint(block, x, mask, block_state, use_reentrant=False)
+            else:
+                x, block_state = block(x, mask, block_state)
             after.append(block_state)
         return x, after

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from racing_vpt.data.datamodule import VideoDataModule
-from racing_vpt.data.recording import find_recordings
+from racing_vpt.data.recording import RecordingWriter, find_recordings
 from racing_vpt.tools.pack import pack
-from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.types import Batch, FrameRecord, FrameSpec
 
 SPEC = FrameSpec(mask_bottom=0.0)
 
@@ -256,3 +256,27 @@ def test_resuming_with_other_data_is_said(tiny_shards: Path, caplog: pytest.LogC
         assert not caplog.records
         data.load_state_dict({"steps": 3, "order": ["lanes"]})
     assert "other clips" in caplog.text
+
+
+def test_null_frames_are_taken_out_of_their_episodes(tmp_path: Path) -> None:
+    """Each picture's brightness is its number, so that it is seen which ones are left."""
+    driven = [0, 0, 1, 0, 1, 1, 0, 0, 1, 0]
+    with RecordingWriter(tmp_path, "halting", frames_per_second=20.0, meta={}) as writer:
+        for index, used in enumerate(driven):
+            action = {"steering": 0.0, "throttle": 0.5 * used, "brake": 0.0, "gear_change": 0}
+            record = FrameRecord(index, index / 20, action, reward=1.0, first=index in (0, 6))
+            writer.add(np.full((32, 32, 3), 20 * index, np.uint8), record)
+    spec = FrameSpec(32, 32, mask_bottom=0.0, frames_per_second=20.0)
+    for drop_null, left in ((None, list(range(10))), ("car", [0, 2, 4, 5, 6, 8])):
+        data = VideoDataModule(str(tmp_path), str(tmp_path), mode="lanes", batch_size=1, clip_frames=10, frames=spec,
+                               drop_null=drop_null)  # fmt: skip
+        batch = batches(data, 1)[0]
+        valid = batch.valid[0]
+        assert (batch.frames[0, valid].float().mean((1, 2, 3)) / 20).round().int().tolist() == left
+        assert batch.controls["throttle"][0, valid].tolist() == [0.5 * driven[index] for index in left]
+        assert batch.first[0, valid].tolist() == [index in (0, 6) for index in left], "the first frames stay"
+        assert batch.rewards is not None
+        assert batch.rewards.sum() == 10, "what a dropped frame earned goes to the frame before"
+    data = VideoDataModule(str(tmp_path), str(tmp_path), frames=spec, drop_null="minecraft")
+    with pytest.raises(ValueError, match=r"drop_null minecraft needs the controls attack, .* it has steering"):
+        data.setup("fit")

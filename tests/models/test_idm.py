@@ -276,7 +276,7 @@ def test_bad_settings_are_refused() -> None:
 
 
 def test_weights_of_another_network_are_refused() -> None:
-    with pytest.raises(ValueError, match="none of its 1 weights fits"):
+    with pytest.raises(ValueError, match="another network than this IDM: no weight of its trunk"):
         tiny_idm().take_weights({"other": torch.zeros(1)}, "x.ckpt")
 
 
