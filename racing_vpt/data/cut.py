@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from racing_vpt.data.decode import Decoder, open_recording, resample
+from racing_vpt.data.decode import MOST_BYTES, Decoder, open_recording, resample
+from racing_vpt.data.decoders import Video
 from racing_vpt.data.encode import PixelFormat, VideoWriter
 from racing_vpt.data.episodes import Episode
 from racing_vpt.frames import resize
@@ -93,8 +94,7 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
             mp4 = copies[number]
         else:
             assert video is not None
-            frames = video.read(sources[start:stop])
-            mp4 = _encode(frames, output_rate(episode, form), form)
+            mp4 = _encode(video, sources[start:stop], output_rate(episode, form), form)
         about = {
             "format": 1,
             "episode": episode.name,
@@ -121,11 +121,13 @@ def _sources(episode: Episode, form: ClipFormat) -> np.ndarray:
     return resample(times, form.frames_per_second)
 
 
-def _encode(frames: np.ndarray, frames_per_second: float, form: ClipFormat) -> bytes:
+def _encode(video: Video, indices: np.ndarray, frames_per_second: float, form: ClipFormat) -> bytes:
     file = io.BytesIO()
     writer = VideoWriter(file, frames_per_second, form.height, form.width, form.crf, form.pixel_format)
-    for frame in frames:
-        writer.add(resize(frame, form.height, form.width, form.fit, form.resize))
+    step = max(1, MOST_BYTES // (video.height * video.width * 3))
+    for at in range(0, len(indices), step):
+        for frame in video.read(indices[at : at + step]):
+            writer.add(resize(frame, form.height, form.width, form.fit, form.resize))
     writer.close()
     return file.getvalue()
 

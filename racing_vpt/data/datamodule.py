@@ -17,7 +17,8 @@ from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.remote import Remote
 from racing_vpt.data.sampler import Course, Lanes, RandomClips, Steps, Tiles
 from racing_vpt.data.stores import open_store
-from racing_vpt.data.windows import WindowDataset, find_videos
+from racing_vpt.data.window_batches import WindowDataset
+from racing_vpt.data.windows import find_videos
 from racing_vpt.types import Batch, FrameSpec
 
 log = logging.getLogger(__name__)
@@ -213,9 +214,8 @@ class VideoDataModule(pl.LightningDataModule):
         decoder, where = self._decoder or ("auto", "cpu")
         on_cpu: Decoder = "auto" if where == "cuda" else decoder  # type: ignore[assignment]
         fractions = {path: self.val_fraction if path in others else None for path in paths}
-        opened = [
-            open_store(path, split, fractions[path], self.seed, self.labels, on_cpu, self.remote) for path in paths
-        ]
+        options = (self.seed, self.labels, on_cpu, self.remote)
+        opened = [open_store(path, split, fractions[path], *options) for path in paths]
         stores = [store for store in opened if store is not None]
         if not stores:
             log.warning("%s has no split %r, so there is no %s data", ", ".join(paths), split, name)

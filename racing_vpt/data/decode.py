@@ -19,6 +19,8 @@ import numpy as np
 from racing_vpt.data.decoders import DecordVideo, PictureFolder, PyAVVideo, Source, TorchcodecVideo, Video
 from racing_vpt.data.encode import VideoWriter
 from racing_vpt.data.recording import Recording
+from racing_vpt.frames import prepare
+from racing_vpt.types import FrameSpec
 
 Decoder = Literal["auto", "decord", "torchcodec", "pyav"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -28,6 +30,7 @@ DECODERS: dict[str, Callable[[Source, str], Video]] = {
     "pyav": PyAVVideo,
 }
 INSTALL = {"decord": "pip install decord", "torchcodec": "pip install 'racing-vpt[gpu]'", "pyav": "pip install av"}
+MOST_BYTES = 1 << 27  # of frames that are read at a time
 SAME_RATE = 0.005  # rates that differ by less count as the same, or a frame would be doubled every few seconds
 SAME_TIME = 1e-4  # seconds; containers round time stamps, and a tie should not depend on that
 
@@ -95,10 +98,11 @@ def choose_decoder(decoder: Decoder = "auto", device: Device = "auto") -> tuple[
     raise ValueError(f"{'; '.join(failures)}; install it with: {INSTALL[names[-1]]}")
 
 
-def probe(path: Path) -> tuple[int, float]:
-    """Frames and frames per second of any video, from its packets; ValueError where it cannot be read."""
-    video = PyAVVideo(path)
-    return video.num_frames, video.frames_per_second
+def read_prepared(video: Video, indices: np.ndarray, spec: FrameSpec) -> np.ndarray:
+    """Frames uint8 [T, H, W, 3] of these indices, as the model wants them; a few at a time: 4K has 25 MB each."""
+    step = max(1, MOST_BYTES // (video.height * video.width * 3))
+    parts = [prepare(video.read(indices[at : at + step]), spec) for at in range(0, len(indices), step)]
+    return np.concatenate(parts) if len(parts) != 1 else parts[0]
 
 
 def resample(timestamps: np.ndarray, frames_per_second: float) -> np.ndarray:

@@ -135,11 +135,11 @@ class PyAVVideo(Video):
         try:
             with av.open(self._opened, "r") as container:
                 stream = container.streams.video[0]
-                packets = [packet for packet in container.demux(stream) if packet.size]
+                known = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
                 seconds = float(stream.time_base or 1)
                 rate = float(stream.average_rate or stream.guessed_rate or 0)
                 self.height, self.width = stream.height, stream.width
-            pts = sorted(packet.pts if packet.pts is not None else i for i, packet in enumerate(packets))
+            pts = sorted(i if at is None else at for i, (at, _) in enumerate(known))
             self.num_frames = len(pts)
             if not pts:
                 raise ValueError("it holds no frames")
@@ -150,7 +150,7 @@ class PyAVVideo(Video):
         length = self.timestamps[-1]
         self.frames_per_second = (self.num_frames - 1) / length if length > 0 else rate or 1.0
         self._pts = np.array(pts, np.int64)
-        self._keys = np.array(sorted(packet.pts or 0 for packet in packets if packet.is_keyframe), np.int64)
+        self._keys = np.array(sorted(at or 0 for at, is_key in known if is_key), np.int64)
         self._reformatter = VideoReformatter()
         self._container: av.container.InputContainer | None = None
         self._stream: Iterator[av.VideoFrame] = iter(())

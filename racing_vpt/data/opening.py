@@ -35,9 +35,9 @@ def describe(path: Path) -> Description:
         return _of_pictures(path, lines)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
-    from racing_vpt.data.decode import probe  # only a video that is not ours must be looked into
+    from racing_vpt.data.decode_process import examined  # only a video that is not ours must be looked into
 
-    num_frames, frames_per_second = probe(path)
+    num_frames, frames_per_second = examined(path)
     return Description(path.stem, path, num_frames, frames_per_second, lines, {})
 
 

@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
-from torch.utils.data import IterableDataset, get_worker_info
 
-from racing_vpt.data.decode import Decoder, Device, nearest, open_video, resample
-from racing_vpt.data.decoders import Video
+from racing_vpt.data.decode import Decoder, Device, nearest, open_video, read_prepared, resample
+from racing_vpt.data.decode_process import examined, shared
 from racing_vpt.data.files import TEMPORARY, sha256_of
 from racing_vpt.data.recording import VIDEO_SUFFIXES
-from racing_vpt.frames import prepare
-from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.types import FrameSpec
 
 
 @dataclass
@@ -60,23 +57,13 @@ class PredictWindow:
     valid: np.ndarray
 
 
-@dataclass
-class PredictBatch(Batch):
-    """A `Batch` without controls whose row i is `windows[i]`; windows of several videos may alternate.
-
-    A row whose window has an `error` is all padding; its prediction is to be ignored.
-    """
-
-    windows: list[PredictWindow] = field(default_factory=list)
-
-
 def find_videos(videos: str | Sequence[str]) -> dict[str, Path]:
     """Video files by unique name, sorted, of a folder (and all below), a file, a glob, or several of these."""
     found: dict[str, Path] = {}
     for pattern in [videos] if isinstance(videos, str) else videos:
         root = Path(pattern)
         if root.is_dir():
-            files = [file for file in root.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES]
+            files = [file for file in root.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
         else:
             files = [Path(file) for file in glob.glob(pattern, recursive=True)]
             files = [file for file in files if file.is_file()]
@@ -115,23 +102,47 @@ def windows_of(
         decoder: which library decodes.
         device: where it decodes.
     """
-    if not 0 < stride <= window:
-        raise ValueError(f"windows of {window} frames need a stride of 1 to {window}, but {stride} was given")
     empty = np.zeros((window, spec.height, spec.width, 3), np.uint8)
     none = np.zeros(0, np.int64)
+    options = {"window": window, "stride": stride, "decoder": decoder}
+    if not 0 < stride <= window:
+        raise ValueError(f"windows of {window} frames need a stride of 1 to {window}, but {stride} was given")
     try:
         digest = sha256_of(path)
-        video = open_video(path, decoder, device)
-        yield from _windows(name, path, digest, video, spec, window, stride)
+        if device == "cpu":
+            for about, found in shared().ask("windows", path, spec=asdict(spec), **options):
+                cut = CutWindow(**{**about, **found, "keep": tuple(about["keep"])})  # type: ignore[arg-type]
+                yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
+        else:  # a GPU is opened here alone
+            examined(path)
+            for cut in cut_windows(path, spec, window, stride, decoder, device):
+                yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
     except (ValueError, OSError, MemoryError) as error:
         yield PredictWindow(
             name, path, "", 0, 0.0, (0, 0), none, none, none * 0.0, True, str(error), empty, np.zeros(window, bool)
         )
 
 
-def _windows(
-    name: str, path: Path, digest: str, video: Video, spec: FrameSpec, window: int, stride: int
-) -> Iterator[PredictWindow]:
+@dataclass
+class CutWindow:
+    """What a video holds of a `PredictWindow`, whose fields these are."""
+
+    num_frames: int
+    frames_per_second: float
+    keep: tuple[int, int]
+    source_frames: np.ndarray
+    source_rows: np.ndarray
+    source_timestamps: np.ndarray
+    last: bool
+    frames: np.ndarray
+    valid: np.ndarray
+
+
+def cut_windows(
+    path: Path, spec: FrameSpec, window: int, stride: int, decoder: Decoder = "auto", device: Device = "cpu"
+) -> Iterator[CutWindow]:
+    """The windows of one video, in this process; ValueError names what is wrong with it."""
+    video = open_video(path, decoder, device)
     full = resample(video.timestamps, spec.frames_per_second)
     shown = full[:: spec.stride]  # source frame of each of the model's frames
     if len(full) == video.num_frames and np.array_equal(full, np.arange(len(full))):
@@ -146,82 +157,21 @@ def _windows(
         start = max(0, min(kept - margin, len(shown) - window))  # windows at the ends are moved inwards, not padded
         stop = min(start + window, len(shown))
         fresh = shown[held_from + len(held) : stop]
-        held = np.concatenate([held[start - held_from :], prepare(video.read(fresh), spec)])
+        held = np.concatenate([held[start - held_from :], read_prepared(video, fresh, spec)])
         held_from = start
         last = stop == len(shown)
         keep_to = len(shown) if last else stop - (window - stride - margin)
         sources = np.arange(*np.searchsorted(labelled_by, [kept, keep_to]))
         padding = np.zeros((window - len(held), *held.shape[1:]), np.uint8)
-        yield PredictWindow(
-            name=name,
-            video=path,
-            sha256=digest,
+        yield CutWindow(
             num_frames=video.num_frames,
             frames_per_second=video.frames_per_second,
-            keep=(kept - start, keep_to - start),
+            keep=(int(kept - start), int(keep_to - start)),
             source_frames=sources,
             source_rows=labelled_by[sources] - start,
             source_timestamps=video.timestamps[sources],
             last=last,
-            error=None,
             frames=np.concatenate([held, padding]) if len(padding) else held,
             valid=np.arange(window) < len(held),
         )
         kept = keep_to
-
-
-def collate_windows(windows: list[PredictWindow]) -> PredictBatch:
-    """Windows of equal length as one batch: frames uint8 [B, T, H, W, 3]."""
-    frames = torch.from_numpy(np.stack([window.frames for window in windows]))
-    valid = torch.from_numpy(np.stack([window.valid for window in windows]))
-    first = torch.zeros_like(valid)
-    for row, window in enumerate(windows):
-        first[row, 0] = bool((window.source_frames[:1] == 0).any())
-        window.frames = window.frames[:0]
-    ids = [f"{window.name}:{window.source_frames[0] if len(window.source_frames) else 0}" for window in windows]
-    return PredictBatch(frames, {}, first, valid, valid.float(), ids=ids, windows=windows)
-
-
-class WindowDataset(IterableDataset[PredictBatch]):
-    """Batches of windows of many videos; ranks and workers take different videos.
-
-    Args:
-        videos: video files by name.
-        spec: what the model wants to see.
-        batch_size: windows in a batch.
-        window: frames in a window.
-        stride: frames from one window to the next.
-        rank: of this process.
-        world_size: number of processes.
-        decoder: which library decodes.
-        device: where it decodes.
-    """
-
-    def __init__(
-        self,
-        videos: Mapping[str, Path],
-        spec: FrameSpec,
-        batch_size: int = 4,
-        window: int = 128,
-        stride: int = 64,
-        rank: int = 0,
-        world_size: int = 1,
-        decoder: Decoder = "auto",
-        device: Device = "cpu",
-    ) -> None:
-        self.videos = dict(list(videos.items())[rank::world_size])
-        self.spec, self.batch_size, self.window, self.stride = spec, batch_size, window, stride
-        self.decoder, self.device = decoder, device
-
-    def __iter__(self) -> Iterator[PredictBatch]:
-        worker = get_worker_info()
-        mine = list(self.videos.items())[worker.id :: worker.num_workers] if worker else list(self.videos.items())
-        waiting: list[PredictWindow] = []
-        for name, path in mine:
-            for item in windows_of(name, path, self.spec, self.window, self.stride, self.decoder, self.device):
-                waiting.append(item)
-                if len(waiting) == self.batch_size:
-                    yield collate_windows(waiting)
-                    waiting = []
-        if waiting:
-            yield collate_windows(waiting)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from racing_vpt.data.encode import VideoWriter
-from racing_vpt.data.windows import WindowDataset, find_videos, windows_of
+from racing_vpt.data.window_batches import WindowDataset
+from racing_vpt.data.windows import find_videos, windows_of
 from racing_vpt.types import FrameSpec
 
 SPEC = FrameSpec(height=32, width=32, mask_bottom=0.0, frames_per_second=50.0)

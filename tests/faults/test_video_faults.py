@@ -1,0 +1,143 @@
+"""Every fault of a video is named, nothing hangs, and no frame is repeated in silence."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from racing_vpt.data.decode_process import DecodeProcess, examined, shared
+from racing_vpt.data.windows import PredictWindow, find_videos, windows_of
+from racing_vpt.types import FrameSpec
+from tests.faults import videos
+from tests.faults.harness import FULL, note
+
+SPEC = FrameSpec(height=24, width=32, mask_bottom=0.0)
+
+Make = Callable[[Path], Path]
+
+
+def of(change: Callable[[Path, Path], Path], **options: str) -> Make:
+    """What changes a whole video that is written first."""
+    return lambda path: change(path, videos.write(path.with_name(f"whole{path.suffix}"), **options))  # type: ignore[arg-type]
+
+
+def holding(content: bytes) -> Make:
+    """A file of just this."""
+
+    def make(path: Path) -> Path:
+        path.write_bytes(content)
+        return path
+
+    return make
+
+
+BAD: dict[str, tuple[str, Make, str]] = {
+    "truncated mp4": ("mp4", of(lambda p, whole: videos.cut(p, whole, 0.6)), "no video that can be"),
+    "truncated mkv": ("mkv", of(lambda p, whole: videos.cut(p, whole, 0.6)), "that it promises|cut"),
+    "flipped bytes, mp4": ("mp4", of(videos.flipped), "damaged"),
+    "flipped bytes, mkv": ("mkv", of(videos.flipped), "damaged|cut|decoded"),
+    "zero length": ("mp4", holding(b""), "is empty"),
+    "over-reported frame count": (
+        "avi",
+        of(lambda p, whole: videos.promising(p, whole, 99_999), codec="mpeg4"),
+        "promis",
+    ),
+    "rotated": ("mp4", of(videos.rotated), "rotated by"),
+    "no video stream": ("mp4", holding(b"this is no video at all" * 40), "no video that can be"),
+    "audio only": ("mp4", videos.write_sound, "has no video stream; it holds audio"),
+}
+
+TIMES = [0, *np.cumsum(np.random.default_rng(1).integers(8, 60, videos.LENGTH - 1)).tolist()]
+GOOD: dict[str, tuple[str, Callable[[Path], Path], int]] = {
+    "whole mp4": ("mp4", videos.write, videos.LENGTH),
+    "whole mkv with sound": ("mkv", lambda p: videos.write(p, audio=True), videos.LENGTH),
+    "variable frame rate": ("mkv", lambda p: videos.write(p, rate=1000, times=TIMES), videos.LENGTH),
+    "odd sizes": ("mp4", lambda p: videos.write(p, height=37, width=63, pixels="yuv444p"), videos.LENGTH),
+    "1 frame": ("mp4", lambda p: videos.write(p, frames=1), 1),
+    "4K": ("mp4", lambda p: videos.write(p, frames=3, height=2160, width=3840), 3),
+}
+
+
+def labelled(windows: list[PredictWindow]) -> list[int]:
+    """The source frames that windows label, in order."""
+    return [int(frame) for window in windows for frame in window.source_frames]
+
+
+@pytest.mark.parametrize("fault", BAD)
+def test_a_bad_video_is_named_with_its_fault(fault: str, tmp_path: Path) -> None:
+    suffix, make, expected = BAD[fault]
+    path = make(tmp_path / f"stranger.{suffix}")
+    before = time.monotonic()
+    with pytest.raises(ValueError, match=rf"stranger\.{suffix}.*({expected})"):
+        examined(path)
+    *_, last = windows_of("stranger", path, SPEC, 16, 8)
+    survived = last.error is not None and "stranger" in last.error and time.monotonic() - before < 60
+    note(f"video: {fault}", 1, int(survived))
+    assert survived
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_an_unusual_video_gives_each_of_its_frames_once(kind: str, tmp_path: Path) -> None:
+    suffix, make, frames = GOOD[kind]
+    path = make(tmp_path / f"unusual.{suffix}")
+    assert examined(path)[0] == frames
+    windows = list(windows_of("unusual", path, SPEC, 16, 8))
+    survived = windows[-1].error is None and labelled(windows) == list(range(frames))
+    note(f"video: {kind}", 1, int(survived))
+    assert survived, windows[-1].error
+
+
+def test_times_of_a_variable_rate_are_kept(tmp_path: Path) -> None:
+    path = GOOD["variable frame rate"][1](tmp_path / "unusual.mkv")
+    times = np.concatenate([window.source_timestamps for window in windows_of("unusual", path, SPEC, 16, 8)])
+    assert np.abs(times - np.array(TIMES) / 1000).max() < 0.002
+
+
+@pytest.mark.parametrize(("number", "said"), [(signal.SIGSTOP, "kept the decoder busy"), (signal.SIGSEGV, "SIGSEGV")])
+def test_a_decoder_that_hangs_or_dies_is_named_and_replaced(number: signal.Signals, said: str, tmp_path: Path) -> None:
+    path, process = videos.write(tmp_path / "evil.mp4"), DecodeProcess(seconds=2)
+    try:
+        list(process.ask("examine", path, decoder="pyav"))
+        assert process._process is not None
+        os.kill(process._process.pid, number)
+        before = time.monotonic()
+        with pytest.raises(ValueError, match=rf"evil\.mp4.*{said}"):
+            list(process.ask("examine", path, decoder="pyav"))
+        assert time.monotonic() - before < 30
+        process.seconds = 60
+        assert len(list(process.ask("examine", path, decoder="pyav"))) == 1
+    finally:
+        process.close()
+    note(f"a decoder that {'hangs' if number == signal.SIGSTOP else 'crashes'}", 1, 1)
+
+
+def test_a_caller_who_stops_half_way_does_not_get_the_rest_next_time(tmp_path: Path) -> None:
+    path = videos.write(tmp_path / "a.mp4")
+    next(iter(shared().ask("windows", path, spec=vars(SPEC), window=8, stride=4, decoder="pyav")))
+    assert examined(path)[0] == videos.LENGTH
+
+
+def test_a_pipe_that_is_called_a_video_is_none(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "endless.mp4")
+    with pytest.raises(FileNotFoundError, match="no videos match"):
+        find_videos(str(tmp_path))
+
+
+@pytest.mark.skipif(not FULL, reason="three hours of video take a minute; make test-faults")
+def test_three_hours_of_video_need_no_more_memory_than_three_minutes(tmp_path: Path) -> None:
+    frames = 3 * 3600 * 10
+    path = videos.write(tmp_path / "long.mp4", frames=frames, rate=10, height=32, width=32)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    spec = FrameSpec(height=16, width=16, mask_bottom=0.0, frames_per_second=10.0)
+    count = sum(len(window.source_frames) for window in windows_of("long", path, spec, 128, 64, "pyav"))
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    note("video: 3 hours", 1, int(count == frames and grown < 200))
+    assert count == frames
+    assert grown < 200, f"{grown} MiB"
