@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 def verify(path: str) -> None:
-    """Check recordings, labels or shards: counts, bytes, sha256, that lines parse and match frames.
+    """Check recordings, labels, shards or checkpoints: counts, bytes, sha256, that lines parse and match frames.
 
     Args:
-        path: folder of recordings, labels or shards, or a single recording.
+        path: folder of recordings, labels or shards, a single recording, or a checkpoint (run folder, file, zoo:NAME).
 
     Raises:
         ValueError: something is wrong; every fault is printed.
@@ -25,8 +25,13 @@ def verify(path: str) -> None:
 
     from racing_vpt.data.overview import kind_of
 
-    kind = kind_of(path)
-    checks = {"shards": _check_shards, "labels": _check_labels, "recordings": _check_recordings}[kind]
+    kind = "checkpoints" if _is_checkpoint(path) else kind_of(path)
+    checks = {
+        "shards": _check_shards,
+        "labels": _check_labels,
+        "recordings": _check_recordings,
+        "checkpoints": _check_checkpoints,
+    }[kind]
     faults, count = [], 0
     for name, problem in tqdm(checks(path), desc=f"verify {kind}", unit="file"):
         count += 1
@@ -40,6 +45,32 @@ def verify(path: str) -> None:
     if not count:
         raise FileNotFoundError(f"{path} holds no recordings, labels or shards; make some with: racing-vpt collect")
     print(f"{path}: {count} {kind} verified")
+
+
+def _is_checkpoint(path: str) -> bool:
+    """Whether a path names weights: a run folder, a folder of ours, a file, `zoo:NAME`."""
+    if path.startswith("zoo:") or path.endswith((".ckpt", ".ckpt.previous", ".safetensors", ".model")):
+        return True
+    return (Path(path) / "checkpoints").is_dir() or (Path(path) / "model.safetensors").is_file()
+
+
+def _check_checkpoints(path: str) -> Iterator[tuple[str, str]]:
+    """Name and fault (or nothing) of each checkpoint: checksums, fingerprint, and that all numbers are finite."""
+    from racing_vpt.checkpoints import read_checkpoint
+    from racing_vpt.checkpoints.integrity import fault_of, non_finite
+
+    folder = Path(path) / "checkpoints" if (Path(path) / "checkpoints").is_dir() else Path(path)
+    files = sorted([*folder.glob("*.ckpt"), *folder.glob("*.ckpt.previous")]) if folder.is_dir() else [folder]
+    files = [file for file in files if ".ckpt" in file.suffixes]
+    for file in files:
+        yield str(file), (fault_of(file) if file.is_file() else f"{file} does not exist") or ""
+    if files:
+        return
+    try:
+        bad = list(non_finite({"state_dict": read_checkpoint(path).state_dict}))
+        yield path, f"{', '.join(bad)} hold NaN or infinity" if bad else ""
+    except (ValueError, OSError) as error:
+        yield path, str(error)
 
 
 def _check_recordings(path: str) -> Iterator[tuple[str, str]]:
