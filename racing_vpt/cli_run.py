@@ -83,13 +83,20 @@ def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options:
     if before["class_path"] != now["class_path"]:
         raise ValueError(f"{checkpoint} holds a {before['class_path']}, not a {now['class_path']}")
     old, new = before.get("init_args", {}), now.get("init_args", {})
-    changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    changed = [key for key in sorted(old) if not alike(old[key], new.get(key))]
     if changed:
         key = changed[0]
         raise ValueError(
             f"{checkpoint} was trained with model.{key} = {old.get(key)}, but {new.get(key)} is asked for; resuming "
             f"takes the same model (see {config}); to fine-tune instead: --model.init_from {checkpoint}"
         )
+
+
+def alike(old: object, new: object) -> bool:
+    """Whether all that the old value says, the new one says too: options newer than a run have their defaults in it."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return all(alike(value, new.get(key)) for key, value in old.items())
+    return old == new
 
 
 def loggers_into(

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from racing_vpt.cli import main
+from racing_vpt.cli_run import alike
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -86,3 +87,10 @@ def test_measuring_needs_a_checkpoint(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_an_unknown_name_of_the_zoo_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert "zoo" in said(capsys, "validate", "--ckpt_path", "zoo:nothing")
+
+
+def test_options_that_are_newer_than_a_run_do_not_keep_it_from_going_on() -> None:
+    old = {"frames": {"height": 96, "fit": "stretch"}, "size": "tiny"}
+    assert alike(old, {"frames": {"height": 96, "fit": "stretch", "resize": "area"}, "size": "tiny", "freeze": None})
+    assert not alike(old, {"frames": {"height": 64, "fit": "stretch", "resize": "area"}, "size": "tiny"})
+    assert not alike(old, {"frames": {"height": 96}, "size": "tiny"})

@@ -18,7 +18,8 @@ from racing_vpt.frames import prepare
 from racing_vpt.types import Batch, FrameSpec
 
 Perturbed = Literal["keep", "ignore", "intended"]
-MIRRORED = frozenset({"steering"})  # controls whose sign changes in a mirror
+MIRRORED = frozenset({"steering", "camera_yaw"})  # controls whose sign changes in a mirror
+SWAPPED = {"left": "right", "right": "left"}  # keys that change places there
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,8 @@ class ClipDataset(Dataset[Batch]):
                         f"{sorted(names)}; label the videos with: racing-vpt predict, and pack them with --labels"
                     )
                 sign = -1 if item.mirror and name in MIRRORED else 1
-                controls[name][row, :length] = sign * known[name]
+                shown = SWAPPED.get(name, name) if item.mirror else name
+                controls[name][row, :length] = sign * known.get(shown, known[name])
             first[row, :length], valid[row, :length] = columns.first, True
             rewarded = rewarded and columns.reward is not None
             rewards[row, :length] = 0 if columns.reward is None else columns.reward

@@ -67,8 +67,8 @@ def to_action(controls: Mapping[str, float]) -> dict[str, Any]:
     unknown = sorted(controls.keys() - {*BUTTONS, *CAMERA})
     if missing or unknown:
         raise ValueError(
-            "Minecraft takes the controls of scheme minecraft; "
-            f"missing {missing or 'none'}, unknown {unknown or 'none'}"
+            f"Minecraft takes the {len(BUTTONS) + len(CAMERA)} controls of scheme minecraft; given were "
+            f"{sorted(controls)[:4]}: {len(missing)} are missing ({', '.join(missing[:3])}), unknown are {unknown or 'none'}"
         )
     camera = np.array([controls[name] for name in CAMERA], np.float32)
     if not np.isfinite(camera).all():

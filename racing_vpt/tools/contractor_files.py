@@ -15,7 +15,6 @@ from racing_vpt.data.decode import open_video
 from racing_vpt.data.files import TEMPORARY, read_json, sha256_of
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.frames import resize
-from racing_vpt.minecraft import NULL_CAMERA
 from racing_vpt.types import FrameRecord, Resize
 
 log = logging.getLogger(__name__)
@@ -118,5 +117,4 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
 def at_rest(frames: list[ContractorFrame]) -> np.ndarray:
     """Where nothing is done, bool [T]: no button, and the camera in its class of rest, as VPT's paper counts."""
     columns = {name: torch.tensor([frame.controls[name] for frame in frames]) for name in frames[0].controls}
-    classes = control_scheme("minecraft").encode(columns)
-    return ((classes["buttons"] == 0) & (classes["camera"] == NULL_CAMERA)).numpy()
+    return control_scheme("minecraft").is_null(columns).numpy()

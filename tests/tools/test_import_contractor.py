@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from racing_vpt.cli import main
 from racing_vpt.controls import control_scheme
 from racing_vpt.data.contractor import DEGREES, Quirks, draw_pointer, read_contractor
+from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.decode import open_recording
 from racing_vpt.data.encode import VideoWriter
 from racing_vpt.data.recording import Recording
@@ -135,6 +137,25 @@ def test_what_is_done_is_passed_over_unless_the_options_change(contractors: Path
     assert import_contractor(contractors, out=tmp_path)["done"] == 2
     assert import_contractor(contractors, out=tmp_path)["passed_over"] == 2
     assert import_contractor(contractors, out=tmp_path, slot_keys=False)["done"] == 2
+
+
+def test_a_mirrored_player_goes_and_turns_the_other_way(contractors: Path, tmp_path: Path) -> None:
+    import_contractor(contractors, out=tmp_path, height=32, width=32)
+    spec = FrameSpec(32, 32, mask_bottom=0, frames_per_second=20.0)
+    plain, turned = (
+        next(iter(_opened(VideoDataModule(str(tmp_path), batch_size=2, clip_frames=16, mirror=mirror, frames=spec))))
+        for mirror in (0.0, 1.0)
+    )
+    assert torch.equal(turned.frames, plain.frames.flip(3))
+    assert torch.equal(turned.controls["camera_yaw"], -plain.controls["camera_yaw"])
+    for name, other in {"left": "right", "right": "left", "forward": "forward", "camera_pitch": "camera_pitch"}.items():
+        assert torch.equal(turned.controls[name], plain.controls[other])
+    assert not torch.equal(plain.controls["left"], plain.controls["right"])
+
+
+def _opened(data: VideoDataModule) -> DataLoader:
+    data.setup("fit")
+    return data.train_dataloader()
 
 
 def test_attack_that_is_stuck_from_the_start_counts_once_it_is_pressed_anew(tmp_path: Path) -> None:
