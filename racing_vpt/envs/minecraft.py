@@ -68,7 +68,8 @@ def to_action(controls: Mapping[str, float]) -> dict[str, Any]:
     if missing or unknown:
         raise ValueError(
             f"Minecraft takes the {len(BUTTONS) + len(CAMERA)} controls of scheme minecraft; given were "
-            f"{sorted(controls)[:4]}: {len(missing)} are missing ({', '.join(missing[:3])}), unknown are {unknown or 'none'}"
+            f"{sorted(controls)[:4]}: {len(missing)} are missing ({', '.join(missing[:3])}), "
+            f"unknown are {unknown or 'none'}"
         )
     camera = np.array([controls[name] for name in CAMERA], np.float32)
     if not np.isfinite(camera).all():
