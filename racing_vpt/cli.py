@@ -9,7 +9,7 @@ data
   pack       turn recordings (or videos with labels) into shards to train from
   inspect    show what is in recordings, labels or shards, as text and one picture
   view       a video with its labels beside it, and the truth: in a window or as a film
-  verify     check recordings or shards: counts, bytes, sha256
+  verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256
 
 models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --trainer.X ...)
   fit        train; --name NAME puts it in runs/idm/NAME or runs/vpt/NAME, --ckpt_path last continues it

@@ -204,16 +204,19 @@ class StageCLI(LightningCLI):
 
 
 def guard(trainer: Trainer) -> None:
-    """What every training has, whichever files configure it: whole checkpoints, an end on signals, finite numbers."""
+    """What every training has, whichever files configure it: whole checkpoints, an end on signals, finite numbers.
+
+    And draws that are the same after a stop.
+    """
     from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
     from racing_vpt.callbacks.finite_guard import FiniteGuard
+    from racing_vpt.callbacks.step_seed import StepSeed
     from racing_vpt.callbacks.stop_signals import StopSignals
 
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    if not any(isinstance(callback, FiniteGuard) for callback in callbacks):
-        callbacks.insert(0, FiniteGuard())
-    if not any(isinstance(callback, StopSignals) for callback in callbacks):
-        callbacks.append(StopSignals())
+    for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
+        if not any(isinstance(callback, kind) for callback in callbacks):
+            callbacks.insert(place, kind())
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
 

@@ -17,6 +17,7 @@ import torch
 from einops import rearrange
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from racing_vpt.models.control_metrics import ControlMetrics
 from racing_vpt.models.finetune import FROM_CHECKPOINT, checkpoint_size, frozen_names, policy_size
@@ -130,6 +131,7 @@ class VPT(ControlModule):
         self.metrics = ControlMetrics(self.scheme)
         self.memory: PolicyState | None = None  # of the lanes, from batch to batch
         self.training_memory: PolicyState | None = None  # kept while held-out clips are measured
+        self.resumed: PolicyState | None = None  # of a checkpoint, until training starts
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
@@ -257,6 +259,8 @@ class VPT(ControlModule):
         """Write the size out: the checkpoint that it came from may be gone when this one is read."""
         if checkpoint.get("hyper_parameters", {}).get("size") == FROM_CHECKPOINT:
             checkpoint["hyper_parameters"]["size"] = asdict(self.size)
+        if self.carry_memory and self.memory is not None and self.trainer.world_size == 1:
+            checkpoint["lanes"] = self.memory  # so that a run goes on as if it had not been stopped
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         loss, _, weight = self.clone(batch, "train")
@@ -281,7 +285,11 @@ class VPT(ControlModule):
         self.measure(batch, "test")
 
     def on_train_start(self) -> None:
-        self.memory = None
+        resumed, self.resumed = self.resumed, None
+        self.memory = None if resumed is None else tree_map(lambda x: x.to(self.device), resumed)
+
+    def on_load_checkpoint(self, checkpoint: dict) -> None:
+        self.resumed = checkpoint.get("lanes") if self.carry_memory else None
 
     def on_validation_epoch_start(self) -> None:
         self.training_memory, self.memory = self.memory, None

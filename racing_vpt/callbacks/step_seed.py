@@ -1,0 +1,25 @@
+"""Dropout and other draws of a training step are a function of (seed, step), as its data is.
+
+A checkpoint holds no state of random generators; without this a resumed run would draw other masks than one that was
+never stopped.
+"""
+
+import os
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class StepSeed(Callback):
+    """Seeds torch anew at each training batch; each process of a distributed run differently.
+
+    Args:
+        seed: None takes that of `seed_everything`.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self.seed = int(os.environ.get("PL_GLOBAL_SEED", "0")) if seed is None else seed
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        step = trainer.fit_loop.epoch_loop.batch_progress.total.ready
+        torch.manual_seed((self.seed << 40) + (trainer.global_rank << 32) + step)

@@ -1,0 +1,99 @@
+"""A training that was stopped in mid-epoch goes on as if it had not been: the same clips, the same losses."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import lightning.pytorch as pl
+import pytest
+import torch
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
+
+from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
+from racing_vpt.callbacks.finite_guard import FiniteGuard
+from racing_vpt.callbacks.step_seed import StepSeed
+from racing_vpt.callbacks.stop_signals import StopSignals
+from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.models.idm import IDM
+from racing_vpt.models.vpt import VPT
+from racing_vpt.nn.sizes import NetSize
+from racing_vpt.types import Batch, FrameSpec
+from tests.faults.harness import FULL, note
+
+SPEC = FrameSpec(height=24, width=24)
+SIZE = NetSize(hidsize=16, attention_heads=2, n_recurrence_layers=1, attention_memory_size=24, timesteps=8)
+STEPS, EPOCH = 14, 6
+
+
+class Recorder(pl.Callback):
+    """Notes clips and losses, and has a signal come at a step."""
+
+    def __init__(self, stop_at: int | None = None) -> None:
+        self.seen: list[tuple[list[str], float]] = []
+        self.stop_at = stop_at
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: dict, batch: Batch, batch_idx: int
+    ) -> None:
+        self.seen.append((batch.ids, float(outputs["loss"])))
+        if trainer.global_step == self.stop_at:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def model_of(kind: str) -> pl.LightningModule:
+    if kind == "IDM":
+        small = NetSize(hidsize=16, attention_heads=2, n_recurrence_layers=1, attention_memory_size=8, timesteps=8,
+                        relative_window=4)  # fmt: skip
+        return IDM(frames=SPEC, size=small, motion=True, cnn=False, over_time=3, reach=4, margin=2, dropout=0.3)
+    return VPT(frames=SPEC, size=SIZE, carry_memory=True, forget=0.1, class_weighting=0.3)
+
+
+def train(
+    kind: str, shards: Path, folder: Path, workers: int, stop_at: int | None = None, resume: bool = False
+) -> list:
+    """What a training saw: up to the signal at `stop_at`, or from `last.ckpt` on."""
+    pl.seed_everything(5)
+    if resume:
+        torch.rand(17)  # what a process drew before it went on is its own affair
+    mode = "lanes" if kind == "VPT" else "random"
+    data = VideoDataModule(
+        str(shards), batch_size=2, clip_frames=12, mode=mode, num_workers=workers, steps_per_epoch=EPOCH, mirror=0.5
+    )  # type: ignore[arg-type]
+    recorder = Recorder(stop_at)
+    last = ModelCheckpoint(folder, filename="last", enable_version_counter=False, every_n_train_steps=1000)
+    trainer = pl.Trainer(
+        max_steps=STEPS, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+        val_check_interval=4, check_val_every_n_epoch=None, num_sanity_val_steps=0, gradient_clip_val=1.0,
+        use_distributed_sampler=False, plugins=[AtomicCheckpointIO()],
+        callbacks=[FiniteGuard(), StepSeed(), EMAWeightAveraging(decay=0.9), recorder, last, StopSignals()],
+    )  # fmt: skip
+    path = str(folder / "last.ckpt") if resume else None
+    if stop_at is None:
+        trainer.fit(model_of(kind), data, ckpt_path=path, weights_only=True)
+    else:
+        with pytest.raises(SystemExit) as ended:
+            trainer.fit(model_of(kind), data, ckpt_path=path, weights_only=True)
+        assert ended.value.code == 128 + signal.SIGTERM
+    return recorder.seen
+
+
+@pytest.mark.filterwarnings("ignore:This DataLoader will create")
+@pytest.mark.parametrize("workers", [0, 2, 4] if FULL else [0, 2])
+@pytest.mark.parametrize("kind", ["IDM", "VPT"])
+def test_a_stopped_training_goes_on_as_if_it_had_not_been(
+    kind: str, workers: int, tiny_shards: Path, tmp_path: Path
+) -> None:
+    whole = train(kind, tiny_shards, tmp_path / "whole", workers)
+    assert len(whole) == STEPS
+    assert len({loss for _, loss in whole}) == STEPS
+    stops = [4, 9] if FULL else [4]
+    survived = 0
+    for stop in stops:
+        folder = tmp_path / str(stop)
+        before = train(kind, tiny_shards, folder, workers, stop_at=stop)
+        after = train(kind, tiny_shards, folder, workers, resume=True)
+        assert [ids for ids, _ in before + after] == [ids for ids, _ in whole]
+        assert [loss for _, loss in before + after] == [loss for _, loss in whole]
+        survived += before + after == whole
+    note(f"{kind} stopped in mid-epoch and resumed, {workers} workers: same clips and losses", len(stops), survived)
