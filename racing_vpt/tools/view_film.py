@@ -169,7 +169,10 @@ class LabelledFilm:
         for place, name in enumerate(names):
             left = MARGIN + place // deep * (BOX_WIDTH + MARGIN)
             y = top + ROW * (place % deep + 1)
-            cv2.rectangle(panel, (left, y - 9), (left + 9, y), marks[name], -1)
+            if marks[name] is RIGHT:
+                cv2.rectangle(panel, (left, y - 9), (left + 9, y), RIGHT, -1)
+            else:  # another shape too, for those who see red as green
+                cv2.drawMarker(panel, (left + 5, y - 5), WRONG, cv2.MARKER_TILTED_CROSS, 11, 3)
             write(panel, name, (left + 16, y), TEXT)
             if self.table_columns == 1:
                 said, true = self.said[name][index], self.true[name][index]
