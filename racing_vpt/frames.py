@@ -21,6 +21,9 @@ def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
     """
     if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3:
         raise ValueError(f"a frame is uint8 [..., height, width, 3]; {frames.dtype} {list(frames.shape)} was given")
+    if spec.crop_bottom:
+        rows = frames.shape[-3]
+        frames = frames[..., : max(1, rows - round(spec.crop_bottom * rows)), :, :]
     if frames.shape[-3:-1] != (spec.height, spec.width):
         resized = np.empty((*frames.shape[:-3], spec.height, spec.width, 3), np.uint8)
         for index in np.ndindex(frames.shape[:-3]):

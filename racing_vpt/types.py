@@ -29,6 +29,8 @@ class FrameSpec:
         height: pixels.
         width: pixels.
         fit: what happens to a picture of another aspect ratio: `stretch` it, `crop` its middle, or `letterbox` it.
+        crop_bottom: fraction of the height, from the bottom, that is cut off before anything else. World Models looks
+            at the top 84 of CarRacing's 96 rows.
         resize: how a picture shrinks: each pixel is the mean of the `area` that it stands for, or `linear` between the
             four nearest, which skips thin lines; OpenAI's checkpoints were trained so.
         mask_bottom: fraction of the height, from the bottom, that is blacked out. CarRacing shows its steering there
@@ -46,12 +48,15 @@ class FrameSpec:
     grey: bool = False
     frames_per_second: float = 50.0
     stride: int = 1
+    crop_bottom: float = 0.0
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise ValueError(f"a frame of {self.height}x{self.width} pixels was asked for; both must be at least 1")
         if not 0 <= self.mask_bottom < 1:
             raise ValueError(f"mask_bottom is a fraction of the height in [0, 1), but {self.mask_bottom} was given")
+        if not 0 <= self.crop_bottom < 1:
+            raise ValueError(f"crop_bottom is a fraction of the height in [0, 1), but {self.crop_bottom} was given")
         if not 0 < self.frames_per_second < 1000:
             raise ValueError(f"frames_per_second must be between 0 and 1000, but {self.frames_per_second} was given")
         if self.stride < 1:

@@ -16,6 +16,7 @@ CONFIGS = ROOT / "configs"
 FITS = {  # what is given one after the other: base, stage, and what is tried
     "idm": ["idm"],
     "vpt": ["vpt"],
+    "finetune-racing": ["finetune", "finetune/racing"],
     "demo-idm": ["idm", "demo/idm"],
     "demo-vpt": ["vpt", "demo/vpt"],
     "bf16": ["vpt", "strategy/bf16"],
@@ -23,9 +24,10 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
     "tensorboard": ["vpt", "logger/tensorboard"],
     **{f"size-{path.stem}": ["vpt", f"size/{path.stem}"] for path in sorted((CONFIGS / "size").glob("*.yaml"))},
 }
+POLICY = ROOT / "tests" / "data" / "vpt_parity" / "policy.model"  # for what starts from a checkpoint
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
 COLLECTS = ("collect/labelled", "collect/watched", "collect/judge", "demo/labelled", "demo/watched")
-ELSEWHERE = ("base", "logger/wandb", "label")  # base is in every fit; wandb is tried below; label in the demo's test
+ELSEWHERE = ("base", "logger/wandb", "label", "vae")  # base is in every fit; wandb below; label: demo; vae: its test
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 
@@ -71,6 +73,7 @@ def test_a_config_trains_and_leaves_a_whole_run(case: str, recordings: Path, tmp
     words = [word for name in ("base", *FITS[case]) for word in ("--config", str(shortened(name, tmp_path)))]
     words += [f"--data.train={recordings}", f"--data.val={recordings}", f"--runs={tmp_path}", "--name=tiny", *TINY]
     words += ["--model.margin=2", "--data.clip_frames=12"] if case.endswith("idm") else ["--data.clip_frames=8"]
+    words += [f"--model.init_from={POLICY}"] if case.startswith("finetune") else []
     if case in TOO_LARGE:
         words += ["--model.size=tiny", "--model.frames.height=64", "--model.frames.width=64"]
     assert main(["fit", *words]) == 0

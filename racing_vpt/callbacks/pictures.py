@@ -1,0 +1,53 @@
+"""What a world model sees and expects, as pictures after each validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import cv2
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
+
+from racing_vpt.data.files import published
+from racing_vpt.types import Batch, Frame
+
+
+@runtime_checkable
+class Pictured(Protocol):
+    """A module that can draw what it makes of a batch."""
+
+    def pictures(self, batch: Batch) -> dict[str, Frame]:
+        """Pictures uint8 [H, W, 3] by name."""
+
+
+class Pictures(Callback):
+    """Writes the module's pictures of the first validation batch to `media/reconstructions/NAME-step=N.png` in the run
+    folder, and to tensorboard or wandb as `val/NAME`. A weight average is used where there is one.
+    """
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        folder = trainer.log_dir or trainer.default_root_dir  # asked on every rank, because Lightning broadcasts it
+        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        if not isinstance(pl_module, Pictured):
+            raise ValueError(f"callback Pictures needs a model that draws, which {type(pl_module).__name__} does not")
+        if not batch.valid.any():
+            return
+        for name, picture in pl_module.pictures(batch).items():
+            path = Path(folder) / "media" / "reconstructions" / f"{name}-step={trainer.global_step}.png"
+            with published(path) as temporary:
+                temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
+            for logger in trainer.loggers:
+                if isinstance(logger, TensorBoardLogger):
+                    logger.experiment.add_image(f"val/{name}", picture, trainer.global_step, dataformats="HWC")
+                elif isinstance(logger, WandbLogger):
+                    logger.log_image(f"val/{name}", [picture], step=trainer.global_step)

@@ -1,0 +1,108 @@
+"""The eye of World Models: a frame as 32 numbers.
+
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.1: summed squared error, and a Kullback-Leibler divergence that
+costs nothing below half a nat a dimension. The frame is its top 84 rows of 96, shrunk to 64x64. Unlike the original,
+pictures shrink by area, and log-variances are held within +-10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from einops import rearrange
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+
+from racing_vpt.frames import film_strip
+from racing_vpt.nn.vae_net import PIXELS, VAENet
+from racing_vpt.types import Batch, Frame, FrameSpec
+
+WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125, mask_bottom=0.0)
+SHOWN = 12  # frames in a picture
+
+
+def adam(parameters: Iterable) -> torch.optim.Optimizer:
+    """The paper's optimizer."""
+    return torch.optim.Adam(parameters, lr=1e-4)
+
+
+class VAE(LightningModule):
+    """A variational autoencoder of single frames; it looks at every frame of its clips by itself.
+
+    Args:
+        frames: what the model wants to see; 64x64.
+        latent: numbers a frame is coded by.
+        kl_floor: nats a dimension below which the divergence costs nothing.
+        optimizer: made from all parameters.
+    """
+
+    def __init__(
+        self,
+        frames: FrameSpec | dict = WORLD_FRAMES,
+        latent: int = 32,
+        kl_floor: float = 0.5,
+        optimizer: OptimizerCallable = adam,
+    ) -> None:
+        super().__init__()
+        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        if (self.frames.height, self.frames.width) != (PIXELS, PIXELS):
+            raise ValueError(
+                f"the VAE sees {PIXELS}x{PIXELS} pixels, but frames of {self.frames.height}x{self.frames.width} were "
+                f"asked for: give --model.frames.height {PIXELS} --model.frames.width {PIXELS}"
+            )
+        if kl_floor < 0:
+            raise ValueError(f"kl_floor counts nats a dimension from 0, but {kl_floor} was given")
+        self.kl_floor, self.optimizer = kl_floor, optimizer
+        self.net = VAENet(latent)
+
+    def losses(self, frames: Tensor) -> dict[str, Tensor]:
+        """Means over frames uint8 [N, 64, 64, 3]: `loss`, `squared_error` (summed over a frame), `kl` and `psnr`."""
+        code = self.net.encode(frames)
+        truth = rearrange(frames, "n h w c -> n c h w").float() / 255
+        error = (self.net.decode(code.sample()) - truth).square()
+        squared, divergence = error.flatten(1).sum(1), code.divergence()  # (N,)
+        loss = (squared + divergence.clamp(min=self.kl_floor * self.net.latent)).mean()
+        psnr = -10 * error.detach().flatten(1).mean(1).clamp(min=1e-10).log10()
+        named = {"squared_error": squared, "kl": divergence, "psnr": psnr}
+        return {"loss": loss, **{name: x.detach().mean() for name, x in named.items()}}
+
+    def share(self, batch: Batch, stage: str) -> Tensor:
+        """The loss of a batch's valid frames; logs all of `losses`."""
+        frames = batch.frames[batch.valid]  # (N, H, W, 3)
+        if not len(frames):
+            return torch.stack([x.sum() * 0 for x in self.parameters()]).sum()  # a batch of padding alone
+        losses = self.losses(frames)
+        whole = stage != "train"
+        self.log_dict(
+            {f"{stage}/{name}": x for name, x in losses.items()},
+            batch_size=len(frames), on_epoch=whole, sync_dist=whole, prog_bar=stage == "train",
+        )  # fmt: skip
+        return losses["loss"]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self.share(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.share(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self.share(batch, "test")
+
+    @torch.no_grad()
+    def pictures(self, batch: Batch) -> dict[str, Frame]:
+        """`reconstructions` (frames above, what became of them below) and `samples` of the prior, uint8 [H, W, 3]."""
+        frames = batch.frames[batch.valid][:SHOWN]
+        again = self.net.pictures(self.net.encode(frames).mean)
+        fixed = torch.Generator().manual_seed(0)  # the same draws at each validation
+        drawn = self.net.pictures(torch.randn(2 * SHOWN, self.net.latent, generator=fixed).to(frames.device))
+        both = np.concatenate([frames.cpu().numpy(), again.cpu().numpy()])
+        return {
+            "reconstructions": film_strip(both, columns=len(frames), scale=2),
+            "samples": film_strip(drawn.cpu().numpy(), columns=SHOWN, scale=2),
+        }
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimizer(self.parameters())
