@@ -11,6 +11,8 @@ import yaml
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
 from racing_vpt.checkpoints.openai import load_tensors
 
+FROM_CHECKPOINT = "init_from"  # a size of this name is that of the checkpoint that training started from
+
 
 def read_lightning(path: Path) -> Checkpoint:
     """A `.ckpt` of Lightning; its class and arguments are in it, or in the run's config.yaml."""
@@ -25,6 +27,8 @@ def read_lightning(path: Path) -> Checkpoint:
         class_path, arguments = model.get("class_path"), model.get("init_args") or {}
     if class_path is None:
         raise ValueError(f"{path} does not say which class it is of, nor does {config}; write it with racing-vpt fit")
+    if arguments.get("size") == FROM_CHECKPOINT:
+        arguments |= saved.get("resolved", {})
     extra = {key: saved[key] for key in ("epoch", "global_step") if key in saved}
     return Checkpoint(path, class_path, arguments, saved["state_dict"], extra, fingerprint(saved["state_dict"]))
 

@@ -12,9 +12,8 @@ from fnmatch import fnmatchcase
 
 from torch import nn
 
+from racing_vpt.checkpoints.lightning_run import FROM_CHECKPOINT
 from racing_vpt.nn.sizes import POLICY_SIZES, NetSize, named_size
-
-FROM_CHECKPOINT = "init_from"  # a size of this name is that of the checkpoint that training starts from
 
 
 def policy_size(size: str | NetSize | dict, memory_frames: int | None, recurrence_layers: int | None) -> NetSize:
@@ -31,14 +30,16 @@ def policy_size(size: str | NetSize | dict, memory_frames: int | None, recurrenc
     return size
 
 
-def checkpoint_size(init_from: str | None) -> NetSize:
-    """The size of the checkpoint that training starts from.
+def checkpoint_size(size: str | NetSize | dict, init_from: str | None) -> str | NetSize | dict:
+    """The size itself, but for `init_from`: that of the checkpoint that training starts from.
 
     Raises:
         ValueError: there is none, or it holds no policy.
     """
     from racing_vpt.checkpoints import read_checkpoint
 
+    if size != FROM_CHECKPOINT:
+        return size
     if init_from is None:
         raise ValueError(
             f"size {FROM_CHECKPOINT} is that of the checkpoint that training starts from, and none was given: name one "

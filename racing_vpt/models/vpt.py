@@ -10,6 +10,7 @@ memory or none, and `forget`.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from typing import Literal
 
@@ -20,7 +21,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from racing_vpt.models.control_metrics import ControlMetrics
-from racing_vpt.models.finetune import FROM_CHECKPOINT, checkpoint_size, frozen_names, policy_size
+from racing_vpt.models.finetune import checkpoint_size, frozen_names, policy_size
 from racing_vpt.models.module import ControlModule, Schedule, adamw
 from racing_vpt.nn.heads import ActionHeads, ValueHead
 from racing_vpt.nn.precision import bfloat16_weights
@@ -30,6 +31,8 @@ from racing_vpt.nn.transformer import NetState
 from racing_vpt.nn.vpt_net import VPTNet
 from racing_vpt.types import Batch, FrameSpec
 
+LARGE = 20_000_000  # parameters
+logger = logging.getLogger(__name__)
 PolicyState = tuple[StackState, NetState]
 """What a policy remembers: earlier frames for its stack, keys and values for its attention."""
 
@@ -110,8 +113,7 @@ class VPT(ControlModule):
         for name, count in (("recompute", recompute), ("unfreeze_at", unfreeze_at)):
             if count is not None and count < 1:
                 raise ValueError(f"{name} counts from 1, but {count} was given")
-        size = checkpoint_size(init_from) if size == FROM_CHECKPOINT else size
-        self.size = policy_size(size, memory_frames, recurrence_layers)
+        self.size = policy_size(checkpoint_size(size, init_from), memory_frames, recurrence_layers)
         self.stack = FrameStack(tuple(look_back))
         channels = 3 * len(look_back)
         self.net = VPTNet(self.size, self.frames.height, self.frames.width, channels)  # OpenAI's names: net, pi_head
@@ -146,6 +148,15 @@ class VPT(ControlModule):
                 self.get_parameter(name).requires_grad_(False)
         if stage == "fit" and self.compiles:
             self.net.compile()
+
+    def on_fit_start(self) -> None:
+        """Say what a step of a large network will take, before the GPU says that it has not so much."""
+        data = getattr(self.trainer, "datamodule", None)
+        shape = [int(getattr(data, name, 0)) for name in ("batch_size", "clip_frames")]
+        if self.trainer.is_global_zero and sum(x.numel() for x in self.parameters()) > LARGE and all(shape):
+            from racing_vpt.models.training_memory import training_memory
+
+            logger.info("a training step takes about %s", training_memory(self, shape[0], shape[1]))
 
     def initial_state(self, n: int, device: torch.device | str = "cpu") -> PolicyState:
         """The memory before an episode's first frame, for n environments."""
@@ -257,8 +268,7 @@ class VPT(ControlModule):
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Write the size out: the checkpoint that it came from may be gone when this one is read."""
-        if checkpoint.get("hyper_parameters", {}).get("size") == FROM_CHECKPOINT:
-            checkpoint["hyper_parameters"]["size"] = asdict(self.size)
+        checkpoint["resolved"] = {"size": asdict(self.size)}
         if self.carry_memory and self.memory is not None and self.trainer.world_size == 1:
             checkpoint["lanes"] = self.memory  # so that a run goes on as if it had not been stopped
 

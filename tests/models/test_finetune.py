@@ -182,9 +182,9 @@ def test_the_size_is_written_out_so_that_the_source_may_go(tmp_path: Path) -> No
     save_checkpoint(tmp_path / "source", "racing_vpt.models.vpt.VPT", arguments, source.state_dict())
     module = VPT(FrameSpec(16, 16), "car", "init_from", init_from=str(tmp_path / "source"))
     assert module.size == source.size
-    saved: dict = {"hyper_parameters": {"size": "init_from"}}
+    saved: dict = {}
     module.on_save_checkpoint(saved)
-    assert NetSize(**saved["hyper_parameters"]["size"]) == source.size
+    assert NetSize(**saved["resolved"]["size"]) == source.size
 
 
 @pytest.mark.parametrize(
