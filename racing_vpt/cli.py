@@ -24,6 +24,7 @@ driving
   drive      let a checkpoint or another agent drive seeds; scores, film
   demo       the whole circle on CarRacing in minutes
   bench      measure speeds on this machine
+  doctor     what works on this machine, what does not, and what to do about it
 
 A checkpoint is a run folder, a file, zoo:NAME, or an OpenAI F.model. Every verb takes --config FILE.yaml;
 what is given later wins. --debug shows the traceback of an error. Errors end with status 2.
@@ -77,6 +78,7 @@ TOOLS = {
     "drive": Tool("racing_vpt.tools.drive", "drive"),
     "demo": Tool("racing_vpt.tools.demo", "demo"),
     "bench": Tool("racing_vpt.tools.bench", "bench"),
+    "doctor": Tool("racing_vpt.tools.doctor", "doctor"),
 }
 
 

@@ -27,7 +27,8 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
 POLICY = ROOT / "tests" / "data" / "vpt_parity" / "policy.model"  # for what starts from a checkpoint
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
 COLLECTS = ("collect/labelled", "collect/watched", "collect/judge", "demo/labelled", "demo/watched")
-ELSEWHERE = ("base", "logger/wandb", "label", "vae")  # base is in every fit; wandb below; label: demo; vae: its test
+# base is in every fit; wandb below; label: demo; vae: its test; fsdp needs GPUs
+ELSEWHERE = ("base", "logger/wandb", "label", "vae", "strategy/fsdp")
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 

@@ -17,7 +17,7 @@ from racing_vpt.data.columns import Columns
 from racing_vpt.data.cut import Sample
 from racing_vpt.data.decode import Decoder, open_video
 from racing_vpt.data.decoders import Video
-from racing_vpt.data.files import publish, sha256_of, write_json
+from racing_vpt.data.files import TEMPORARY, publish, sha256_of, write_json
 from racing_vpt.data.manifest import PACK_HINT, Place, Shard, read_manifest, wrong_crc32
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.store import Clip, StoredEpisode
@@ -72,6 +72,12 @@ class ShardWriter:
 def entry_of(path: Path) -> Path:
     """Where a finished shard's entry waits for the manifest."""
     return path.with_suffix(".entry.json")
+
+
+def tidy(out: Path) -> None:
+    """Remove what only a run that goes on would need; also where one was killed after its manifest was written."""
+    for path in [*out.glob("*.entry.json"), *out.glob(f"{TEMPORARY}*")]:
+        path.unlink()
 
 
 class ShardStore:

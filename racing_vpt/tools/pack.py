@@ -22,7 +22,7 @@ from racing_vpt.data.encode import PixelFormat
 from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
 from racing_vpt.data.files import TEMPORARY, read_json
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
-from racing_vpt.data.shards import ShardWriter, entry_of
+from racing_vpt.data.shards import ShardWriter, entry_of, tidy
 from racing_vpt.types import Fit, Resize
 
 log = logging.getLogger(__name__)
@@ -91,6 +91,7 @@ def pack(
         if manifest.get("plan") != plan:
             raise ValueError(f"{out} already holds other shards; remove them or pack into another folder")
         log.info("%s holds these shards already", out)
+        tidy(out)
         return manifest
     shards = _finished(out, plan)
     done = {place.key for shard in shards for place in shard.samples}
@@ -132,8 +133,7 @@ def pack(
     if not shards:
         raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
     manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, seed, skipped)})
-    for shard in shards:
-        entry_of(out / shard.file).unlink()
+    tidy(out)
     log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
     return manifest
 

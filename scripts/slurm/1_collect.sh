@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# 1. Record minutes with controls, hours of video only, and a driver to judge by (variables: LABELLED, WATCHED, JUDGE).
+#SBATCH --job-name=vpt-collect
+#SBATCH --output=%x-%j.out
+#SBATCH --open-mode=append
+#SBATCH --requeue
+#SBATCH --signal=TERM@300
+#SBATCH --time=24:00:00
+#SBATCH --mem=32G
+#SBATCH --cpus-per-task=8
+# shellcheck source-path=SCRIPTDIR source=common.sh
+source "${PROJECT:-${SLURM_SUBMIT_DIR:-$PWD}}/scripts/slurm/common.sh"
+
+WORKERS=${SLURM_CPUS_PER_TASK:-2}
+step 1 racing-vpt collect --config configs/collect/labelled.yaml --out "${LABELLED:-data/labelled}" --workers "$WORKERS" "$@"
+step 1 racing-vpt collect --config configs/collect/watched.yaml --out "${WATCHED:-data/watched}" --workers "$WORKERS" "$@"
+step 1 racing-vpt collect --config configs/collect/judge.yaml --out "${JUDGE:-data/judge}" --workers "$WORKERS" "$@"
+step 1 racing-vpt pack --recordings "${LABELLED:-data/labelled}" --out "${SHARDS:-data/shards/labelled}" --workers "$WORKERS"
