@@ -58,6 +58,7 @@ class StageCLI(LightningCLI):
 
     def __init__(self, stage: str, words: list[str]) -> None:
         import racing_vpt.models.idm
+        import racing_vpt.models.mdn_rnn
         import racing_vpt.models.vae
         import racing_vpt.models.vpt  # noqa: F401 - classes that were imported are known by their short names
 

@@ -75,6 +75,7 @@ class Batch:
         weight: float32 [B, T], how much a label is to be trusted (the IDM's confidence; 1 for recorded controls).
         rewards: float32 [B, T], or None where no environment produced the recording.
         ids: which clip each row is (`EPISODE:FIRST_FRAME`).
+        codes: float32 [B, T, D] in place of frames, for a model that learns from codes (`data/codes.py`).
     """
 
     frames: Tensor
@@ -84,6 +85,7 @@ class Batch:
     weight: Tensor
     rewards: Tensor | None = None
     ids: list[str] = field(default_factory=list)
+    codes: Tensor | None = None
 
 
 @runtime_checkable

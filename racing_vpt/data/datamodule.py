@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Literal
 
 import lightning.pytorch as pl
+import numpy as np
 from torch.utils.data import DataLoader
 
+from racing_vpt.data.codes import Codes, CodesFrames, codes_of
 from racing_vpt.data.dataset import WHOLE_BATCHES, ClipDataset, EncodedBatch, Perturbed, ResumableLoader, Trust
 from racing_vpt.data.decode import Decoder, Device, choose_decoder
 from racing_vpt.data.manifest import PACK_HINT
@@ -59,6 +61,7 @@ class VideoDataModule(pl.LightningDataModule):
         predict_batch_size: windows in a batch.
         frames: what the model wants to see. None: what the trainer's model says.
         remote: how shards at a URL are read: tries, time limit, cache.
+        codes: folder that keeps codes of frames, for models that learn from them instead of frames.
     """
 
     def __init__(
@@ -91,6 +94,7 @@ class VideoDataModule(pl.LightningDataModule):
         predict_batch_size: int = 4,
         frames: FrameSpec | None = None,
         remote: Remote | None = None,
+        codes: Path = Path("data/codes"),
     ) -> None:
         super().__init__()
         if min(batch_size, clip_frames, window) < 1 or not 0 <= mirror <= 1:
@@ -106,7 +110,7 @@ class VideoDataModule(pl.LightningDataModule):
         self.decoder, self.device, self.cache_gib, self.drop_null = decoder, device, cache_gib, drop_null
         self.trust = Trust(min_confidence, confidence_weighting, perturbed)
         self.window, self.window_stride, self.predict_batch_size = window, window_stride, predict_batch_size
-        self.frames, self.remote = frames, remote
+        self.frames, self.remote, self.codes = frames, remote, codes
         self.skip: set[str] = set()  # names of videos that predict passes over: whoever writes labels fills it
         self._decoder: tuple[str, str] | None = None
         self._readers: dict[str, EpisodeReader] = {}
@@ -227,7 +231,8 @@ class VideoDataModule(pl.LightningDataModule):
 
     def _loader(self, name: str, steps: Steps) -> DataLoader:
         on_gpu = self._decoder is not None and self._decoder[1] == "cuda"
-        dataset = ClipDataset(self._readers[name], self.clip_frames, self.trust, encoded=on_gpu)
+        codes = self._coded(name)
+        dataset = ClipDataset(self._readers[name], self.clip_frames, self.trust, encoded=on_gpu, codes=codes)
         return ResumableLoader(
             dataset,
             sampler=steps,  # type: ignore[arg-type]
@@ -235,6 +240,24 @@ class VideoDataModule(pl.LightningDataModule):
             persistent_workers=self.num_workers > 0,
             **WHOLE_BATCHES,
         )
+
+    def _coded(self, name: str) -> Codes | None:
+        """Codes of a split's frames where the trainer's model learns from codes; the first process makes them."""
+        model = self.trainer and self.trainer.lightning_module
+        if self.trainer is None or not isinstance(model, CodesFrames):
+            return None
+        if self.mirror:
+            raise ValueError(f"codes are of frames as they are, so mirror must be 0, but {self.mirror} was given")
+        if self.trainer.is_global_zero:
+            codes_of(self._readers[name], model, self.codes)
+        self.trainer.strategy.barrier()
+        return codes_of(self._readers[name], model, self.codes)
+
+    def frames_of(self, batch: Batch, row: int) -> np.ndarray:
+        """The frames uint8 [T, H, W, 3] behind the codes of a row of a validation batch."""
+        reader, (name, _, start) = self._readers["val"], batch.ids[row].rpartition(":")
+        episode = [reader.name(number) for number in range(len(reader.lengths))].index(name)
+        return reader.frames(episode, int(start), int(start) + int(batch.valid[row].sum()))
 
     def _pass_loader(self, name: str) -> DataLoader:
         lengths, rows = self._readers[name].lengths, self.batch_size * self._world_size

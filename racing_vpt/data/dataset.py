@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from racing_vpt.data.codes import Codes
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.decode import open_video
 from racing_vpt.data.reader import EpisodeReader
@@ -89,15 +90,26 @@ class ClipDataset(Dataset[Batch]):
         clip_frames: T.
         trust: how far controls are believed.
         encoded: leave the frames to be decoded on a GPU.
+        codes: of the reader's frames, to be read in their place.
     """
 
-    def __init__(self, reader: EpisodeReader, clip_frames: int, trust: Trust, encoded: bool = False) -> None:
+    def __init__(
+        self,
+        reader: EpisodeReader,
+        clip_frames: int,
+        trust: Trust,
+        encoded: bool = False,
+        codes: Codes | None = None,
+    ) -> None:
+        self.codes = codes
         self.reader, self.clip_frames, self.trust, self.encoded = reader, clip_frames, trust, encoded
 
     def __getitem__(self, items: list[Item]) -> Batch:
         B, T, spec = len(items), self.clip_frames, self.reader.spec
         names = self._control_names(items)
-        frames = np.zeros((B, 0 if self.encoded else T, spec.height, spec.width, 3), np.uint8)
+        unseen = self.encoded or self.codes is not None
+        codes = None if self.codes is None else np.zeros((B, T, self.codes.width), np.float32)
+        frames = np.zeros((B, 0 if unseen else T, spec.height, spec.width, 3), np.uint8)
         controls = {name: np.zeros((B, T), np.float32) for name in names}
         first, valid = np.zeros((B, T), bool), np.zeros((B, T), bool)
         weight, rewards = np.zeros((B, T), np.float32), np.zeros((B, T), np.float32)
@@ -110,7 +122,9 @@ class ClipDataset(Dataset[Batch]):
                 continue
             stop = min(item.start + T, self.reader.lengths[item.episode])
             length = stop - item.start
-            if self.encoded:
+            if self.codes is not None and codes is not None:
+                codes[row, :length] = self.codes.read(item.episode, item.start, stop)
+            elif self.encoded:
                 clips[-1] = self._encoded(item, stop)
             else:
                 part = self.reader.frames(item.episode, item.start, stop)
@@ -138,8 +152,9 @@ class ClipDataset(Dataset[Batch]):
             weight=torch.from_numpy(weight),
             rewards=torch.from_numpy(rewards) if rewarded else None,
             ids=ids,
+            codes=None if codes is None else torch.from_numpy(codes),
         )
-        if self.encoded:
+        if self.encoded and codes is None:
             return EncodedBatch(**vars(batch), encoded=clips, mirrored=[item.mirror for item in items])
         return batch
 

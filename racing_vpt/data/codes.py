@@ -1,0 +1,115 @@
+"""Frames of a data set as a model's encoder codes them, once: kept on disk, and read in place of the frames.
+
+Which codes belong to which data is told by the encoder's fingerprint, by how frames are prepared, and by the names,
+lengths, controls and rewards of the episodes; where any of them changes, the frames are coded anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from racing_vpt.data.files import published
+from racing_vpt.data.reader import EpisodeReader
+from racing_vpt.types import FrameSpec
+
+CHUNK = 512  # frames that are coded together
+SAY_SECONDS = 20.0
+log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class CodesFrames(Protocol):
+    """A model that learns from codes of frames instead of frames."""
+
+    frames: FrameSpec
+
+    def encoder_fingerprint(self) -> str:
+        """Names the weights of the encoder."""
+
+    def code_frames(self, frames: Tensor) -> Tensor:
+        """Codes float32 [N, D] on the CPU of frames uint8 [N, H, W, 3] on the CPU."""
+
+
+class Codes:
+    """Codes float32 [frames, D] of all episodes of a reader, one after the other, in a file that is mapped.
+
+    Args:
+        path: an .npy file.
+        lengths: frames of each episode.
+    """
+
+    def __init__(self, path: Path, lengths: list[int]) -> None:
+        self.path = path
+        self._begins = np.concatenate([[0], np.cumsum(lengths)])
+        self._codes = np.load(path, mmap_mode="r")
+        if len(self._codes) != self._begins[-1]:
+            raise ValueError(f"{path} has {len(self._codes)} codes where {self._begins[-1]} should be; delete the file")
+
+    def read(self, episode: int, start: int, stop: int) -> np.ndarray:
+        """Codes of the frames [start, stop) of an episode, float32 [T, D]."""
+        begin = self._begins[episode]
+        return np.array(self._codes[begin + start : begin + stop])
+
+    @property
+    def width(self) -> int:
+        """Numbers of a code, D."""
+        return self._codes.shape[1]
+
+
+def code_path(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Path:
+    """The file that holds, or is to hold, the codes."""
+    digest = hashlib.sha256(f"{model.encoder_fingerprint()} {reader.spec}".encode())
+    for episode, length in enumerate(reader.lengths):
+        columns = reader.columns(episode, 0, length)
+        digest.update(f"{reader.name(episode)} {length} {sorted(columns.controls)}".encode())
+        for name in sorted(columns.controls):
+            digest.update(columns.controls[name].tobytes())
+        if columns.reward is not None:
+            digest.update(columns.reward.tobytes())
+    return folder / f"{digest.hexdigest()[:24]}.npy"
+
+
+def codes_of(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Codes:
+    """The codes of all of a reader's frames: those in the folder, or new ones.
+
+    Raises:
+        OSError: there is no space for them; it says how much is needed.
+    """
+    path = code_path(reader, model, folder)
+    if path.is_file():
+        log.info("codes of the frames are taken from %s", path)
+        return Codes(path, reader.lengths)
+    total = sum(reader.lengths)
+    width = model.code_frames(torch.from_numpy(reader.frames(0, 0, 1))).shape[1]
+    folder.mkdir(parents=True, exist_ok=True)
+    needed, free = 4 * width * total, shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"codes of {total} frames need {needed / 2**20:.0f} MiB, but {folder} has {free / 2**20:.0f} MiB free; "
+            "make space or choose another folder with --data.codes"
+        )
+    done, begun, said = 0, time.monotonic(), time.monotonic()
+    with published(path) as temporary, temporary.open("wb") as file:
+        header = {"descr": "<f4", "fortran_order": False, "shape": (total, width)}
+        np.lib.format.write_array_header_2_0(file, header)
+        for episode, length in enumerate(reader.lengths):
+            for start in range(0, length, CHUNK):
+                frames = reader.frames(episode, start, min(start + CHUNK, length))
+                codes = model.code_frames(torch.from_numpy(np.ascontiguousarray(frames)))
+                file.write(codes.numpy().astype("<f4").tobytes())
+                done += len(frames)
+                if time.monotonic() - said > SAY_SECONDS:
+                    said, rate = time.monotonic(), done / (time.monotonic() - begun)
+                    left = (total - done) / rate
+                    log.info("coded %d of %d frames, %.0f a second, %.0f s left", done, total, rate, left)
+    log.info("coded %d frames in %.0f s; kept in %s", total, time.monotonic() - begun, path)
+    return Codes(path, reader.lengths)

@@ -1,0 +1,34 @@
+"""What memory and controller of World Models share: their encoder, and the numbers of an action in their order."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from racing_vpt.checkpoints.folder import Checkpoint
+from racing_vpt.nn.vae_net import VAENet
+from racing_vpt.types import FrameSpec
+
+ACTION = ("steering", "throttle", "brake")
+
+
+def take_encoder(vae: VAENet, frames: FrameSpec, checkpoint: Checkpoint, name: str) -> None:
+    """Load the network of a VAE's checkpoint.
+
+    Raises:
+        ValueError: it holds no VAE, one of another latent size, or one that sees other frames.
+    """
+    from racing_vpt.checkpoints import load_strictly
+
+    if not checkpoint.class_path.endswith(".VAE"):
+        raise ValueError(f"{name} holds a {checkpoint.class_path}, but a VAE is needed; train one with: make vae")
+    held = int(cast(int, checkpoint.init_args.get("latent", vae.latent)))
+    if held != vae.latent:
+        raise ValueError(
+            f"{name} codes a frame by {held} numbers, but {vae.latent} are asked for: --model.latent {held}"
+        )
+    given = checkpoint.init_args.get("frames")
+    seen = FrameSpec(**given) if isinstance(given, dict) else given
+    if isinstance(seen, FrameSpec) and seen != frames:
+        raise ValueError(f"{name} sees {seen}, but the memory's frames are {frames}; give the same")
+    weights = {key.removeprefix("net."): x for key, x in checkpoint.state_dict.items() if key.startswith("net.")}
+    load_strictly(vae, weights, name)

@@ -1,0 +1,232 @@
+"""The memory of World Models, trained on codes: what comes next, what it earns, and whether it is the end.
+
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2. A code is drawn anew from its Gaussian for each batch. Unlike
+the paper: heads for reward and end (their loss counts beside the likelihood, which is a mean over numbers and frames),
+and sequences are clips of `data.clip_frames`: whole episodes where these are not longer. The encoder's weights are kept
+with the memory's, so that a memory can never be used with another encoder than its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from einops import rearrange
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
+from torch.nn import functional as F
+
+from racing_vpt.frames import film_strip
+from racing_vpt.models.encoder import ACTION, take_encoder
+from racing_vpt.nn.memory import MemoryNet
+from racing_vpt.nn.vae_net import Code, VAENet
+from racing_vpt.types import Batch, Frame, FrameSpec
+
+HORIZONS = (1, 5, 15)  # frames ahead that are dreamt without looking, in `val/open_loop_K`
+TAUS = (0.0, 0.5, 1.0)
+SHOWN = 8  # frames in a picture
+STARTS = 64  # codes of first frames that are kept, for dreams to start from
+
+
+def adam(parameters: Iterable) -> torch.optim.Optimizer:
+    """The paper's optimizer."""
+    return torch.optim.Adam(parameters, lr=1e-3)
+
+
+class MDNRNN(LightningModule):
+    """An LSTM with a mixture density head over the codes of a trained VAE.
+
+    Args:
+        vae: checkpoint of the VAE (path, run folder or zoo:NAME).
+        frames: what the VAE wants to see; it must be the same as there.
+        latent: numbers of a code; must be the VAE's.
+        width: of the LSTM.
+        components: Gaussians for each number of the next code.
+        outcomes: whether reward and end of an episode are predicted, which dreaming needs.
+        reward_weight: of the squared error of rewards in the loss.
+        end_weight: of the cross entropy of episodes' ends in the loss.
+        optimizer: made from the memory's parameters.
+    """
+
+    starts: Tensor
+    num_starts: Tensor
+
+    def __init__(
+        self,
+        vae: str | None = None,
+        frames: FrameSpec | dict = FrameSpec(64, 64, mask_bottom=0.0, crop_bottom=0.125),  # noqa: B008 - frozen
+        latent: int = 32,
+        width: int = 256,
+        components: int = 5,
+        outcomes: bool = True,
+        reward_weight: float = 0.1,
+        end_weight: float = 1.0,
+        optimizer: OptimizerCallable = adam,
+    ) -> None:
+        super().__init__()
+        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.vae_name, self.optimizer = vae, optimizer
+        self.reward_weight, self.end_weight = reward_weight, end_weight
+        self.vae = VAENet(latent).requires_grad_(False)
+        self.net = MemoryNet(latent, len(ACTION), width, components, outcomes)
+        self.register_buffer("starts", torch.zeros(STARTS, 2 * latent))
+        self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))
+
+    def setup(self, stage: str) -> None:
+        if stage != "fit":
+            return
+        if self.vae_name is None:
+            raise ValueError("a memory is trained on the codes of a VAE: name one with --model.vae (make vae first)")
+        from racing_vpt.checkpoints import read_checkpoint
+
+        take_encoder(self.vae, self.frames, read_checkpoint(self.vae_name), self.vae_name)
+
+    def encoder_fingerprint(self) -> str:
+        """Names the weights of the encoder."""
+        from racing_vpt.checkpoints.folder import fingerprint
+
+        return fingerprint(self.vae.state_dict())
+
+    @torch.no_grad()
+    def code_frames(self, frames: Tensor) -> Tensor:
+        """Means and log-variances side by side, float32 [N, 2 * latent], of frames uint8 [N, 64, 64, 3]."""
+        code = self.vae.encode(frames.to(self.device))
+        return torch.cat([code.mean, code.log_variance], -1).cpu()
+
+    @staticmethod
+    def actions(batch: Batch) -> Tensor:
+        """Steering, throttle and brake float32 [B, T, 3]; ValueError where the data lacks one."""
+        missing = [name for name in ACTION if name not in batch.controls]
+        if missing:
+            raise ValueError(f"the data lacks {', '.join(missing)}; a memory needs recordings with car controls")
+        return torch.stack([batch.controls[name] for name in ACTION], -1)
+
+    def code(self, batch: Batch) -> Code:
+        """The codes of a batch's frames, [B, T, latent] each."""
+        if batch.codes is None:
+            raise ValueError("a memory learns from codes; give its batches by racing_vpt's VideoDataModule")
+        mean, log_variance = batch.codes.chunk(2, -1)
+        return Code(mean, log_variance)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """`loss`, `nll` (nats a number of a code), `reward_mse` and `end_ce`, means over what is known."""
+        z, actions = self.code(batch).sample(), self.actions(batch)
+        remembered, _ = self.net(z, actions, self.net.initial_state(len(z), z.device))
+        known = batch.valid[:, 1:] & ~batch.first[:, 1:]  # frame t + 1 follows frame t
+        nll = -self.net.predict(remembered[:, :-1]).log_likelihood(z[:, 1:]).mean(-1)  # (B, T - 1)
+        found = {"nll": masked_mean(nll, known)}
+        loss = found["nll"]
+        if self.net.outcome is not None:
+            reward, end = self.net.outcomes(remembered)
+            if batch.rewards is not None:
+                found["reward_mse"] = masked_mean((reward - batch.rewards).square(), batch.valid)
+                loss = loss + self.reward_weight * found["reward_mse"]
+            last = (batch.valid[:, :-1] & ~batch.valid[:, 1:]).float()  # of a clip nothing follows, nobody knows
+            ends = F.binary_cross_entropy_with_logits(end[:, :-1], last, reduction="none")
+            found["end_ce"] = masked_mean(ends, batch.valid[:, :-1])
+            loss = loss + self.end_weight * found["end_ce"]
+        return {"loss": loss, **{name: x.detach() for name, x in found.items()}}
+
+    def share(self, batch: Batch, stage: str) -> Tensor:
+        """The loss of a batch; logs all of `losses`."""
+        losses, whole = self.losses(batch), stage != "train"
+        named = {f"{stage}/{name}": x for name, x in losses.items()}
+        count = max(1, int(batch.valid.sum()))
+        self.log_dict(named, batch_size=count, on_epoch=whole, sync_dist=whole, prog_bar=not whole)
+        return losses["loss"]
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        self.keep_starts(batch)
+        return self.share(batch, "train")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self.share(batch, "val")
+        if batch_idx == 0 and batch.valid.any():
+            self.log_dict({f"val/{name}": x for name, x in self.look_ahead(batch).items()}, sync_dist=True)
+
+    def keep_starts(self, batch: Batch) -> None:
+        """Keep codes of episodes' first frames, the newest `STARTS` of them."""
+        assert batch.codes is not None
+        for code in batch.codes[batch.first & batch.valid]:
+            self.starts[int(self.num_starts) % STARTS] = code
+            self.num_starts += 1
+
+    @torch.no_grad()
+    def look_ahead(self, batch: Batch) -> dict[str, Tensor]:
+        """How far dreams can be believed, on the clips of a batch.
+
+        Returns:
+            `open_loop_K`: squared error of a code's numbers after K frames dreamt at tau 0 with the true controls, from
+            the middle of each clip; `standstill_K`: the same of a code that stays as it was. `action_sensitivity`: root
+            mean square by which the expected next code changes with other controls (those of another clip), as a share
+            of how much codes change from frame to frame. 0 is a dream that ignores its driver.
+        """
+        truth, actions = self.code(batch).mean, self.actions(batch)
+        B, T, _ = truth.shape
+        remembered, _ = self.net(truth, actions, self.net.initial_state(B, truth.device))
+        follows = batch.valid[:, 1:] & ~batch.first[:, 1:]
+        other = torch.cat([truth, actions.roll(1, 0)], -1)[:, :-1]  # the same past, another clip's controls now
+        before = [torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1) for x in self.states(truth, actions)]
+        flat = tuple(rearrange(x[:, :-1], "b t d -> (b t) d") for x in before)
+        changed, _ = self.net.lstm.step(rearrange(other, "b t d -> (b t) d"), (flat[0], flat[1]))
+        changed_mean = self.net.predict(rearrange(changed, "(b t) d -> b t d", b=B)).mean()
+        moved = (changed_mean - self.net.predict(remembered[:, :-1]).mean()).square().mean(-1)
+        usual = masked_mean((truth[:, 1:] - truth[:, :-1]).square().mean(-1), follows)
+        found = {"action_sensitivity": (masked_mean(moved, follows) / usual.clamp(min=1e-8)).sqrt()}
+        middle = T // 2
+        dreamt = self.dream_on(truth, actions, middle, min(max(HORIZONS), T - 1 - middle), tau=0.0)
+        for ahead in HORIZONS:
+            if ahead > dreamt.shape[1]:
+                continue
+            known = follows[:, middle : middle + ahead].all(1)
+            for name, guess in (("open_loop", dreamt[:, ahead - 1]), ("standstill", truth[:, middle])):
+                found[f"{name}_{ahead}"] = masked_mean((guess - truth[:, middle + ahead]).square().mean(-1), known)
+        return found
+
+    def states(self, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
+        """Output and cell of the LSTM after each step, float32 [B, T, width] each."""
+        state = self.net.initial_state(len(z), z.device)
+        kept = []
+        for step in range(z.shape[1]):
+            state = self.net.step(z[:, step], actions[:, step], state)
+            kept.append(state)
+        return torch.stack([output for output, _ in kept], 1), torch.stack([cell for _, cell in kept], 1)
+
+    def dream_on(self, z: Tensor, actions: Tensor, start: int, frames: int, tau: float) -> Tensor:
+        """Codes [B, frames, latent] of the frames after `start`, with the true controls but without looking."""
+        _, state = self.net(z[:, :start], actions[:, :start], self.net.initial_state(len(z), z.device))
+        current, dreamt = z[:, start], [z[:, :0]]
+        for step in range(start, start + frames):
+            state = self.net.step(current, actions[:, step], state)
+            current = self.net.predict(state[0]).draw(tau)
+            dreamt.append(current.unsqueeze(1))
+        return torch.cat(dreamt, 1)
+
+    @torch.no_grad()
+    def pictures(self, batch: Batch) -> dict[str, Frame]:
+        """`next_frames` uint8 [H, W, 3]: true frames, what the VAE makes of them, and what was expected one frame
+        before at tau 0, 0.5 and 1, from above to below.
+        """
+        row = int(batch.valid.sum(1).argmax())
+        length = int(batch.valid[row].sum())
+        z, actions = self.code(batch).mean[row : row + 1, :length], self.actions(batch)[row : row + 1, :length]
+        places = torch.linspace(1, length - 1, SHOWN).round().long() if length > 1 else torch.zeros(SHOWN).long()
+        remembered, _ = self.net(z, actions, self.net.initial_state(1, z.device))
+        expected = self.net.predict(remembered[0, (places - 1).clamp(min=0).to(z.device)])
+        rows = [self.vae.pictures(z[0, places.to(z.device)])]
+        rows += [self.vae.pictures(expected.draw(tau)) for tau in TAUS]
+        shown = [each.cpu().numpy() for each in rows]
+        frames_of = getattr(getattr(self.trainer, "datamodule", None), "frames_of", None)
+        if frames_of is not None:
+            shown.insert(0, frames_of(batch, row)[places.numpy()])
+        return {"next_frames": film_strip(np.concatenate(shown), columns=SHOWN, scale=2)}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.optimizer(self.net.parameters())
+
+
+def masked_mean(values: Tensor, known: Tensor) -> Tensor:
+    """Mean of values [...] where `known` [...] is true; 0 where it is nowhere."""
+    return (values * known).sum() / known.sum().clamp(min=1)

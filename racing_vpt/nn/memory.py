@@ -1,0 +1,103 @@
+"""The memory of World Models: which code comes next, from all codes and controls before it.
+
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2. The LSTM has one bias vector, as TensorFlow's has, where torch's
+has two: 422,368 parameters. The heads for the reward and the end of an episode are an addition, for dreaming.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from racing_vpt.nn.mixture import Mixture
+
+MemoryState = tuple[Tensor, Tensor]
+"""Output and cell of the LSTM, float32 [N, width] each."""
+
+
+class LSTM(nn.Module):
+    """One layer with one bias vector.
+
+    Args:
+        inputs: numbers that come in at each step.
+        width: of its output.
+    """
+
+    no_bias: Tensor
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        bound = 1 / math.sqrt(width)
+        self.input_weight = nn.Parameter(torch.empty(4 * width, inputs).uniform_(-bound, bound))
+        self.output_weight = nn.Parameter(torch.empty(4 * width, width).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.empty(4 * width).uniform_(-bound, bound))
+        self.register_buffer("no_bias", torch.zeros(4 * width), persistent=False)
+
+    def forward(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+        """Outputs [N, T, width] for inputs [N, T, inputs], and the state after them."""
+        weights = [self.input_weight, self.output_weight, self.bias, self.no_bias]
+        before = [part.unsqueeze(0) for part in state]
+        y, output, cell = torch.lstm(x, before, weights, True, 1, 0.0, self.training, False, True)
+        return y, (output.squeeze(0), cell.squeeze(0))
+
+    def step(self, x: Tensor, state: MemoryState) -> MemoryState:
+        """The state after one input [N, inputs]."""
+        return torch.lstm_cell(x, state, self.input_weight, self.output_weight, self.bias, self.no_bias)
+
+
+class MemoryNet(nn.Module):
+    """LSTM, mixture density head, and heads for reward and end.
+
+    Args:
+        latent: numbers of a code.
+        controls: numbers of an action.
+        width: of the LSTM.
+        components: Gaussians for each number of the next code.
+        outcomes: whether there are heads for reward and end.
+    """
+
+    def __init__(
+        self, latent: int = 32, controls: int = 3, width: int = 256, components: int = 5, outcomes: bool = True
+    ) -> None:
+        super().__init__()
+        if min(latent, controls, width, components) < 1:
+            raise ValueError(
+                f"latent, controls, width and components count from 1, but they are {latent}, {controls}, {width}, "
+                f"{components}"
+            )
+        self.latent, self.width, self.components = latent, width, components
+        self.lstm = LSTM(latent + controls, width)
+        self.next_code = nn.Linear(width, 3 * latent * components)
+        self.outcome = nn.Linear(width, 2) if outcomes else None
+
+    def initial_state(self, n: int, device: torch.device | str = "cpu") -> MemoryState:
+        """The memory before an episode's first frame, for n environments."""
+        return torch.zeros(n, self.width, device=device), torch.zeros(n, self.width, device=device)
+
+    def forward(self, z: Tensor, actions: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
+        """What is remembered after each step, float32 [N, T, width], of codes and actions [N, T, ...]; the state."""
+        return self.lstm(torch.cat([z, actions], -1), state)
+
+    def step(self, z: Tensor, actions: Tensor, state: MemoryState) -> MemoryState:
+        """The state after one step with codes [N, latent] and actions [N, controls]; its first part is remembered."""
+        return self.lstm.step(torch.cat([z, actions], -1), state)
+
+    def predict(self, remembered: Tensor) -> Mixture:
+        """The distribution of the next code of what is remembered [..., width]."""
+        return Mixture.of(self.next_code(remembered), self.components)
+
+    def outcomes(self, remembered: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward [...] of the step just taken, and the logit [...] that it ended the episode.
+
+        Raises:
+            ValueError: the memory was trained without these heads.
+        """
+        if self.outcome is None:
+            raise ValueError(
+                "this memory has no heads for reward and end, so that nothing can be dreamt with it; train one with "
+                "--model.outcomes true"
+            )
+        reward, end = self.outcome(remembered).unbind(-1)
+        return reward, end
