@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -76,7 +77,7 @@ def test_a_skipped_step_leaves_the_weights_as_they_were_and_training_goes_on() -
     train(module, guard, [batch_of()] * 7)
     assert guard.skipped == 2
     values = [x for (x,) in module.seen]
-    changed = [after != before for before, after in zip(values, values[1:], strict=False)]
+    changed = [after != before for before, after in pairwise(values)]
     assert changed == [True, True, False, True, False, True]
     assert all(bool(x.isfinite().all()) for x in module.parameters())
 
