@@ -26,7 +26,7 @@ class Policy(Protocol):
     scheme: ControlScheme
 
     @property
-    def act(self) -> str: ...  # `mean` or `mode`
+    def act(self) -> str: ...  # `mean` or `mode`; `controls` where `policy` says controls [N, T] and no probabilities
 
     def initial_state(self, n: int, device: torch.device | str) -> State: ...
 
@@ -120,6 +120,8 @@ class CheckpointAgent:
     def choose(self, likely: dict[str, Tensor]) -> dict[str, Tensor]:
         """Controls [M] by name from probabilities [M, classes] by head."""
         scheme = self.module.scheme
+        if self.module.act == "controls":
+            return likely
         if not self.greedy:
             drawn = {name: torch.multinomial(p, 1, generator=self.random)[:, 0] for name, p in likely.items()}
             return scheme.decode(drawn)

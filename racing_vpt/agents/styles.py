@@ -121,9 +121,10 @@ STYLES = {
     ),
 }
 HELD_OUT = "judge"
-WILD = "wild"  # an expert (brisk) interrupted by antics: wild.py
+VARIED = "varied"  # an expert of another style in each episode: varied.py
+WILD = "wild"  # the same, interrupted by antics: wild.py
 
 
 def style_names() -> tuple[str, ...]:
     """What may stand after `expert:`."""
-    return (*STYLES, WILD)
+    return (*STYLES, WILD, VARIED)

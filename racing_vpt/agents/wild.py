@@ -12,34 +12,31 @@ import gymnasium
 import numpy as np
 
 from racing_vpt.agents.brownian import HIGH, LOW, NAMES
-from racing_vpt.agents.expert import ExpertAgent
 from racing_vpt.agents.solo import SoloAgent
-from racing_vpt.agents.styles import ExpertStyle
+from racing_vpt.agents.varied import VariedAgent
 from racing_vpt.types import Controls, Frame
 
 ANTICS = ("spin", "u_turn", "stop", "coast", "held", "brownian", "off_road", "slalom", "drag")
 
 
 class WildAgent(SoloAgent):
-    """An expert interrupted by antics: spins, full-brake stops and standing starts, U-turns back onto the road,
+    """A varied expert interrupted by antics: spins, full-brake stops and standing starts, U-turns back onto the road,
     coasting, random held or wandering controls, excursions, slaloms, braking while steering.
 
     Args:
-        style: how the expert drives in between.
-        seed: of what happens when.
+        seed: of what happens when, and of how the expert drives in between.
         sane_frames: shortest and longest stretch of expert driving between two antics.
         antic_frames: shortest and longest antic.
     """
 
     def __init__(
         self,
-        style: ExpertStyle,
         seed: int = 0,
         sane_frames: tuple[int, int] = (20, 90),
         antic_frames: tuple[int, int] = (10, 50),
     ) -> None:
         super().__init__()
-        self.expert = ExpertAgent(style, seed)
+        self.expert = VariedAgent(seed)
         self.sane_frames, self.antic_frames = sane_frames, antic_frames
         self.seed(seed)
 

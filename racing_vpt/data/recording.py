@@ -49,7 +49,7 @@ class RecordingWriter:
         video: bool = True,
         actions: bool = True,
         truth_folder: Path | None = None,
-        crf: int = 14,
+        crf: int = 12,
         pixel_format: PixelFormat = "yuv444p",
     ) -> None:
         if not name or "." in name or "/" in name:

@@ -16,7 +16,10 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from racing_vpt.models.idm_metrics import HeldOut, LabelKind, fit_temperature, label, measure
+from racing_vpt.controls import Axis
+from racing_vpt.models.idm_labels import LabelKind, label, mean_losses
+from racing_vpt.models.idm_metrics import HeldOut, fit_temperature, measure
+from racing_vpt.models.idm_motion import GlobalMotion
 from racing_vpt.models.idm_net import Senses, View, reach_mask
 from racing_vpt.models.module import ControlModule, Schedule, adamw
 from racing_vpt.nn.heads import ActionHeads
@@ -26,6 +29,7 @@ from racing_vpt.nn.vpt_net import VPTNet
 from racing_vpt.types import Batch, FrameSpec
 
 Stage = Literal["val", "test"]
+AROUND = 4  # pixels of margin around the view: the car is longer than its wheels
 
 
 class IDM(ControlModule):
@@ -37,14 +41,20 @@ class IDM(ControlModule):
         size: `tiny`, `small`, `4x`, or all settings of the network.
         view: part of the frame that is looked at in full resolution besides, such as the car; None for none.
         motion: whether the motion of the whole picture is measured besides; the view and the masked strip are left out.
+        motion_finest: how often the picture is halved for the finest look at its motion: 0 tells more of the pedals, 1
+            costs half the time.
         over_time: frames that each convolution over view and motion sees, odd.
         convolutions: how many of them follow each other.
         close_heads: heads that are read from the view alone, over `over_time` frames: `[steering]` where wheels show
             it. A model that sees where the car goes learns what drivers do there, and fails on one who does otherwise.
+        close_convolutions: how many convolutions over time follow each other there.
+        close_channels: between them; few, because what a driver did just before soon tells more than the wheels.
         cnn: whether the whole picture is looked at by VPT's CNN; without it only view and motion are, which is faster.
         reach: frames to either side that attention sees in each block; None for the whole window.
         dropout: share of the features that is dropped in training.
         label: what is written for an axis: the `mean` of its distribution, or its `mode`.
+        stops: where an axis' effect ends, such as `{steering: 0.4}` in CarRacing: commands beyond it look alike.
+        mean_weight: of the error of the axes' means in the loss, beside the cross entropy of their distributions.
         label_smoothing: share of the target that is spread over all classes.
         class_weighting: p in weight = frequency^-p of a class, against the rareness of braking; 0 weighs all alike.
         margin: frames at the ends of a held-out clip that are not judged, for want of context: labelling keeps the
@@ -62,13 +72,18 @@ class IDM(ControlModule):
         size: str | NetSize = "small",
         view: View | None = None,
         motion: bool = False,
+        motion_finest: int = 0,
         over_time: int = 9,
         convolutions: int = 2,
         close_heads: tuple[str, ...] = (),
+        close_convolutions: int = 1,
+        close_channels: int = 128,
         cnn: bool = True,
         reach: int | None = None,
         dropout: float = 0.0,
         label: LabelKind = "mean",
+        stops: dict[str, float] | None = None,
+        mean_weight: float = 0.0,
         label_smoothing: float = 0.0,
         class_weighting: float = 0.0,
         margin: int = 8,
@@ -104,17 +119,23 @@ class IDM(ControlModule):
         self.senses: Senses | None = None
         if motion or view is not None:
             ignored = ignored_pixels(self.frames, view) if motion else None
-            self.senses = Senses(view, ignored, size.hidsize, over_time, convolutions, dropout=dropout)
+            looks = GlobalMotion(ignored, finest=motion_finest) if ignored is not None else None
+            self.senses = Senses(view, looks, size.hidsize, over_time, convolutions, dropout=dropout)
         self.close_heads = tuple(close_heads)
         if self.close_heads:
             unknown = sorted({*self.close_heads} - {*classes})
             if view is None or unknown:
                 raise ValueError(f"close_heads need a view and must be among {[*classes]}; not so: {unknown or 'view'}")
-            self.close = Senses(view, None, size.hidsize, over_time, convolutions=1, dropout=dropout)
+            self.close = Senses(view, None, size.hidsize, over_time, close_convolutions, close_channels, dropout)
             self.close_ln = nn.LayerNorm(size.hidsize)
         self.reach = reach
         self.dropout = nn.Dropout(dropout)
         self.label: LabelKind = label
+        self.stops = dict(stops or {})
+        axes = [name for name, head in self.scheme.heads.items() if isinstance(head, Axis)]
+        if not {*self.stops} <= {*axes} or min(self.stops.values(), default=1.0) <= 0:
+            raise ValueError(f"stops are positive numbers for {axes}, but {self.stops} was given")
+        self.mean_weight = mean_weight
         self.label_smoothing = label_smoothing
         self.margin = margin
         for name in classes:
@@ -175,14 +196,18 @@ class IDM(ControlModule):
 
     def labels(self, probabilities: dict[str, Tensor]) -> dict[str, Tensor]:
         """Controls float32 [B, T] by name that are written for probabilities [B, T, classes] by head."""
-        return label(self.scheme, probabilities, self.label)
+        return label(self.scheme, probabilities, self.label, self.stops)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         targets = self.targets(batch)
         weight = batch.weight * batch.valid
         if self.class_weighting:
             self.count_classes(targets, weight)
-        losses = self.cross_entropy(self(batch.frames, batch.valid), targets, weight, self.label_smoothing)
+        logits = self(batch.frames, batch.valid)
+        losses = self.cross_entropy(logits, targets, weight, self.label_smoothing)
+        if self.mean_weight:
+            means = mean_losses(self.scheme, logits, batch.controls, weight, self.stops)
+            losses |= {name: self.mean_weight * loss for name, loss in means.items()}
         loss = torch.stack(list(losses.values())).sum()
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict({f"train/loss_{name}": each for name, each in losses.items()})
@@ -250,9 +275,10 @@ def calibrated(logits: dict[str, Tensor], temperatures: dict[str, Tensor]) -> di
 
 
 def ignored_pixels(frames: FrameSpec, view: View | None) -> Tensor:
-    """Bool [H, W]: the masked strip and the view, which do not move with the world."""
+    """Bool [H, W]: the masked strip and the view with a margin, which do not move with the world."""
     ignored = torch.zeros(frames.height, frames.width, dtype=torch.bool)
     ignored[frames.height - round(frames.mask_bottom * frames.height) :] = True
     if view is not None:
-        ignored[view.top : view.top + view.height, view.left : view.left + view.width] = True
+        rows = slice(max(0, view.top - AROUND), view.top + view.height + AROUND)
+        ignored[rows, max(0, view.left - AROUND) : view.left + view.width + AROUND] = True
     return ignored

@@ -7,7 +7,6 @@ it before it is judged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 import numpy as np
 import torch
@@ -28,7 +27,6 @@ from racing_vpt.controls import Axis, ControlScheme, Head
 STEERING_STOP = 0.4  # CarRacing's steering joint ends here: commands beyond look alike
 PRESSED = 0.05  # an axis counts as pressed (steering: to the left or to the right) beyond this
 CALIBRATION_BINS = 15
-LabelKind = Literal["mean", "mode"]
 
 
 class HeldOut(Metric):
@@ -80,14 +78,6 @@ def fit_temperature(logits: Tensor, classes: Tensor) -> float:
         return F.cross_entropy(logits.float() / float(np.exp(log_temperature)), classes).item()
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.2), np.log(5.0)), method="bounded").x))
-
-
-def label(scheme: ControlScheme, probabilities: Mapping[str, Tensor], kind: LabelKind) -> dict[str, Tensor]:
-    """The controls float32 [...] that are written for probabilities [..., classes]: each axis' mean, or its mode."""
-    with torch.autocast(next(iter(probabilities.values())).device.type, enabled=False):
-        if kind == "mean":
-            return scheme.expect(probabilities)
-        return scheme.decode({name: likely.argmax(-1) for name, likely in probabilities.items()})
 
 
 def confidence(probabilities: Mapping[str, Tensor]) -> Tensor:

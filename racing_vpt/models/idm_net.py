@@ -38,6 +38,7 @@ class View:
         width: columns.
         features: numbers that are made of it for each frame.
         channels: of its first convolution; the second has twice as many.
+        noise: deviation of the noise that training adds to its pixels, which are brought to a deviation of 1.
     """
 
     top: int
@@ -46,9 +47,10 @@ class View:
     width: int
     features: int = 64
     channels: int = 12
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.top, self.left) < 0 or min(self.height, self.width, self.features, self.channels) < 1:
+        if min(self.top, self.left, self.noise) < 0 or min(self.height, self.width, self.features, self.channels) < 1:
             raise ValueError(f"a view needs top and left from 0, all else from 1; given: {self}")
 
 
@@ -106,18 +108,18 @@ class Senses(nn.Module):
 
     Args:
         view: part of the frame that is looked at closely; None for none.
-        motion: rows and columns of a frame whose motion is looked at, `ignored` of `GlobalMotion`; None for none.
+        motion: how the motion of the whole picture is measured; None for not at all.
         width: D.
         over_time: length of the kernels over time, odd.
         convolutions: over time, one after the other.
         channels: between them.
-        dropout: share of what the view's convolutions found that is dropped in training.
+        dropout: share of what each convolution found that is dropped in training.
     """
 
     def __init__(
         self,
         view: View | None,
-        motion: Tensor | None,
+        motion: GlobalMotion | None,
         width: int,
         over_time: int = 9,
         convolutions: int = 2,
@@ -136,12 +138,13 @@ class Senses(nn.Module):
             self.pixel_norm = RunningNorm(view.height * view.width, floor=0.05)
             self.look = look(view, dropout)
             inputs += view.features
-        self.motion = GlobalMotion(motion) if motion is not None else None
+        self.motion = motion
         if motion is not None:
             self.motion_norm = RunningNorm(NUM_MOTION, floor=0.01)
             inputs += NUM_MOTION
         widths = [inputs] + [channels] * convolutions
         self.convs = nn.ModuleList(nn.Conv1d(n, channels, over_time, padding=over_time // 2) for n in widths[:-1])
+        self.dropout = nn.Dropout(dropout)
         self.out = nn.Linear(channels, width)
 
     @property
@@ -157,7 +160,7 @@ class Senses(nn.Module):
                 if valid is not None:  # as the zeros beyond a window's ends
                     moving = moving * valid.unsqueeze(1)
                 moved = F.gelu(conv(moving))
-                moving = moving + moved if layer else moved
+                moving = moving + self.dropout(moved) if layer else moved
             return self.out(rearrange(moving, "b d t -> b t d"))
 
     def measure(self, frames: Tensor, valid: Tensor | None) -> list[Tensor]:
@@ -168,6 +171,8 @@ class Senses(nn.Module):
             crop = frames[:, :, top : top + height, left : left + width].float()
             light = torch.log(255 * (crop @ torch.tensor(LUMA, device=crop.device)) + BLACK)
             pixels = self.pixel_norm(rearrange(light, "b t h w -> b t (h w)")).clamp(-6, 6)
+            if self.training and self.view.noise:
+                pixels = pixels + self.view.noise * torch.randn_like(pixels)
             pictures = rearrange(pixels, "b t (h w) -> (b t) 1 h w", h=height)
             senses.append(rearrange(self.look(pictures), "(b t) d -> b t d", b=len(frames)))
         if self.motion is not None:

@@ -14,7 +14,8 @@ from racing_vpt.callbacks.idm_pictures import draw_confusion, draw_strip
 from racing_vpt.controls import Axis, control_scheme
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.models.idm import IDM
-from racing_vpt.models.idm_metrics import confidence, fit_temperature, label, measure
+from racing_vpt.models.idm_labels import label, mean_losses
+from racing_vpt.models.idm_metrics import confidence, fit_temperature, measure
 from racing_vpt.models.idm_motion import GlobalMotion
 from racing_vpt.models.idm_net import RunningNorm, View
 from racing_vpt.nn.sizes import NetSize
@@ -241,6 +242,41 @@ def test_a_label_is_the_mean_or_the_mode() -> None:
         assert label(scheme, probabilities, "mean")["throttle"].item() == pytest.approx(0.4, abs=1e-6)
 
 
+def test_what_lies_beyond_a_stop_counts_as_at_it_unless_it_is_likelier() -> None:
+    scheme = control_scheme("car")
+    probabilities = {name: torch.eye(n)[None, 0].repeat(2, 1) for name, n in scheme.num_classes.items()}
+    steering = torch.zeros(2, scheme.heads["steering"].num_classes)
+    steering[0, 15], steering[0, -1] = 0.8, 0.2  # straight, perhaps full right
+    steering[1, 15], steering[1, -1] = 0.2, 0.8
+    probabilities["steering"] = steering
+    assert label(scheme, probabilities, "mean")["steering"].tolist() == pytest.approx([0.2, 0.8])
+    stopped = label(scheme, probabilities, "mean", {"steering": 0.4})["steering"]
+    assert stopped.tolist() == pytest.approx([0.2 * 0.4, 0.8])
+
+
+def test_the_error_of_the_mean_is_a_share_of_the_range_up_to_the_stop() -> None:
+    scheme = control_scheme("car")
+    logits = {name: torch.full((1, 2, n), -30.0) for name, n in scheme.num_classes.items()}
+    for name, at in (("steering", 15), ("throttle", 0), ("brake", 10), ("gear_change", 1)):
+        logits[name][..., at] = 30.0  # straight, no throttle, full brake
+    truth = {"steering": torch.tensor([[1.0, 0.0]]), "throttle": torch.tensor([[0.25, 0.0]]), "brake": torch.ones(1, 2)}
+    losses = mean_losses(scheme, logits, truth, torch.tensor([[1.0, 1.0]]), {"steering": 0.4})
+    assert losses.keys() == {"steering_mean", "throttle_mean", "brake_mean"}
+    assert losses["steering_mean"].item() == pytest.approx(0.5**1.5 / 2)  # 1 looks like 0.4, half of -0.4 to 0.4
+    assert losses["throttle_mean"].item() == pytest.approx(0.25**1.5 / 2)
+    assert losses["brake_mean"].item() == pytest.approx(0, abs=1e-6)
+    alone = mean_losses(scheme, logits, truth, torch.tensor([[0.0, 1.0]]), {"steering": 0.4})
+    assert alone["steering_mean"].item() == pytest.approx(0, abs=1e-6)
+
+
+def test_motion_measured_in_parts_is_the_same() -> None:
+    clips = torch.stack([rolling_clip(25, speed) for speed in (0.5, 1.0, 1.5)])  # 72 pairs of frames
+    motion = GlobalMotion(torch.zeros(48, 48, dtype=torch.bool))
+    together = motion(clips, None)
+    for clip, among in zip(clips, together, strict=True):
+        torch.testing.assert_close(motion(clip[None], None)[0], among, atol=1e-4, rtol=1e-4)
+
+
 def test_rare_classes_weigh_more_when_asked() -> None:
     model = tiny_idm(class_weighting=0.5)
     model.class_counts_brake.copy_(torch.tensor([900.0, *[10.0] * 10]))
@@ -262,6 +298,8 @@ def test_frames_without_context_are_not_judged() -> None:
 def test_bad_settings_are_refused() -> None:
     for changes, message in (
         ({"size": "huge"}, "no IDM size 'huge'"),
+        ({"stops": {"gear_change": 0.5}}, "stops are positive numbers for"),
+        ({"motion": True, "motion_finest": 3}, "the finest look at motion"),
         ({"cnn": False, "view": None, "motion": False}, "would see nothing"),
         ({"view": View(40, 0, 20, 8)}, "does not lie within"),
         ({"reach": 0}, "reach"),
