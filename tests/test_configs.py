@@ -28,7 +28,8 @@ POLICY = ROOT / "tests" / "data" / "vpt_parity" / "policy.model"  # for what sta
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
 COLLECTS = ("collect/labelled", "collect/watched", "collect/judge", "demo/labelled", "demo/watched")
 # base is in every fit; wandb below; label: demo; vae: its test; fsdp needs GPUs
-ELSEWHERE = ("base", "logger/wandb", "label", "vae", "strategy/fsdp")
+WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
+ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD)  # in every fit; below; demo; GPUs; tests/models
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 

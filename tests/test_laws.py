@@ -27,8 +27,8 @@ MAY_IMPORT = {  # the table of the design; a room may always import itself
     "checkpoints": SHARED,
     "models": SHARED | {"nn", "checkpoints"},
     "agents": SHARED | {"models", "checkpoints", "envs"},
-    "dream": SHARED | {"models"},
-    "rollout": SHARED | {"envs", "dream", "agents", "data"},
+    "dream": SHARED | {"models", "nn"},
+    "rollout": SHARED | {"envs", "dream", "agents", "data", "nn"},
     "callbacks": SHARED | {"rollout", "agents", "data", "models", "envs", "checkpoints"},
 }
 FREE = {"tools", "cli", "cli_errors", "cli_run", "cli_stages"}  # everything, imported inside functions

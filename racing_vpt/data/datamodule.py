@@ -125,6 +125,8 @@ class VideoDataModule(pl.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Open what the stage needs: fit, validate, test or predict; None: all that is given."""
+        if self._idle:
+            return
         self._decoder = choose_decoder(self.decoder, self.device)
         if stage == "predict" or (stage is None and self.videos):
             self.predict_videos = find_videos(self._given("videos"))
@@ -143,6 +145,8 @@ class VideoDataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Batches of training clips; an epoch goes on from where the trainer is."""
+        if self._idle:
+            return DataLoader(range(self.steps_per_epoch or 1), batch_size=None)  # type: ignore[arg-type]
         lengths, rows = self._readers["train"].lengths, self.batch_size * self._world_size
         kind = Lanes if self.mode == "lanes" else RandomClips
         course: Course = kind(lengths, self.clip_frames, rows, self.seed, self.mirror)
@@ -198,6 +202,12 @@ class VideoDataModule(pl.LightningDataModule):
         lengths = self._readers["train"].lengths if "train" in self._readers else []
         rows = self.batch_size * self._world_size
         return [self.mode, self.seed, rows, self.clip_frames, self.mirror, len(lengths), sum(lengths)]
+
+    @property
+    def _idle(self) -> bool:
+        """Whether the model learns from what it does, so that there is no data; steps are counted only."""
+        model = self.trainer and self.trainer.lightning_module
+        return getattr(model, "learns_from", "data") == "experience"
 
     @property
     def _rank(self) -> int:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from torch import Tensor
+
 from racing_vpt.checkpoints.folder import Checkpoint
 from racing_vpt.nn.vae_net import VAENet
+from racing_vpt.nn.world import WorldNet
 from racing_vpt.types import FrameSpec
 
 ACTION = ("steering", "throttle", "brake")
@@ -32,3 +35,32 @@ def take_encoder(vae: VAENet, frames: FrameSpec, checkpoint: Checkpoint, name: s
         raise ValueError(f"{name} sees {seen}, but the memory's frames are {frames}; give the same")
     weights = {key.removeprefix("net."): x for key, x in checkpoint.state_dict.items() if key.startswith("net.")}
     load_strictly(vae, weights, name)
+
+
+def take_memory(world: WorldNet, frames: FrameSpec, checkpoint: Checkpoint, name: str, trained: bool) -> Tensor:
+    """Load the encoder, and where `trained` the memory, of a memory's checkpoint.
+
+    Returns:
+        Codes of first frames float32 [S, 2 * latent], for dreams to start from.
+
+    Raises:
+        ValueError: it holds no memory, one of other sizes, or one that sees other frames.
+    """
+    from racing_vpt.checkpoints import load_strictly
+
+    if not checkpoint.class_path.endswith(".MDNRNN"):
+        raise ValueError(
+            f"{name} holds a {checkpoint.class_path}, but an MDNRNN is needed; train one with: make mdnrnn"
+        )
+    given = checkpoint.init_args.get("frames")
+    seen = FrameSpec(**given) if isinstance(given, dict) else given
+    if isinstance(seen, FrameSpec) and seen != frames:
+        raise ValueError(f"{name} sees {seen}, but the controller's frames are {frames}; give the same")
+    weights = checkpoint.state_dict
+    load_strictly(world.vae, {k.removeprefix("vae."): x for k, x in weights.items() if k.startswith("vae.")}, name)
+    if trained and world.memory is not None:
+        own = {k.removeprefix("net."): x for k, x in weights.items() if k.startswith("net.")}
+        if "outcome.weight" not in own:
+            world.memory.outcome = None
+        load_strictly(world.memory, own, name)
+    return weights["starts"][: int(weights["num_starts"])]

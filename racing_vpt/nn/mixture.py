@@ -36,10 +36,11 @@ class Mixture(NamedTuple):
         """Expected values [..., D]."""
         return (self.log_shares.exp() * self.means).sum(-1)
 
-    def draw(self, tau: float, generator: torch.Generator | None = None) -> Tensor:
+    def draw(self, tau: float, generator: torch.Generator | None = None, copies: int = 1) -> Tensor:
         """Values [..., D] drawn at temperature tau: shares^(1/tau), variances * tau.
 
-        At 0 the mean of the likeliest component.
+        At 0 the mean of the likeliest component. With `copies` the rows are so many groups after each other that draw
+        the same random numbers, so that what differs between them is no luck.
         """
         if tau < 0:
             raise ValueError(f"a temperature is 0 or more, but tau {tau} was given")
@@ -47,8 +48,10 @@ class Mixture(NamedTuple):
             chosen = self.log_shares.argmax(-1, keepdim=True)
             return self.means.gather(-1, chosen).squeeze(-1)
         cumulated = F.softmax(self.log_shares / tau, -1).cumsum(-1)
-        uniform = torch.rand(cumulated.shape[:-1], generator=generator, device=cumulated.device)
+        rows, *rest = cumulated.shape[:-1]
+        again = (copies, *[1] * len(rest))
+        uniform = torch.rand(rows // copies, *rest, generator=generator, device=cumulated.device).repeat(again)
         chosen = (uniform.unsqueeze(-1) > cumulated[..., :-1]).sum(-1, keepdim=True)  # inverse of the distribution
         mean, log_std = (x.gather(-1, chosen).squeeze(-1) for x in (self.means, self.log_stds))
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        noise = torch.randn(rows // copies, *rest, generator=generator, device=mean.device).repeat(again)
         return mean + math.sqrt(tau) * log_std.exp() * noise

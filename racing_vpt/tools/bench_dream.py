@@ -1,0 +1,39 @@
+"""How fast controllers dream: latent steps a second of the memory with its controllers, many dreams at once."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def bench_dream(dreams: int = 1024, steps: int = 60) -> dict[str, float]:
+    """Time dreams of a memory of the paper's size with random weights, its controllers included.
+
+    Args:
+        dreams: at once.
+        steps: frames of each.
+
+    Returns:
+        `steps_per_second`, over all dreams.
+    """
+    import numpy as np
+    import torch
+
+    from racing_vpt.dream import DreamEnv
+    from racing_vpt.nn.memory import MemoryNet
+    from racing_vpt.nn.world import drive
+
+    env = DreamEnv(MemoryNet(), torch.zeros(1, 64), dreams, tau=1.0, max_steps=10_000)
+    controllers = torch.randn(dreams, 3 * (env.memory.latent + env.memory.width + 1)) / 10
+    seen, _ = env.reset(seed=0)
+    begun = time.perf_counter()
+    for step in range(steps):
+        if step == 10:  # the clock runs once it is warm
+            begun = time.perf_counter()
+        with torch.inference_mode():
+            actions = drive(controllers, torch.from_numpy(seen))
+        seen, _, _, _, _ = env.step(np.asarray(actions))
+    rate = dreams * (steps - 10) / (time.perf_counter() - begun)
+    threads, load = torch.get_num_threads(), os.getloadavg()[0]
+    print(f"dreaming: {rate:,.0f} latent steps/s ({dreams} dreams at once, {threads} threads, load {load:.1f})")
+    return {"steps_per_second": rate}

@@ -1,0 +1,159 @@
+"""The search: the paper's numbers, the same after a stop, the same in any number of processes, and never stuck."""
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from racing_vpt.checkpoints import save_checkpoint
+from racing_vpt.cli import main
+from racing_vpt.dream import DreamEnv
+from racing_vpt.models.controller import Controller
+from racing_vpt.models.mdn_rnn import MDNRNN
+from racing_vpt.nn.evolution import Evolution
+from racing_vpt.nn.memory import MemoryNet
+from racing_vpt.rollout.pool import Pool
+from racing_vpt.rollout.population import DrivePopulation, dream_population
+
+ROOT = Path(__file__).parents[2]
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a memory with random weights that saw two episodes begin."""
+    torch.manual_seed(0)
+    module, folder = MDNRNN(), tmp_path_factory.mktemp("memory")
+    module.starts[:2, :32], module.num_starts[()] = torch.randn(2, 32), 2
+    save_checkpoint(folder, "racing_vpt.models.mdn_rnn.MDNRNN", {}, module.state_dict())
+    return folder
+
+
+def fit(memory: Path, runs: Path, name: str, *words: str, config: str = "controller") -> int:
+    text = (ROOT / "configs" / f"{config}.yaml").read_text()
+    small = {"max_frames": 6, "workers": 1, "judge_every": 2, "judge_episodes": 1}
+    given = "".join(f"        {key}: {value}\n" for key, value in small.items())
+    head = "EvolutionRollouts\n"
+    assert head in text
+    text = text.replace(head, head + ("" if "dream: true" in text else "      init_args:\n"))
+    text = text.replace("EvolutionRollouts\n      init_args:\n", "EvolutionRollouts\n      init_args:\n" + given)
+    path = runs / f"{config}.yaml"
+    path.write_text(text.replace("every_n_train_steps: 10", "every_n_train_steps: 1"))
+    configs = ["--config", str(ROOT / "configs" / "base.yaml"), "--config", str(path)]
+    sizes = ["--model.pop_size=4", "--model.n_samples=1", "--data.steps_per_epoch=2"]
+    return main(["fit", *configs, *sizes, f"--model.memory={memory}", f"--runs={runs}", f"--name={name}", *words])
+
+
+def searched(run: Path) -> dict:
+    return torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+
+
+def test_it_has_the_papers_numbers() -> None:
+    assert Controller().controller.numel() == 867
+    assert Controller(memory_use="none").controller.numel() == 99
+
+
+def test_a_search_goes_on_bit_for_bit() -> None:
+    def earned(candidates: np.ndarray) -> np.ndarray:
+        return -((candidates - 1) ** 2).sum(1) + np.sin(9 * candidates).sum(1)
+
+    one, whole = Evolution(np.zeros(20), 0.1, 8, 3), Evolution(np.zeros(20), 0.1, 8, 3)
+    for search in (one, whole):
+        for _ in range(25):
+            candidates = search.ask()
+            search.tell(candidates, earned(candidates))
+    again = Evolution(np.zeros(20), 0.1, 8, 3)
+    again.restore({name: value.clone() for name, value in one.state().items()})
+    for _ in range(25):
+        candidates, same = whole.ask(), again.ask()
+        assert np.array_equal(candidates, same)
+        whole.tell(candidates, earned(candidates))
+        again.tell(same, earned(same))
+    assert all(torch.equal(value, again.state()[name]) for name, value in whole.state().items())
+    assert earned(whole.mean[None]) > earned(np.zeros((1, 20))) + 5
+    with pytest.raises(ValueError, match="4 candidates"):
+        Evolution(np.zeros(20), 0.1, 3, 0)
+
+
+def test_a_run_that_was_stopped_equals_one_that_was_not(memory: Path, tmp_path: Path) -> None:
+    assert fit(memory, tmp_path, "whole", "--trainer.max_steps=4") == 0
+    assert fit(memory, tmp_path, "parts", "--trainer.max_steps=2") == 0
+    assert fit(memory, tmp_path, "parts", "--trainer.max_steps=4", "--ckpt_path=last") == 0
+    whole, parts = (searched(tmp_path / "controller" / name) for name in ("whole", "parts"))
+    assert whole["global_step"] == parts["global_step"] == 4
+    assert [name for name, x in whole["evolution"].items() if not torch.equal(x, parts["evolution"][name])] == []
+    assert [name for name, x in whole["state_dict"].items() if not torch.equal(x, parts["state_dict"][name])] == []
+    from racing_vpt.agents import load_agent
+
+    controls = load_agent(str(tmp_path / "controller" / "whole")).act(np.full((96, 96, 3), 100, np.uint8))
+    assert {*controls} == {"steering", "throttle", "brake", "gear_change"}
+
+
+def test_a_search_in_a_dream(memory: Path, tmp_path: Path) -> None:
+    assert fit(memory, tmp_path, "dreamer", "--trainer.max_steps=2", config="controller_dream") == 0
+    assert searched(tmp_path / "controller" / "dreamer")["state_dict"]["best_return"] > -100
+
+
+def test_what_is_missing_is_said(memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(memory, tmp_path, "none", "--model.memory=null") == 2
+    assert "make mdnrnn" in capsys.readouterr().err
+
+
+def test_candidates_drive_together_as_each_would_alone() -> None:
+    module = Controller()
+    work = DrivePopulation(module.world, module.frames, max_frames=12)
+    parameters = np.random.default_rng(0).normal(0, 0.3, (3, 867))
+    together = work((parameters, [10_000, 10_001, 10_000]))
+    alone = [work((parameters[row : row + 1], [seed]))[0] for row, seed in enumerate([10_000, 10_001, 10_000])]
+    np.testing.assert_allclose(together, alone, atol=1e-3)
+    assert together[0] != together[2]
+
+
+def dies_once(task: tuple[str, int]) -> int:
+    """Kills its process unless somebody died over it before."""
+    mark = Path(task[0]) / str(task[1])
+    if task[1] == 1 and not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return 10 * task[1]
+
+
+def test_a_worker_that_dies_is_replaced_and_its_task_done(tmp_path: Path) -> None:
+    pool: Pool[tuple[str, int], int] = Pool(dies_once, 2)
+    try:
+        assert pool.map([(str(tmp_path), number) for number in range(4)]) == [0, 10, 20, 30]
+        assert (tmp_path / "1").exists()
+    finally:
+        pool.close()
+
+
+def test_a_dream_is_a_vector_environment() -> None:
+    torch.manual_seed(0)
+    env = DreamEnv(MemoryNet(), torch.zeros(2, 64), 6, tau=1.0, max_steps=3, copies=3)
+    seen, _ = env.reset(seed=1)
+    assert env.observation_space.contains(seen)
+    assert np.array_equal(seen[:2], seen[2:4])  # copies begin alike
+    action, cut_at = np.zeros((6, 3), np.float32), np.zeros(6, int)
+    for step in range(1, 4):
+        seen, reward, ended, cut, _ = env.step(action)
+        assert seen.shape == (6, 288)
+        assert reward.shape == (6,)
+        cut_at[cut & (cut_at == 0)] = step
+        assert np.array_equal(ended[:2], ended[4:])  # and have the same luck
+    assert {*cut_at.tolist()} <= {0, 3}
+    done = ended | cut
+    seen, reward, *_ = env.step(action)
+    assert not reward[done].any()
+    assert not seen[done, 32:].any()  # a new dream remembers nothing
+    with pytest.raises(ValueError, match="outcomes true"):
+        DreamEnv(MemoryNet(outcomes=False), torch.zeros(2, 64), 6)
+
+
+def test_the_same_controllers_dream_the_same() -> None:
+    world = Controller().world
+    parameters = np.repeat(np.random.default_rng(0).normal(0, 0.3, (1, 867)), 2, 0)
+    earned = dream_population(world, torch.zeros(1, 64), parameters, [1, 2], 1.0, 5)
+    assert earned[0] == pytest.approx(earned[1])
