@@ -20,7 +20,7 @@ SEEDS ?= 1000-1019
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive tensorboard clean
+.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive vae mdnrnn controller controller-dream tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,23 @@ vpt: setup  ## 5. (after label) clone a policy from those labels: runs/vpt/defau
 drive: setup  ## 6. (after vpt) drive tracks that nobody saw, on the stock environment: runs/vpt/default/drive.*
 	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \
 		--video $(VPT)/drive.mp4 --json $(VPT)/drive.json
+
+GO_ON = $(if $(wildcard runs/$(1)/checkpoints/last.ckpt),--ckpt_path last)
+
+vae: setup  ## World Models 1. (after shards of driving lie in data/shards/rollouts) the eye: runs/vae/default; goes on
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vae.yaml --name $(NAME) $(call GO_ON,vae/$(NAME))
+
+mdnrnn: setup  ## World Models 2. (after vae) the memory: runs/mdnrnn/default; goes on
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/mdn_rnn.yaml --name $(NAME) \
+		--model.vae runs/vae/$(NAME) $(call GO_ON,mdnrnn/$(NAME))
+
+controller: setup  ## World Models 3. (after mdnrnn) the controller, on the road: runs/controller/default; goes on
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller.yaml --name $(NAME) \
+		--model.memory runs/mdnrnn/$(NAME) $(call GO_ON,controller/$(NAME))
+
+controller-dream: setup  ## World Models 3b. (after mdnrnn) the controller, in the dream: runs/controller/default-dream
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller_dream.yaml --name $(NAME)-dream \
+		--model.memory runs/mdnrnn/$(NAME) $(call GO_ON,controller/$(NAME)-dream)
 
 tensorboard: setup  ## look at the curves of all runs
 	$(BIN)/tensorboard --logdir runs
