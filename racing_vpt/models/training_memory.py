@@ -7,13 +7,13 @@ AdamW's averages are added. Not counted: what the GPU's runtime takes (0.5 to 1 
 from __future__ import annotations
 
 import warnings
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, UntypedStorage
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -59,7 +59,9 @@ class LiveBytes(TorchDispatchMode):
 
     def __init__(self, apart: Iterable[Tensor]) -> None:
         super().__init__()
-        self.known = weakref.WeakSet(tensor.untyped_storage() for tensor in apart)
+        self.apart = [StorageWeakRef(tensor.untyped_storage()) for tensor in apart]
+        self.known = {reference.cdata for reference in self.apart}
+        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}  # by address, which is not used again while referred to
         self.now = self.most = 0
 
     def __torch_dispatch__(
@@ -68,22 +70,26 @@ class LiveBytes(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor):
-                self.see(leaf)
+                self.see(leaf.untyped_storage())
         return result
 
-    def see(self, tensor: Tensor) -> None:
-        """Count a tensor's storage from now until it dies."""
-        storage = tensor.untyped_storage()
-        if storage not in self.known:
-            self.known.add(storage)
-            size = storage.nbytes()
-            weakref.finalize(storage, self.forget, size)
-            self.now += size
-            self.most = max(self.most, self.now)
+    def see(self, storage: UntypedStorage) -> None:
+        """Count a storage from now until it dies."""
+        reference, size = StorageWeakRef(storage), storage.nbytes()
+        if reference.cdata in self.known or reference.cdata in self.alive:
+            return
+        if self.now + size > self.most:
+            self.bury()
+        self.alive[reference.cdata] = reference, size
+        self.now += size
+        self.most = max(self.most, self.now)
 
-    def forget(self, size: int) -> None:
-        """A storage of so many bytes died."""
-        self.now -= size
+    def bury(self) -> None:
+        """Forget the storages that died."""
+        for address, (reference, size) in list(self.alive.items()):
+            if reference.expired():
+                self.now -= size
+                del self.alive[address]
 
 
 def training_memory(policy: VPT, batch_size: int, clip_frames: int) -> TrainingMemory:
