@@ -6,7 +6,6 @@ AdamW's averages are added. Not counted: what the GPU's runtime takes (0.5 to 1 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -100,12 +99,13 @@ def training_memory(policy: VPT, batch_size: int, clip_frames: int) -> TrainingM
         batch_size: clips in a batch on one device.
         clip_frames: frames in a clip.
     """
-    with warnings.catch_warnings(), FakeTensorMode(allow_non_fake_inputs=True):
-        warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torchmetrics copies
+    with torch.device("meta"):  # torchmetrics copies its states, which of tensors without contents breaks the heap
         module = VPT(
             policy.frames, policy.scheme.name, policy.size, policy.stack.look_back, carry_memory=policy.carry_memory,
             null_filter=policy.null_filter, class_weighting=0.0, recompute=policy.net.recompute,
         ).train()  # fmt: skip
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        module.to_empty(device="cpu")
         module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign,assignment]
         for name in policy.frozen if policy.unfreeze_at is None else ():
             module.get_parameter(name).requires_grad_(False)
