@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from racing_vpt.cli import main
+from racing_vpt.tools.bench_label import WINDOWS
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -107,3 +108,7 @@ def test_wandb_is_asked_for_in_one_line_where_it_is_not_installed(
     configs = [word for name in ("base", "vpt", "logger/wandb") for word in ("--config", str(CONFIGS / f"{name}.yaml"))]
     assert main(["fit", *configs, f"--data.train={recordings}", f"--runs={tmp_path}"]) == 2
     assert "wandb" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_labelling_is_timed_as_it_is_done() -> None:
+    assert yaml.safe_load((CONFIGS / "label.yaml").read_text())["data"] == WINDOWS

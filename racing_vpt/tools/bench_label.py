@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 
 FRAMES_PER_SECOND = 50.0  # of CarRacing, so what is real time
 
+WINDOWS = {"window": 256, "window_stride": 216, "predict_batch_size": 2}  # those of configs/label.yaml (a test)
+
 
 def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:
     """Label a video of CarRacing by the verb `predict`, once to warm up and once on the clock.
@@ -32,6 +34,7 @@ def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:
             film(video, frames)
             words = ["--ckpt_path", checkpoint, "--data.videos", str(video.parent), "--out", f"{folder}/labels-{name}"]
             begun = time.perf_counter()
+            words += [word for option, value in WINDOWS.items() for word in (f"--data.{option}", str(value))]
             run_stage("predict", [*words, "--runs", f"{folder}/runs"])
             seconds[name] = time.perf_counter() - begun
     speed = num_frames / seconds["long"]
