@@ -22,14 +22,11 @@ from racing_vpt.data.recording import VIDEO_SUFFIXES
 from racing_vpt.types import FrameSpec
 
 
-@dataclass
-class PredictWindow:
-    """One window of a video, or the news that the video cannot be read.
+@dataclass(kw_only=True)
+class CutWindow:
+    """What one window of a video holds.
 
     Args:
-        name: the video's name: its path below the folder given, without suffix. Labels go to `OUT/name.jsonl`.
-        video: the file.
-        sha256: hexadecimal, of the file.
         num_frames: frames in the source video: the number of labels due.
         frames_per_second: of the source video.
         keep: rows [start, stop) of this window whose predictions count.
@@ -37,14 +34,10 @@ class PredictWindow:
         source_rows: int64 [M], the row of this window whose prediction each of them gets (`keep[0] <= row < keep[1]`).
         source_timestamps: float64 [M], their times in seconds.
         last: this is the video's last window, so that its labels are complete.
-        error: why the video was given up; then there is nothing to keep, and what came of it before should be dropped.
         frames: uint8 [T, H, W, 3], as the model wants them; empty once they are in a `PredictBatch`.
         valid: bool [T], false where the video is shorter than a window.
     """
 
-    name: str
-    video: Path
-    sha256: str
     num_frames: int
     frames_per_second: float
     keep: tuple[int, int]
@@ -52,9 +45,25 @@ class PredictWindow:
     source_rows: np.ndarray
     source_timestamps: np.ndarray
     last: bool
-    error: str | None
     frames: np.ndarray
     valid: np.ndarray
+
+
+@dataclass(kw_only=True)
+class PredictWindow(CutWindow):
+    """One window of a named video, or the news that the video cannot be read.
+
+    Args:
+        name: the video's name: its path below the folder given, without suffix. Labels go to `OUT/name.jsonl`.
+        video: the file.
+        sha256: hexadecimal, of the file.
+        error: why the video was given up; then there is nothing to keep, and what came of it before should be dropped.
+    """
+
+    name: str
+    video: Path
+    sha256: str
+    error: str | None
 
 
 def find_videos(videos: str | Sequence[str]) -> dict[str, Path]:
@@ -119,23 +128,10 @@ def windows_of(
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
     except (ValueError, OSError, MemoryError) as error:
         yield PredictWindow(
-            name, path, "", 0, 0.0, (0, 0), none, none, none * 0.0, True, str(error), empty, np.zeros(window, bool)
-        )
-
-
-@dataclass
-class CutWindow:
-    """What a video holds of a `PredictWindow`, whose fields these are."""
-
-    num_frames: int
-    frames_per_second: float
-    keep: tuple[int, int]
-    source_frames: np.ndarray
-    source_rows: np.ndarray
-    source_timestamps: np.ndarray
-    last: bool
-    frames: np.ndarray
-    valid: np.ndarray
+            name=name, video=path, sha256="", error=str(error), num_frames=0, frames_per_second=0.0, keep=(0, 0),
+            source_frames=none, source_rows=none, source_timestamps=none * 0.0, last=True,
+            frames=empty, valid=np.zeros(window, bool),
+        )  # fmt: skip
 
 
 def cut_windows(

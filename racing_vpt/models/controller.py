@@ -16,7 +16,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from racing_vpt.controls import control_scheme
-from racing_vpt.models.encoder import ACTION, take_encoder, take_memory
+from racing_vpt.models.encoder import ACTION, WORLD_FRAMES, take_encoder, take_memory
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
@@ -56,7 +56,7 @@ class Controller(LightningModule):
         memory: str | None = None,
         vae: str | None = None,
         memory_use: Memory = "trained",
-        frames: FrameSpec | dict = FrameSpec(64, 64, mask_bottom=0.0, crop_bottom=0.125),  # noqa: B008 - frozen
+        frames: FrameSpec | dict = WORLD_FRAMES,
         latent: int = 32,
         width: int = 256,
         components: int = 5,
@@ -140,7 +140,6 @@ class Controller(LightningModule):
         self.log_dict({f"train/return_{name}": float(x) for name, x in values.items()}, prog_bar=True, batch_size=1)
         self.log("train/sigma", self.evolution.sigma, batch_size=1)
         optimizer = self.optimizers()
-        assert isinstance(optimizer, torch.optim.Optimizer) or hasattr(optimizer, "step")
         self.controller.grad = torch.zeros_like(self.controller)
         optimizer.step()  # type: ignore[union-attr] # moves nothing; the trainer counts generations by it
         if self.best_return <= UNJUDGED:

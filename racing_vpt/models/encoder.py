@@ -1,4 +1,4 @@
-"""What memory and controller of World Models share: their encoder, and the numbers of an action in their order."""
+"""What the models of World Models share: the frames they see, their encoder, and the order of an action's numbers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ from typing import cast
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint
-from racing_vpt.nn.vae_net import VAENet
+from racing_vpt.nn.vae_net import PIXELS, VAENet
 from racing_vpt.nn.world import WorldNet
 from racing_vpt.types import FrameSpec
 
 ACTION = ("steering", "throttle", "brake")
+WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125, mask_bottom=0.0)
+
+
+def check_frames(checkpoint: Checkpoint, frames: FrameSpec, name: str, whose: str) -> None:
+    """ValueError where a checkpoint sees other frames than those of the model that is to use it."""
+    given = checkpoint.init_args.get("frames")
+    seen = FrameSpec(**given) if isinstance(given, dict) else given
+    if isinstance(seen, FrameSpec) and seen != frames:
+        raise ValueError(f"{name} sees {seen}, but the {whose}'s frames are {frames}; give the same")
 
 
 def take_encoder(vae: VAENet, frames: FrameSpec, checkpoint: Checkpoint, name: str) -> None:
@@ -29,10 +38,7 @@ def take_encoder(vae: VAENet, frames: FrameSpec, checkpoint: Checkpoint, name: s
         raise ValueError(
             f"{name} codes a frame by {held} numbers, but {vae.latent} are asked for: --model.latent {held}"
         )
-    given = checkpoint.init_args.get("frames")
-    seen = FrameSpec(**given) if isinstance(given, dict) else given
-    if isinstance(seen, FrameSpec) and seen != frames:
-        raise ValueError(f"{name} sees {seen}, but the memory's frames are {frames}; give the same")
+    check_frames(checkpoint, frames, name, "memory")
     weights = {key.removeprefix("net."): x for key, x in checkpoint.state_dict.items() if key.startswith("net.")}
     load_strictly(vae, weights, name)
 
@@ -52,10 +58,7 @@ def take_memory(world: WorldNet, frames: FrameSpec, checkpoint: Checkpoint, name
         raise ValueError(
             f"{name} holds a {checkpoint.class_path}, but an MDNRNN is needed; train one with: make mdnrnn"
         )
-    given = checkpoint.init_args.get("frames")
-    seen = FrameSpec(**given) if isinstance(given, dict) else given
-    if isinstance(seen, FrameSpec) and seen != frames:
-        raise ValueError(f"{name} sees {seen}, but the controller's frames are {frames}; give the same")
+    check_frames(checkpoint, frames, name, "controller")
     weights = checkpoint.state_dict
     load_strictly(world.vae, {k.removeprefix("vae."): x for k, x in weights.items() if k.startswith("vae.")}, name)
     if trained and world.memory is not None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
-from racing_vpt.models.encoder import ACTION, take_encoder
+from racing_vpt.models.encoder import ACTION, WORLD_FRAMES, take_encoder
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
 from racing_vpt.types import Batch, Frame, FrameSpec
@@ -56,7 +56,7 @@ class MDNRNN(LightningModule):
     def __init__(
         self,
         vae: str | None = None,
-        frames: FrameSpec | dict = FrameSpec(64, 64, mask_bottom=0.0, crop_bottom=0.125),  # noqa: B008 - frozen
+        frames: FrameSpec | dict = WORLD_FRAMES,
         latent: int = 32,
         width: int = 256,
         components: int = 5,

@@ -17,10 +17,10 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from racing_vpt.frames import film_strip
+from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.nn.vae_net import PIXELS, VAENet
 from racing_vpt.types import Batch, Frame, FrameSpec
 
-WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125, mask_bottom=0.0)
 SHOWN = 12  # frames in a picture
 
 
