@@ -115,3 +115,55 @@ class FrameRecord:
     perturbed: bool = False
     intended: Mapping[str, float] | None = None
     confidence: float | None = None
+
+
+@dataclass
+class Transitions:
+    """B transitions of n steps, drawn from what was experienced, for a model that learns values of discrete actions.
+
+    Args:
+        observation: uint8 [B, S, H, W] (colour: [B, S, H, W, 3]), the last S frames seen, oldest first.
+        action: int64 [B], or float32 [B, A] of continuous controls: what was done on seeing them.
+        reward: float32 [B], the discounted sum of up to n rewards.
+        discount: float32 [B], what the value of `next_observation` counts: gamma to the power of the rewards summed, or
+            0 where the episode terminated. Truncation bootstraps.
+        next_observation: uint8, as `observation`, after the last of those rewards; means nothing where `discount` is 0.
+        index: int64 [B], where each lies in the replay buffer, for `update_priorities`.
+        weight: float32 [B], importance weights, the largest of a batch is 1.
+        demonstration: bool [B], true for what a demonstrator did.
+    """
+
+    observation: Tensor
+    action: Tensor
+    reward: Tensor
+    discount: Tensor
+    next_observation: Tensor
+    index: Tensor
+    weight: Tensor
+    demonstration: Tensor
+
+
+@dataclass
+class Stretches:
+    """B stretches of T consecutive steps of one environment each, for a model of the world.
+
+    A stretch may run from one episode into the next; `first` says where. The last frame of an episode, which nobody
+    acted upon, is there with `valid` false.
+
+    Args:
+        frames: uint8 [B, T, H, W] or [B, T, H, W, 3].
+        actions: int64 [B, T] or float32 [B, T, A], done on seeing each frame.
+        rewards: float32 [B, T], that followed.
+        first: bool [B, T], true where an episode starts.
+        terminated: bool [B, T], true where the action ended the episode.
+        truncated: bool [B, T], true where a limit did.
+        valid: bool [B, T], false where action, reward and what follows mean nothing.
+    """
+
+    frames: Tensor
+    actions: Tensor
+    rewards: Tensor
+    first: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    valid: Tensor
