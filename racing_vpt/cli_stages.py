@@ -1,6 +1,7 @@
-"""fit, validate, test and predict: LightningCLI with one data module, any of our models, and one run folder.
+"""fit, validate, test and predict: LightningCLI with any of our models and data modules, and one run folder.
 
 Differences from LightningCLI, each deliberate:
+- other data modules are named by class_path; without one it is `VideoDataModule`, so that `data:` needs none;
 - everything of a run lies in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
 - `fit --ckpt_path` only resumes (`last` or a training checkpoint), and refuses a checkpoint of another configuration,
   where Lightning lets the checkpoint's hyperparameters win silently;
@@ -68,6 +69,7 @@ class StageCLI(LightningCLI):
             LightningModule,
             VideoDataModule,
             subclass_mode_model=True,
+            subclass_mode_data=True,
             save_config_callback=SaveConfigCallback if stage == "fit" else None,
             save_config_kwargs={"overwrite": True},  # of the run that is continued
             seed_everything_default=0,
@@ -85,7 +87,8 @@ class StageCLI(LightningCLI):
         """As LightningCLI, but only training requires a model: elsewhere the checkpoint says what it is."""
         parser.add_lightning_class_args(Trainer, "trainer")
         parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=self.stage == "fit")
-        parser.add_lightning_class_args(VideoDataModule, "data")
+        parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=False)
+        parser.set_defaults({"data": {"class_path": f"{VideoDataModule.__module__}.{VideoDataModule.__qualname__}"}})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The checkpoint, where the run lies, and for `predict` where the labels go."""

@@ -58,7 +58,7 @@ def test_debug_lets_the_traceback_through(tmp_path: Path) -> None:
         (["--model", "VTP"], "no class 'VTP' for model; did you mean VPT?"),
         (["--model", "VPT", "--model.sise", "tiny"], "did you mean size?"),
         (["--model", "VPT", "--model.forget", "much"], "Expected a float. Got value: much"),
-        (["--model", "VPT", "--data.batchsize", "3"], "no option --data.batchsize; did you mean --data.batch_size?"),
+        (["--model", "VPT", "--data.batchsize", "3"], "did you mean batch_size?"),
         (["--model", "VPT", "--trainer.logger", "TensorBordLogger"], "did you mean TensorBoardLogger?"),
         (["--data.batch_size", "3"], "--model"),
         (["--model", "VPT", "--ckpt_path", "zoo:vpt-carracing"], "--model.init_from zoo:vpt-carracing"),
