@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+Member = tuple[BaseProcess, Connection]
 MOST_DEATHS = 3  # of workers over one task: it is the task that kills them
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class Pool(Generic[Task, Result]):
         if workers < 1:
             raise ValueError(f"workers counts processes from 1, but {workers} was given")
         self.work, self.workers = work, workers
-        self._members: list[tuple[BaseProcess, Connection] | None] = [None] * workers
+        self._members: list[Member | None] = [None] * workers
 
     def map(self, tasks: Sequence[Task]) -> list[Result]:
         """The results in the order of the tasks.
@@ -82,23 +83,33 @@ class Pool(Generic[Task, Result]):
         for slot in range(self.workers):
             self._bury(slot)
 
-    def _member(self, slot: int) -> tuple[BaseProcess, Connection]:
+    def _member(self, slot: int) -> Member:
         member = self._members[slot]
         if member is None:
-            context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks of torch
-            ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(self.work, theirs), daemon=True)
-            process.start()
-            theirs.close()  # so that its death ends the connection
-            self._members[slot] = member = (process, ours)
+            self._members[slot] = member = employ(_serve, self.work)
         return member
 
     def _bury(self, slot: int) -> None:
         member, self._members[slot] = self._members[slot], None
         if member is not None:
-            member[1].close()
-            member[0].terminate()
-            member[0].join()
+            dismiss(member)
+
+
+def employ(serve: Callable[..., None], *arguments: object) -> Member:
+    """A process that runs `serve(*arguments, connection)`, and our end of the connection, which its death ends."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks of torch
+    ours, theirs = context.Pipe()
+    process = context.Process(target=serve, args=(*arguments, theirs), daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def dismiss(member: Member) -> None:
+    """End such a process, whatever it is doing."""
+    member[1].close()
+    member[0].terminate()
+    member[0].join()
 
 
 def _serve(work: Callable[[Task], Result], connection: Connection) -> None:
