@@ -1,0 +1,56 @@
+"""The controls among which a model of discrete actions chooses, as a control scheme.
+
+CarRacing's own five actions are controls like others: steering +-0.6, throttle 0.2, brake 0.8, one at a time. Through
+the continuous environment they do exactly what the discrete environment does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from racing_vpt.controls import CARRACING_ACTIONS, ControlScheme, Joint, control_scheme
+
+NAMES = ("steering", "throttle", "brake")
+
+
+def action_scheme(rows: Sequence[Sequence[float]] | None) -> ControlScheme:
+    """A scheme of one choice among rows of steering, throttle and brake; None: CarRacing's five actions.
+
+    Raises:
+        ValueError: a row that is no controls, the same row twice, or fewer than two rows.
+    """
+    if rows is None:
+        rows = CARRACING_ACTIONS
+    car = control_scheme("car")
+    for number, row in enumerate(rows):
+        if len(row) != len(NAMES):
+            raise ValueError(f"actions[{number}] is {list(row)}; expected three numbers: {', '.join(NAMES)}")
+        try:
+            car.check({**dict(zip(NAMES, row, strict=True)), "gear_change": 0.0})
+        except ValueError as error:
+            raise ValueError(f"actions[{number}] is {list(row)}, which nobody can do: {error}") from error
+    table = tuple(tuple(float(value) for value in row) for row in rows)
+    if len(table) < 2 or len(set(table)) < len(table):
+        raise ValueError(f"a table of actions has two rows or more, no two of them alike; given: {list(table)}")
+    return ControlScheme("actions", (Joint("action", NAMES, table),))
+
+
+def rows_of(scheme: ControlScheme) -> list[dict[str, float]]:
+    """Controls by name of each action."""
+    head = scheme.heads["action"]
+    assert isinstance(head, Joint)
+    return [dict(zip(head.controls, row, strict=True)) for row in head.rows]
+
+
+def mirrored_actions(scheme: ControlScheme) -> list[int]:
+    """Which action is each one's mirror image, steering the other way.
+
+    Raises:
+        ValueError: there is none.
+    """
+    rows = [tuple(row.values()) for row in rows_of(scheme)]
+    images = [(-steering, *pedals) for steering, *pedals in rows]
+    lonely = [image for image in images if image not in rows]
+    if lonely:
+        raise ValueError(f"to mirror, the table of actions needs {list(lonely[0])} too; add it, or give mirror 0")
+    return [rows.index(image) for image in images]

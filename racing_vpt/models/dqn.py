@@ -1,0 +1,245 @@
+"""Deep Q-learning of discrete actions, with what was found to help since, each piece to be switched on and off.
+
+DQN, Mnih et al. 2015; double, van Hasselt et al. 2016 (arXiv:1509.06461); soft targets, Lillicrap et al. 2016
+(arXiv:1509.02971); an epsilon for each environment, Horgan et al. 2018 (arXiv:1803.00933); the margin of DQfD
+(`nn/q_learning`); networks (`nn/q_net`). n-step rewards and priorities are the replay buffer's. Unlike in DQN, rewards
+are scaled, not clipped: clipped to +-1, a tile is worth as much as two, and nothing is gained by driving faster.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from einops import rearrange
+from lightning.pytorch import LightningModule
+from lightning.pytorch.cli import OptimizerCallable
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from racing_vpt.controls import ControlScheme
+from racing_vpt.models.action_table import NAMES, action_scheme, mirrored_actions, rows_of
+from racing_vpt.models.module import Schedule, learning_rate
+from racing_vpt.nn.q_learning import grow, margin_loss, quantile_huber, shrink
+from racing_vpt.nn.q_net import QNet, Trunk
+from racing_vpt.types import FrameSpec, Transitions
+
+GREY = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
+Losses = dict[str, Tensor]
+
+
+def adam(parameters: Iterable) -> torch.optim.Optimizer:
+    """The optimizer where none is configured."""
+    return torch.optim.Adam(parameters, lr=2e-4, fused=True)
+
+
+class DQN(LightningModule):
+    """Learns what each action is worth on seeing the last few frames; takes the best.
+
+    Args:
+        frames: what the model wants to see: grey, the middle 84x84 of the rows above the instruments. It decides at
+            every `stride`-th frame and holds its action in between.
+        stack: decisions whose frames an observation holds.
+        actions: rows of steering, throttle, brake; None: CarRacing's five.
+        trunk: `cnn` or `impala`.
+        channels: of the convolutions; (16, 32) is the source document's, (32, 64, 64) Nature's.
+        hidden: units between convolutions and values.
+        dueling: state and advantage apart.
+        noisy: explore by noise in the last layers; give epsilon_start 0 and epsilon_end 0 then.
+        quantiles: of an action's value; 1 is its mean alone.
+        layer_norm: in the last layers.
+        double: the network itself chooses the action that the target network values.
+        discount: gamma, of a decision; 0.97 looks about 33 decisions (2.7 s at stride 4) ahead.
+        reward_scale: rewards are multiplied by it: at full speed a decision pays 4 to 5 points, and Huber's loss wants
+            errors of about 1.
+        rescale_values: learn values under the square root of Pohlen et al. 2018 instead of as they are.
+        huber: errors above it count by their size, not squared.
+        target_every: updates after which the target network becomes the network.
+        target_rate: share by which it follows at each update instead; None: `target_every`.
+        epsilon_start: share of random actions at the beginning.
+        epsilon_end: and after `epsilon_decisions`.
+        epsilon_decisions: over which it falls linearly.
+        epsilon_spread: environment i of N takes epsilon ^ (1 + spread * i / (N - 1)): some always explore, some
+            hardly, so that the whole of a fast lap is seen early. 0: all alike.
+        margin: how much less all but the demonstrator's action are to be worth, in scaled reward.
+        margin_weight: of that loss, on demonstrations.
+        mirror: probability that a transition is mirrored, with its action.
+        optimizer: made from the network's parameters.
+        schedule: how the learning rate falls after the warm-up, over the updates of the run.
+        warmup_steps: updates over which it rises from 0.
+        init_from: checkpoint of the same network that training starts from.
+    """
+
+    act = "controls"  # `policy` says controls, not how likely each class is
+
+    def __init__(
+        self,
+        frames: FrameSpec | dict = GREY,
+        stack: int = 4,
+        actions: list[list[float]] | None = None,
+        trunk: Trunk = "cnn",
+        channels: list[int] = [16, 32, 32],  # noqa: B006 - never changed
+        hidden: int = 256,
+        dueling: bool = True,
+        noisy: bool = False,
+        quantiles: int = 1,
+        layer_norm: bool = True,
+        double: bool = True,
+        discount: float = 0.97,
+        reward_scale: float = 0.1,
+        rescale_values: bool = False,
+        huber: float = 1.0,
+        target_every: int = 1000,
+        target_rate: float | None = None,
+        epsilon_start: float = 1.0,
+        epsilon_end: float = 0.05,
+        epsilon_decisions: int = 100_000,
+        epsilon_spread: float = 0.0,
+        margin: float = 0.8,
+        margin_weight: float = 1.0,
+        mirror: float = 0.0,
+        optimizer: OptimizerCallable = adam,
+        schedule: Schedule = "constant",
+        warmup_steps: int = 0,
+        init_from: str | None = None,
+    ) -> None:
+        super().__init__()
+        shares = {"discount": discount, "epsilon_start": epsilon_start, "epsilon_end": epsilon_end, "mirror": mirror}
+        wrong = [f"{name} {value}" for name, value in shares.items() if not 0 <= value <= 1]
+        if wrong or (target_rate is not None and not 0 < target_rate <= 1):
+            raise ValueError(f"{', '.join(wrong) or f'target_rate {target_rate}'}: expected a number from 0 to 1")
+        if min(stack, target_every, epsilon_decisions) < 1 or min(reward_scale, huber) <= 0 or epsilon_spread < 0:
+            raise ValueError(
+                f"stack, target_every and epsilon_decisions count from 1, reward_scale and huber are above 0 and "
+                f"epsilon_spread is not below, but they are {stack}, {target_every}, {epsilon_decisions}, "
+                f"{reward_scale}, {huber} and {epsilon_spread}"
+            )
+        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        if not self.frames.grey:
+            raise ValueError("a DQN stacks grey frames, but colours were asked for: give --model.frames.grey true")
+        self.scheme: ControlScheme = action_scheme(actions)
+        self.stack, self.doubled, self.discount, self.huber = stack, double, discount, huber
+        self.reward_scale, self.rescale_values = reward_scale, rescale_values
+        self.target_every, self.target_rate = target_every, target_rate
+        self.epsilon_start, self.epsilon_end = epsilon_start, epsilon_end
+        self.epsilon_decisions, self.epsilon_spread = epsilon_decisions, epsilon_spread
+        self.margin, self.margin_weight, self.mirror = margin, margin_weight, mirror
+        self.optimizer, self.schedule, self.warmup_steps = optimizer, schedule, warmup_steps
+        self.init_from = init_from
+        self.table = torch.tensor([list(row.values()) for row in rows_of(self.scheme)], dtype=torch.float64)
+        self.mirrored = mirrored_actions(self.scheme) if mirror else []
+        self.net = QNet(
+            self.scheme.num_classes["action"], stack, self.frames.height, self.frames.width, trunk=trunk,
+            channels=channels, hidden=hidden, dueling=dueling, noisy=noisy, quantiles=quantiles, layer_norm=layer_norm,
+        )  # fmt: skip
+        self.target = copy.deepcopy(self.net).requires_grad_(False)
+
+    def setup(self, stage: str) -> None:
+        if stage == "fit" and self.init_from is not None and self.trainer.ckpt_path is None:
+            from racing_vpt.checkpoints import load_strictly, read_checkpoint
+
+            load_strictly(self, read_checkpoint(self.init_from).state_dict, self.init_from)
+
+    # ---------------------------------------------------------------- acting
+
+    def initial_state(self, n: int, device: torch.device | str = "cpu") -> Tensor:
+        """The frames seen before an episode's first, uint8 [n, S, H, W]."""
+        return torch.zeros(n, self.stack, self.frames.height, self.frames.width, dtype=torch.uint8, device=device)
+
+    def observe(self, state: Tensor, frames: Tensor, first: Tensor) -> Tensor:
+        """Observations uint8 [N, S, H, W] once frames uint8 [N, H, W] are seen; an episode's `first` [N] fills all."""
+        seen = torch.cat([state[:, 1:], frames.unsqueeze(1)], 1)
+        return torch.where(rearrange(first, "n -> n 1 1 1"), frames.unsqueeze(1), seen)
+
+    @torch.no_grad()
+    def values(self, observation: Tensor) -> Tensor:
+        """Mean value float32 [N, A] of each action, in scaled reward."""
+        values = self.net(observation)
+        return (grow(values) if self.rescale_values else values).mean(-1)
+
+    def policy(self, frames: Tensor, first: Tensor, state: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Controls float64 [N, 1] by name for frames uint8 [N, 1, H, W, 3], and the observation that they follow."""
+        if frames.shape[1] != 1:
+            raise ValueError(f"a DQN sees one frame at a time, but {frames.shape[1]} were given")
+        state = self.observe(state, frames[:, 0, :, :, 0], first[:, 0])
+        best = self.values(state).argmax(-1, keepdim=True)
+        controls = self.table[best.cpu()]  # (N, 1, 3)
+        return dict(zip(NAMES, controls.unbind(-1), strict=True)), state
+
+    def epsilon(self, decisions: int, lanes: int) -> np.ndarray:
+        """Share of random actions float64 [lanes] after so many decisions."""
+        done = min(1.0, decisions / self.epsilon_decisions)
+        base = self.epsilon_start + done * (self.epsilon_end - self.epsilon_start)
+        return base ** (1 + self.epsilon_spread * np.arange(lanes) / max(1, lanes - 1))
+
+    def explore(self, observation: Tensor, decisions: int, seed: int) -> np.ndarray:
+        """Actions int64 [N], some of them random; a function of (observation, decisions, seed) but for noisy layers."""
+        N, random = len(observation), np.random.default_rng([seed, decisions])
+        best = self.values(observation.to(self.device)).argmax(-1).cpu().numpy()
+        chance = random.random(N) < self.epsilon(decisions, N)
+        return np.where(chance, random.integers(self.net.actions, size=N), best)
+
+    # ---------------------------------------------------------------- learning
+
+    def training_step(self, batch: Transitions, batch_idx: int) -> Losses:
+        """`loss`, and `td_error` float32 [B] for the priorities."""
+        losses = self.losses(self.mirror_some(batch) if self.mirror else batch)
+        if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            means = {name: x.detach().mean() for name, x in losses.items() if name != "td_error"}
+            means["td_error"] = losses["td_error"].abs().mean()
+            self.log_dict({f"train/{name}": x for name, x in means.items()}, batch_size=len(batch.action))
+        return {"loss": losses["loss"], "td_error": losses["td_error"]}
+
+    def losses(self, batch: Transitions) -> Losses:
+        """`loss` (weighted mean); [B]: `td_error`, `q` of the actions taken and, with demonstrations, `margin`."""
+        quantiles = self.net(batch.observation)  # (B, A, K)
+        rows = torch.arange(len(batch.action), device=quantiles.device)
+        taken = quantiles[rows, batch.action]  # (B, K)
+        targets = self.targets(batch)
+        loss = quantile_huber(taken, targets, self.huber)  # (B,)
+        found = {"td_error": (targets.mean(-1) - taken.mean(-1)).detach(), "q": taken.detach().mean(-1)}
+        if self.margin_weight and batch.demonstration.any():
+            found["margin"] = margin_loss(quantiles.mean(-1), batch.action, self.margin) * batch.demonstration
+            loss = loss + self.margin_weight * found["margin"]
+        return {"loss": (loss * batch.weight).mean(), **found}
+
+    @torch.no_grad()
+    def targets(self, batch: Transitions) -> Tensor:
+        """What the actions taken turned out to be worth, float32 [B, K]: rewards, and what the target net expects."""
+        ahead = self.target(batch.next_observation)  # (B, A, K)
+        judge = self.net(batch.next_observation) if self.doubled else ahead
+        best = judge.mean(-1).argmax(-1)
+        future = ahead[torch.arange(len(best), device=best.device), best]
+        future = grow(future) if self.rescale_values else future
+        worth = self.reward_scale * batch.reward.unsqueeze(1) + batch.discount.unsqueeze(1) * future
+        return shrink(worth) if self.rescale_values else worth
+
+    def mirror_some(self, batch: Transitions) -> Transitions:
+        """The batch with some transitions as in a mirror: left is right, in what is seen and what is done."""
+        rows = torch.rand(len(batch.action), device=batch.action.device) < self.mirror
+        flipped = copy.copy(batch)
+        for name in ("observation", "next_observation"):
+            frames = getattr(batch, name)
+            setattr(flipped, name, torch.where(rearrange(rows, "b -> b 1 1 1"), frames.flip(-1), frames))
+        images = torch.tensor(self.mirrored, device=batch.action.device)
+        flipped.action = torch.where(rows, images[batch.action], batch.action)
+        return flipped
+
+    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+        """Let the target network follow."""
+        if self.target_rate is not None:
+            torch._foreach_lerp_(list(self.target.parameters()), list(self.net.parameters()), self.target_rate)
+        elif self.global_step % self.target_every == 0:
+            self.target.load_state_dict(self.net.state_dict())
+
+    def validation_step(self, batch: object, batch_idx: int) -> None:
+        """Nothing: validation is driving (`callbacks/rollouts.py`)."""
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self.optimizer(self.net.parameters())
+        steps = self.trainer.estimated_stepping_batches
+        schedule = LambdaLR(optimizer, lambda step: learning_rate(step, self.warmup_steps, steps, self.schedule))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

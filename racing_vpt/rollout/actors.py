@@ -1,0 +1,123 @@
+"""Environments that step in processes of their own while the learner learns.
+
+All lanes take one decision together: `act` hands the actions over and returns at once, `collect` waits for what came of
+them. A process that dies or hangs is replaced, and its lanes begin new episodes.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from multiprocessing.connection import Connection, wait
+
+import numpy as np
+
+from racing_vpt.rollout.lanes import Lanes, Scene, lanes_in, serve_lanes, shared_memory
+from racing_vpt.rollout.pool import MOST_DEATHS, Member, dismiss, employ
+
+SECONDS = 600.0  # for a decision, then a process is believed to hang; to start takes minutes where cores are busy
+log = logging.getLogger(__name__)
+
+
+class Actors:
+    """N lanes in some processes.
+
+    Args:
+        scene: what is done in each lane.
+        lanes: N.
+        workers: processes, which share the lanes out evenly.
+        episodes: int64 [N], episodes that the lanes have begun before (in the run that is continued).
+    """
+
+    def __init__(self, scene: Scene, lanes: int, workers: int, episodes: np.ndarray | None = None) -> None:
+        if not 1 <= workers <= lanes:
+            raise ValueError(f"workers share lanes out, so expected 1 to {lanes} of them, but {workers} was given")
+        self.scene, self.num_lanes = scene, lanes
+        self.shares = [list(map(int, share)) for share in np.array_split(np.arange(lanes), workers)]
+        self.memory = shared_memory(lanes, scene.spec.height, scene.spec.width)
+        self.now = lanes_in(self.memory, scene.spec.height, scene.spec.width)
+        if episodes is not None:
+            self.now.episodes[:] = episodes
+        self.members: list[Member | None] = [None] * workers
+        self.deaths = [0] * workers
+
+    def start(self) -> Lanes:
+        """Begin an episode in each lane."""
+        for slot in range(len(self.members)):
+            self._employ(slot)
+        self._await()
+        return self.now.copy()
+
+    def act(self, actions: np.ndarray) -> None:
+        """Hand actions int64 [N] over; the processes go on by themselves."""
+        self.now.actions[:] = actions
+        for member in self.members:
+            assert member is not None, "start() comes first"
+            with suppress(OSError):  # it is dead, which `collect` notices
+                member[1].send_bytes(b"")
+
+    def collect(self) -> tuple[Lanes, np.ndarray]:
+        """What came of the actions, and whose process died, bool [N]: those lanes see a new episode's first frame.
+
+        Raises:
+            Exception: whatever went wrong in a process.
+            RuntimeError: one died again and again.
+        """
+        died = self._await()
+        for slot in died:
+            self._employ(slot)
+        if died:
+            self._await()
+        broken = np.zeros(self.num_lanes, bool)
+        for slot in died:
+            broken[self.shares[slot]] = True
+        return self.now.copy(), broken
+
+    def pids(self) -> list[int]:
+        """Of the processes that are there."""
+        return [member[0].pid or 0 for member in self.members if member is not None]
+
+    def close(self) -> None:
+        """End the processes."""
+        for slot, member in enumerate(self.members):
+            self.members[slot] = None
+            if member is not None:
+                dismiss(member)
+
+    def _employ(self, slot: int) -> None:
+        self.members[slot] = employ(serve_lanes, self.scene, self.memory, self.shares[slot])
+
+    def _await(self) -> list[int]:
+        """Wait for all processes; those that died are buried, and their numbers returned."""
+        waiting = {member[1]: slot for slot, member in enumerate(self.members) if member is not None}
+        died = []
+        while waiting:
+            ready = wait(list(waiting), SECONDS)
+            for connection in ready or list(waiting):
+                assert isinstance(connection, Connection)
+                slot = waiting.pop(connection)
+                try:
+                    said = connection.recv() if ready else EOFError()
+                except (EOFError, OSError):
+                    said = EOFError()
+                if isinstance(said, EOFError):
+                    died.append(slot)
+                    self._bury(slot)
+                elif isinstance(said, BaseException):
+                    raise said
+                else:
+                    self.deaths[slot] = 0
+        return died
+
+    def _bury(self, slot: int) -> None:
+        member, self.members[slot] = self.members[slot], None
+        assert member is not None
+        dismiss(member)
+        self.deaths[slot] += 1
+        if self.deaths[slot] >= MOST_DEATHS:
+            raise RuntimeError(
+                f"the process of lanes {self.shares[slot]} died {MOST_DEATHS} times before it took a step (killed, or "
+                "out of memory); give fewer lanes, or a smaller replay buffer"
+            )
+        log.warning("the process of lanes %s died; another one takes its place, and nothing is learnt from the "
+                    "episodes that it was in", self.shares[slot])  # fmt: skip

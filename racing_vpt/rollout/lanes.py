@@ -1,0 +1,168 @@
+"""What happens in the lanes of online learning, each an environment, in the process where they step.
+
+As in gymnasium's next-step autoreset, the action after an end is ignored, and the frame after that is a new episode's
+first. Frames and all else cross in memory that the processes share.
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from multiprocessing.connection import Connection
+from multiprocessing.sharedctypes import RawArray
+
+import gymnasium
+import numpy as np
+
+from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.frames import prepare
+from racing_vpt.types import FrameSpec
+
+Memory = dict[str, RawArray]  # type: ignore[valid-type] # it is a function
+
+
+@dataclass
+class Lanes:
+    """What N lanes say after a decision, each an array [N, ...] of which the processes fill their rows.
+
+    Args:
+        frames: uint8 [N, H, W], what is seen now.
+        rewards: float32, raw, summed over the frames that the action was held.
+        terminated: bool, the episode is over for good.
+        truncated: bool, a limit ended it.
+        first: bool, the frame is an episode's first.
+        valid: bool, false where the action was ignored: the episode had ended, or the process died.
+        lap: bool, every tile was touched.
+        elapsed: int64, frames of the episode so far.
+        episodes: int64, episodes that the lane has begun.
+        actions: int64, what is to be done next.
+    """
+
+    frames: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    first: np.ndarray
+    valid: np.ndarray
+    lap: np.ndarray
+    elapsed: np.ndarray
+    episodes: np.ndarray
+    actions: np.ndarray
+
+    def copy(self) -> Lanes:
+        """The same, which no process changes."""
+        return Lanes(**{field.name: getattr(self, field.name).copy() for field in fields(self)})
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What is done in every lane.
+
+    Args:
+        table: float64 [A, 3], steering, throttle and brake of each action.
+        spec: how frames are prepared; an action is held for `spec.stride` frames.
+        env: environment.
+        first_seed: of the tracks; lane i of N drives first_seed + i, then first_seed + i + N, ...
+        max_frames: end episodes after so many frames; None leaves it to the environment.
+        patience: decisions without a new tile after which an episode is cut off as hopeless, which is a truncation:
+            what the state is worth is still estimated, so that being lost is not made to look like the end of all
+            costs. None: never.
+    """
+
+    table: np.ndarray
+    spec: FrameSpec
+    env: str = FAST_ID
+    first_seed: int = 10_000
+    max_frames: int | None = None
+    patience: int | None = None
+
+
+@dataclass
+class Lane:
+    """One environment in a process, and where it writes."""
+
+    env: gymnasium.Env
+    scene: Scene
+    now: Lanes
+    row: int
+    ended: bool = True
+    tiles: int = 0
+    since: int = 0
+
+    def advance(self) -> None:
+        """Take the decision that is asked for, or begin an episode where the last one ended."""
+        now, row = self.now, self.row
+        now.valid[row], now.first[row] = not self.ended, self.ended
+        if self.ended:
+            seed = self.scene.first_seed + row + int(now.episodes[row]) * len(now.episodes)
+            frame, info = self.env.reset(seed=seed)
+            reward, terminated, truncated = 0.0, False, False
+            self.tiles = self.since = 0
+            now.episodes[row] += 1
+        else:
+            frame, earned, terminated, truncated, info = self.env.step(self.scene.table[now.actions[row]])
+            reward, truncated = float(earned), truncated or self.hopeless()
+        now.frames[row] = prepare(frame, self.scene.spec)[..., 0]
+        now.rewards[row], now.terminated[row], now.truncated[row] = reward, terminated, truncated
+        now.lap[row] = bool(info.get("lap_finished", False))
+        now.elapsed[row] = self.env.get_wrapper_attr("_elapsed_steps")
+        self.ended = bool(terminated or truncated)
+
+    def hopeless(self) -> bool:
+        """Whether no tile was touched for so long that the episode is cut off."""
+        tiles = int(getattr(self.env.unwrapped, "tile_visited_count", 0))
+        self.since = 0 if tiles > self.tiles else self.since + 1
+        self.tiles = tiles
+        return self.scene.patience is not None and self.since >= self.scene.patience
+
+
+def shared_memory(lanes: int, height: int, width: int) -> Memory:
+    """Memory for `Lanes` that processes share."""
+    context, shapes = multiprocessing.get_context("spawn"), lane_shapes(lanes, height, width)
+    return {name: context.RawArray("b", math.prod(shape) * dtype.itemsize) for name, (shape, dtype) in shapes.items()}
+
+
+def lanes_in(memory: Memory, height: int, width: int) -> Lanes:
+    """The arrays that lie in shared memory."""
+    shapes = lane_shapes(len(memory["valid"]), height, width)  # type: ignore[arg-type]
+    return Lanes(**{
+        name: np.frombuffer(memory[name], dtype).reshape(shape)  # type: ignore[call-overload]
+        for name, (shape, dtype) in shapes.items()
+    })  # fmt: skip
+
+
+def lane_shapes(lanes: int, height: int, width: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of each array of `Lanes`."""
+    dtypes = {"frames": np.uint8, "rewards": np.float32, "elapsed": np.int64, "episodes": np.int64, "actions": np.int64}
+    return {
+        field.name: ((lanes, height, width) if field.name == "frames" else (lanes,),
+                     np.dtype(dtypes.get(field.name, np.bool_)))
+        for field in fields(Lanes)
+    }  # fmt: skip
+
+
+def serve_lanes(scene: Scene, memory: Memory, rows: Sequence[int], connection: Connection) -> None:
+    """Step the lanes of these rows whenever the connection says so, until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    try:
+        now = lanes_in(memory, scene.spec.height, scene.spec.width)
+        lanes = [Lane(scene_env(scene), scene, now, row) for row in rows]
+        while True:
+            for lane in lanes:
+                lane.advance()
+            connection.send(None)
+            connection.recv_bytes()
+    except (EOFError, OSError):
+        return  # nobody wants the experience of an orphan
+    except Exception as error:
+        with suppress(OSError):
+            connection.send(error)
+
+
+def scene_env(scene: Scene) -> gymnasium.Env:
+    """The environment that a lane drives in."""
+    return make_env(scene.env, frame_skip=scene.spec.stride, max_episode_steps=scene.max_frames)
