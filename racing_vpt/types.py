@@ -118,6 +118,34 @@ class FrameRecord:
 
 
 @dataclass
+class Step:
+    """What N environments (lanes) did in one decision.
+
+    With gymnasium's next-step autoreset the step after an end sees the episode's last frame, its action is ignored,
+    and `valid` is false; the step after that has `first` true. That last frame is what a truncated episode bootstraps
+    from. Where an environment resets at once, so that the last frame is not given, the transition into a truncation is
+    not learnt from.
+
+    Args:
+        frames: uint8 [N, H, W] or [N, H, W, 3], as prepared for the model: what each lane saw.
+        actions: int64 [N], or float32 [N, A]: what it did.
+        rewards: float32 [N], that followed.
+        terminated: bool [N], whether the action ended the episode for good.
+        truncated: bool [N], whether a limit ended it.
+        first: bool [N], whether the frame is the first of an episode.
+        valid: bool [N], false where the transition means nothing (ignored by autoreset).
+    """
+
+    frames: np.ndarray
+    actions: np.ndarray
+    rewards: np.ndarray
+    terminated: np.ndarray
+    truncated: np.ndarray
+    first: np.ndarray
+    valid: np.ndarray
+
+
+@dataclass
 class Transitions:
     """B transitions of n steps, drawn from what was experienced, for a model that learns values of discrete actions.
 

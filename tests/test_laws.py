@@ -15,9 +15,10 @@ from racing_vpt.cli import STAGES, TOOLS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "racing_vpt"
-SHARED = {"types", "minecraft", "controls", "frames"}
+SHARED = {"types", "minecraft", "controls", "frames", "free_memory"}
 MAY_IMPORT = {  # the table of the design; a room may always import itself
     "types": set(),
+    "free_memory": set(),
     "minecraft": {"types"},
     "controls": {"types", "minecraft"},
     "frames": {"types", "controls"},

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, so that a network that does not fit is refused and not killed."""
+"""How much memory this process may still take, so that what does not fit is refused and not killed."""
 
 import resource
 from pathlib import Path
@@ -28,18 +28,21 @@ def free_bytes() -> int | None:
     return min(found) if found else None
 
 
-def require_memory(needed: float, what: str, device: torch.device | str = "cpu") -> None:
+def require_memory(
+    needed: float, what: str, device: torch.device | str = "cpu", instead: str = "take a smaller network"
+) -> None:
     """Raise ValueError where less than `needed` bytes are free.
 
     Args:
         needed: bytes.
         what: for the message, as the subject of "needs".
         device: whose memory.
+        instead: what would need less.
     """
     device = torch.device(device)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes()
     if free is not None and needed > free:
         raise ValueError(
             f"{what} needs {needed / 2**30:.1f} GiB of free memory, but {max(0, free) / 2**30:.1f} GiB are free; "
-            "close other programs, take a smaller network, or a machine with more memory"
+            f"close other programs, {instead}, or take a machine with more memory"
         )
