@@ -30,6 +30,7 @@ class EvolutionRollouts(Callback):
         judge_seed: first of the fixed tracks.
         judge_episodes: number of fixed tracks.
         max_frames: end episodes after so many frames; None leaves it to the environment, and to 1000 in a dream.
+        patience: frames without a tile after which a candidate is stopped (CarRacing's rewards); judging waits.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class EvolutionRollouts(Callback):
         judge_seed: int = 1000,
         judge_episodes: int = 20,
         max_frames: int | None = None,
+        patience: int | None = None,
     ) -> None:
         if min(batch, judge_every, judge_episodes, workers) < 1:
             raise ValueError(
@@ -56,7 +58,12 @@ class EvolutionRollouts(Callback):
                 f"{judge_seed} were given; 0 to 99 only judge published checkpoints"
             )
         self.env, self.dream, self.tau, self.workers, self.batch = env, dream, tau, workers, batch
-        self.first_seed, self.max_frames, self.judge_every = first_seed, max_frames, judge_every
+        self.first_seed, self.judge_every, self.max_frames, self.patience = (
+            first_seed,
+            judge_every,
+            max_frames,
+            patience,
+        )
         self.judge_seeds = list(range(judge_seed, judge_seed + judge_episodes))
         self.pool: Pool[Task, np.ndarray] | None = None
 
@@ -73,7 +80,7 @@ class EvolutionRollouts(Callback):
         begin = self.first_seed + search.generation * n
         pl_module.candidates = search.ask()
         seeds = list(range(begin, begin + n))
-        pl_module.returns = self.earn(trainer, pl_module, pl_module.candidates, seeds, self.dream)
+        pl_module.returns = self.earn(trainer, pl_module, pl_module.candidates, seeds, self.dream, self.patience)
         self.best = pl_module.candidates[int(pl_module.returns.argmax())]
 
     def on_train_batch_end(
@@ -92,19 +99,29 @@ class EvolutionRollouts(Callback):
             trainer.should_stop = True
 
     def earn(
-        self, trainer: Trainer, module: Controller, controllers: np.ndarray, seeds: list[int], dream: bool
+        self,
+        trainer: Trainer,
+        module: Controller,
+        controllers: np.ndarray,
+        seeds: list[int],
+        dream: bool,
+        patience: int | None = None,
     ) -> np.ndarray:
         """Mean return float64 [N] of controllers [N, numbers] over the seeds, the same on every rank."""
         mine = range(trainer.global_rank, len(controllers), trainer.world_size)
         earned = np.zeros(len(controllers))
         if len(mine) and dream:
-            frames = self.max_frames or 1000
-            earned[mine] = dream_population(module.world, module.starts, controllers[mine], seeds, self.tau, frames)
+            steps = -(-(self.max_frames or 1000) // module.frames.stride)
+            earned[mine] = dream_population(module.world, module.starts, controllers[mine], seeds, self.tau, steps)
         elif len(mine):
             assert self.pool is not None
             pairs = [(row, seed) for row in mine for seed in seeds]
             chunks = [pairs[at : at + self.batch] for at in range(0, len(pairs), self.batch)]
-            tasks = [(controllers[[row for row, _ in chunk]], [seed for _, seed in chunk]) for chunk in chunks]
+            rows = [[row for row, _ in chunk] for chunk in chunks]
+            tasks = [
+                Task(controllers[some], [seed for _, seed in chunk], patience)
+                for some, chunk in zip(rows, chunks, strict=True)
+            ]
             for chunk, scores in zip(chunks, self.pool.map(tasks), strict=True):
                 for (row, _), score in zip(chunk, scores, strict=True):
                     earned[row] += score / len(seeds)

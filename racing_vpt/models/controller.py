@@ -15,12 +15,13 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
+from racing_vpt.checkpoints.folder import Checkpoint
 from racing_vpt.controls import control_scheme
-from racing_vpt.models.encoder import ACTION, WORLD_FRAMES, take_encoder, take_memory
+from racing_vpt.models.encoder import WORLD_FRAMES, take_encoder, take_memory
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
-from racing_vpt.nn.world import WorldNet, drive
+from racing_vpt.nn.world import ACTION, WorldNet, drive
 from racing_vpt.types import FrameSpec
 
 UNJUDGED = -1e9  # no infinity, which a checkpoint refuses
@@ -43,6 +44,8 @@ class Controller(LightningModule):
         n_samples: tracks that each candidate drives in a generation, the same for all.
         sigma: first step size of CMA-ES.
         target_return: the search ends where the best controller earns so much on the tracks kept for judging it.
+        init_from: checkpoint of a controller on the same memory at whose numbers the search begins, such as one that
+            was found in a dream.
         seed: of the search, and of a random memory.
     """
 
@@ -64,6 +67,7 @@ class Controller(LightningModule):
         n_samples: int = 16,
         sigma: float = 0.1,
         target_return: float | None = None,
+        init_from: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -74,6 +78,7 @@ class Controller(LightningModule):
         self.scheme = control_scheme("car")
         self.memory_name, self.vae_name, self.memory_use = memory, vae, memory_use
         self.pop_size, self.n_samples, self.target_return = pop_size, n_samples, target_return
+        self.init_from, self.sigma, self.seed = init_from, sigma, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # a random memory is the same in a run that is continued
             net = None if memory_use == "none" else MemoryNet(latent, len(ACTION), width, components)
@@ -112,6 +117,26 @@ class Controller(LightningModule):
                     f"{fingerprint(given.state_dict())}; leave --model.vae out, or train the memory with it"
                 )
             self.world.vae.load_state_dict(given.state_dict())
+        if self.init_from is not None:
+            self.begin_from(read_checkpoint(self.init_from), self.init_from)
+
+    def begin_from(self, checkpoint: Checkpoint, name: str) -> None:
+        """Search from the numbers of another controller on.
+
+        Raises:
+            ValueError: it holds none, or one that sees or remembers otherwise.
+        """
+        if not checkpoint.class_path.endswith(".Controller"):
+            raise ValueError(f"init_from {name} holds a {checkpoint.class_path}, but a Controller is needed")
+        weights, own = checkpoint.state_dict, self.world.state_dict()
+        unlike = [k for k, x in own.items() if f"world.{k}" not in weights or not torch.equal(weights[f"world.{k}"], x)]
+        if unlike or weights["controller"].shape != self.controller.shape:
+            raise ValueError(
+                f"init_from {name} is a controller on another eye or memory ({', '.join(unlike[:2])}); give "
+                "--model.memory the one that it was found with"
+            )
+        self.controller.data.copy_(weights["controller"])
+        self.evolution = Evolution(weights["controller"].double().numpy(), self.sigma, self.pop_size, self.seed)
 
     def initial_state(self, n: int, device: torch.device | str = "cpu") -> MemoryState:
         """The memory before an episode's first frame, for n environments."""

@@ -1,4 +1,4 @@
-"""What the models of World Models share: the frames they see, their encoder, and the order of an action's numbers."""
+"""What the models of World Models share: the frames they see, and their encoder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from racing_vpt.nn.vae_net import PIXELS, VAENet
 from racing_vpt.nn.world import WorldNet
 from racing_vpt.types import FrameSpec
 
-ACTION = ("steering", "throttle", "brake")
 WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125, mask_bottom=0.0)
 
 

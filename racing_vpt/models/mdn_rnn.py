@@ -19,9 +19,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
-from racing_vpt.models.encoder import ACTION, WORLD_FRAMES, take_encoder
+from racing_vpt.models.encoder import WORLD_FRAMES, take_encoder
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
+from racing_vpt.nn.world import ACTION
 from racing_vpt.types import Batch, Frame, FrameSpec
 
 HORIZONS = (1, 5, 15)  # frames ahead that are dreamt without looking, in `val/open_loop_K`

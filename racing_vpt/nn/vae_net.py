@@ -66,11 +66,12 @@ class VAENet(nn.Module):
         """The code float32 [N, latent] of frames uint8 [N, 64, 64, 3]."""
         x = rearrange(frames, "n h w c -> n c h w").float() / 255
         x = rearrange(self.encoder(x), "n c h w -> n (c h w)")  # (N, 1024)
-        return Code(self.mean(x), self.log_variance(x).clamp(-LOG_VARIANCE, LOG_VARIANCE))
+        mean, log_variance = self.mean(x).float(), self.log_variance(x).float()  # whatever computed them in bf16
+        return Code(mean, log_variance.clamp(-LOG_VARIANCE, LOG_VARIANCE))
 
     def decode(self, z: Tensor) -> Tensor:
         """Pictures float32 [N, 3, 64, 64] in [0, 1] of codes [N, latent]."""
-        return self.decoder(rearrange(self.unfold(z), "n d -> n d 1 1"))
+        return self.decoder(rearrange(self.unfold(z), "n d -> n d 1 1")).float()
 
     def pictures(self, z: Tensor) -> Tensor:
         """Pictures uint8 [N, 64, 64, 3] of codes [N, latent]."""

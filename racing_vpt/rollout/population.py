@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import gymnasium
 import numpy as np
@@ -13,12 +14,27 @@ from torch import Tensor
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import prepare
-from racing_vpt.nn.world import WorldNet, drive
+from racing_vpt.nn.world import ACTION, WorldNet, drive
 from racing_vpt.rollout import Episode
 from racing_vpt.types import FrameSpec
 
-Task = tuple[np.ndarray, list[int]]
-"""Controllers float [N, numbers], and the seed of the track that each of them drives."""
+FRAME_COST = 0.1  # what CarRacing takes for each frame
+WHOLE_EPISODE = 1000  # frames
+
+
+class Task(NamedTuple):
+    """N controllers that are to drive.
+
+    Args:
+        controllers: float [N, numbers].
+        seeds: the track of each of them.
+        patience: frames without a gain after which an episode is given up; None: never. It then counts what it would
+            have come to if nothing more had been gained until the end, which in CarRacing no drive falls below.
+    """
+
+    controllers: np.ndarray
+    seeds: list[int]
+    patience: int | None = None
 
 
 @dataclass
@@ -27,7 +43,7 @@ class DrivePopulation:
 
     Args:
         world: eye and memory.
-        frames: what the eye wants to see.
+        frames: what the eye wants to see; controls are held for its stride.
         env: environment.
         max_frames: end episodes after so many frames; None leaves it to the environment.
     """
@@ -40,41 +56,50 @@ class DrivePopulation:
 
     @torch.inference_mode()
     def __call__(self, task: Task) -> np.ndarray:
-        parameters, seeds = torch.as_tensor(task[0], dtype=torch.float32), task[1]
-        while len(self.envs) < len(seeds):
-            self.envs.append(make_env(self.env))
-        envs = self.envs[: len(seeds)]
-        episodes = [Episode(env, seed, None, self.max_frames) for env, seed in zip(envs, seeds, strict=True)]
-        state, rows = self.world.initial_state(len(seeds)), list(range(len(seeds)))
+        parameters, stride = torch.as_tensor(task.controllers, dtype=torch.float32), self.frames.stride
+        while len(self.envs) < len(task.seeds):
+            self.envs.append(make_env(self.env, frame_skip=stride))
+        most = None if self.max_frames is None else -(-self.max_frames // stride)
+        envs = self.envs[: len(task.seeds)]
+        episodes = [Episode(env, seed, None, most) for env, seed in zip(envs, task.seeds, strict=True)]
+        state, rows = self.world.initial_state(len(episodes)), list(range(len(episodes)))
+        quiet, earned = [0] * len(episodes), np.zeros(len(episodes))
         while rows:
             pictures = prepare(np.stack([episodes[row].frame for row in rows]), self.frames)
             z = self.world.vae.encode(torch.from_numpy(np.ascontiguousarray(pictures))).mean
             actions = drive(parameters, self.world.features(z, state))
             state = self.world.remember(z, actions, state)
-            for row, (steering, throttle, brake) in zip(rows, actions.tolist(), strict=True):
-                episodes[row].step({"steering": steering, "throttle": throttle, "brake": brake})
-            going = [place for place, row in enumerate(rows) if not episodes[row].done]
+            going = []
+            for place, (row, action) in enumerate(zip(rows, actions.tolist(), strict=True)):
+                episode, before = episodes[row], episodes[row].score
+                episode.step(dict(zip(ACTION, action, strict=True)))
+                quiet[row] = 0 if episode.score > before else quiet[row] + stride
+                earned[row] = episode.score
+                if task.patience is not None and quiet[row] >= task.patience and not episode.done:
+                    earned[row] -= FRAME_COST * max(0, (self.max_frames or WHOLE_EPISODE) - episode.frames * stride)
+                elif not episode.done:
+                    going.append(place)
             if len(going) < len(rows):  # nothing is computed for those that are done
                 parameters, state = parameters[going], (state[0][going], state[1][going])
                 rows = [rows[place] for place in going]
-        return np.array([episode.score for episode in episodes])
+        return earned
 
     def __getstate__(self) -> dict:
         return {**vars(self), "envs": []}
 
 
 def dream_population(
-    world: WorldNet, starts: Tensor, parameters: np.ndarray, seeds: Sequence[int], tau: float, frames: int
+    world: WorldNet, starts: Tensor, parameters: np.ndarray, seeds: Sequence[int], tau: float, steps: int
 ) -> np.ndarray:
     """Returns float64 [N] of N controllers [N, numbers], each the mean of a dream for each seed.
 
-    All controllers of a seed dream with the same random numbers, from the same start.
+    All controllers of a seed dream with the same random numbers, from the same start, for `steps` at most.
     """
     if world.memory is None:
         raise ValueError("a controller without a memory cannot dream; give --model.memory_use trained")
     count = len(parameters)
     controllers = torch.as_tensor(parameters, dtype=torch.float32).repeat_interleave(len(seeds), 0)
-    env = DreamEnv(world.memory, starts, count * len(seeds), tau, frames, copies=count)
+    env = DreamEnv(world.memory, starts, count * len(seeds), tau, steps, copies=count)
     seen, _ = env.reset(seed=seeds[0])
     total, going = np.zeros(env.num_envs), np.ones(env.num_envs, bool)
     while going.any():

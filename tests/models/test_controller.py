@@ -2,21 +2,27 @@
 
 import os
 import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.checkpoints import save_checkpoint
 from racing_vpt.cli import main
 from racing_vpt.dream import DreamEnv
+from racing_vpt.envs.make import make_env
 from racing_vpt.models.controller import Controller
+from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
+from racing_vpt.rollout import run_episode
 from racing_vpt.rollout.pool import Pool
-from racing_vpt.rollout.population import DrivePopulation, dream_population
+from racing_vpt.rollout.population import DrivePopulation, Task, dream_population
 
 ROOT = Path(__file__).parents[2]
 torch.set_num_threads(1)
@@ -106,10 +112,45 @@ def test_candidates_drive_together_as_each_would_alone() -> None:
     module = Controller()
     work = DrivePopulation(module.world, module.frames, max_frames=12)
     parameters = np.random.default_rng(0).normal(0, 0.3, (3, 867))
-    together = work((parameters, [10_000, 10_001, 10_000]))
-    alone = [work((parameters[row : row + 1], [seed]))[0] for row, seed in enumerate([10_000, 10_001, 10_000])]
+    together = work(Task(parameters, [10_000, 10_001, 10_000]))
+    alone = [work(Task(parameters[row : row + 1], [seed]))[0] for row, seed in enumerate([10_000, 10_001, 10_000])]
     np.testing.assert_allclose(together, alone, atol=1e-3)
     assert together[0] != together[2]
+
+
+def test_who_gains_nothing_is_stopped_and_never_counts_more_than_it_would_have_come_to() -> None:
+    module = Controller(frames=replace(WORLD_FRAMES, stride=3))
+    asleep = np.zeros((1, 867))
+    asleep[0, -2] = -9  # no throttle
+    work = DrivePopulation(module.world, module.frames)
+    begun = time.perf_counter()
+    stopped = work(Task(asleep, [10_000], patience=30))[0]
+    halfway = time.perf_counter()
+    awake = work(Task(asleep, [10_000]))[0]
+    assert stopped == pytest.approx(awake, abs=1e-6)
+    assert halfway - begun < (time.perf_counter() - halfway) / 3
+
+
+def test_controls_are_held_for_the_stride() -> None:
+    parameters = np.random.default_rng(0).normal(0, 0.3, (1, 867))
+    torch.manual_seed(0)
+    module = Controller(frames=replace(WORLD_FRAMES, stride=3))
+    earned = DrivePopulation(module.world, module.frames, max_frames=30)(Task(parameters, [10_000]))
+    module.controller.data.copy_(torch.from_numpy(parameters[0]))
+    agent = CheckpointAgent(module)
+    result = run_episode(make_env("racing_vpt/CarRacingFast-v3"), agent, 10_000, max_frames=30)
+    assert earned[0] == pytest.approx(result.score, abs=1e-6)
+
+
+def test_a_search_begins_where_another_ended(memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fit(memory, tmp_path, "first", "--trainer.max_steps=2") == 0
+    found = searched(tmp_path / "controller" / "first")["state_dict"]["controller"]
+    start = f"--model.init_from={tmp_path / 'controller' / 'first'}"
+    assert fit(memory, tmp_path, "second", start, "--trainer.max_steps=1", "--model.sigma=1e-6") == 0
+    assert torch.allclose(searched(tmp_path / "controller" / "second")["state_dict"]["controller"], found, atol=1e-3)
+    capsys.readouterr()
+    assert fit(memory, tmp_path, "third", start, "--model.memory_use=zero", "--model.width=128") == 2
+    assert "init_from" in capsys.readouterr().err
 
 
 def dies_once(task: tuple[str, int]) -> int:
