@@ -22,6 +22,8 @@ models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --traine
 
 driving
   drive      let a checkpoint or another agent drive seeds; scores, film
+  compare    several drivers on the same tracks, and by how much they differ there
+  dream      what a controller of World Models earns in its dream, and on the road
   demo       the whole circle on CarRacing in minutes
   bench      measure speeds on this machine
   doctor     what works on this machine, what does not, and what to do about it
@@ -76,6 +78,8 @@ TOOLS = {
     "import-vpt": Tool("racing_vpt.tools.vpt_files", "import_vpt"),
     "export-vpt": Tool("racing_vpt.tools.vpt_files", "export_vpt"),
     "drive": Tool("racing_vpt.tools.drive", "drive"),
+    "compare": Tool("racing_vpt.tools.compare", "compare"),
+    "dream": Tool("racing_vpt.tools.dream_report", "dream", positional=True),
     "demo": Tool("racing_vpt.tools.demo", "demo"),
     "bench": Tool("racing_vpt.tools.bench", "bench"),
     "doctor": Tool("racing_vpt.tools.doctor", "doctor"),

@@ -10,7 +10,7 @@ from racing_vpt.callbacks.rollouts import JUDGING_SEEDS
 from racing_vpt.envs.make import FAST_ID
 from racing_vpt.models.controller import Controller
 from racing_vpt.rollout.pool import Pool
-from racing_vpt.rollout.population import DrivePopulation, Task, dream_population
+from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
 
 
 class EvolutionRollouts(Callback):
@@ -112,7 +112,8 @@ class EvolutionRollouts(Callback):
         earned = np.zeros(len(controllers))
         if len(mine) and dream:
             steps = -(-(self.max_frames or 1000) // module.frames.stride)
-            earned[mine] = dream_population(module.world, module.starts, controllers[mine], seeds, self.tau, steps)
+            dreamt = dream_returns(module.world, module.beginnings, controllers[mine], seeds, self.tau, steps)
+            earned[mine] = dreamt.mean(1)
         elif len(mine):
             assert self.pool is not None
             pairs = [(row, seed) for row in mine for seed in seeds]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint
 from racing_vpt.controls import control_scheme
-from racing_vpt.models.encoder import WORLD_FRAMES, take_encoder, take_memory
+from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder, take_memory
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
@@ -53,6 +53,7 @@ class Controller(LightningModule):
     learns_from = "experience"  # the data module then counts steps only
     best_return: Tensor
     starts: Tensor
+    num_starts: Tensor
 
     def __init__(
         self,
@@ -87,7 +88,8 @@ class Controller(LightningModule):
         self.controller = torch.nn.Parameter(torch.zeros(count))
         self.evolution = Evolution(np.zeros(count), sigma, pop_size, seed)
         self.register_buffer("best_return", torch.tensor(UNJUDGED))
-        self.register_buffer("starts", torch.zeros(0, 2 * latent), persistent=False)
+        self.register_buffer("starts", torch.zeros(STARTS, 2 * latent))  # as in the memory
+        self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))
         self.candidates, self.returns = np.zeros((0, count)), np.zeros(0)
 
     def setup(self, stage: str) -> None:
@@ -104,7 +106,9 @@ class Controller(LightningModule):
         if self.memory_name is not None:
             checkpoint = read_checkpoint(self.memory_name)
             trained = self.memory_use == "trained"
-            self.starts = take_memory(self.world, self.frames, checkpoint, self.memory_name, trained)
+            starts = take_memory(self.world, self.frames, checkpoint, self.memory_name, trained)
+            self.num_starts.fill_(len(starts))
+            self.starts[: len(starts)] = starts
         if self.vae_name is not None:
             own = self.world.vae.state_dict()
             given = VAENet(self.world.vae.latent)
@@ -137,6 +141,11 @@ class Controller(LightningModule):
             )
         self.controller.data.copy_(weights["controller"])
         self.evolution = Evolution(weights["controller"].double().numpy(), self.sigma, self.pop_size, self.seed)
+
+    @property
+    def beginnings(self) -> Tensor:
+        """Codes of first frames float32 [S, 2 * latent], for dreams to start from."""
+        return self.starts[: int(self.num_starts)]
 
     def initial_state(self, n: int, device: torch.device | str = "cpu") -> MemoryState:
         """The memory before an episode's first frame, for n environments."""

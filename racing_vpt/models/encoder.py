@@ -11,6 +11,7 @@ from racing_vpt.nn.vae_net import PIXELS, VAENet
 from racing_vpt.nn.world import WorldNet
 from racing_vpt.types import FrameSpec
 
+STARTS = 64  # codes of first frames that are kept, for dreams to start from
 WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125, mask_bottom=0.0)
 
 
@@ -65,4 +66,4 @@ def take_memory(world: WorldNet, frames: FrameSpec, checkpoint: Checkpoint, name
         if "outcome.weight" not in own:
             world.memory.outcome = None
         load_strictly(world.memory, own, name)
-    return weights["starts"][: int(weights["num_starts"])]
+    return weights["starts"][: min(STARTS, int(weights["num_starts"]))]

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
-from racing_vpt.models.encoder import WORLD_FRAMES, take_encoder
+from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
 from racing_vpt.nn.world import ACTION
@@ -28,7 +28,6 @@ from racing_vpt.types import Batch, Frame, FrameSpec
 HORIZONS = (1, 5, 15)  # frames ahead that are dreamt without looking, in `val/open_loop_K`
 TAUS = (0.0, 0.5, 1.0)
 SHOWN = 8  # frames in a picture
-STARTS = 64  # codes of first frames that are kept, for dreams to start from
 
 
 def adam(parameters: Iterable) -> torch.optim.Optimizer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -10,11 +11,16 @@ import numpy as np
 from racing_vpt.data.encode import VideoWriter
 from racing_vpt.data.files import TEMPORARY, publish
 from racing_vpt.rollout.panel import BACKGROUND, BOX_WIDTH, box_height, draw_box, fitting, write
-from racing_vpt.types import Frame, FrameRecord
+from racing_vpt.types import Controls, Frame, FrameRecord
+
+Beside = Callable[[Frame, Controls], list[tuple[str, Frame]]]
+"""Pictures uint8 [H, W, 3] to be shown beside a frame that is answered with controls, each with its name."""
 
 ROWS = 384  # to which a picture is enlarged, about
 PANEL_WIDTH = BOX_WIDTH + 16
 BOX_TOP = 136  # rows of text above the controls
+GAP = 4  # columns between pictures
+CARRACING_ASPECT = 84 / 96  # of what a world model sees of a frame: its rows above the instruments
 
 
 class FilmWriter:
@@ -25,12 +31,20 @@ class FilmWriter:
         title: written on top, such as who drives which seed.
         frames_per_second: rate of the environment.
         scale: how many times the picture is enlarged; None: to about 384 rows.
+        beside: makes what is shown between the frame and the panel, as wide as the frame.
     """
 
-    def __init__(self, path: Path, title: str, frames_per_second: float = 50.0, scale: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        title: str,
+        frames_per_second: float = 50.0,
+        scale: int | None = None,
+        beside: Beside | None = None,
+    ) -> None:
         if scale is not None and scale < 1:
             raise ValueError(f"a film is enlarged a whole number of times from 1 on, but {scale} was given")
-        self.path, self.title, self.scale = path, title, scale
+        self.path, self.title, self.scale, self.beside = path, title, scale, beside
         self.frames_per_second = frames_per_second
         self.meta: dict[str, object] = {}
         self.score = 0.0
@@ -65,7 +79,9 @@ class FilmWriter:
             write(panel, line, (12, 26 + 22 * number))
         draw_box(panel, (8, BOX_TOP), record.action)
         large = cv2.copyMakeBorder(large, 0, len(panel) - height, 0, 0, cv2.BORDER_CONSTANT, value=BACKGROUND)
-        film = np.concatenate([large, panel], 1)
+        more = self.beside(frame, dict(record.action)) if self.beside else []
+        others = [captioned(picture, name, large.shape, width) for name, picture in more]
+        film = np.concatenate([large, *others, panel], 1)
         return film[: film.shape[0] // 2 * 2, : film.shape[1] // 2 * 2]
 
     def close(self) -> None:
@@ -75,3 +91,12 @@ class FilmWriter:
 
     def abort(self) -> None:
         self.temporary.unlink(missing_ok=True)
+
+
+def captioned(picture: Frame, name: str, shape: tuple[int, ...], width: int) -> Frame:
+    """The picture as wide as asked for in a column uint8 of that shape, its name below it or, without room, on it."""
+    column = np.full((shape[0], width + GAP, 3), BACKGROUND, np.uint8)
+    height = min(shape[0], round(width * CARRACING_ASPECT))
+    column[:height, GAP:] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+    write(column, name, (GAP + 8, min(height + 24, shape[0] - 8)))
+    return column

@@ -88,10 +88,10 @@ class DrivePopulation:
         return {**vars(self), "envs": []}
 
 
-def dream_population(
+def dream_returns(
     world: WorldNet, starts: Tensor, parameters: np.ndarray, seeds: Sequence[int], tau: float, steps: int
 ) -> np.ndarray:
-    """Returns float64 [N] of N controllers [N, numbers], each the mean of a dream for each seed.
+    """Returns float64 [N, len(seeds)] of N controllers [N, numbers], each in one dream for each seed.
 
     All controllers of a seed dream with the same random numbers, from the same start, for `steps` at most.
     """
@@ -108,4 +108,4 @@ def dream_population(
         seen, reward, ended, cut, _ = env.step(actions.numpy())
         total += reward * going
         going &= ~(ended | cut)
-    return total.reshape(count, len(seeds)).mean(1)
+    return total.reshape(count, len(seeds))

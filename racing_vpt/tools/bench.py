@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["all", "envs", "label", "policy", "dream"] = "all",
+    what: Literal["all", "envs", "label", "policy", "dream", "search"] = "all",
     checkpoint: str = "zoo:idm-carracing",
     frames: int = 2000,
     json: Path | None = None,
@@ -17,7 +17,7 @@ def bench(
     Args:
         what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, `policy` (a
             step with memory at tiny, small and 1x, and 2x where there is a GPU), `dream` (controllers in a world
-            model), or `all`.
+            model), `search` (those on the road), or `all`.
         checkpoint: the inverse dynamics model that labels.
         frames: how many frames each environment is driven.
         json: file that receives the figures as well.
@@ -39,6 +39,10 @@ def bench(
         from racing_vpt.tools.bench_dream import bench_dream
 
         figures["dream"] = bench_dream()
+    if what in ("all", "search"):
+        from racing_vpt.tools.bench_search import bench_search
+
+        figures["search"] = bench_search()
     if json is not None:
         from racing_vpt.data.files import write_json
 

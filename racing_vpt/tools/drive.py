@@ -75,7 +75,7 @@ def drive(
             racing_vpt/CarRacingFast-v3 is the same, drawn faster; minerl:HumanSurvival is Minecraft, for which a policy
             wants --sample; racing_vpt/Meadow-v0 has its controls; others of gymnasium offer theirs themselves.
         seeds: tracks or worlds, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
-        video: mp4 file for a film of one episode.
+        video: mp4 file for a film of one episode; of a world model, what it sees and expects beside the frame.
         json: file for the scores; written after every episode, so that a run that was stopped leaves what it had.
         render: `human` shows a window; one episode after the other.
         film_seed: seed to film; the first if not given.
@@ -148,12 +148,14 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     from racing_vpt.envs import make_env
     from racing_vpt.rollout import run_episodes
     from racing_vpt.rollout.film import FilmWriter
+    from racing_vpt.rollout.world_view import world_view_of
 
     def open_film(seed: int) -> FilmWriter | None:
         if trial.film is None or seed != trial.film_seed:
             return None
         rate = float(envs[0].metadata.get("render_fps", 50))
-        return FilmWriter(trial.film, f"{Path(trial.checkpoint).name} {seed}", rate, trial.film_scale)
+        title = f"{Path(trial.checkpoint).name} {seed}"
+        return FilmWriter(trial.film, title, rate, trial.film_scale, world_view_of(agent))
 
     agent = load_agent(trial.checkpoint, trial.device, greedy=trial.greedy)
     envs = [make_env(trial.env, render_mode="human" if trial.render else None) for _ in range(trial.batch)]

@@ -22,7 +22,7 @@ from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.rollout import run_episode
 from racing_vpt.rollout.pool import Pool
-from racing_vpt.rollout.population import DrivePopulation, Task, dream_population
+from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
 
 ROOT = Path(__file__).parents[2]
 torch.set_num_threads(1)
@@ -196,5 +196,5 @@ def test_a_dream_is_a_vector_environment() -> None:
 def test_the_same_controllers_dream_the_same() -> None:
     world = Controller().world
     parameters = np.repeat(np.random.default_rng(0).normal(0, 0.3, (1, 867)), 2, 0)
-    earned = dream_population(world, torch.zeros(1, 64), parameters, [1, 2], 1.0, 5)
+    earned = dream_returns(world, torch.zeros(1, 64), parameters, [1, 2], 1.0, 5).mean(1)
     assert earned[0] == pytest.approx(earned[1])

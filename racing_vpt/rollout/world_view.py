@@ -1,0 +1,56 @@
+"""What a world model makes of an episode while it is driven: the frame as it sees it, and the next as it expects it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.frames import prepare
+from racing_vpt.nn.memory import MemoryState
+from racing_vpt.nn.world import ACTION, WorldNet
+from racing_vpt.types import Agent, Controls, Frame, FrameSpec
+
+
+@dataclass
+class WorldView:
+    """Follows one episode, frame by frame.
+
+    Args:
+        world: eye and memory.
+        frames: what the eye wants to see; it looks every `stride` frames.
+    """
+
+    world: WorldNet
+    frames: FrameSpec
+    age: int = 0
+    state: MemoryState | None = None
+    shown: list[tuple[str, Frame]] = field(default_factory=list)
+
+    @torch.inference_mode()
+    def __call__(self, frame: Frame, controls: Controls) -> list[tuple[str, Frame]]:
+        """Pictures uint8 [64, 64, 3] beside a frame that is answered with controls, each with its name.
+
+        The reconstruction of the last frame looked at, and where there is a memory the frame that it expects next, as
+        the likeliest of its mixture says.
+        """
+        if self.age % self.frames.stride == 0:
+            picture = torch.from_numpy(np.ascontiguousarray(prepare(frame[None], self.frames)))
+            z = self.world.vae.encode(picture).mean
+            self.shown = [("reconstruction", self.world.vae.pictures(z)[0].numpy())]
+            if self.world.memory is not None:
+                state = self.state if self.state is not None else self.world.initial_state(1)
+                action = torch.tensor([[controls[name] for name in ACTION]])
+                self.state = self.world.remember(z, action, state)
+                dreamt = self.world.memory.predict(self.state[0]).draw(tau=0.0)
+                self.shown.append((f"expected in {self.frames.stride}", self.world.vae.pictures(dreamt)[0].numpy()))
+        self.age += 1
+        return self.shown
+
+
+def world_view_of(agent: Agent) -> WorldView | None:
+    """What an agent's world model makes of an episode; None where it drives without one."""
+    world = getattr(agent.module, "world", None) if isinstance(agent, CheckpointAgent) else None
+    return WorldView(world, agent.module.frames) if isinstance(world, WorldNet) else None  # type: ignore[attr-defined]
