@@ -75,6 +75,16 @@ class EpisodeReader:
         """Name of an episode."""
         return self._episodes[episode][1].name
 
+    def finished(self, episode: int) -> bool:
+        """Whether it is known that the episode's lap was finished."""
+        return self._episodes[episode][1].finished
+
+    def recorded_size(self, episode: int) -> tuple[int, int]:
+        """Height and width of an episode's frames as they are stored, pixels."""
+        video, offset = self.store(episode).open(self._parts[episode][0].clip)
+        height, width, _ = video.read([offset])[0].shape
+        return height, width
+
     def store(self, episode: int) -> Store:
         """Where an episode lies."""
         return self._episodes[episode][0]

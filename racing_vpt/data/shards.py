@@ -112,7 +112,9 @@ class ShardStore:
                 clips.setdefault(place.episode, []).append(Clip(place.start, place.frames, len(self._places)))
                 self._places.append((number, place))
         rates = manifest["episode_rates"]
-        self.episodes = [StoredEpisode(name, rates[name], tuple(parts)) for name, parts in clips.items()]
+        about = manifest["episodes"]
+        laps = {name for name in clips if isinstance(about.get(name), dict) and about[name].get("lap_finished") is True}
+        self.episodes = [StoredEpisode(name, rates[name], tuple(clips[name]), name in laps) for name in clips]
         for episode in self.episodes:
             episode.check(self.path)
 

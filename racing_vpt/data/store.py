@@ -28,11 +28,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class StoredEpisode:
-    """An episode as its clips in order."""
+    """An episode as its clips in order; `finished` where it is known that the lap was, which ends it for good."""
 
     name: str
     frames_per_second: float
     clips: tuple[Clip, ...]
+    finished: bool = False
 
     @property
     def num_frames(self) -> int:
@@ -85,7 +86,8 @@ class RecordingStore:
             frames = min(MAX_GROUP, episode.recording.num_frames - start)
             clips.append(Clip(start, frames, len(self._clips)))
             self._clips.append((number, clips[-1]))
-        return StoredEpisode(episode.name, episode.recording.frames_per_second, tuple(clips))
+        finished = episode.recording.meta.get("lap_finished") is True
+        return StoredEpisode(episode.name, episode.recording.frames_per_second, tuple(clips), finished)
 
     def columns(self, clip: Clip) -> Columns:
         """What is known about each frame of a clip."""

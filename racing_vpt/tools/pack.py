@@ -227,7 +227,7 @@ def _about(
     names = {place.episode for shard in shards for place in shard.samples}
     packed = [episode for episode in episodes if episode.name in names]
     origins = {json.dumps(episode.actions_from, sort_keys=True): episode.actions_from for episode in packed}
-    kept = ("environment", "seed", "agent")
+    kept = ("environment", "seed", "agent", "lap_finished")
     return {
         "clip_format": {**asdict(form), "decoder": None},
         "split_seed": seed,
