@@ -18,12 +18,15 @@ IDM ?= runs/idm/$(NAME)
 VPT ?= runs/vpt/$(NAME)
 SEEDS ?= 1000-1019
 WORKERS ?= 2
+DRIVING ?= rollouts
+ROLLOUTS ?=
+GENERATIONS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive vae mdnrnn controller controller-dream tensorboard clean
+.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory tensorboard clean
 
 help:  ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(INSTALLED)  ## create .venv and install the exact versions of constraints.txt
 
@@ -78,22 +81,43 @@ drive: setup  ## 6. (after vpt) drive tracks that nobody saw, on the stock envir
 	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \
 		--video $(VPT)/drive.mp4 --json $(VPT)/drive.json
 
+NEEDS = @test -e $(1) || { echo "make $@ needs $(1), which is not there; first: $(2)"; exit 2; }
 GO_ON = $(if $(wildcard runs/$(1)/checkpoints/last.ckpt),--ckpt_path last)
 
-vae: setup  ## World Models 1. (after shards of driving lie in data/shards/rollouts) the eye: runs/vae/default; goes on
+rollouts: setup  ## World Models 0. random driving (DRIVING=rollouts_mixed: of all kinds), packed: data/shards/rollouts
+	$(BIN)/racing-vpt collect --config configs/collect/$(DRIVING).yaml --env $(ENV) \
+		$(if $(ROLLOUTS),--seeds 30000-$(shell expr 29999 + $(ROLLOUTS))) --out data/rollouts --workers $(WORKERS)
+	$(BIN)/racing-vpt pack --recordings data/rollouts --out data/shards/rollouts
+
+vae: setup  ## World Models 1. (after rollouts) the eye: runs/vae/default; goes on
+	$(call NEEDS,data/shards/rollouts,make rollouts)
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vae.yaml --name $(NAME) $(call GO_ON,vae/$(NAME))
 
 mdnrnn: setup  ## World Models 2. (after vae) the memory: runs/mdnrnn/default; goes on
+	$(call NEEDS,runs/vae/$(NAME),make vae NAME=$(NAME))
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/mdn_rnn.yaml --name $(NAME) \
 		--model.vae runs/vae/$(NAME) $(call GO_ON,mdnrnn/$(NAME))
 
-controller: setup  ## World Models 3. (after mdnrnn) the controller, on the road: runs/controller/default; goes on
-	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller.yaml --name $(NAME) \
-		--model.memory runs/mdnrnn/$(NAME) $(call GO_ON,controller/$(NAME))
-
-controller-dream: setup  ## World Models 3b. (after mdnrnn) the controller, in the dream: runs/controller/default-dream
+controller-dream: setup  ## World Models 3. (after mdnrnn) the controller, in the dream: runs/controller/default-dream; goes on
+	$(call NEEDS,runs/mdnrnn/$(NAME),make mdnrnn NAME=$(NAME))
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller_dream.yaml --name $(NAME)-dream \
 		--model.memory runs/mdnrnn/$(NAME) $(call GO_ON,controller/$(NAME)-dream)
+
+controller: setup  ## World Models 4. (after mdnrnn) on the road, from what the dream found if it did: runs/controller/default; goes on
+	$(call NEEDS,runs/mdnrnn/$(NAME),make mdnrnn NAME=$(NAME))
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller.yaml --name $(NAME) \
+		--model.memory runs/mdnrnn/$(NAME) $(call GO_ON,controller/$(NAME)) \
+		$(if $(wildcard runs/controller/$(NAME)-dream),--model.init_from runs/controller/$(NAME)-dream)
+
+MEMORIES := trained random zero none
+STUDY = runs/controller/$(NAME)-memory
+study-memory: setup  ## (after mdnrnn) does the memory help? four searches alike, and paired differences: runs/controller/default-memory-*
+	$(call NEEDS,runs/mdnrnn/$(NAME),make mdnrnn NAME=$(NAME))
+	$(foreach use,$(MEMORIES),$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller.yaml \
+		--name $(NAME)-memory-$(use) --model.memory runs/mdnrnn/$(NAME) --model.memory_use $(use) \
+		--trainer.max_steps $(GENERATIONS) $(call GO_ON,controller/$(NAME)-memory-$(use)) &&) \
+	$(BIN)/racing-vpt compare --checkpoints [$(STUDY)-trained,$(STUDY)-random,$(STUDY)-zero,$(STUDY)-none] \
+		--env CarRacing-v3 --seeds $(SEEDS) --json $(STUDY).json
 
 tensorboard: setup  ## look at the curves of all runs
 	$(BIN)/tensorboard --logdir runs

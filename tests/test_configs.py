@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from racing_vpt.cli import main
+from racing_vpt.cli_stages import parse_stage
 from racing_vpt.tools.bench_label import WINDOWS
 
 ROOT = Path(__file__).parents[1]
@@ -27,10 +28,14 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
 }
 POLICY = ROOT / "tests" / "data" / "vpt_parity" / "policy.model"  # for what starts from a checkpoint
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
-COLLECTS = ("collect/labelled", "collect/watched", "collect/judge", "demo/labelled", "demo/watched")
+COLLECTS = tuple(
+    f"{path.parent.name}/{path.stem}"
+    for path in sorted([*(CONFIGS / "collect").glob("*.yaml"), *(CONFIGS / "demo").glob("*ed.yaml")])
+)
 # base is in every fit; wandb below; label: demo; vae: its test; fsdp needs GPUs
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
-ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD)  # in every fit; below; demo; GPUs; tests/models
+PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
+ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *PAPER)  # in every fit; below; demo; GPUs; tests/models
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 
@@ -85,6 +90,15 @@ def test_a_config_trains_and_leaves_a_whole_run(case: str, recordings: Path, tmp
     assert (run / "environment.json").is_file()
     assert list(run.glob("events.out.tfevents.*"))
     assert list((run / "checkpoints").glob("*.ckpt"))
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_sizes_of_a_paper_lie_over_a_stage(name: str) -> None:
+    files = [CONFIGS / "base.yaml", CONFIGS / f"{name.split('/')[1]}.yaml", CONFIGS / f"{name}.yaml"]
+    config = parse_stage("fit", [word for path in files for word in ("--config", str(path))])
+    given = yaml.safe_load(files[-1].read_text())
+    assert config.model.init_args.frames.stride == given["model"]["init_args"]["frames"]["stride"] == 1
+    assert all(config.trainer[key] == value for key, value in given["trainer"].items())
 
 
 @pytest.mark.parametrize("name", COLLECTS)

@@ -42,10 +42,9 @@ def fit(memory: Path, runs: Path, name: str, *words: str, config: str = "control
     text = (ROOT / "configs" / f"{config}.yaml").read_text()
     small = {"max_frames": 6, "workers": 1, "judge_every": 2, "judge_episodes": 1}
     given = "".join(f"        {key}: {value}\n" for key, value in small.items())
-    head = "EvolutionRollouts\n"
+    head = "EvolutionRollouts\n      init_args:\n"
     assert head in text
-    text = text.replace(head, head + ("" if "dream: true" in text else "      init_args:\n"))
-    text = text.replace("EvolutionRollouts\n      init_args:\n", "EvolutionRollouts\n      init_args:\n" + given)
+    text = text.replace(head, head + given)
     path = runs / f"{config}.yaml"
     path.write_text(text.replace("every_n_train_steps: 10", "every_n_train_steps: 1"))
     configs = ["--config", str(ROOT / "configs" / "base.yaml"), "--config", str(path)]
