@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Literal
 
@@ -29,6 +30,7 @@ from racing_vpt.models.idm_metrics import confidence
 from racing_vpt.types import FrameRecord, FrameSpec
 
 log = logging.getLogger(__name__)
+LONGEST_WAIT = timedelta(days=30)  # of a process whose videos are labelled, for the others
 DIGITS = 4  # of a written control or confidence; half a bin of any scheme is a hundred times coarser
 
 
@@ -113,6 +115,8 @@ class WriteLabels(Callback):
         return self.lines_of(name).with_name(f"{TEMPORARY}{self.lines_of(name).name}")
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.world_size > 1:  # who has short videos waits longer than a step of training would ever take
+            self.patient = torch.distributed.new_group(timeout=LONGEST_WAIT, backend="gloo")
         self.started = time.monotonic()
         self.bar = tqdm(
             total=sum(self.sizes.values()),
@@ -206,9 +210,9 @@ class WriteLabels(Callback):
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar.close()
         tallies: list[Tally | None] = [self.tally]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
+        if trainer.world_size > 1:
             tallies = [None] * trainer.world_size
-            torch.distributed.all_gather_object(tallies, self.tally)
+            torch.distributed.all_gather_object(tallies, self.tally, self.patient)
         total = Tally(skipped=self.tally.skipped)
         for tally in filter(None, tallies):
             total.done, total.frames = total.done + tally.done, total.frames + tally.frames

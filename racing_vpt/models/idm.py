@@ -22,6 +22,7 @@ from racing_vpt.models.idm_metrics import HeldOut, fit_temperature, measure
 from racing_vpt.models.idm_motion import GlobalMotion
 from racing_vpt.models.idm_net import Senses, View, reach_mask
 from racing_vpt.models.module import ControlModule, Schedule, adamw
+from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.heads import ActionHeads
 from racing_vpt.nn.sizes import IDM_SIZES, NetSize, named_size
 from racing_vpt.nn.transformer import Mask
@@ -211,7 +212,7 @@ class IDM(ControlModule):
         loss = torch.stack(list(losses.values())).sum()
         self.log("train/loss", loss, prog_bar=True)
         self.log_dict({f"train/loss_{name}": each for name, each in losses.items()})
-        return loss
+        return loss * shares(self, weight.sum())
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.hold_out(batch, "val")
@@ -228,7 +229,7 @@ class IDM(ControlModule):
         logits, targets = self(batch.frames, batch.valid), self.targets(batch)
         losses = self.cross_entropy(logits, targets, counts.float())
         loss = torch.stack(list(losses.values())).sum()
-        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=max(1, int(counts.sum())), sync_dist=True)
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=logged_size(self, counts.sum()), sync_dist=True)
         self.held_out.update(logits, batch.controls, counts)
 
     def judged(self, batch: Batch) -> Tensor:

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
 from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder
+from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
 from racing_vpt.nn.world import ACTION
@@ -110,31 +111,39 @@ class MDNRNN(LightningModule):
         mean, log_variance = batch.codes.chunk(2, -1)
         return Code(mean, log_variance)
 
+    @staticmethod
+    def known(batch: Batch) -> dict[str, Tensor]:
+        """Where each loss can be told, bool [B, T] or, of what the next frame shows, [B, T - 1]."""
+        rewarded = batch.valid & (batch.rewards is not None)
+        follows = batch.valid[:, 1:] & ~batch.first[:, 1:]  # frame t + 1 follows frame t
+        return {"nll": follows, "reward_mse": rewarded, "end_ce": batch.valid[:, :-1]}
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, `nll` (nats a number of a code), `reward_mse` and `end_ce`, means over what is known."""
+        """`loss`, `nll` (nats a number of a code), `reward_mse` and `end_ce`, means over what is `known`."""
+        known = self.known(batch)
+        share = dict(zip(known, shares(self, torch.stack([x.sum() for x in known.values()])), strict=True))
         z, actions = self.code(batch).sample(), self.actions(batch)
         remembered, _ = self.net(z, actions, self.net.initial_state(len(z), z.device))
-        known = batch.valid[:, 1:] & ~batch.first[:, 1:]  # frame t + 1 follows frame t
         nll = -self.net.predict(remembered[:, :-1]).log_likelihood(z[:, 1:]).mean(-1)  # (B, T - 1)
-        found = {"nll": masked_mean(nll, known)}
-        loss = found["nll"]
+        found = {"nll": masked_mean(nll, known["nll"])}
+        loss = share["nll"] * found["nll"]
         if self.net.outcome is not None:
             reward, end = self.net.outcomes(remembered)
-            if batch.rewards is not None:
-                found["reward_mse"] = masked_mean((reward - batch.rewards).square(), batch.valid)
-                loss = loss + self.reward_weight * found["reward_mse"]
+            truth = reward.detach() if batch.rewards is None else batch.rewards
+            found["reward_mse"] = masked_mean((reward - truth).square(), known["reward_mse"])
+            loss = loss + self.reward_weight * share["reward_mse"] * found["reward_mse"]
             last = (batch.valid[:, :-1] & ~batch.valid[:, 1:]).float()  # of a clip nothing follows, nobody knows
             ends = F.binary_cross_entropy_with_logits(end[:, :-1], last, reduction="none")
-            found["end_ce"] = masked_mean(ends, batch.valid[:, :-1])
-            loss = loss + self.end_weight * found["end_ce"]
+            found["end_ce"] = masked_mean(ends, known["end_ce"])
+            loss = loss + self.end_weight * share["end_ce"] * found["end_ce"]
         return {"loss": loss, **{name: x.detach() for name, x in found.items()}}
 
     def share(self, batch: Batch, stage: str) -> Tensor:
         """The loss of a batch; logs all of `losses`."""
         losses, whole = self.losses(batch), stage != "train"
-        named = {f"{stage}/{name}": x for name, x in losses.items()}
-        count = max(1, int(batch.valid.sum()))
-        self.log_dict(named, batch_size=count, on_epoch=whole, sync_dist=whole, prog_bar=not whole)
+        for name, x in losses.items():
+            size = logged_size(self, self.known(batch).get(name, batch.valid).sum()) if whole else None
+            self.log(f"{stage}/{name}", x, batch_size=size, on_epoch=whole, sync_dist=whole, prog_bar=not whole)
         return losses["loss"]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -143,8 +152,9 @@ class MDNRNN(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.share(batch, "val")
-        if batch_idx == 0 and batch.valid.any():
-            self.log_dict({f"val/{name}": x for name, x in self.look_ahead(batch).items()}, sync_dist=True)
+        if batch_idx == 0:  # a process whose rows are empty counts for nothing, but others wait for its figures
+            named, size = self.look_ahead(batch), logged_size(self, batch.valid.sum())
+            self.log_dict({f"val/{name}": x for name, x in named.items()}, batch_size=size, sync_dist=True)
 
     def keep_starts(self, batch: Batch) -> None:
         """Keep codes of episodes' first frames, the newest `STARTS` of them."""

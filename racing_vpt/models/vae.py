@@ -18,6 +18,7 @@ from torch import Tensor
 
 from racing_vpt.frames import film_strip
 from racing_vpt.models.encoder import WORLD_FRAMES
+from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.vae_net import PIXELS, VAENet
 from racing_vpt.types import Batch, Frame, FrameSpec
 
@@ -71,16 +72,16 @@ class VAE(LightningModule):
 
     def share(self, batch: Batch, stage: str) -> Tensor:
         """The loss of a batch's valid frames; logs all of `losses`."""
-        frames = batch.frames[batch.valid]  # (N, H, W, 3)
-        if not len(frames):
-            return torch.stack([x.sum() * 0 for x in self.parameters()]).sum()  # a batch of padding alone
-        losses = self.losses(frames)
-        whole = stage != "train"
+        frames, count = batch.frames[batch.valid], batch.valid.sum()  # (N, H, W, 3)
+        if not len(frames):  # a batch of padding alone must have a loss too, and be logged where others are
+            frames = batch.frames[:1, 0]
+        losses, whole = self.losses(frames), stage != "train"
         self.log_dict(
             {f"{stage}/{name}": x for name, x in losses.items()},
-            batch_size=len(frames), on_epoch=whole, sync_dist=whole, prog_bar=stage == "train",
+            batch_size=logged_size(self, count) if whole else len(frames),
+            on_epoch=whole, sync_dist=whole, prog_bar=not whole,
         )  # fmt: skip
-        return losses["loss"]
+        return losses["loss"] * shares(self, count) * (count > 0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self.share(batch, "train")

@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_map
 from racing_vpt.models.control_metrics import ControlMetrics
 from racing_vpt.models.finetune import checkpoint_size, frozen_names, policy_size
 from racing_vpt.models.module import ControlModule, Schedule, adamw
+from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.heads import ActionHeads, ValueHead
 from racing_vpt.nn.precision import bfloat16_weights
 from racing_vpt.nn.sizes import NetSize
@@ -255,10 +256,11 @@ class VPT(ControlModule):
         losses = self.cross_entropy(logits, targets, weight, smoothing, relevant)
         loss = torch.stack(list(losses.values())).sum()
         over_epoch = stage != "train"
-        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
+        size = logged_size(self, weight.sum()) if over_epoch else B
+        self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=size, on_epoch=over_epoch, sync_dist=over_epoch)
         by_head = {f"{stage}/loss_{name}": x.detach() for name, x in losses.items()}
-        self.log_dict(by_head, batch_size=B, on_epoch=over_epoch, sync_dist=over_epoch)
-        return loss, logits, weight
+        self.log_dict(by_head, batch_size=size, on_epoch=over_epoch, sync_dist=over_epoch)
+        return loss * shares(self, weight.sum()), logits, weight
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Leave the frozen parts alone for now: what has no gradient is neither moved nor decayed, nor clipped by."""
