@@ -1,6 +1,7 @@
 """The search: the paper's numbers, the same after a stop, the same in any number of processes, and never stuck."""
 
 import os
+import re
 import signal
 import time
 from dataclasses import replace
@@ -44,9 +45,9 @@ def fit(memory: Path, runs: Path, name: str, *words: str, config: str = "control
     given = "".join(f"        {key}: {value}\n" for key, value in small.items())
     head = "EvolutionRollouts\n      init_args:\n"
     assert head in text
-    text = text.replace(head, head + given)
+    text = re.sub(r" +judge_every: \d+\n", "", text).replace(head, head + given)
     path = runs / f"{config}.yaml"
-    path.write_text(text.replace("every_n_train_steps: 10", "every_n_train_steps: 1"))
+    path.write_text(re.sub(r"every_n_train_steps: \d+", "every_n_train_steps: 1", text))
     configs = ["--config", str(ROOT / "configs" / "base.yaml"), "--config", str(path)]
     sizes = ["--model.pop_size=4", "--model.n_samples=1", "--data.steps_per_epoch=2"]
     return main(["fit", *configs, *sizes, f"--model.memory={memory}", f"--runs={runs}", f"--name={name}", *words])
