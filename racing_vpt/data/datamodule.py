@@ -45,7 +45,8 @@ class VideoDataModule(pl.LightningDataModule):
         seed: of the order of clips and of the split of plain recordings.
         val_fraction: fraction of the episodes of plain recordings that is their split `val`.
         val_steps: batches of validation at most; None: all of the split, each frame once.
-        decoder: auto, decord, torchcodec or pyav.
+        decoder: auto, decord, torchcodec or pyav. On the CPU auto reads videos to predict by PyAV, which can examine
+            them at the same time.
         device: where videos are decoded: cpu, cuda, or auto. On cuda the main process decodes, and clips must be
             packed with --pixel_format yuv420p.
         mirror: probability that a clip is mirrored, with its steering.
@@ -167,7 +168,8 @@ class VideoDataModule(pl.LightningDataModule):
         videos = {name: path for name, path in self.predict_videos.items() if name not in self.skip}
         decoder, device = self._decoder or ("auto", "cpu")
         size = (self.predict_batch_size, self.window, self.window_stride)
-        device = device if self.num_workers == 0 else "cpu"
+        if device == "cpu" or self.num_workers:
+            decoder, device = self.decoder, "cpu"
         dataset = WindowDataset(videos, self.spec, *size, self._rank, self._world_size, decoder, device)  # type: ignore[arg-type]
         workers = min(self.num_workers, len(dataset.videos))
         return DataLoader(dataset, num_workers=workers, **WHOLE_BATCHES)

@@ -169,17 +169,22 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 def _answer(request: dict, send: Callable[..., None], beat: Callable[[], None]) -> None:
-    from racing_vpt.data.examine import examine
+    from racing_vpt.data.decode import open_video
+    from racing_vpt.data.examine import ExaminedVideo, examine
     from racing_vpt.data.windows import cut_windows
     from racing_vpt.types import FrameSpec
 
     path, decoder = Path(request["path"]), request["decoder"]
-    frames, rate = examine(path, decoder, beat)
-    if request["what"] == "examine":
-        send("message", frames=frames, frames_per_second=rate)
-        return
-    spec = FrameSpec(**request["spec"])
-    for window in cut_windows(path, spec, request["window"], request["stride"], decoder):
+    in_one_pass = request["what"] == "windows" and decoder in ("auto", "pyav")
+    if not in_one_pass:
+        frames, rate = examine(path, decoder, beat)
+        if request["what"] == "examine":
+            send("message", frames=frames, frames_per_second=rate)
+            return
+    video = ExaminedVideo(path, beat) if in_one_pass else open_video(path, decoder)
+    for window in cut_windows(video, FrameSpec(**request["spec"]), request["window"], request["stride"]):
+        if window.last and isinstance(video, ExaminedVideo):
+            video.finish()  # with the last window labels are complete, so that nothing may be wrong after it
         arrays = {name: value for name, value in vars(window).items() if isinstance(value, np.ndarray)}
         send("message", arrays, **{name: value for name, value in vars(window).items() if name not in arrays})
 

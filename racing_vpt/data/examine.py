@@ -2,17 +2,20 @@
 
 Decoders hide faults: a truncated mkv just ends early, a damaged frame is patched from the one before it, a header that
 promises too many frames may hang the reader, a picture that is to be turned is shown lying. So a video that is not ours
-is decoded once from end to end, strictly, where it can be killed (`decode_process.py`).
+is decoded once from end to end, strictly, where it can be killed (`decode_process.py`); whoever wants its frames
+takes them on the way (`ExaminedVideo`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
 
 from racing_vpt.data.decode import Decoder, open_video
+from racing_vpt.data.decoders import PyAVVideo
 
 LARGEST_SIDE = 8192  # pixels; 8K is 7680
 STRICT = {"err_detect": "crccheck+bitstream+buffer+explode", "ec": "0"}  # FFmpeg: an error is an error
@@ -33,14 +36,8 @@ def examine(path: Path, decoder: Decoder = "auto", beat: Callable[[], None] = la
     Raises:
         ValueError: names the file and what is wrong with it.
     """
-    if not path.stat().st_size:
-        raise ValueError(f"{path} is empty")
-    try:
-        with av.open(str(path), "r") as container:
-            count, ends = _decode_all(path, container, beat)
-            _check_promises(path, container, count, ends)
-    except (av.FFmpegError, EOFError, UnicodeDecodeError, OverflowError) as error:
-        raise ValueError(f"{path} is no video that can be decoded: {str(error).splitlines()[0][:200]}") from error
+    with _named(path):
+        count = sum(1 for _ in strictly(path, beat))
     beat()
     video = open_video(path, decoder)
     if video.num_frames != count:
@@ -52,10 +49,60 @@ def examine(path: Path, decoder: Decoder = "auto", beat: Callable[[], None] = la
     return count, video.frames_per_second
 
 
+class ExaminedVideo(PyAVVideo):
+    """A stranger's video whose frames are read in rising order while it is examined: decoded once for both.
+
+    Args:
+        path: the file.
+        beat: called every few frames.
+    """
+
+    def __init__(self, path: Path, beat: Callable[[], None] = lambda: None) -> None:
+        with _named(path):
+            self._pictures = strictly(path, beat)
+            self._picture = next(self._pictures)
+        super().__init__(path)
+        self._position = 0
+
+    def _advance(self, index: int) -> av.VideoFrame:
+        assert index >= self._position, f"frame {index} was asked for after frame {self._position}"
+        with _named(self.name):
+            while self._position < index:
+                self._picture = next(self._pictures)
+                self._position += 1
+        return self._picture
+
+    def finish(self) -> None:
+        """Examine what was not read; ValueError names what is wrong with it."""
+        with _named(self.name):
+            for _ in self._pictures:
+                pass
+
+
+@contextmanager
+def _named(path: Path | str) -> Iterator[None]:
+    """FFmpeg's errors with the file that they are about."""
+    try:
+        yield
+    except (av.FFmpegError, EOFError, UnicodeDecodeError, OverflowError) as error:
+        raise ValueError(f"{path} is no video that can be decoded: {str(error).splitlines()[0][:200]}") from error
+
+
+def strictly(path: Path, beat: Callable[[], None]) -> Iterator[av.VideoFrame]:
+    """All pictures of a video in order; ValueError where one is missing or damaged, at the end where there are less
+    than the file promises.
+    """
+    if not path.stat().st_size:
+        raise ValueError(f"{path} is empty")
+    with av.open(str(path), "r") as container:
+        count, ends = yield from _decode_all(path, container, beat)
+        _check_promises(path, container, count, ends)
+
+
 def _decode_all(
     path: Path, container: av.container.InputContainer, beat: Callable[[], None]
-) -> tuple[int, list[float]]:
-    """Frames that can be decoded, and where each stream ends, in seconds."""
+) -> Generator[av.VideoFrame, None, tuple[int, list[float]]]:
+    """Pictures; returns how many there were, and where each stream ends, in seconds."""
     if not container.streams.video:
         kinds = ", ".join(sorted({str(stream.type) for stream in container.streams})) or "nothing"
         raise ValueError(f"{path} has no video stream; it holds {kinds}")
@@ -82,6 +129,7 @@ def _decode_all(
         for picture in pictures:
             assert isinstance(picture, av.VideoFrame)
             _check_picture(path, picture, frames, stream.height, stream.width)
+            yield picture
             frames += 1
             if frames % BEAT_FRAMES == 0:
                 beat()

@@ -17,6 +17,7 @@ import numpy as np
 
 from racing_vpt.data.decode import Decoder, Device, nearest, open_video, read_prepared, resample
 from racing_vpt.data.decode_process import examined, shared
+from racing_vpt.data.decoders import Video
 from racing_vpt.data.files import TEMPORARY, sha256_of
 from racing_vpt.data.recording import VIDEO_SUFFIXES
 from racing_vpt.types import FrameSpec
@@ -108,7 +109,8 @@ def windows_of(
         spec: what the model wants to see; the video is resampled to its rate by time stamps.
         window: frames in a window.
         stride: frames from one window to the next.
-        decoder: which library decodes.
+        decoder: which library decodes. `auto` and `pyav` examine a stranger's video while its frames are read; the
+            others decode it twice.
         device: where it decodes.
     """
     empty = np.zeros((window, spec.height, spec.width, 3), np.uint8)
@@ -124,7 +126,7 @@ def windows_of(
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
         else:  # a GPU is opened here alone
             examined(path)
-            for cut in cut_windows(path, spec, window, stride, decoder, device):
+            for cut in cut_windows(open_video(path, decoder, device), spec, window, stride):
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
     except (ValueError, OSError, MemoryError) as error:
         yield PredictWindow(
@@ -134,11 +136,8 @@ def windows_of(
         )  # fmt: skip
 
 
-def cut_windows(
-    path: Path, spec: FrameSpec, window: int, stride: int, decoder: Decoder = "auto", device: Device = "cpu"
-) -> Iterator[CutWindow]:
-    """The windows of one video, in this process; ValueError names what is wrong with it."""
-    video = open_video(path, decoder, device)
+def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iterator[CutWindow]:
+    """The windows of one video, whose frames are read in rising order; ValueError names what is wrong with it."""
     full = resample(video.timestamps, spec.frames_per_second)
     shown = full[:: spec.stride]  # source frame of each of the model's frames
     if len(full) == video.num_frames and np.array_equal(full, np.arange(len(full))):

@@ -58,6 +58,30 @@ def test_windows_of_a_stride_repeat_labels_over_the_frames_left_out(tmp_path: Pa
     assert windows[0].source_rows.tolist() == [index // 4 for index in range(50)]
 
 
+@pytest.mark.parametrize("frames_per_second", [50.0, 30.0, 125.0])
+def test_a_video_that_is_examined_on_the_way_gives_the_windows_of_one_that_was_examined_before(
+    tmp_path: Path, frames_per_second: float
+) -> None:
+    path = write_video(tmp_path / "a.mp4", 83, frames_per_second)
+    found, known = (list(windows_of("a", path, SPEC, 16, 8, decoder)) for decoder in ("auto", "decord"))  # type: ignore[arg-type]
+    for once, twice in zip(found, known, strict=True):
+        assert once.error is None
+        assert once.num_frames == twice.num_frames == 83
+        for name in ("frames", "valid", "source_frames", "source_rows"):
+            np.testing.assert_array_equal(getattr(once, name), getattr(twice, name))
+        np.testing.assert_allclose(once.source_timestamps, twice.source_timestamps, atol=1e-6)
+
+
+def test_damage_after_the_last_frame_that_is_looked_at_is_named(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "a.mp4", 400, 400.0)
+    whole = path.read_bytes()
+    end = whole.rindex(b"moov") if whole.rindex(b"moov") > len(whole) // 2 else len(whole)
+    path.write_bytes(whole[: end - 60] + bytes(40) + whole[end - 20 :])  # in the very last frames
+    *_, last = windows_of("a", path, SPEC, 16, 8)
+    assert last.error is not None
+    assert "a.mp4" in last.error
+
+
 def test_a_bad_video_is_one_error_and_the_others_are_labelled(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", 20)
     (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes()[:500])
