@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["all", "envs", "label", "policy", "dream", "search"] = "all",
+    what: Literal["all", "envs", "label", "policy", "dream", "search", "guards"] = "all",
     checkpoint: str = "zoo:idm-carracing",
     frames: int = 2000,
     json: Path | None = None,
@@ -17,7 +17,8 @@ def bench(
     Args:
         what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, `policy` (a
             step with memory at tiny, small and 1x, and 2x where there is a GPU), `dream` (controllers in a world
-            model), `search` (those on the road), or `all`.
+            model), `search` (those on the road), `guards` (what those against NaN, signals and broken checkpoints cost
+            a training), or `all`.
         checkpoint: the inverse dynamics model that labels.
         frames: how many frames each environment is driven.
         json: file that receives the figures as well.
@@ -43,6 +44,10 @@ def bench(
         from racing_vpt.tools.bench_search import bench_search
 
         figures["search"] = bench_search()
+    if what in ("all", "guards"):
+        from racing_vpt.tools.bench_guards import bench_guards
+
+        figures["guards"] = bench_guards()
     if json is not None:
         from racing_vpt.data.files import write_json
 

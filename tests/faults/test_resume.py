@@ -14,8 +14,11 @@ from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
 from racing_vpt.callbacks.finite_guard import FiniteGuard
 from racing_vpt.callbacks.step_seed import StepSeed
 from racing_vpt.callbacks.stop_signals import StopSignals
+from racing_vpt.checkpoints.folder import save_checkpoint
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.models.idm import IDM
+from racing_vpt.models.mdn_rnn import MDNRNN
+from racing_vpt.models.vae import VAE
 from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
@@ -24,6 +27,9 @@ from tests.faults.harness import FULL, note
 SPEC = FrameSpec(height=24, width=24)
 SIZE = NetSize(hidsize=16, attention_heads=2, n_recurrence_layers=1, attention_memory_size=24, timesteps=8)
 STEPS, EPOCH = 14, 6
+FORMS = [("IDM", 0), ("IDM", 2), ("VPT", 0), ("VPT", 2), ("VAE", 2), ("MDN-RNN", 4)]  # kind, workers
+if FULL:
+    FORMS = [(kind, workers) for kind in ("IDM", "VPT", "VAE", "MDN-RNN") for workers in (0, 2, 4)]
 
 
 class Recorder(pl.Callback):
@@ -41,7 +47,11 @@ class Recorder(pl.Callback):
             signal.raise_signal(signal.SIGTERM)
 
 
-def model_of(kind: str) -> pl.LightningModule:
+def model_of(kind: str, eye: Path) -> pl.LightningModule:
+    if kind == "VAE":
+        return VAE(latent=8)
+    if kind == "MDN-RNN":
+        return MDNRNN(vae=str(eye), latent=8, width=16)
     if kind == "IDM":
         small = NetSize(hidsize=16, attention_heads=2, n_recurrence_layers=1, attention_memory_size=8, timesteps=8,
                         relative_window=4)  # fmt: skip
@@ -49,8 +59,17 @@ def model_of(kind: str) -> pl.LightningModule:
     return VPT(frames=SPEC, size=SIZE, carry_memory=True, forget=0.1, class_weighting=0.3)
 
 
+@pytest.fixture(scope="module")
+def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A VAE with random weights, for memories to code frames by."""
+    folder = tmp_path_factory.mktemp("eye") / "vae"
+    torch.manual_seed(0)
+    save_checkpoint(folder, "racing_vpt.models.vae.VAE", {"latent": 8}, VAE(latent=8).state_dict())
+    return folder
+
+
 def train(
-    kind: str, shards: Path, folder: Path, workers: int, stop_at: int | None = None, resume: bool = False
+    kind: str, shards: Path, eye: Path, folder: Path, workers: int, stop_at: int | None = None, resume: bool = False
 ) -> list:
     """What a training saw: up to the signal at `stop_at`, or from `last.ckpt` on."""
     pl.seed_everything(5)
@@ -58,8 +77,9 @@ def train(
         torch.rand(17)  # what a process drew before it went on is its own affair
     mode = "lanes" if kind == "VPT" else "random"
     data = VideoDataModule(
-        str(shards), batch_size=2, clip_frames=12, mode=mode, num_workers=workers, steps_per_epoch=EPOCH, mirror=0.5
-    )  # type: ignore[arg-type]
+        str(shards), batch_size=2, clip_frames=12, mode=mode, num_workers=workers, steps_per_epoch=EPOCH,
+        mirror=0.0 if kind == "MDN-RNN" else 0.5, codes=eye.parent / "codes",
+    )  # type: ignore[arg-type]  # fmt: skip
     recorder = Recorder(stop_at)
     last = ModelCheckpoint(folder, filename="last", enable_version_counter=False, every_n_train_steps=1000)
     trainer = pl.Trainer(
@@ -70,29 +90,28 @@ def train(
     )  # fmt: skip
     path = str(folder / "last.ckpt") if resume else None
     if stop_at is None:
-        trainer.fit(model_of(kind), data, ckpt_path=path, weights_only=True)
+        trainer.fit(model_of(kind, eye), data, ckpt_path=path, weights_only=True)
     else:
         with pytest.raises(SystemExit) as ended:
-            trainer.fit(model_of(kind), data, ckpt_path=path, weights_only=True)
+            trainer.fit(model_of(kind, eye), data, ckpt_path=path, weights_only=True)
         assert ended.value.code == 128 + signal.SIGTERM
     return recorder.seen
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
-@pytest.mark.parametrize("workers", [0, 2, 4] if FULL else [0, 2])
-@pytest.mark.parametrize("kind", ["IDM", "VPT"])
+@pytest.mark.parametrize(("kind", "workers"), FORMS)
 def test_a_stopped_training_goes_on_as_if_it_had_not_been(
-    kind: str, workers: int, tiny_shards: Path, tmp_path: Path
+    kind: str, workers: int, tiny_shards: Path, eye: Path, tmp_path: Path
 ) -> None:
-    whole = train(kind, tiny_shards, tmp_path / "whole", workers)
+    whole = train(kind, tiny_shards, eye, tmp_path / "whole", workers)
     assert len(whole) == STEPS
     assert len({loss for _, loss in whole}) == STEPS
     stops = [4, 9] if FULL else [4]
     survived = 0
     for stop in stops:
         folder = tmp_path / str(stop)
-        before = train(kind, tiny_shards, folder, workers, stop_at=stop)
-        after = train(kind, tiny_shards, folder, workers, resume=True)
+        before = train(kind, tiny_shards, eye, folder, workers, stop_at=stop)
+        after = train(kind, tiny_shards, eye, folder, workers, resume=True)
         assert [ids for ids, _ in before + after] == [ids for ids, _ in whole]
         assert [loss for _, loss in before + after] == [loss for _, loss in whole]
         survived += before + after == whole
