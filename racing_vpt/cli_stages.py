@@ -61,6 +61,8 @@ class StageCLI(LightningCLI):
         import racing_vpt.models.controller
         import racing_vpt.models.idm
         import racing_vpt.models.mdn_rnn
+        import racing_vpt.models.token_world
+        import racing_vpt.models.tokenizer
         import racing_vpt.models.vae
         import racing_vpt.models.vpt  # noqa: F401 - classes that were imported are known by their short names
 

@@ -238,14 +238,16 @@ def _nearest(head: Axis | Choice, controls: Mapping[str, Tensor]) -> Tensor:
 
 
 CARRACING_ACTIONS = ((0.0, 0.0, 0.0), (0.6, 0.0, 0.0), (-0.6, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.8))
+PEDALS = ((1.0, 0.0), (0.5, 0.0), (0.25, 0.0), (0.0, 0.0), (0.0, 0.2), (0.0, 0.8))
 NES_BUTTONS = ("up", "down", "left", "right", "a", "b", "start", "select")
 
 
 def control_scheme(name: str) -> ControlScheme:
-    """The preset of that name: `car`, `carracing-discrete`, `buttons-nes`, `minecraft` or `minecraft-factored`.
+    """The preset of that name: `car`, `carracing`, `carracing-discrete`, `buttons-nes`, `minecraft` or that factored.
 
-    `car` steers finely around zero (CarRacing's joint saturates at 0.4, so that is where commands differ). `minecraft`
-    and `minecraft-factored` are the same controls, chosen together by a policy and apart by an inverse dynamics model.
+    `car` steers finely around zero (CarRacing's joint saturates at 0.4, so that is where commands differ). `carracing`
+    is for those who learn by trying: few classes, no gears, and never throttle and brake at once. `minecraft` and
+    `minecraft-factored` are the same controls, chosen together by a policy and apart by an inverse dynamics model.
     """
     presets: dict[str, Sequence[Head]] = {
         "car": (
@@ -254,6 +256,7 @@ def control_scheme(name: str) -> ControlScheme:
             Axis("brake", 0.0, 1.0, bins=11),
             Choice("gear_change", (-1.0, 0.0, 1.0)),
         ),
+        "carracing": (Axis("steering", -1.0, 1.0, bins=11, mu=10.0), Joint("pedals", ("throttle", "brake"), PEDALS)),
         "carracing-discrete": (Joint("action", ("steering", "throttle", "brake"), CARRACING_ACTIONS),),
         "buttons-nes": tuple(Button(name) for name in NES_BUTTONS),
         "minecraft": (JointButtons(), JointCamera()),

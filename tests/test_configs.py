@@ -35,7 +35,10 @@ COLLECTS = tuple(
 # base is in every fit; wandb below; label: demo; vae: its test; fsdp needs GPUs
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
-ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *PAPER)  # in every fit; below; demo; GPUs; tests/models
+TOKENIZER = ("", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained")
+TOKEN_WORLD = ("", "/absolute", "/frame", "/sign", "/discrete", "/pretrained")
+IRIS = ("iris/size/tiny", *(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
+ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *IRIS, *PAPER)  # in every fit; below; demo; GPUs; tests/models
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-TRAINING_ONLY = ("optimizer", "init_from", "vae", "memory")  # arguments of a module that say nothing about its network
+TRAINING_ONLY = ("optimizer", "init_from", "vae", "memory", "tokenizer")  # say nothing about a module's network
 
 
 @dataclass(frozen=True)

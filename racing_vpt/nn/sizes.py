@@ -6,7 +6,9 @@ default, so that a size without additions is OpenAI's network, parameter for par
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -112,16 +114,16 @@ IDM_SIZES: dict[str, NetSize] = {
 }  # fmt: skip
 
 
-def named_size(size: str | NetSize | dict, sizes: dict[str, NetSize], kind: str) -> NetSize:
+def named_size(size: str | S | dict, sizes: dict[str, S], kind: str) -> S:
     """The size of that name among `sizes`, or the settings themselves; a checkpoint gives them as a dict.
 
     Raises:
         ValueError: no such name; `kind` says what the sizes are of.
     """
-    if isinstance(size, NetSize):
-        return size
     if isinstance(size, dict):
-        return NetSize(**size)
+        return type(next(iter(sizes.values())))(**size)
+    if not isinstance(size, str):
+        return size
     if size not in sizes:
         raise ValueError(f"there is no {kind} size {size!r}; there are {', '.join(sizes)}, or give all settings")
     return sizes[size]

@@ -1,0 +1,165 @@
+"""An actor-critic in a world model: it dreams without gradients, many rows at once, and learns from what it dreamt.
+
+IRIS, Micheli et al. 2022 (arXiv:2209.00588), algorithm 1 and appendix A.3. Burn-in: the agent's memory and the world's
+see some true frames before the dream begins. No environment is needed here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from racing_vpt.nn.actor_critic import ActorCritic, AgentState, chosen_log_prob, entropy
+from racing_vpt.nn.imagination import World
+from racing_vpt.nn.returns import SlowTwin, Spread, lambda_returns, policy_loss, reached
+
+
+@dataclass
+class Dream:
+    """B dreams of H steps.
+
+    Args:
+        pictures: float32 [B, H + 1, 3, H', W'] in [0, 1]: what the agent saw before each step and after the last one.
+        observations: [B, H + 1, ...], what these were made of.
+        classes: int64 [B, H] by head: what it did.
+        actions: float32 [B, H, A], the same in numbers.
+        rewards: float32 [B, H].
+        ends: float32 [B, H], probability that a step ended the episode.
+        before: the agent's memory before the first picture.
+        slow_before: that of its slow twin, where there is one.
+    """
+
+    pictures: Tensor
+    observations: Tensor
+    classes: dict[str, Tensor]
+    actions: Tensor
+    rewards: Tensor
+    ends: Tensor
+    before: AgentState
+    slow_before: AgentState | None = None
+
+
+@torch.no_grad()
+def burn_in(
+    world: World, agent: ActorCritic, observations: Tensor, first: Tensor | None, slow: SlowTwin | None = None
+) -> tuple[AgentState, AgentState | None]:
+    """The memories of agent and slow twin after true frames [B, T, ...]; with T = 0 they are empty."""
+    rows, steps = observations.shape[:2]
+    agents = [agent] if slow is None else [agent, slow.net]
+    states = [agent.initial(rows) for _ in agents]
+    if steps:
+        pictures = world.show(observations.flatten(0, 1))
+        for index, each in enumerate(agents):
+            features = rearrange(each.look(pictures), "(b t) d -> b t d", b=rows)  # type: ignore[operator]
+            states[index] = each.remember(features, states[index], first)[1]  # type: ignore[operator]
+    return states[0], states[1] if slow is not None else None
+
+
+@torch.no_grad()
+def dream(
+    world: World,
+    agent: ActorCritic,
+    observations: Tensor,
+    actions: Tensor,
+    horizon: int,
+    first: Tensor | None = None,
+    slow: SlowTwin | None = None,
+    tau: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Dream:
+    """Let the agent drive in the world model.
+
+    Args:
+        world: is asked for batches, with its memory of keys and values.
+        agent: who drives.
+        observations: true ones [B, T, ...]; the last of them is the first picture of the dream, the others burn in.
+        actions: float32 [B, T, A]; action t led to observation t.
+        horizon: steps, H.
+        first: bool [B, T], where an episode starts.
+        slow: the agent's slow twin, for the values that are targets.
+        tau: temperature of the world.
+        generator: of all that is drawn.
+    """
+    if horizon < 1:
+        raise ValueError(f"a dream has 1 step or more, but {horizon} were asked for")
+    burnt = None if first is None else first[:, :-1]
+    before, slow_before = burn_in(world, agent, observations[:, :-1], burnt, slow)
+    if first is not None:  # where the last true frame begins an episode, nothing before it is remembered
+        keep = ~first[:, -1:]
+        before = (before[0] * keep, before[1] * keep)
+        slow_before = None if slow_before is None else (slow_before[0] * keep, slow_before[1] * keep)
+    state = world.observe(observations, actions, world.initial(len(observations)), first)
+    current, memory = observations[:, -1], before
+    pictures, seen, classes, done, rewards, ends = [world.show(current)], [current], [], [], [], []
+    for _ in range(horizon):
+        judged, memory = agent(pictures[-1].unsqueeze(1), memory)
+        picked, answer = agent.choose(judged, 1.0, generator)
+        step = world.imagine(answer[:, 0], state, tau, generator)
+        state, current = step.state, step.observation
+        pictures.append(world.show(current))
+        seen.append(current)
+        classes.append(picked)
+        done.append(answer[:, 0])
+        rewards.append(step.reward)
+        ends.append(step.end)
+    return Dream(
+        torch.stack(pictures, 1),
+        torch.stack(seen, 1),
+        {name: torch.cat([picked[name] for picked in classes], 1) for name in classes[0]},
+        torch.stack(done, 1),
+        torch.stack(rewards, 1),
+        torch.stack(ends, 1),
+        before,
+        slow_before,
+    )
+
+
+def learn(
+    agent: ActorCritic,
+    dreamt: Dream,
+    slow: SlowTwin | None = None,
+    spread: Spread | None = None,
+    gamma: float = 0.995,
+    lam: float = 0.95,
+    entropy_weight: float = 1e-3,
+) -> dict[str, Tensor]:
+    """What a dream teaches: `loss`, to be lowered, and for the log its parts and the mean return, value and entropy.
+
+    Args:
+        agent: who dreamt; gradients go through all its steps, but not into its burn-in.
+        dreamt: as `dream` gives.
+        slow: its values are the targets' where there is one, else the agent's own.
+        spread: what advantages are divided by, or None.
+        gamma: discount.
+        lam: of the lambda-returns.
+        entropy_weight: of the actor's entropy.
+    """
+    judged, _ = agent(dreamt.pictures, dreamt.before)
+    values = agent.values(judged)  # (B, H + 1)
+    with torch.no_grad():
+        aims = values.detach()
+        if slow is not None:
+            twin, since = slow.net, dreamt.slow_before or dreamt.before
+            aims = twin.values(twin(dreamt.pictures, since)[0])  # type: ignore[operator]
+        returns = lambda_returns(dreamt.rewards, dreamt.ends, aims, gamma, lam)  # (B, H)
+        weights = reached(dreamt.ends)
+        divisor = torch.ones(()) if spread is None else spread.update(returns)
+    log_probs = {name: x[:, :-1] for name, x in judged.log_probs.items()}
+    nats = entropy(log_probs)
+    advantages = (returns - values[:, :-1].detach()) / divisor
+    actor = policy_loss(chosen_log_prob(log_probs, dreamt.classes), nats, advantages, weights, entropy_weight)
+    each = agent.critic.loss(judged.value[:, :-1], returns)
+    critic = (each * weights).sum() / weights.sum().clamp(min=1e-6)
+    return {
+        "loss": actor + critic,
+        "actor_loss": actor.detach(),
+        "critic_loss": critic.detach(),
+        "return": returns.mean(),
+        "value": values.detach().mean(),
+        "entropy": nats.detach().mean(),
+        "imagined_reward": dreamt.rewards.mean(),
+        "imagined_end": dreamt.ends.mean(),
+    }

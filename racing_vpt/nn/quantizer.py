@@ -1,0 +1,148 @@
+"""A frame's features as a few of a fixed number of codes: the bottleneck of a discrete autoencoder.
+
+`VectorQuantizer`: van den Oord et al. 2017 (arXiv:1711.00937), appendix A.1. Its codebook follows the features by
+exponential moving averages; codes that nothing is near are put where features are. `ScalarQuantizer`: Mentzer et al.
+2023 (arXiv:2309.15505), which rounds a few numbers and has no codebook that could die. IRIS (arXiv:2209.00588) learns
+its codebook by gradients; the averages need no second loss and revive codes, which the paper's code does not.
+"""
+
+from __future__ import annotations
+
+from math import prod
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Quantized(NamedTuple):
+    """Codes float32 [..., D] through which gradients go straight, tokens int64 [...], and the commitment, a scalar."""
+
+    codes: Tensor
+    tokens: Tensor
+    commitment: Tensor
+
+
+class VectorQuantizer(nn.Module):
+    """Each feature becomes the nearest of the codebook's.
+
+    Under DDP each process counts its own rows and takes over the first one's codebook at the next step, as all buffers.
+
+    Args:
+        vocabulary: codes in the codebook.
+        width: D, numbers of a code.
+        decay: what the moving averages keep of themselves at a step.
+        revive_below: a code used less often than this share of what all codes would be, were they used alike, is
+            replaced by a feature of the batch, and has a third of that use to its credit. 0 never does so.
+    """
+
+    codebook: Tensor
+    counts: Tensor
+    sums: Tensor
+    begun: Tensor
+
+    def __init__(self, vocabulary: int = 512, width: int = 512, decay: float = 0.99, revive_below: float = 0.1) -> None:
+        super().__init__()
+        if min(vocabulary, width) < 1 or not 0 <= decay < 1 or not 0 <= revive_below < 1:
+            raise ValueError(
+                f"vocabulary and width count from 1, decay and revive_below lie in [0, 1), but they are {vocabulary}, "
+                f"{width}, {decay} and {revive_below}"
+            )
+        self.vocabulary, self.width, self.decay, self.revive_below = vocabulary, width, decay, revive_below
+        self.register_buffer("codebook", torch.randn(vocabulary, width) / width**0.5)
+        self.register_buffer("counts", torch.zeros(vocabulary))
+        self.register_buffer("sums", torch.zeros(vocabulary, width))
+        self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
+
+    def forward(self, features: Tensor) -> Quantized:
+        """Quantise features float [..., D]; while training, the codebook follows them."""
+        flat = features.detach().float().flatten(0, -2)  # (N, D)
+        if self.training and not self.begun:
+            self.codebook.copy_(flat[torch.randint(len(flat), (self.vocabulary,), device=flat.device)])
+            self.begun.fill_(True)
+        tokens = self.nearest(flat)
+        codes = self.lookup(tokens).view(features.shape)  # before the codebook moves on
+        if self.training:
+            self.follow(flat, tokens)
+        commitment = F.mse_loss(features.float(), codes)
+        straight = features + (codes - features).detach()
+        return Quantized(straight, tokens.view(features.shape[:-1]), commitment)
+
+    def nearest(self, flat: Tensor) -> Tensor:
+        """Tokens int64 [N] of features [N, D]."""
+        distance = self.codebook.square().sum(1) - 2 * flat @ self.codebook.T  # (N, vocabulary), but for a constant
+        return distance.argmin(1)
+
+    def lookup(self, tokens: Tensor) -> Tensor:
+        """Codes [..., D] of tokens [...]."""
+        return F.embedding(tokens, self.codebook)
+
+    @torch.no_grad()
+    def follow(self, flat: Tensor, tokens: Tensor) -> None:
+        """Move each code towards the mean of the features [N, D] that it stands for, and revive the unused."""
+        new_counts = torch.bincount(tokens, minlength=self.vocabulary).float()
+        new_sums = torch.zeros_like(self.sums).index_add_(0, tokens, flat)
+        if not self.counts.any():  # averages begin with what is first seen
+            self.counts.copy_(new_counts)
+            self.sums.copy_(new_sums)
+        self.counts.lerp_(new_counts, 1 - self.decay)
+        self.sums.lerp_(new_sums, 1 - self.decay)
+        alike = self.counts.sum() / self.vocabulary
+        dead = self.counts < self.revive_below * alike
+        drawn = flat[torch.randint(len(flat), (self.vocabulary,), device=flat.device)]
+        self.counts.copy_(torch.where(dead, alike / 3, self.counts))
+        self.sums.copy_(torch.where(dead[:, None], drawn * alike / 3, self.sums))
+        known = self.counts > 1e-6 * alike
+        self.codebook.copy_(
+            torch.where(known[:, None], self.sums / self.counts.clamp(min=1e-12)[:, None], self.codebook)
+        )
+
+
+class ScalarQuantizer(nn.Module):
+    """Finite scalar quantisation: each of a few numbers is rounded to one of its levels.
+
+    Args:
+        levels: of each number; the vocabulary is their product.
+        width: D of the features; linear layers lead to the few numbers and back.
+    """
+
+    places: Tensor
+    table: Tensor
+
+    def __init__(self, levels: tuple[int, ...] = (8, 8, 8), width: int = 512) -> None:
+        super().__init__()
+        if not levels or min(levels) < 2:
+            raise ValueError(f"levels are 2 or more for each number, but {levels} was given")
+        self.vocabulary, self.width, self.levels = prod(levels), width, tuple(levels)
+        self.down, self.up = nn.Linear(width, len(levels)), nn.Linear(len(levels), width)
+        highest = torch.tensor(levels) - 1
+        places = torch.tensor([prod(levels[:index]) for index in range(len(levels))])
+        self.register_buffer("places", places, persistent=False)
+        grid = torch.arange(self.vocabulary)[:, None] // places % torch.tensor(levels)
+        self.register_buffer("table", 2 * grid / highest - 1, persistent=False)  # (vocabulary, numbers) in [-1, 1]
+
+    def forward(self, features: Tensor) -> Quantized:
+        """Quantise features float [..., D]."""
+        bounded = self.down(features).float().tanh()  # (..., numbers)
+        highest = torch.tensor(self.levels, device=bounded.device) - 1
+        rounded = ((bounded + 1) / 2 * highest).round()
+        tokens = (rounded.long() * self.places).sum(-1)
+        straight = bounded + (2 * rounded / highest - 1 - bounded).detach()
+        return Quantized(self.up(straight.to(features.dtype)), tokens, features.new_zeros((), dtype=torch.float32))
+
+    def lookup(self, tokens: Tensor) -> Tensor:
+        """Codes [..., D] of tokens [...]."""
+        return self.up(F.embedding(tokens, self.table))
+
+
+def usage(tokens: Tensor, vocabulary: int) -> Tensor:
+    """How often each code occurs in tokens int64 [...], float32 [vocabulary]."""
+    return torch.bincount(rearrange(tokens, "... -> (...)"), minlength=vocabulary).float()
+
+
+def perplexity(counts: Tensor) -> Tensor:
+    """Number of codes that, used alike, would tell as much as these counts [vocabulary]: the entropy's exponential."""
+    shares = counts / counts.sum().clamp(min=1)
+    return (-torch.xlogy(shares, shares).sum()).exp()

@@ -1,0 +1,107 @@
+"""What an actor-critic learns from what was imagined: returns, losses, and a slow twin of the critic.
+
+IRIS, Micheli et al. 2022 (arXiv:2209.00588), section 2.3 and appendix A.3, after DreamerV2 (arXiv:2010.02193):
+REINFORCE with lambda-returns, a baseline, and entropy. Ends count by their probability, not by a draw. Advantages may
+be measured by the spread of returns, as DreamerV3 does (arXiv:2301.04104), because CarRacing's are of no known scale.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+
+def lambda_returns(rewards: Tensor, ends: Tensor, values: Tensor, gamma: float = 0.995, lam: float = 0.95) -> Tensor:
+    """Returns float32 [B, T] of imagined steps.
+
+    R_t = r_t + gamma (1 - e_t) ((1 - lam) v_{t + 1} + lam R_{t + 1}), and R_T = v_T.
+
+    Args:
+        rewards: [B, T].
+        ends: probability [B, T] that a step ended the episode; or 0 and 1.
+        values: [B, T + 1], of what was seen before each step and after the last one.
+        gamma: discount.
+        lam: what is trusted to the steps further on, instead of to the values.
+    """
+    if values.shape[1] != rewards.shape[1] + 1:
+        raise ValueError(f"{rewards.shape[1]} rewards need one value more, but {values.shape[1]} were given")
+    onwards, found = values[:, -1], []
+    for step in reversed(range(rewards.shape[1])):
+        mixed = (1 - lam) * values[:, step + 1] + lam * onwards
+        onwards = rewards[:, step] + gamma * (1 - ends[:, step]) * mixed
+        found.append(onwards)
+    return torch.stack(found[::-1], 1)
+
+
+def reached(ends: Tensor) -> Tensor:
+    """Probability [B, T] that a step is reached at all, of the probabilities [B, T] that steps end the episode."""
+    going_on = (1 - ends).cumprod(1)
+    return torch.cat([torch.ones_like(going_on[:, :1]), going_on[:, :-1]], 1)
+
+
+class Spread(nn.Module):
+    """The range of returns that most lie in, as a moving average; advantages are divided by it where it is above 1.
+
+    Args:
+        decay: what the average keeps of itself at an update.
+        share: of the returns that lie outside, at each end.
+    """
+
+    range: Tensor
+    begun: Tensor
+
+    def __init__(self, decay: float = 0.99, share: float = 0.05) -> None:
+        super().__init__()
+        self.decay, self.share = decay, share
+        self.register_buffer("range", torch.ones(()))
+        self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
+
+    @torch.no_grad()
+    def update(self, returns: Tensor) -> Tensor:
+        """Take returns [...] in; the divisor, a scalar of 1 or more."""
+        ends = torch.tensor([self.share, 1 - self.share], device=returns.device)
+        low, high = returns.float().flatten().quantile(ends)
+        self.range.copy_((high - low) if not self.begun else self.range.lerp(high - low, 1 - self.decay))
+        self.begun.fill_(True)
+        return self.range.clamp(min=1.0)
+
+
+def policy_loss(
+    log_probs: Tensor, entropy: Tensor, advantages: Tensor, weights: Tensor, entropy_weight: float = 1e-3
+) -> Tensor:
+    """What the actor lowers, a scalar.
+
+    Args:
+        log_probs: [B, T], of the actions taken.
+        entropy: [B, T], nats.
+        advantages: [B, T]; no gradient goes through them.
+        weights: [B, T], how much a step counts.
+        entropy_weight: nats of advantage that a nat of entropy is worth.
+    """
+    each = -(log_probs * advantages.detach() + entropy_weight * entropy)
+    return (each * weights).sum() / weights.sum().clamp(min=1e-6)
+
+
+class SlowTwin(nn.Module):
+    """A copy that follows slowly, for targets that do not run away with what they teach.
+
+    Args:
+        net: what it follows; not a part of it.
+        decay: what it keeps of itself at an update.
+    """
+
+    def __init__(self, net: nn.Module, decay: float = 0.98) -> None:
+        super().__init__()
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay is a share in [0, 1), but {decay} was given")
+        self.net, self.decay = copy.deepcopy(net).requires_grad_(False), decay
+
+    @torch.no_grad()
+    def follow(self, net: nn.Module) -> None:
+        """One step towards the net."""
+        for own, given in zip(self.net.parameters(), net.parameters(), strict=True):
+            own.lerp_(given, 1 - self.decay)
+        for kept, new in zip(self.net.buffers(), net.buffers(), strict=True):
+            kept.copy_(new)

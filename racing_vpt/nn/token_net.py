@@ -1,0 +1,171 @@
+"""What world models over tokens have in common: their state, their heads, their loss.
+
+`token_world.py` has one step of a sequence for each token, `frame_world.py` one for each frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple, Protocol
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from racing_vpt.controls import ControlScheme
+from racing_vpt.nn.imagination import Imagined
+from racing_vpt.nn.outcomes import ActionCoder, ActionKind, RewardKind, ValueDistribution
+from racing_vpt.nn.sliding_memory import Look, SlidingMemory
+
+
+class Predicted(NamedTuple):
+    """Float32 logits of tokens 1 to T - 1 [B, T - 1, K, vocabulary], of rewards [B, T, classes], of ends [B, T]."""
+
+    tokens: Tensor
+    reward: Tensor
+    end: Tensor
+
+
+@dataclass(frozen=True)
+class TokenState:
+    """What a world model remembers, and its last observation, tokens int64 [B, K].
+
+    Args:
+        memory: holds all tokens but the observation's last one, which goes in with its action.
+        observation: None where nothing was seen.
+        flushes: how often the memory was emptied for want of room (absolute positions only).
+    """
+
+    memory: SlidingMemory
+    observation: Tensor | None = None
+    flushes: int = 0
+
+    def copy(self) -> TokenState:
+        """Another one that holds the same, so that two futures can follow one past."""
+        return replace(self, memory=self.memory.copy())
+
+
+class TokenBlocks(Protocol):
+    """A causal transformer over embeddings: ours (`token_blocks.py`) or a pretrained one (`pretrained_blocks.py`)."""
+
+    width: int
+    slides: bool
+    window: int
+
+    def memory(self, batch: int) -> SlidingMemory:
+        """An empty memory for `batch` rows."""
+
+    def __call__(self, x: Tensor, look: Look, memory: SlidingMemory | None = None) -> Tensor:
+        """Features (B, Q, D) of the new tokens' embeddings (B, Q, D)."""
+
+
+class TokenWorldNet(nn.Module):
+    """What world models over tokens share.
+
+    Args:
+        blocks: the transformer.
+        scheme: of the controls.
+        vocabulary: tokens that there are.
+        num_tokens: K, of a frame.
+        actions: `continuous` or `discrete`.
+        reward: `symlog` or `sign`.
+    """
+
+    blocks: TokenBlocks
+
+    def __init__(
+        self,
+        blocks: TokenBlocks,
+        scheme: ControlScheme,
+        vocabulary: int = 512,
+        num_tokens: int = 16,
+        actions: ActionKind = "continuous",
+        reward: RewardKind = "symlog",
+    ) -> None:
+        super().__init__()
+        self.blocks = blocks
+        self.scheme, self.controls = scheme, scheme.controls
+        self.vocabulary, self.num_tokens = vocabulary, num_tokens
+        self.action = ActionCoder(scheme, blocks.width, actions)
+        self.reward = ValueDistribution(blocks.width, reward)
+        self.end = nn.Sequential(nn.Linear(blocks.width, blocks.width), nn.ReLU(), nn.Linear(blocks.width, 1))
+        self.build(blocks.width)
+
+    def build(self, D: int) -> None:
+        """Make what codes tokens and tells the next ones, for features of width D."""
+        raise NotImplementedError
+
+    def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
+        """What is expected after each of T frames, from these and those before, in one piece.
+
+        Args:
+            tokens: int64 [B, T, K].
+            actions: float32 [B, T, A]; action t answers frame t.
+            first: bool [B, T], where an episode starts.
+        """
+        raise NotImplementedError
+
+    def observe(
+        self, observations: Tensor, actions: Tensor, state: TokenState, first: Tensor | None = None
+    ) -> TokenState:
+        """As `imagination.World.observe`: in one pass, however many frames."""
+        raise NotImplementedError
+
+    def imagine(
+        self, actions: Tensor, state: TokenState, tau: float = 1.0, generator: torch.Generator | None = None
+    ) -> Imagined:
+        """As `imagination.World.imagine`."""
+        raise NotImplementedError
+
+    def losses(
+        self, tokens: Tensor, actions: Tensor, first: Tensor, valid: Tensor,
+        rewards: Tensor | None = None, ended: Tensor | None = None, ended_known: Tensor | None = None,
+    ) -> dict[str, Tensor]:  # fmt: skip
+        """`loss`, `token_ce` (nats a token), `reward_ce` and `end_ce`, means over what is known.
+
+        Args:
+            tokens: int64 [B, T, K].
+            actions: float32 [B, T, A].
+            first: bool [B, T], where an episode starts.
+            valid: bool [B, T], false for padding.
+            rewards: float32 [B, T], or None.
+            ended: bool [B, T], whether action t ended the episode, or None.
+            ended_known: bool [B, T], where that is known; None: wherever valid.
+        """
+        expected = self.predict(tokens, actions, first)
+        follows = valid[:, 1:] & valid[:, :-1] & ~first[:, 1:]  # frame t + 1 follows frame t
+        each = F.cross_entropy(rearrange(expected.tokens, "b t k v -> b v t k"), tokens[:, 1:], reduction="none")
+        found = {"token_ce": masked_mean(each.mean(-1), follows)}
+        if rewards is not None:
+            found["reward_ce"] = masked_mean(self.reward.loss(expected.reward, rewards), valid)
+        if ended is not None:
+            ends = F.binary_cross_entropy_with_logits(expected.end, ended.float(), reduction="none")
+            found["end_ce"] = masked_mean(ends, valid if ended_known is None else valid & ended_known)
+        return {"loss": torch.stack(list(found.values())).sum(), **{name: x.detach() for name, x in found.items()}}
+
+    def initial(self, batch: int) -> TokenState:
+        """The state of `batch` rows that saw nothing."""
+        return TokenState(self.blocks.memory(batch))
+
+    def outcomes(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward [B] and probability [B] of the end, of features [B, D] of an action."""
+        return self.reward.mean(self.reward(features)), self.end(features).float().squeeze(-1).sigmoid()
+
+
+def begins_of(first: Tensor, steps: int, running: Tensor, step_tokens: int) -> Tensor:
+    """Number of the token that the episode of each of T frames begins with, int64 [B, T].
+
+    Args:
+        first: bool [B, T], where an episode starts.
+        steps: steps before these.
+        running: int64 [B, 1], number of the token that the running episode begins with.
+        step_tokens: tokens in a step.
+    """
+    numbers = step_tokens * (steps + torch.arange(first.shape[1], device=first.device))
+    return torch.where(first, numbers, running).cummax(1).values
+
+
+def masked_mean(values: Tensor, known: Tensor) -> Tensor:
+    """Mean of values [...] where `known` [...] is true; 0 where it is nowhere."""
+    return (values * known).sum() / known.sum().clamp(min=1)

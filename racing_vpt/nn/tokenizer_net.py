@@ -1,0 +1,209 @@
+"""IRIS's tokenizer: a frame as a few tokens, and tokens as a frame.
+
+Micheli et al. 2022 (arXiv:2209.00588), appendix A.1, which takes its convolutions from VQGAN (arXiv:2012.09841): at
+each of five sides residual blocks, attention at sides 16 and 8, a convolution of stride 2 from side to side, and the
+same way back. `tiny` is ours, for CPUs: pictures are folded by 4 first, so that nothing runs at full resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import Literal
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from racing_vpt.nn.quantizer import Quantized, ScalarQuantizer, VectorQuantizer
+
+QuantizerKind = Literal["vq", "fsq"]
+
+
+@dataclass(frozen=True)
+class TokenizerSize:
+    """Widths and depths of a tokenizer.
+
+    Args:
+        channels: at each side, from the largest to that of the tokens; each side is half of the one before.
+        res_blocks: at each side of the encoder; the decoder has one more.
+        attention: numbers of the sides, from 0, that have attention.
+        middle: residual blocks at the last side, with attention between them where there are two.
+        patch: pixels to a side that are folded into channels before anything else.
+        width: D, numbers of a token's code.
+        norm_groups: of each group norm.
+    """
+
+    channels: tuple[int, ...] = (64, 64, 64, 64, 64)
+    res_blocks: int = 2
+    attention: tuple[int, ...] = (2, 3)
+    middle: int = 2
+    patch: int = 1
+    width: int = 512
+    norm_groups: int = 32
+
+    def __post_init__(self) -> None:
+        for name in ("channels", "attention"):  # YAML and JSON give lists
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.channels or any(count % self.norm_groups for count in self.channels):
+            raise ValueError(f"channels {self.channels} must be multiples of norm_groups {self.norm_groups}")
+
+    @property
+    def pixels(self) -> int:
+        """Pixels to a side of what a token stands for."""
+        return self.patch * 2 ** (len(self.channels) - 1)
+
+
+TOKENIZER_SIZES: dict[str, TokenizerSize] = {
+    "paper": TokenizerSize(),
+    "tiny": TokenizerSize(
+        channels=(32, 64, 96), res_blocks=1, attention=(), middle=1, patch=4, width=64, norm_groups=8
+    ),
+}
+
+
+class Residual(nn.Module):
+    """Twice norm, swish, convolution; beside them the input: (N, C, H, W) to (N, C', H, W)."""
+
+    def __init__(self, inputs: int, outputs: int, groups: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.GroupNorm(groups, inputs),
+            nn.SiLU(),
+            nn.Conv2d(inputs, outputs, 3, padding=1),
+            nn.GroupNorm(groups, outputs),
+            nn.SiLU(),
+            nn.Conv2d(outputs, outputs, 3, padding=1),
+        )
+        self.beside = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.beside(x) + self.layers(x)
+
+
+class PixelAttention(nn.Module):
+    """Every place sees every other: (N, C, H, W) to the same shape."""
+
+    def __init__(self, channels: int, groups: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(groups, channels)
+        self.query_key_value = nn.Conv2d(channels, 3 * channels, 1)
+        self.out = nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[2]
+        q, k, v = rearrange(self.query_key_value(self.norm(x)), "n (p c) h w -> p n 1 (h w) c", p=3)
+        read = F.scaled_dot_product_attention(q, k, v)
+        return x + self.out(rearrange(read, "n 1 (h w) c -> n c h w", h=height))
+
+
+def level(inputs: int, outputs: int, blocks: int, attention: bool, groups: int) -> list[nn.Module]:
+    """Residual blocks at one side, each with attention after it where asked for."""
+    layers: list[nn.Module] = []
+    for _ in range(blocks):
+        layers += [Residual(inputs, outputs, groups)] + ([PixelAttention(outputs, groups)] if attention else [])
+        inputs = outputs
+    return layers
+
+
+def middle(size: TokenizerSize) -> list[nn.Module]:
+    """What lies at the tokens' side between encoder and decoder, in each of the two."""
+    channels, groups = size.channels[-1], size.norm_groups
+    layers: list[nn.Module] = [Residual(channels, channels, groups) for _ in range(size.middle)]
+    return [layers[0], PixelAttention(channels, groups), *layers[1:]] if size.middle > 1 else layers
+
+
+def encoder(size: TokenizerSize) -> nn.Sequential:
+    """(N, 3, H, W) to (N, width, H / pixels, W / pixels)."""
+    groups, before = size.norm_groups, size.channels[0]
+    layers: list[nn.Module] = [nn.PixelUnshuffle(size.patch), nn.Conv2d(3 * size.patch**2, before, 3, padding=1)]
+    for side, channels in enumerate(size.channels):
+        if side:
+            layers.append(nn.Conv2d(before, before, 3, stride=2, padding=1))
+        layers += level(before, channels, size.res_blocks, side in size.attention, groups)
+        before = channels
+    layers += [*middle(size), nn.GroupNorm(groups, before), nn.SiLU(), nn.Conv2d(before, size.width, 3, padding=1)]
+    return nn.Sequential(*layers)
+
+
+def decoder(size: TokenizerSize) -> nn.Sequential:
+    """(N, width, H / pixels, W / pixels) to (N, 3, H, W), not bounded."""
+    groups, before = size.norm_groups, size.channels[-1]
+    layers: list[nn.Module] = [nn.Conv2d(size.width, before, 3, padding=1), *middle(size)]
+    for side in reversed(range(len(size.channels))):
+        layers += level(before, size.channels[side], size.res_blocks + 1, side in size.attention, groups)
+        before = size.channels[side]
+        if side:
+            layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, before, 3, padding=1)]
+    out = nn.Conv2d(before, 3 * size.patch**2, 3, padding=1)
+    layers += [nn.GroupNorm(groups, before), nn.SiLU(), out, nn.PixelShuffle(size.patch)]
+    return nn.Sequential(*layers)
+
+
+class TokenizerNet(nn.Module):
+    """Encoder, quantizer and decoder.
+
+    Args:
+        size: widths and depths.
+        quantizer: `vq` or `fsq`.
+        vocabulary: tokens that there are; with `fsq` the product of `levels`.
+        levels: of `fsq`.
+    """
+
+    def __init__(
+        self,
+        size: TokenizerSize,
+        quantizer: QuantizerKind = "vq",
+        vocabulary: int = 512,
+        levels: tuple[int, ...] = (8, 8, 8),
+    ) -> None:
+        super().__init__()
+        if quantizer == "fsq" and prod(levels) != vocabulary:
+            raise ValueError(f"levels {tuple(levels)} make {prod(levels)} tokens, but vocabulary is {vocabulary}")
+        self.size, self.vocabulary = size, vocabulary
+        self.encoder, self.decoder = encoder(size), decoder(size)
+        self.before, self.after = nn.Conv2d(size.width, size.width, 1), nn.Conv2d(size.width, size.width, 1)
+        self.quantizer: VectorQuantizer | ScalarQuantizer
+        if quantizer == "vq":
+            self.quantizer = VectorQuantizer(vocabulary, size.width)
+        else:
+            self.quantizer = ScalarQuantizer(tuple(levels), size.width)
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of the tokens of a frame; ValueError where they do not come out even."""
+        pixels = self.size.pixels
+        if height % pixels or width % pixels:
+            raise ValueError(
+                f"a token stands for {pixels}x{pixels} pixels, which frames of {height}x{width} are no multiple of"
+            )
+        return height // pixels, width // pixels
+
+    def encode(self, pictures: Tensor) -> Quantized:
+        """Codes [N, h, w, D], tokens [N, h, w] and commitment of pictures float [N, 3, H, W] in [0, 1]."""
+        features = self.before(self.encoder(pictures * 2 - 1))
+        return self.quantizer(rearrange(features, "n d h w -> n h w d"))
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Pictures float [N, 3, H, W], about [0, 1], of codes [N, h, w, D]."""
+        return (self.decoder(self.after(rearrange(codes, "n h w d -> n d h w"))) + 1) / 2
+
+    def tokens(self, frames: Tensor) -> Tensor:
+        """Tokens int64 [N, K], row by row, of frames uint8 [N, H, W, 3]."""
+        return rearrange(self.encode(pictures_of(frames)).tokens, "n h w -> n (h w)")
+
+    def pictures(self, tokens: Tensor, columns: int | None = None) -> Tensor:
+        """Pictures float32 [N, 3, H, W] in [0, 1] of tokens [N, K]; as high as wide unless columns are given."""
+        columns = columns or round(tokens.shape[-1] ** 0.5)
+        codes = self.quantizer.lookup(rearrange(tokens, "n (h w) -> n h w", w=columns))
+        return self.decode(codes).float().clamp(0, 1)
+
+
+def pictures_of(frames: Tensor) -> Tensor:
+    """Frames uint8 [N, H, W, 3] as pictures float32 [N, 3, H, W] in [0, 1]."""
+    return rearrange(frames, "n h w c -> n c h w").float() / 255
+
+
+def frames_of(pictures: Tensor) -> Tensor:
+    """Pictures float [N, 3, H, W] in [0, 1] as frames uint8 [N, H, W, 3]."""
+    return rearrange(pictures * 255, "n c h w -> n h w c").round().clamp(0, 255).to(torch.uint8)

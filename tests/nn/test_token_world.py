@@ -1,0 +1,200 @@
+"""World models over tokens: a window that slides exactly, episodes that are apart, losses that learn, and no seam."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from racing_vpt.controls import Choice, ControlScheme, control_scheme
+from racing_vpt.nn.frame_world import FrameWorld
+from racing_vpt.nn.outcomes import ActionKind, ValueDistribution, numbers_of
+from racing_vpt.nn.seam import roughness, seam
+from racing_vpt.nn.token_blocks import Blocks, Positions, WorldSize, turned, turns
+from racing_vpt.nn.token_net import TokenState, TokenWorldNet
+from racing_vpt.nn.token_world import GPTWorld
+
+SIZE = WorldSize(layers=3, width=32, heads=2, window=4, dropout=0.0)
+K, VOCABULARY = 4, 20
+torch.set_num_threads(1)
+
+
+def world(kind: type[TokenWorldNet], actions: ActionKind = "continuous") -> TokenWorldNet:
+    """A net that is far from indifferent."""
+    torch.manual_seed(0)
+    step_tokens = K + 1 if kind is GPTWorld else 1
+    net = kind(Blocks(SIZE, "rotary", step_tokens), control_scheme("carracing"), VOCABULARY, K, actions).eval()
+    for weight in net.parameters():
+        if weight.ndim > 1:
+            nn.init.normal_(weight, std=0.3)
+    return net
+
+
+def episode(B: int = 3, T: int = 18) -> tuple[Tensor, Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    first = torch.zeros(B, T, dtype=torch.bool)
+    first[:, 0] = True
+    return torch.randint(VOCABULARY, (B, T, K), generator=draw), torch.rand(B, T, 3, generator=draw), first
+
+
+def led_here(actions: Tensor) -> Tensor:
+    return torch.cat([torch.zeros_like(actions[:, :1]), actions[:, :-1]], 1)
+
+
+@pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
+@torch.no_grad()
+def test_a_window_that_slides_equals_the_same_in_one_piece(kind: type[TokenWorldNet]) -> None:
+    net, (tokens, actions, first) = world(kind), episode()
+    state = net.observe(tokens[:, :1], actions[:, :1], net.initial(3))
+    imagined, rewards, ends = [tokens[:, 0]], [], []
+    for step in range(17):  # four windows
+        found = net.imagine(actions[:, step], state, tau=0.0)
+        state = found.state  # type: ignore[assignment]
+        imagined.append(found.observation)
+        rewards.append(found.reward)
+        ends.append(found.end)
+    drawn = torch.stack(imagined, 1)
+    whole = net.predict(drawn, actions, first)
+    torch.testing.assert_close(torch.stack(ends, 1), whole.end[:, :-1].sigmoid(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(torch.stack(rewards, 1), net.reward.mean(whole.reward)[:, :-1], atol=1e-4, rtol=1e-4)
+    best = whole.tokens.max(-1).values
+    torch.testing.assert_close(whole.tokens.gather(-1, drawn[:, 1:, :, None])[..., 0], best, atol=1e-4, rtol=0)
+    assert torch.stack(ends, 1).std() > 0.01
+
+
+@pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
+@pytest.mark.parametrize("chunks", [[1] * 15, [5, 1, 9], [2, 13]], ids=str)
+@torch.no_grad()
+def test_frames_observed_in_parts_equal_those_observed_at_once(kind: type[TokenWorldNet], chunks: list[int]) -> None:
+    net, (tokens, actions, first) = world(kind), episode(T=15)
+    first[1, 7] = first[2, 13] = True
+    at_once, whole = net.observe(tokens, led_here(actions), net.initial(3), first), net.predict(tokens, actions, first)
+    state, begin = net.initial(3), 0
+    for count in chunks:
+        part = slice(begin, begin + count)
+        state, begin = net.observe(tokens[:, part], led_here(actions)[:, part], state, first[:, part]), begin + count
+    for each in (at_once, state):
+        found = net.imagine(actions[:, -1], each, tau=0.0)
+        torch.testing.assert_close(found.end, whole.end[:, -1].sigmoid(), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
+@torch.no_grad()
+def test_what_is_out_of_sight_changes_nothing_and_what_is_in_sight_does(kind: type[TokenWorldNet]) -> None:
+    net, (tokens, actions, first) = world(kind), episode()
+    before = net.predict(tokens, actions, first).end
+    reach = SIZE.layers * (SIZE.window - 1)
+    other = tokens.clone()
+    other[:, 2] = (tokens[:, 2] + 1) % VOCABULARY
+    after = net.predict(other, actions, first).end
+    assert torch.equal(before[:, :2], after[:, :2])  # the past
+    assert ((before - after)[:, 2 : 2 + SIZE.window].abs() > 1e-6).all()
+    torch.testing.assert_close(before[:, 3 + reach :], after[:, 3 + reach :], atol=1e-5, rtol=0)
+    first[:, 4] = True
+    parted, changed = net.predict(tokens, actions, first).end, net.predict(other, actions, first).end
+    torch.testing.assert_close(parted[:, 4:], changed[:, 4:], atol=1e-5, rtol=0)  # another episode
+
+
+@pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
+@pytest.mark.parametrize("actions", ["continuous", "discrete"])
+@torch.no_grad()
+def test_actions_change_what_comes_next(kind: type[TokenWorldNet], actions: ActionKind) -> None:
+    net, (tokens, given, first) = world(kind, actions), episode()
+    other = given.clone()
+    other[:, 5, 0] = -given[:, 5, 0] - 0.5
+    before, after = net.predict(tokens, given, first), net.predict(tokens, other, first)
+    assert torch.equal(before.tokens[:, :5], after.tokens[:, :5])
+    assert (before.tokens[:, 5] - after.tokens[:, 5]).abs().max() > 1e-3
+
+
+def test_a_token_is_turned_as_exactly_after_a_million_as_at_first() -> None:
+    q, k = torch.randn(2, 1, 1, 4, 32)
+
+    def products(begin: int) -> Tensor:
+        turn = turns(begin + torch.arange(4), 32, q)
+        return turned(q, turn) @ turned(k, turn).transpose(-1, -2)
+
+    torch.testing.assert_close(products(0), products(1_000_003), atol=1e-4, rtol=0)
+    assert (products(0) - q @ k.transpose(-1, -2)).abs().max() > 0.1
+
+
+def test_rewards_keep_their_size_and_signs_are_the_papers() -> None:
+    symlog, sign = ValueDistribution(8), ValueDistribution(8, "sign")
+    rewards = torch.tensor([-100.0, -0.1, 0.0, 3.4, 7.07])
+    shares = symlog.scheme.encode_soft({"value": rewards})["value"]
+    torch.testing.assert_close(symlog.mean(shares.clamp(min=1e-30).log()), rewards, atol=1e-3, rtol=1e-4)
+    assert sign.loss(torch.zeros(5, 3), rewards).exp() == pytest.approx(torch.full((5,), 3.0), abs=1e-4)
+    logits = 9 * torch.eye(3)[[0, 0, 1, 2, 2]]
+    assert sign.mean(logits).tolist() == [-1, -1, 0, 1, 1]
+    assert sign.loss(logits, rewards).max() < 0.01
+    with pytest.raises(ValueError, match="symlog or sign"):
+        ValueDistribution(8, "other")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
+def test_padding_changes_nothing_and_the_loss_falls(kind: type[TokenWorldNet]) -> None:
+    net, (tokens, actions, first) = world(kind), episode(T=8)
+    for weight in net.parameters():
+        weight.data.mul_(0.2)
+    valid, rewards, ended = torch.ones(3, 8, dtype=torch.bool), torch.randn(3, 8), torch.zeros(3, 8, dtype=torch.bool)
+    valid[1, 5:] = False
+    ended[1, 4] = True
+    before = net.losses(tokens, actions, first, valid, rewards, ended)
+    tokens[1, 5:], rewards[1, 5:] = 3, 1e3
+    optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
+    losses = []
+    for _ in range(25):
+        losses.append(net.losses(tokens, actions, first, valid, rewards, ended))
+        optimizer.zero_grad()
+        losses[-1]["loss"].backward()
+        optimizer.step()
+    for name, loss in before.items():
+        torch.testing.assert_close(losses[0][name], loss)
+    assert losses[-1]["loss"] < 0.8 * losses[0]["loss"]
+
+
+def circle(rows: int, frames: int) -> Tensor:
+    """Something that goes round a circle of 24 places, one way or the other; which, one frame does not tell."""
+    begin, way = torch.randint(24, (rows, 1)), torch.randint(2, (rows, 1)) * 2 - 1
+    return ((begin + way * torch.arange(frames)) % 24).unsqueeze(-1)  # (rows, frames, 1)
+
+
+def imagined_circle(positions: Positions) -> tuple[Tensor, Tensor]:
+    """Jumps [1000] of an imagined thousand of frames, and after which of them the memory was flushed."""
+    torch.manual_seed(0)
+    size = WorldSize(layers=2, width=32, heads=2, window=8, dropout=0.0)
+    net = GPTWorld(Blocks(size, positions, 2), ControlScheme("none", [Choice("none", (0.0, 1.0))]), 24, 1)
+    optimizer = torch.optim.Adam(net.parameters(), lr=4e-3)
+    T = 8 if positions == "absolute" else 16
+    still = torch.zeros(32, T, 1)
+    for _ in range(160):
+        tokens = circle(32, T)
+        first, valid = torch.zeros(32, T, dtype=torch.bool), torch.ones(32, T, dtype=torch.bool)
+        optimizer.zero_grad()
+        net.losses(tokens, still, first, valid)["loss"].backward()
+        optimizer.step()
+    seen: list[Tensor] = []
+    flushed: list[bool] = []
+    with torch.no_grad():
+        state: TokenState = net.eval().observe(circle(4, 3), still[:4, :3], net.initial(4))
+        for _ in range(1000):
+            step = net.imagine(still[:4, 0], state, 0.3)
+            flushed.append(step.state.flushes > state.flushes)  # type: ignore[attr-defined]
+            state = step.state  # type: ignore[assignment]
+            seen.append(step.observation[:, 0])
+    angle = torch.stack(seen) * (2 * torch.pi / 24)  # (1000, 4)
+    return roughness(torch.cat([angle.cos(), angle.sin()], 1)), torch.tensor(flushed)
+
+
+def test_a_thousand_imagined_frames_have_no_seam_where_a_flushed_memory_has_many() -> None:
+    jumps, flushed = imagined_circle("absolute")
+    assert flushed.sum() > 100
+    assert seam(jumps, flushed) > 2
+    slid, never = imagined_circle("rotary")
+    assert not never.any()
+    assert 0.7 < seam(slid, flushed) < 1.4  # the same places
+    with pytest.raises(ValueError, match="seam"):
+        seam(slid, never)
+
+
+def test_actions_need_all_controls() -> None:
+    with pytest.raises(ValueError, match="carracing"):
+        numbers_of({"steering": torch.zeros(2)}, control_scheme("carracing"))
