@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory tensorboard clean
+.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,20 @@ study-memory: setup  ## (after mdnrnn) does the memory help? four searches alike
 		--trainer.max_steps $(GENERATIONS) $(call GO_ON,controller/$(NAME)-memory-$(use)) &&) \
 	$(BIN)/racing-vpt compare --checkpoints [$(STUDY)-trained,$(STUDY)-random,$(STUDY)-zero,$(STUDY)-none] \
 		--env CarRacing-v3 --seeds $(SEEDS) --json $(STUDY).json
+
+SIZE ?= tiny
+IRIS_SIZE = $(if $(filter-out paper,$(SIZE)),--config configs/iris/size/$(SIZE).yaml)
+CHOICE ?=
+iris-tokenizer: setup  ## IRIS 1. (after rollouts) frames to tokens (SIZE=tiny, or paper; CHOICE=fsq): runs/tokenizer/default; goes on
+	$(call NEEDS,data/shards/rollouts,make rollouts)
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/tokenizer.yaml $(IRIS_SIZE) \
+		$(if $(CHOICE),--config configs/iris/tokenizer/$(CHOICE).yaml) --name $(NAME) $(call GO_ON,tokenizer/$(NAME))
+
+iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=absolute, frame): runs/tokenworld/default; goes on
+	$(call NEEDS,runs/tokenizer/$(NAME),make iris-tokenizer NAME=$(NAME))
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/token_world.yaml $(IRIS_SIZE) \
+		$(if $(CHOICE),--config configs/iris/token_world/$(CHOICE).yaml) --name $(NAME) \
+		--model.tokenizer runs/tokenizer/$(NAME) $(call GO_ON,tokenworld/$(NAME))
 
 tensorboard: setup  ## look at the curves of all runs
 	$(BIN)/tensorboard --logdir runs

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["all", "envs", "label", "policy", "dream", "search", "guards"] = "all",
+    what: Literal["all", "envs", "label", "policy", "dream", "imagination", "search", "guards"] = "all",
     checkpoint: str = "zoo:idm-carracing",
     frames: int = 2000,
     json: Path | None = None,
@@ -17,7 +17,8 @@ def bench(
     Args:
         what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, `policy` (a
             step with memory at tiny, small and 1x, and 2x where there is a GPU), `dream` (controllers in a world
-            model), `search` (those on the road), `guards` (what those against NaN, signals and broken checkpoints cost
+            model), `imagination` (a world model of IRIS, with its memory of keys and values and without),
+            `search` (those on the road), `guards` (what those against NaN, signals and broken checkpoints cost
             a training), or `all`.
         checkpoint: the inverse dynamics model that labels.
         frames: how many frames each environment is driven.
@@ -40,6 +41,10 @@ def bench(
         from racing_vpt.tools.bench_dream import bench_dream
 
         figures["dream"] = bench_dream()
+    if what in ("all", "imagination"):
+        from racing_vpt.tools.bench_imagination import bench_imagination
+
+        figures["imagination"] = bench_imagination()
     if what in ("all", "search"):
         from racing_vpt.tools.bench_search import bench_search
 
