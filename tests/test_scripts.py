@@ -104,7 +104,7 @@ def test_a_training_that_was_stopped_is_queued_again_and_one_that_failed_is_not(
 
 def test_several_machines_get_a_strategy_and_as_many_tasks(cluster: Cluster) -> None:
     _, lines = cluster.run(SCRIPTS[5], DEVICES="4", SLURM_JOB_NUM_NODES="2", STRATEGY="fsdp")
-    assert {"srun --ntasks=8", "srun --ntasks-per-node=4"} <= set(lines)
+    assert {"srun --ntasks=8", "srun --ntasks-per-node=4", "srun --kill-on-bad-exit=1"} <= set(lines)
     assert any("strategy/fsdp.yaml" in line and "--trainer.num_nodes 2" in line for line in lines)
 
 

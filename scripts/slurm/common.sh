@@ -19,7 +19,8 @@ if [[ -z $CONTAINER ]]; then
   export PATH="$PROJECT/.venv/bin:$PATH"
 fi
 
-# One step of the job: as many processes on each machine as the first argument says.
+# One step of the job: as many processes on each machine as the first argument says. One that dies ends the others; they
+# would wait for it.
 step() {
   local tasks=$1
   shift
@@ -27,7 +28,7 @@ step() {
   if [[ -n $CONTAINER ]]; then
     inside=(apptainer exec --nv --bind "$BIND" --pwd "$PROJECT" "$CONTAINER")
   fi
-  "$SRUN" --ntasks="$((tasks * NODES))" --ntasks-per-node="$tasks" ${inside[@]+"${inside[@]}"} "$@"
+  "$SRUN" --ntasks="$((tasks * NODES))" --ntasks-per-node="$tasks" --kill-on-bad-exit=1 ${inside[@]+"${inside[@]}"} "$@"
 }
 
 # A training that goes on where an earlier job of the same name stopped, and is put into the queue again after a signal.
