@@ -3,6 +3,8 @@
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +41,8 @@ def memory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def fit(memory: Path, runs: Path, name: str, *words: str, config: str = "controller") -> int:
+def words_of(memory: Path, runs: Path, name: str, *words: str, config: str = "controller") -> list[str]:
+    """A short search's command line."""
     text = (ROOT / "configs" / f"{config}.yaml").read_text()
     small = {"max_frames": 6, "workers": 1, "judge_every": 2, "judge_episodes": 1}
     given = "".join(f"        {key}: {value}\n" for key, value in small.items())
@@ -50,7 +53,11 @@ def fit(memory: Path, runs: Path, name: str, *words: str, config: str = "control
     path.write_text(re.sub(r"every_n_train_steps: \d+", "every_n_train_steps: 1", text))
     configs = ["--config", str(ROOT / "configs" / "base.yaml"), "--config", str(path)]
     sizes = ["--model.pop_size=4", "--model.n_samples=1", "--data.steps_per_epoch=2"]
-    return main(["fit", *configs, *sizes, f"--model.memory={memory}", f"--runs={runs}", f"--name={name}", *words])
+    return ["fit", *configs, *sizes, f"--model.memory={memory}", f"--runs={runs}", f"--name={name}", *words]
+
+
+def fit(memory: Path, runs: Path, name: str, *words: str, config: str = "controller") -> int:
+    return main(words_of(memory, runs, name, *words, config=config))
 
 
 def searched(run: Path) -> dict:
@@ -116,6 +123,17 @@ def test_candidates_drive_together_as_each_would_alone() -> None:
     alone = [work(Task(parameters[row : row + 1], [seed]))[0] for row, seed in enumerate([10_000, 10_001, 10_000])]
     np.testing.assert_allclose(together, alone, atol=1e-3)
     assert together[0] != together[2]
+
+
+def test_two_processes_search_as_one_does(memory: Path, tmp_path: Path) -> None:
+    assert fit(memory, tmp_path, "one", "--trainer.max_steps=3", "--model.pop_size=5") == 0
+    ddp = ["--config", str(ROOT / "configs" / "strategy" / "ddp.yaml"), "--trainer.max_steps=3", "--model.pop_size=5"]
+    words = words_of(memory, tmp_path, "two", *ddp)
+    done = subprocess.run([sys.executable, "-m", "racing_vpt.cli", *words], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    one, two = (searched(tmp_path / "controller" / name) for name in ("one", "two"))
+    assert all(torch.equal(value, two["evolution"][name]) for name, value in one["evolution"].items())
+    assert torch.equal(one["state_dict"]["controller"], two["state_dict"]["controller"])
 
 
 def test_who_gains_nothing_is_stopped_and_never_counts_more_than_it_would_have_come_to() -> None:
