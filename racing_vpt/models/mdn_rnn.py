@@ -29,6 +29,7 @@ from racing_vpt.types import Batch, Frame, FrameSpec
 HORIZONS = (1, 5, 15)  # frames ahead that are dreamt without looking, in `val/open_loop_K`
 TAUS = (0.0, 0.5, 1.0)
 SHOWN = 8  # frames in a picture
+LEAST_REWARD = -10.0  # what leaving CarRacing's field costs to a memory: its true 100, squared, would drown the tiles
 
 
 def adam(parameters: Iterable) -> torch.optim.Optimizer:
@@ -129,7 +130,7 @@ class MDNRNN(LightningModule):
         loss = share["nll"] * found["nll"]
         if self.net.outcome is not None:
             reward, end = self.net.outcomes(remembered)
-            truth = reward.detach() if batch.rewards is None else batch.rewards
+            truth = reward.detach() if batch.rewards is None else batch.rewards.clamp(min=LEAST_REWARD)
             found["reward_mse"] = masked_mean((reward - truth).square(), known["reward_mse"])
             loss = loss + self.reward_weight * share["reward_mse"] * found["reward_mse"]
             last = (batch.valid[:, :-1] & ~batch.valid[:, 1:]).float()  # of a clip nothing follows, nobody knows
