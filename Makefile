@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world tensorboard clean
+.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,9 @@ study-memory: setup  ## (after mdnrnn) does the memory help? four searches alike
 		--trainer.max_steps $(GENERATIONS) $(call GO_ON,controller/$(NAME)-memory-$(use)) &&) \
 	$(BIN)/racing-vpt compare --checkpoints [$(STUDY)-trained,$(STUDY)-random,$(STUDY)-zero,$(STUDY)-none] \
 		--env CarRacing-v3 --seeds $(SEEDS) --json $(STUDY).json
+
+dqn: setup  ## learn to drive by driving, from nothing: runs/dqn/default with its curve, returns.png; goes on
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/dqn.yaml --name $(NAME) $(call GO_ON,dqn/$(NAME))
 
 SIZE ?= tiny
 IRIS_SIZE = $(if $(filter-out paper,$(SIZE)),--config configs/iris/size/$(SIZE).yaml)

@@ -58,7 +58,9 @@ class StageCLI(LightningCLI):
     """
 
     def __init__(self, stage: str, words: list[str]) -> None:
+        import racing_vpt.data.replay_datamodule
         import racing_vpt.models.controller
+        import racing_vpt.models.dqn
         import racing_vpt.models.idm
         import racing_vpt.models.mdn_rnn
         import racing_vpt.models.token_world

@@ -24,11 +24,11 @@ STRIP = 16  # pictures of an episode in tensorboard
 
 
 class RolloutValidation(pl.Callback):
-    """Lets the model drive at each validation; logs `rollout/return`, `rollout/laps_finished` and `rollout/frames`.
+    """Lets the model drive at each validation; logs `NAME/return`, `NAME/laps_finished` and `NAME/frames`.
 
     It drives at the first validation batch, when a weight average, if there is one, has taken the place of the
     weights. Under DDP each process drives its share of the seeds. The film of the first seed goes to
-    `media/rollouts/step=N.mp4` in the run folder, pictures of it to tensorboard.
+    `media/NAMEs/step=N.mp4` in the run folder, pictures of it to tensorboard.
 
     Args:
         env: environment.
@@ -38,6 +38,7 @@ class RolloutValidation(pl.Callback):
             checkpoint callback that watches it finds it.
         film: whether to film the first episode.
         max_frames: end episodes after so many frames; None leaves it to the environment.
+        name: NAME, of what is logged; two drives, such as in the fast and in the stock environment, need two.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class RolloutValidation(pl.Callback):
         every_n_validations: int = 1,
         film: bool = True,
         max_frames: int | None = None,
+        name: str = "rollout",
     ) -> None:
         self.seeds = range(first_seed, first_seed + episodes)
         if episodes < 1 or first_seed < 0 or self.seeds[0] in JUDGING_SEEDS:
@@ -58,9 +60,14 @@ class RolloutValidation(pl.Callback):
         if every_n_validations < 1:
             raise ValueError(f"every_n_validations counts from 1, but {every_n_validations} was given")
         self.env, self.every_n_validations, self.max_frames = env, every_n_validations, max_frames
-        self.film = film
+        self.film, self.name = film, name
         self.validations = 0
         self.last: dict[str, float] = {}
+
+    @property
+    def state_key(self) -> str:
+        """What a checkpoint knows it by."""
+        return super().state_key if self.name == "rollout" else self._generate_state_key(name=self.name)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int, dataloader_idx: int = 0
@@ -73,7 +80,7 @@ class RolloutValidation(pl.Callback):
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
-            pl_module.log_dict({f"rollout/{name}": value for name, value in self.last.items()}, rank_zero_only=False)
+            pl_module.log_dict({f"{self.name}/{key}": value for key, value in self.last.items()}, rank_zero_only=False)
 
     def state_dict(self) -> dict[str, object]:
         return {"validations": self.validations, "last": self.last}
@@ -88,7 +95,7 @@ class RolloutValidation(pl.Callback):
         film = None
         if self.film and trainer.is_global_zero:
             name = f"step={trainer.global_step}.mp4"
-            film = KeptFilm(Path(folder) / "media" / "rollouts" / name, f"seed {seeds[0]}")
+            film = KeptFilm(Path(folder) / "media" / f"{self.name}s" / name, f"seed {seeds[0]}")
         envs = [make_env(self.env) for _ in seeds]
         try:
             agent = CheckpointAgent(pl_module, device=str(pl_module.device))  # type: ignore[arg-type]
@@ -117,9 +124,9 @@ class RolloutValidation(pl.Callback):
         picture = film_strip(np.stack(film.frames)[evenly], columns=STRIP // 2, scale=2)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("rollout/film", picture, trainer.global_step, dataformats="HWC")
+                logger.experiment.add_image(f"{self.name}/film", picture, trainer.global_step, dataformats="HWC")
             elif isinstance(logger, WandbLogger):
-                logger.log_image("rollout/film", [picture], step=trainer.global_step)
+                logger.log_image(f"{self.name}/film", [picture], step=trainer.global_step)
 
 
 class KeptFilm(FilmWriter):

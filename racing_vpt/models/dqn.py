@@ -66,7 +66,7 @@ class DQN(LightningModule):
             hardly, so that the whole of a fast lap is seen early. 0: all alike.
         margin: how much less all but the demonstrator's action are to be worth, in scaled reward.
         margin_weight: of that loss, on demonstrations.
-        mirror: probability that a transition is mirrored, with its action.
+        mirror: share of the transitions of a batch that are mirrored, with their actions.
         optimizer: made from the network's parameters.
         schedule: how the learning rate falls after the warm-up, over the updates of the run.
         warmup_steps: updates over which it rises from 0.
@@ -209,8 +209,9 @@ class DQN(LightningModule):
     @torch.no_grad()
     def targets(self, batch: Transitions) -> Tensor:
         """What the actions taken turned out to be worth, float32 [B, K]: rewards, and what the target net expects."""
-        ahead = self.target(batch.next_observation)  # (B, A, K)
-        judge = self.net(batch.next_observation) if self.doubled else ahead
+        then = self.net.prepare(batch.next_observation)
+        ahead = self.target(then)  # (B, A, K)
+        judge = self.net(then) if self.doubled else ahead
         best = judge.mean(-1).argmax(-1)
         future = ahead[torch.arange(len(best), device=best.device), best]
         future = grow(future) if self.rescale_values else future
@@ -219,13 +220,15 @@ class DQN(LightningModule):
 
     def mirror_some(self, batch: Transitions) -> Transitions:
         """The batch with some transitions as in a mirror: left is right, in what is seen and what is done."""
-        rows = torch.rand(len(batch.action), device=batch.action.device) < self.mirror
-        flipped = copy.copy(batch)
-        for name in ("observation", "next_observation"):
-            frames = getattr(batch, name)
-            setattr(flipped, name, torch.where(rearrange(rows, "b -> b 1 1 1"), frames.flip(-1), frames))
+        B, flipped = len(batch.action), copy.copy(batch)
+        start, count = int(torch.randint(B, ())), round(self.mirror * B)  # a run of rows: a seventh of the time of any
+        runs = [slice(start, min(B, start + count)), slice(0, max(0, start + count - B))]
         images = torch.tensor(self.mirrored, device=batch.action.device)
-        flipped.action = torch.where(rows, images[batch.action], batch.action)
+        for name in ("observation", "next_observation", "action"):
+            values = getattr(batch, name).clone()
+            for run in runs:
+                values[run] = images[values[run]] if name == "action" else values[run].flip(-1)
+            setattr(flipped, name, values)
         return flipped
 
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:

@@ -78,9 +78,13 @@ class QNet(nn.Module):
         self.value = linear(half, quantiles) if dueling else None
         self.advantage = linear(half if dueling else hidden, actions * quantiles)
 
+    def prepare(self, observation: Tensor) -> Tensor:
+        """Observations uint8 [B, S, H, W] as float32 from 0 to 1, for those who look at them twice."""
+        return observation.contiguous(memory_format=torch.channels_last).float().mul_(1 / 255)
+
     def forward(self, observation: Tensor) -> Tensor:
-        """Values float32 [B, A, K] of observations uint8 [B, S, H, W]."""
-        frames = observation.contiguous(memory_format=torch.channels_last).float().mul_(1 / 255)
+        """Values float32 [B, A, K] of observations uint8 [B, S, H, W], or of what `prepare` made of them."""
+        frames = self.prepare(observation) if observation.dtype == torch.uint8 else observation
         hidden = F.relu(self.hidden_norm(self.hidden(self.norm(self.trunk(frames)))))  # (B, hidden)
         if self.value is None:
             return rearrange(self.advantage(hidden), "b (a k) -> b a k", k=self.quantiles)

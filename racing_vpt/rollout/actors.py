@@ -7,6 +7,7 @@ them. A process that dies or hangs is replaced, and its lanes begin new episodes
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
@@ -45,8 +46,7 @@ class Actors:
         """Begin an episode in each lane."""
         for slot in range(len(self.members)):
             self._employ(slot)
-        self._await()
-        return self.now.copy()
+        return self.collect()[0]
 
     def act(self, actions: np.ndarray) -> None:
         """Hand actions int64 [N] over; the processes go on by themselves."""
@@ -63,14 +63,12 @@ class Actors:
             Exception: whatever went wrong in a process.
             RuntimeError: one died again and again.
         """
-        died = self._await()
-        for slot in died:
-            self._employ(slot)
-        if died:
-            self._await()
         broken = np.zeros(self.num_lanes, bool)
-        for slot in died:
-            broken[self.shares[slot]] = True
+        waited_for: Sequence[int] = range(len(self.members))
+        while waited_for := self._await(waited_for):
+            for slot in waited_for:
+                broken[self.shares[slot]] = True
+                self._employ(slot)
         return self.now.copy(), broken
 
     def pids(self) -> list[int]:
@@ -87,9 +85,9 @@ class Actors:
     def _employ(self, slot: int) -> None:
         self.members[slot] = employ(serve_lanes, self.scene, self.memory, self.shares[slot])
 
-    def _await(self) -> list[int]:
-        """Wait for all processes; those that died are buried, and their numbers returned."""
-        waiting = {member[1]: slot for slot, member in enumerate(self.members) if member is not None}
+    def _await(self, slots: Sequence[int]) -> list[int]:
+        """Wait for these processes; those that died are buried, and their numbers returned."""
+        waiting = {member[1]: slot for slot in slots if (member := self.members[slot]) is not None}
         died = []
         while waiting:
             ready = wait(list(waiting), SECONDS)

@@ -37,6 +37,7 @@ class Lanes:
         first: bool, the frame is an episode's first.
         valid: bool, false where the action was ignored: the episode had ended, or the process died.
         lap: bool, every tile was touched.
+        cut_off: bool, the episode was ended as hopeless.
         elapsed: int64, frames of the episode so far.
         episodes: int64, episodes that the lane has begun.
         actions: int64, what is to be done next.
@@ -49,6 +50,7 @@ class Lanes:
     first: np.ndarray
     valid: np.ndarray
     lap: np.ndarray
+    cut_off: np.ndarray
     elapsed: np.ndarray
     episodes: np.ndarray
     actions: np.ndarray
@@ -96,7 +98,7 @@ class Lane:
     def advance(self) -> None:
         """Take the decision that is asked for, or begin an episode where the last one ended."""
         now, row = self.now, self.row
-        now.valid[row], now.first[row] = not self.ended, self.ended
+        now.valid[row], now.first[row], now.cut_off[row] = not self.ended, self.ended, False
         if self.ended:
             seed = self.scene.first_seed + row + int(now.episodes[row]) * len(now.episodes)
             frame, info = self.env.reset(seed=seed)
@@ -105,7 +107,8 @@ class Lane:
             now.episodes[row] += 1
         else:
             frame, earned, terminated, truncated, info = self.env.step(self.scene.table[now.actions[row]])
-            reward, truncated = float(earned), truncated or self.hopeless()
+            reward, now.cut_off[row] = float(earned), self.hopeless() and not (terminated or truncated)
+            truncated = truncated or bool(now.cut_off[row])
         now.frames[row] = prepare(frame, self.scene.spec)[..., 0]
         now.rewards[row], now.terminated[row], now.truncated[row] = reward, terminated, truncated
         now.lap[row] = bool(info.get("lap_finished", False))

@@ -7,7 +7,7 @@ from typing import Literal
 
 
 def bench(
-    what: Literal["all", "envs", "label", "policy", "dream", "imagination", "search", "guards"] = "all",
+    what: Literal["all", "envs", "label", "policy", "dream", "imagination", "search", "dqn", "guards"] = "all",
     checkpoint: str = "zoo:idm-carracing",
     frames: int = 2000,
     json: Path | None = None,
@@ -18,10 +18,10 @@ def bench(
         what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, `policy` (a
             step with memory at tiny, small and 1x, and 2x where there is a GPU), `dream` (controllers in a world
             model), `imagination` (a world model of IRIS, with its memory of keys and values and without),
-            `search` (those on the road), `guards` (what those against NaN, signals and broken checkpoints cost
-            a training), or `all`.
+            `search` (those on the road), `dqn` (learning by doing, beside stable-baselines3's where it is
+            installed), `guards` (what those against NaN, signals and broken checkpoints cost a training), or `all`.
         checkpoint: the inverse dynamics model that labels.
-        frames: how many frames each environment is driven.
+        frames: how many frames each environment is driven, and decisions a DQN takes.
         json: file that receives the figures as well.
     """
     figures: dict[str, object] = {}
@@ -49,6 +49,10 @@ def bench(
         from racing_vpt.tools.bench_search import bench_search
 
         figures["search"] = bench_search()
+    if what in ("all", "dqn"):
+        from racing_vpt.tools.bench_dqn import bench_dqn
+
+        figures["dqn"] = bench_dqn(frames)
     if what in ("all", "guards"):
         from racing_vpt.tools.bench_guards import bench_guards
 

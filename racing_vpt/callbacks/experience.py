@@ -1,0 +1,237 @@
+"""Learning by doing: environments step in their processes while the learner learns from the replay buffer.
+
+Between two batches the callback takes in what the lanes did, chooses what they do next, and lets them go; so many
+updates are made before it looks again. The module sees batches only, the data module keeps the buffer.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from tqdm import tqdm
+
+from racing_vpt.callbacks.return_curve import ReturnCurve
+from racing_vpt.data.replay_datamodule import ReplayDataModule
+from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.envs.offers import check_driver
+from racing_vpt.models.action_table import rows_of
+from racing_vpt.models.dqn import DQN
+from racing_vpt.rollout.actors import Actors
+from racing_vpt.rollout.lanes import Lanes, Scene
+from racing_vpt.types import Step, Transitions
+
+
+class Experience(Callback):
+    """Drives while the module learns, and fills the data module's replay buffer.
+
+    Args:
+        env: environment.
+        lanes: environments that step together.
+        workers: processes that they are in. One core steps about 2,000 decisions a second of the fast environment.
+        updates_per_decision: of the network; 0.25: one after every four decisions of whichever lane.
+        first_seed: of the tracks, from 10,000 on; each episode takes the next one.
+        max_frames: end episodes after so many frames; None leaves it to the environment.
+        patience: decisions without a new tile after which an episode is cut off (a truncation: it bootstraps).
+        curve_every: decisions after which the curve of returns is drawn anew.
+        threads: of the learner; None leaves it to torch.
+        seed: of random actions.
+    """
+
+    def __init__(
+        self,
+        env: str = FAST_ID,
+        lanes: int = 16,
+        workers: int = 1,
+        updates_per_decision: float = 0.25,
+        first_seed: int = 10_000,
+        max_frames: int | None = None,
+        patience: int | None = None,
+        curve_every: int = 25_000,
+        threads: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if first_seed < 10_000:
+            raise ValueError(f"training drives seeds from 10000 on, but first_seed {first_seed} was given")
+        if min(lanes, workers, curve_every) < 1 or updates_per_decision <= 0 or (patience is not None and patience < 1):
+            raise ValueError(
+                f"lanes, workers, curve_every and patience count from 1 and updates_per_decision is above 0, but they "
+                f"are {lanes}, {workers}, {curve_every}, {patience} and {updates_per_decision}"
+            )
+        self.env, self.lanes, self.workers, self.updates_per_decision = env, lanes, workers, updates_per_decision
+        self.first_seed, self.max_frames, self.patience = first_seed, max_frames, patience
+        self.curve_every, self.threads, self.seed = curve_every, threads, seed
+        self.actors: Actors | None = None
+        self.curve = ReturnCurve()
+        self.decisions = self.frames = 0
+        self.owed = 0.0  # updates until the next look
+        self.seconds, self.begun = 0.0, time.monotonic()  # of training, before this process; and when that began
+        self.episodes = np.zeros(lanes, np.int64)
+
+    # ---------------------------------------------------------------- the run
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, DQN) or not isinstance(data, ReplayDataModule):
+            raise ValueError(
+                f"experience is for a DQN with a ReplayDataModule, not a {type(pl_module).__name__} with a "
+                f"{type(data).__name__}; give data.class_path racing_vpt.data.replay_datamodule.ReplayDataModule"
+            )
+        if trainer.world_size > 1:
+            raise ValueError(
+                f"learning by doing is for one process, but there are {trainer.world_size}; --trainer.devices 1"
+            )
+        rows = rows_of(pl_module.scheme)
+        env = make_env(self.env)
+        check_driver(pl_module.scheme.controls, pl_module.scheme.name, env)
+        assert env.observation_space.shape is not None
+        height, width, _ = env.observation_space.shape
+        env.close()
+        stack, discount = pl_module.stack, pl_module.discount
+        self.buffer = data.open_buffer(self.lanes, stack=stack, discount=discount, actions=rows, seen=(height, width))
+        self.enough = min(data.warm_up, data.capacity * 9 // 10)  # some steps of a full buffer cannot be drawn
+        self.most_owed = 1.0 + self.lanes * self.updates_per_decision
+        table = np.array([list(row.values()) for row in rows])
+        scene = Scene(table, pl_module.frames, self.env, self.first_seed, self.max_frames, self.patience)
+        self.actors = Actors(scene, self.lanes, self.workers, self.episodes)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin to drive, and go on until there is enough to learn from."""
+        assert self.actors is not None
+        assert isinstance(pl_module, DQN)
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        self.begun = time.monotonic()
+        self.earned = np.zeros(self.lanes)
+        self.seen = self.actors.start()
+        self.state = pl_module.initial_state(self.lanes)
+        self.observe(pl_module)
+        with tqdm(total=self.enough, unit="decision", desc="driving before learning", leave=False) as bar:
+            while len(self.buffer) < self.enough:
+                self.look(pl_module)
+                bar.update(len(self.buffer) - bar.n)
+        self.owed = max(self.owed, 1.0)
+        self.rate = (time.monotonic(), self.frames, trainer.global_step)
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, pl_module: LightningModule, outputs: dict, batch: Transitions, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, DQN)
+        self.buffer.update_priorities(batch.index, outputs["td_error"])
+        before = self.decisions
+        self.owed -= 1.0
+        while self.owed < 1.0 or len(self.buffer) < self.enough:  # a death may have taken what there was
+            self.look(pl_module)
+            self.owed = min(self.owed + self.lanes * self.updates_per_decision, self.most_owed)
+        if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.report(trainer, pl_module)
+        if before // self.curve_every < self.decisions // self.curve_every:
+            self.publish(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the drive of `RolloutValidation` into the curve."""
+        metrics = trainer.callback_metrics
+        if trainer.sanity_checking or "rollout/return" not in metrics:
+            return
+        drive = [float(metrics[f"rollout/{name}"]) for name in ("return", "laps_finished")]
+        self.curve.drives.append((self.decisions, self.trained_seconds, *drive))
+        self.publish(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.publish(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.close()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        if self.actors is not None:
+            self.actors.close()
+            self.actors = None
+
+    # ---------------------------------------------------------------- one decision of all lanes
+
+    def look(self, module: DQN) -> None:
+        """Take in what the lanes did, and let them do the next thing; they do it while the learner goes on."""
+        assert self.actors is not None
+        now, broken = self.actors.collect()
+        before, self.seen = self.seen, now
+        step = Step(before.frames, self.actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
+        self.buffer.add(step)
+        if broken.any():
+            self.buffer.forget_episodes(broken)
+        self.keep_score(before, now)
+        self.observe(module)
+
+    def observe(self, module: DQN) -> None:
+        """Choose on seeing the lanes' frames, and hand the actions over."""
+        assert self.actors is not None
+        frames, first = torch.from_numpy(self.seen.frames), torch.from_numpy(self.seen.first)
+        self.state = module.observe(self.state, frames, first)
+        self.actions = module.explore(self.state, self.decisions, self.seed)
+        self.actors.act(self.actions)
+
+    def keep_score(self, before: Lanes, now: Lanes) -> None:
+        """Count decisions and frames, and note the episodes that ended."""
+        self.earned = np.where(before.first, 0.0, self.earned) + now.rewards * now.valid
+        self.decisions += self.lanes  # those that autoreset ignores too: a round has its place in every schedule
+        self.frames += int(((now.elapsed - before.elapsed) * now.valid).sum())
+        self.episodes = now.episodes
+        for row in np.flatnonzero((now.terminated | now.truncated) & now.valid):
+            fields = (self.earned[row], now.elapsed[row], now.lap[row], now.cut_off[row])
+            self.curve.episodes.append((self.decisions, self.trained_seconds, *map(float, fields)))
+
+    # ---------------------------------------------------------------- what is told, and kept
+
+    @property
+    def trained_seconds(self) -> float:
+        """Seconds of training so far, those before a stop included."""
+        return self.seconds + time.monotonic() - self.begun
+
+    def report(self, trainer: Trainer, module: DQN) -> None:
+        """Log how it goes, and how fast."""
+        then, frames, updates = self.rate
+        self.rate = (time.monotonic(), self.frames, trainer.global_step)
+        elapsed = max(1e-9, self.rate[0] - then)
+        values = {
+            "return": self.curve.recent("return"),
+            "laps_finished": self.curve.recent("lap"),
+            "episode_frames": self.curve.recent("frames"),
+            "cut_off": self.curve.recent("cut_off"),
+            "decisions": float(self.decisions),
+            "epsilon": float(module.epsilon(self.decisions, self.lanes).mean()),
+            "frames_per_second": (self.frames - frames) / elapsed,
+            "updates_per_second": (trainer.global_step - updates) / elapsed,
+        }
+        shown = {f"experience/{name}": value for name, value in values.items() if not math.isnan(value)}
+        module.log_dict(shown, batch_size=1)
+        module.log("return", values["return"], prog_bar=True, logger=False, batch_size=1)
+
+    def publish(self, trainer: Trainer) -> None:
+        """The curve, into the run folder."""
+        folder = trainer.log_dir
+        if folder is not None:
+            self.curve.publish(Path(folder), trainer)
+
+    def state_dict(self) -> dict[str, object]:
+        counts = {name: getattr(self, name) for name in ("decisions", "frames", "owed")}
+        return {
+            **counts,
+            "seconds": self.trained_seconds,
+            "episodes": torch.from_numpy(self.episodes),
+            **self.curve.state(),
+        }
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.decisions, self.frames, self.owed = (state_dict[name] for name in ("decisions", "frames", "owed"))
+        self.seconds = state_dict["seconds"]
+        self.curve.restore(state_dict)
+        episodes = state_dict["episodes"].numpy()
+        self.episodes = episodes if len(episodes) == self.lanes else np.full(self.lanes, episodes.max())

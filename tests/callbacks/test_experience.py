@@ -1,0 +1,154 @@
+"""Learning by doing, through the command line: every shipped configuration, a stop in between, and a worker's death."""
+
+from __future__ import annotations
+
+import csv
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch.utils.data import DataLoader
+
+from racing_vpt.callbacks.experience import Experience
+from racing_vpt.callbacks.return_curve import ReturnCurve, draw, pixels
+from racing_vpt.cli import main
+from racing_vpt.data.replay_datamodule import ReplayDataModule
+from racing_vpt.models.dqn import DQN
+from racing_vpt.types import FrameSpec
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+TINY = ["--model.channels=[4,4]", "--model.hidden=16", "--data.warm_up=30", "--data.capacity=400",
+        "--data.batch_size=4"]  # fmt: skip
+torch.set_num_threads(1)
+
+
+def shortened(name: str, folder: Path) -> Path:
+    """A copy of a config with two lanes whose episodes end after ten decisions, validated every third update."""
+    config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+    trainer = config.get("trainer", {})
+    for callback in (*trainer.get("callbacks", []), *trainer.get("callbacks+", [])):
+        options = callback.setdefault("init_args", {})
+        if callback["class_path"].endswith("RolloutValidation"):
+            options |= {"episodes": 1, "max_frames": 8}
+        if callback["class_path"].endswith("Experience"):
+            options |= {"lanes": 2, "max_frames": 40, "curve_every": 20}
+    if trainer:
+        trainer |= {"val_check_interval": 3, "log_every_n_steps": 2}
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def fit(runs: Path, *words: str, configs: tuple[str, ...] = ("dqn",)) -> int:
+    given = [word for name in configs for word in ("--config", str(shortened(name, runs)))]
+    return main(["fit", "--config", str(CONFIGS / "base.yaml"), *given, *TINY, f"--runs={runs}", *words])
+
+
+def saved(run: Path, name: str = "last") -> dict:
+    return torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+
+
+def experience_of(checkpoint: dict) -> dict:
+    return next(state for key, state in checkpoint["callbacks"].items() if key.startswith("Experience"))
+
+
+def test_a_run_leaves_its_curve_and_goes_on_after_a_stop(tmp_path: Path) -> None:
+    run, kept = tmp_path / "dqn" / "default", "--data.keep_buffer=true"
+    assert fit(tmp_path, "--trainer.max_steps=6", kept) == 0
+    first = saved(run)
+    assert (run / "returns.png").read_bytes()[:4] == b"\x89PNG"
+    episodes = list(csv.DictReader((run / "episodes.csv").open()))
+    assert {episode["frames"] for episode in episodes} == {"40"}
+    assert [int(float(drive["decisions"])) > 30 for drive in csv.DictReader((run / "drives.csv").open())] == [True] * 2
+    assert list((run / "media" / "stock_rollouts").glob("*.mp4"))
+    assert fit(tmp_path, "--trainer.max_steps=12", kept, "--ckpt_path=last") == 0
+    then = saved(run)
+    before, after = experience_of(first), experience_of(then)
+    assert (first["global_step"], then["global_step"]) == (6, 12)
+    # six updates at ten decisions each; nothing was driven before learning went on, because the buffer was kept
+    assert after["decisions"] - before["decisions"] == 60
+    assert (after["episodes"] > before["episodes"]).all()
+    assert torch.equal(after["curve_episodes"][: len(before["curve_episodes"])], before["curve_episodes"])
+    assert after["seconds"] > before["seconds"]
+    assert then["lr_schedulers"][0]["last_epoch"] == 12
+    steps = {int(state["step"]) for state in then["optimizer_states"][0]["state"].values()}
+    assert steps == {12}
+    assert {name: int(state["draws"]) for name, state in data_states(then).items()} == {"ReplayDataModule": 12}
+
+
+def data_states(checkpoint: dict) -> dict:
+    return {key: value for key, value in checkpoint.items() if key == "ReplayDataModule"}
+
+
+def test_a_buffer_that_was_not_kept_is_filled_anew(tmp_path: Path) -> None:
+    run = tmp_path / "dqn" / "default"
+    assert fit(tmp_path, "--trainer.max_steps=3", configs=("dqn", "dqn_plain")) == 0
+    assert fit(tmp_path, "--trainer.max_steps=6", "--ckpt_path=last", configs=("dqn", "dqn_plain")) == 0
+    after = experience_of(saved(run))
+    assert after["decisions"] >= 2 * 30 + 6 * 4
+    assert saved(run)["global_step"] == 6
+
+
+def test_demonstrations_are_learnt_from_with_the_larger_table(tmp_path: Path, tiny_recordings: Path) -> None:
+    configs = ("dqn", "dqn_actions", "dqn_demonstrations")
+    assert fit(tmp_path, "--trainer.max_steps=3", f"--data.demonstrations={tiny_recordings}", configs=configs) == 0
+    weights = saved(tmp_path / "dqn" / "default")["state_dict"]
+    assert weights["net.advantage.weight"].shape[0] == 11 * 32
+
+
+class Kills(Callback):
+    """Ends the lanes' process at the second update."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        experience = next(each for each in trainer.callbacks if isinstance(each, Experience))  # type: ignore[attr-defined]
+        if batch_idx == 1:
+            assert experience.actors is not None
+            self.before = experience.decisions
+            os.kill(experience.actors.pids()[0], signal.SIGKILL)
+
+
+def test_nothing_is_learnt_from_the_episode_of_a_worker_that_died(tmp_path: Path) -> None:
+    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
+    module = DQN(frames=spec, channels=[4], hidden=8)
+    data = ReplayDataModule(batch_size=4, capacity=200, warm_up=10, steps_per_epoch=4)
+    kills, experience = Kills(), Experience(lanes=2, updates_per_decision=0.5)
+    trainer = Trainer(
+        max_steps=4, accelerator="cpu", callbacks=[kills, experience], default_root_dir=tmp_path, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    trainer.fit(module, data)
+    # Both lanes were in their first episode: all is forgotten, and they drive until there is enough to learn from.
+    assert experience.decisions - kills.before >= 10 + 4  # three updates alone are six decisions
+    assert experience.episodes.tolist() == [2, 2]
+    assert trainer.global_step == 4
+
+
+def test_the_curve_is_drawn_of_what_was_earned() -> None:
+    curve = ReturnCurve()
+    assert np.isnan(curve.recent("return"))
+    curve.episodes = [(100.0 * n, n, 10.0 * n, 400, n % 2, 0) for n in range(1, 61)]
+    curve.drives = [(3000.0, 30.0, 500.0, 0.25)]
+    assert curve.recent("return") == pytest.approx(np.mean([10.0 * n for n in range(11, 61)]))
+    again = ReturnCurve()
+    again.restore(curve.state())
+    assert again.episodes[-1] == curve.episodes[-1]
+    picture = pixels(draw(curve.episodes, curve.drives))
+    assert picture.shape == (450, 800, 3)
+    assert not np.array_equal(picture, pixels(draw(curve.episodes, [])))
+
+
+@pytest.mark.parametrize(("options", "message"), [({"first_seed": 1000}, "from 10000"), ({"lanes": 0}, "count from 1")])
+def test_numbers_out_of_range_are_refused(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Experience(**options)
+
+
+def test_data_that_keeps_no_experience_is_refused(tmp_path: Path) -> None:
+    trainer = Trainer(max_steps=1, accelerator="cpu", callbacks=[Experience()], default_root_dir=tmp_path, logger=False)
+    with pytest.raises(ValueError, match="ReplayDataModule"):
+        trainer.fit(DQN(channels=[4], hidden=8), DataLoader([0]))  # type: ignore[arg-type]
