@@ -58,15 +58,15 @@ def experience_of(checkpoint: dict) -> dict:
 
 
 def test_a_run_leaves_its_curve_and_goes_on_after_a_stop(tmp_path: Path) -> None:
-    run, kept = tmp_path / "dqn" / "default", "--data.keep_buffer=true"
-    assert fit(tmp_path, "--trainer.max_steps=6", kept) == 0
+    run = tmp_path / "dqn" / "default"
+    assert fit(tmp_path, "--trainer.max_steps=6") == 0
     first = saved(run)
     assert (run / "returns.png").read_bytes()[:4] == b"\x89PNG"
     episodes = list(csv.DictReader((run / "episodes.csv").open()))
     assert {episode["frames"] for episode in episodes} == {"40"}
     assert [int(float(drive["decisions"])) > 30 for drive in csv.DictReader((run / "drives.csv").open())] == [True] * 2
     assert list((run / "media" / "stock_rollouts").glob("*.mp4"))
-    assert fit(tmp_path, "--trainer.max_steps=12", kept, "--ckpt_path=last") == 0
+    assert fit(tmp_path, "--trainer.max_steps=12", "--ckpt_path=last") == 0
     then = saved(run)
     before, after = experience_of(first), experience_of(then)
     assert (first["global_step"], then["global_step"]) == (6, 12)
@@ -87,8 +87,9 @@ def data_states(checkpoint: dict) -> dict:
 
 def test_a_buffer_that_was_not_kept_is_filled_anew(tmp_path: Path) -> None:
     run = tmp_path / "dqn" / "default"
-    assert fit(tmp_path, "--trainer.max_steps=3", configs=("dqn", "dqn_plain")) == 0
-    assert fit(tmp_path, "--trainer.max_steps=6", "--ckpt_path=last", configs=("dqn", "dqn_plain")) == 0
+    configs, forget = ("dqn", "dqn_plain"), "--data.keep_buffer=false"
+    assert fit(tmp_path, "--trainer.max_steps=3", forget, configs=configs) == 0
+    assert fit(tmp_path, "--trainer.max_steps=6", forget, "--ckpt_path=last", configs=configs) == 0
     after = experience_of(saved(run))
     assert after["decisions"] >= 2 * 30 + 6 * 4
     assert saved(run)["global_step"] == 6
