@@ -72,7 +72,8 @@ class VectorQuantizer(nn.Module):
 
     def nearest(self, flat: Tensor) -> Tensor:
         """Tokens int64 [N] of features [N, D]."""
-        distance = self.codebook.square().sum(1) - 2 * flat @ self.codebook.T  # (N, vocabulary), but for a constant
+        with torch.autocast(flat.device.type, enabled=False):  # neighbours are nearer to each other than bf16 tells
+            distance = self.codebook.square().sum(1) - 2 * flat @ self.codebook.T  # (N, vocabulary), but for a constant
         return distance.argmin(1)
 
     def lookup(self, tokens: Tensor) -> Tensor:

@@ -12,6 +12,9 @@ from racing_vpt.models.pretrained import language_model_blocks
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.worlds import load_world
+from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic
+from racing_vpt.nn.dreaming import dream, learn
+from racing_vpt.nn.returns import SlowTwin
 from racing_vpt.types import Batch
 
 ROOT = Path(__file__).parents[2]
@@ -70,6 +73,21 @@ def test_ends_are_learnt_where_padding_follows_and_beginnings_are_kept() -> None
     state = world.begin(torch.arange(2))
     assert torch.equal(state.observation, world.tokens_in(batch)[[0, 0], 7])
     assert world.imagine(torch.zeros(2, 3), state).observation.shape == (2, 16)
+
+
+def test_an_agent_dreams_in_it_and_learns_without_touching_it() -> None:
+    torch.manual_seed(0)
+    world = TokenWorld(size="tiny").eval()
+    agent = ActorCritic(AGENT_SIZES["tiny"], world.scheme)
+    slow, first = SlowTwin(agent), torch.zeros(2, 3, dtype=torch.bool)
+    first[1, 2] = True
+    dreamt = dream(world, agent, torch.randint(512, (2, 3, 16)), torch.rand(2, 3, 3), 3, first, slow)
+    assert dreamt.pictures.shape == (2, 4, 3, 64, 64)
+    assert dreamt.before[0][0].abs().sum() > 0
+    assert dreamt.before[0][1].abs().sum() == 0  # its episode begins with the dream
+    learn(agent, dreamt, slow)["loss"].backward()
+    assert all(x.grad is not None and x.grad.isfinite().all() for x in agent.eye.parameters())
+    assert all(x.grad is None for x in [*world.parameters(), *slow.parameters()])
 
 
 def fit(shards: Path, runs: Path, name: str, *words: str, choice: str | None = None) -> int:
