@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 class StopSignals(Checkpoint):
     """Ends the training at the end of the batch in which a signal came; a validation that runs is finished first.
 
-    A `Checkpoint`, because those come last at each hook: what else happens at the end of a batch is done by then.
+    A `Checkpoint`, because those come last at each hook: what else happens at the end of a batch is done by then. It
+    also keeps the last step of a run that ends between two validations.
     A second SIGINT does not wait. Of several processes one signalled process stops them all.
     """
 
@@ -39,6 +40,8 @@ class StopSignals(Checkpoint):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         self.stop_if_asked(trainer)
+        if 0 < trainer.max_steps <= trainer.global_step:  # other checkpoints wait for a validation, which may not come
+            write_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
@@ -61,11 +64,17 @@ class StopSignals(Checkpoint):
 
 
 def save_last(trainer: Trainer) -> Path:
+    """Write `last.ckpt`, and let nobody else save this step."""
+    path = write_last(trainer)
+    for callback in trainer.checkpoint_callbacks:  # what saves when an exception ends the run need not do it again
+        setattr(callback, "_last_global_step_saved", trainer.global_step)  # noqa: B010
+    return path
+
+
+def write_last(trainer: Trainer) -> Path:
     """Write `last.ckpt` where the run's checkpoints lie."""
     saver = trainer.checkpoint_callback
     folder = getattr(saver, "dirpath", None) or Path(trainer.default_root_dir) / "checkpoints"
     path = Path(folder) / "last.ckpt"
     trainer.save_checkpoint(path, weights_only=False)
-    for callback in trainer.checkpoint_callbacks:  # what saves when an exception ends the run need not do it again
-        setattr(callback, "_last_global_step_saved", trainer.global_step)  # noqa: B010
     return path
