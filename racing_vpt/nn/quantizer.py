@@ -35,7 +35,9 @@ class VectorQuantizer(nn.Module):
         width: D, numbers of a code.
         decay: what the moving averages keep of themselves at a step.
         revive_below: a code used less often than this share of what all codes would be, were they used alike, is
-            replaced by a feature of the batch, and has a third of that use to its credit. 0 never does so.
+            replaced by a feature of the batch, and has five times that use to its credit; 0: never. The feature is
+            drawn by its squared distance from its code: most patches of a road are alike, and codes that were put on
+            features drawn evenly would be copies of each other.
     """
 
     codebook: Tensor
@@ -43,7 +45,9 @@ class VectorQuantizer(nn.Module):
     sums: Tensor
     begun: Tensor
 
-    def __init__(self, vocabulary: int = 512, width: int = 512, decay: float = 0.99, revive_below: float = 0.1) -> None:
+    def __init__(
+        self, vocabulary: int = 512, width: int = 512, decay: float = 0.99, revive_below: float = 0.02
+    ) -> None:
         super().__init__()
         if min(vocabulary, width) < 1 or not 0 <= decay < 1 or not 0 <= revive_below < 1:
             raise ValueError(
@@ -65,7 +69,7 @@ class VectorQuantizer(nn.Module):
         tokens = self.nearest(flat)
         codes = self.lookup(tokens).view(features.shape)  # before the codebook moves on
         if self.training:
-            self.follow(flat, tokens)
+            self.follow(flat, tokens, (flat - codes.flatten(0, -2)).square().sum(1))
         commitment = F.mse_loss(features.float(), codes)
         straight = features + (codes - features).detach()
         return Quantized(straight, tokens.view(features.shape[:-1]), commitment)
@@ -81,8 +85,14 @@ class VectorQuantizer(nn.Module):
         return F.embedding(tokens, self.codebook)
 
     @torch.no_grad()
-    def follow(self, flat: Tensor, tokens: Tensor) -> None:
-        """Move each code towards the mean of the features [N, D] that it stands for, and revive the unused."""
+    def follow(self, flat: Tensor, tokens: Tensor, errors: Tensor) -> None:
+        """Move each code towards the mean of the features [N, D] that it stands for, and revive the unused.
+
+        Args:
+            flat: float32 [N, D].
+            tokens: int64 [N].
+            errors: float32 [N], squared distances of the features from their codes.
+        """
         new_counts = torch.bincount(tokens, minlength=self.vocabulary).float()
         new_sums = torch.zeros_like(self.sums).index_add_(0, tokens, flat)
         if not self.counts.any():  # averages begin with what is first seen
@@ -92,9 +102,10 @@ class VectorQuantizer(nn.Module):
         self.sums.lerp_(new_sums, 1 - self.decay)
         alike = self.counts.sum() / self.vocabulary
         dead = self.counts < self.revive_below * alike
-        drawn = flat[torch.randint(len(flat), (self.vocabulary,), device=flat.device)]
-        self.counts.copy_(torch.where(dead, alike / 3, self.counts))
-        self.sums.copy_(torch.where(dead[:, None], drawn * alike / 3, self.sums))
+        drawn = flat[torch.multinomial(errors + 1e-12, self.vocabulary, replacement=True)]
+        credit = 5 * self.revive_below * alike
+        self.counts.copy_(torch.where(dead, credit, self.counts))
+        self.sums.copy_(torch.where(dead[:, None], drawn * credit, self.sums))
         known = self.counts > 1e-6 * alike
         self.codebook.copy_(
             torch.where(known[:, None], self.sums / self.counts.clamp(min=1e-12)[:, None], self.codebook)

@@ -83,9 +83,8 @@ class GPTWorld(TokenWorldNet):
         if state.observation is None:
             raise ValueError("nothing was observed yet, so that nothing can be imagined; call observe first")
         K, memory, last = self.num_tokens, state.memory, state.observation
-        if (
-            not self.blocks.slides and memory.length + 1 + K > memory.size
-        ):  # the paper's: all but the last frame is lost
+        full = memory.length + 1 + K > memory.size
+        if full and not self.blocks.slides:  # the paper's: all but the last frame is lost
             memory.clear()
             blank = torch.zeros_like(actions).unsqueeze(1)
             state = self.observe(last.unsqueeze(1), blank, TokenState(memory, None, state.flushes + 1))
