@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from racing_vpt.data.files import published
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps int64 [N], values float64 [N]
 
@@ -60,7 +66,34 @@ def plot_training(runs: dict[str, Path], path: Path) -> None:
                 axis.set_visible(False)
         axes[1, column].set_ylim(-0.1, 1.02)
     figure.tight_layout()
-    temporary = path.with_name(f".tmp-{path.name}")
-    figure.savefig(temporary, dpi=120, format="png")
+    _keep(figure, path)
     pyplot.close(figure)
-    temporary.replace(path)
+
+
+def plot_returns(runs: dict[str, Path], path: Path) -> None:
+    """Draw validation returns of runs that learnt by driving (title: folder), against decisions and hours, as a PNG.
+
+    Raises:
+        FileNotFoundError: a run has no `drives.csv`.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure((11, 4.5), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for title, run in runs.items():
+        if not (run / "drives.csv").is_file():
+            raise FileNotFoundError(f"{run} holds no drives.csv; train it with: racing-vpt fit (configs/dqn.yaml)")
+        decisions, seconds, returns, _ = np.loadtxt(run / "drives.csv", delimiter=",", skiprows=1, ndmin=2, unpack=True)
+        axes[0].plot(decisions, returns, label=title, marker="o", markersize=2)
+        axes[1].plot(seconds / 3600, returns, label=title, marker="o", markersize=2)
+    axes[0].set(xlabel="decisions", ylabel="return of validation drives")
+    axes[1].set(xlabel="hours of training")
+    for axis in axes:
+        axis.grid(alpha=0.3)
+    axes[0].legend(fontsize=8)
+    _keep(figure, path)
+
+
+def _keep(figure: Figure, path: Path) -> None:
+    with published(path) as temporary:
+        figure.savefig(temporary, dpi=120, format="png")

@@ -19,6 +19,7 @@ from racing_vpt.callbacks.return_curve import ReturnCurve, draw, pixels
 from racing_vpt.cli import main
 from racing_vpt.data.replay_datamodule import ReplayDataModule
 from racing_vpt.models.dqn import DQN
+from racing_vpt.tools.curves import plot_returns
 from racing_vpt.types import FrameSpec
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -66,6 +67,10 @@ def test_a_run_leaves_its_curve_and_goes_on_after_a_stop(tmp_path: Path) -> None
     assert {episode["frames"] for episode in episodes} == {"40"}
     assert [int(float(drive["decisions"])) > 30 for drive in csv.DictReader((run / "drives.csv").open())] == [True] * 2
     assert list((run / "media" / "stock_rollouts").glob("*.mp4"))
+    plot_returns({"tiny": run}, tmp_path / "returns.png")
+    assert (tmp_path / "returns.png").stat().st_size > 10_000
+    with pytest.raises(FileNotFoundError, match=r"drives\.csv"):
+        plot_returns({"nobody": tmp_path}, tmp_path / "nobody.png")
     assert fit(tmp_path, "--trainer.max_steps=12", "--ckpt_path=last") == 0
     then = saved(run)
     before, after = experience_of(first), experience_of(then)
