@@ -22,4 +22,8 @@ class StepSeed(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         step = trainer.fit_loop.epoch_loop.batch_progress.total.ready
-        torch.manual_seed((self.seed << 40) + (trainer.global_rank << 32) + step)
+        seed = (self.seed << 40) + (trainer.global_rank << 32) + step
+        if pl_module.device.type == "cpu":
+            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` looks for other devices too: 0.3 ms
+        else:
+            torch.manual_seed(seed)

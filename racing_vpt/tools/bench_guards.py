@@ -78,22 +78,22 @@ def bench_guards(steps: int = 8, blocks: int = 40, clips: int = CLIPS) -> dict[s
     turns = Turns(steps, guards)
     batch = batch_of(clips)
     total = (2 * (blocks + WARM_UP)) * steps + 1
-    trainer = Trainer(
-        max_steps=total, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
-        gradient_clip_val=5.0, callbacks=[turns, *guards],
-    )  # fmt: skip
     module = VPT(look_back=(0, 4), recurrence_layers=0)
-    trainer.fit(module, DataLoader([batch] * total, **WHOLE_BATCHES))  # type: ignore[arg-type]
-    half = {guarded: np.array(turns.seconds[guarded][WARM_UP:]) for guarded in (True, False)}
-    cpu = {guarded: np.array(turns.cpu_seconds[guarded][WARM_UP:]) for guarded in (True, False)}
     saves: dict[str, list[float]] = {"plain": [], "whole": []}
-    state = {"state_dict": module.state_dict(), "optimizer_states": [x.state_dict() for x in trainer.optimizers]}
     with TemporaryDirectory(dir=".") as folder:  # on the disk where runs lie
+        trainer = Trainer(
+            max_steps=total, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
+            gradient_clip_val=5.0, callbacks=[turns, *guards], default_root_dir=folder,
+        )  # fmt: skip
+        trainer.fit(module, DataLoader([batch] * total, **WHOLE_BATCHES))  # type: ignore[arg-type]
+        state = {"state_dict": module.state_dict(), "optimizer_states": [x.state_dict() for x in trainer.optimizers]}
         for _ in range(8):
             for name, io in (("plain", TorchCheckpointIO()), ("whole", AtomicCheckpointIO())):
                 begun = time.perf_counter()
                 io.save_checkpoint(state, Path(folder) / f"{name}.ckpt")
                 saves[name].append(time.perf_counter() - begun)
+    half = {guarded: np.array(turns.seconds[guarded][WARM_UP:]) for guarded in (True, False)}
+    cpu = {guarded: np.array(turns.cpu_seconds[guarded][WARM_UP:]) for guarded in (True, False)}
     step, save = float(np.median(half[False])) / steps, float(np.median(saves["plain"]))
     figures = {
         "step": step,

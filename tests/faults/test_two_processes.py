@@ -88,6 +88,20 @@ def test_two_processes_are_one_with_twice_the_batch(tiny_shards: Path, tmp_path:
 
 
 @slow
+def test_weights_that_are_divided_over_processes_train_as_whole_ones(tiny_shards: Path, tmp_path: Path) -> None:
+    kinds = ("VPT", "IDM")
+    for devices, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
+        assert run(devices, tiny_shards, folder, *kinds, "divided") == 0, said(folder)
+    for kind in kinds:
+        one, two = results(tmp_path / "one", f"{kind}-divided"), results(tmp_path / "two", f"{kind}-divided")
+        assert one["divided"] == 0
+        assert two["divided"] > 0.9 * two["count"]
+        for name, weights in one["weights"].items():
+            assert two["weights"][name] == pytest.approx(weights, abs=1e-9), (kind, name)
+    note("FSDP2 on the CPU: weights divided over two processes train as whole ones", len(kinds), len(kinds))
+
+
+@slow
 def test_a_killed_process_ends_the_other_and_both_go_on(tiny_shards: Path, tmp_path: Path) -> None:
     assert run(2, tiny_shards, tmp_path / "run", "VPT", "kill") != 0
     assert time.time() - (tmp_path / "run" / "killed").stat().st_mtime < 60

@@ -1,4 +1,4 @@
-"""What `test_two_processes.py` runs: `python two_processes.py DEVICES SHARDS FOLDER KIND... [kill|slow]`.
+"""What `test_two_processes.py` runs: `python two_processes.py DEVICES SHARDS FOLDER KIND... [kill|slow|divided]`.
 
 All is computed in double precision, and noise is left out: what float32 rounds away grows a thousandfold within two
 steps wherever it decides which of two equal pixels a max pooling takes.
@@ -17,7 +17,10 @@ from pathlib import Path
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import ModelParallelStrategy
+from torch.distributed.distributed_c10d import _set_pg_timeout
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor
 
 from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
 from racing_vpt.callbacks.finite_guard import FiniteGuard
@@ -75,6 +78,33 @@ def model_of(kind: str, folder: Path) -> pl.LightningModule:
     return model
 
 
+def divide(module: VPT | IDM) -> None:
+    """Divide the weights over the processes by FSDP2, block by block; what holds one number cannot be divided."""
+    mesh = module.device_mesh["data_parallel"]  # type: ignore[index]
+    for block in module.net.recurrent_layer.blocks:
+        fully_shard(block, mesh=mesh)
+    fully_shard(module, mesh=mesh, ignored_params={x for x in module.parameters() if not x.numel() or not x.ndim})
+
+
+def train_divided(kind: str, devices: int, shards: str, folder: Path) -> None:
+    """Train as large models are, each process holding a part of the weights."""
+    torch.Tensor.float = torch.Tensor.double  # type: ignore[method-assign]
+    torch.set_default_dtype(torch.float64)
+    module, strategy = model_of(kind, folder), ModelParallelStrategy(data_parallel_size=2, tensor_parallel_size=1)
+    if devices > 1:
+        module.configure_model = lambda: divide(module)  # type: ignore[arg-type,method-assign]
+    trainer = trainer_of(devices, folder, FiniteGuard(), **({"strategy": strategy} if devices > 1 else {}))
+    trainer.fit(module, VideoDataModule(shards, batch_size=4 // devices, clip_frames=20, steps_per_epoch=STEPS))
+    parts = {name: x.detach() for name, x in module.named_parameters() if x.numel()}
+    weights = {name: x.full_tensor() if isinstance(x, DTensor) else x for name, x in parts.items()}
+    found = {
+        "weights": {name: x.flatten()[:50].tolist() for name, x in weights.items()},
+        "divided": sum(isinstance(x, DTensor) for x in parts.values()),
+        "count": len(parts),
+    }
+    (folder / f"{kind}-divided-{trainer.global_rank}.json").write_text(json.dumps(found))
+
+
 def trainer_of(devices: int, folder: Path, *callbacks: pl.Callback, **more: object) -> pl.Trainer:
     options = {"strategy": "ddp" if devices > 1 else "auto", **more}
     return pl.Trainer(
@@ -85,13 +115,16 @@ def trainer_of(devices: int, folder: Path, *callbacks: pl.Callback, **more: obje
 
 
 class Slow(pl.Callback):
-    """Keeps the first process longer than processes wait for each other."""
+    """Keeps the first process longer than processes wait for each other: a quarter of a minute, once they began."""
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        _set_pg_timeout(timedelta(seconds=15))
 
     def on_predict_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: dict, batch: Batch, batch_idx: int
     ) -> None:
         if trainer.global_rank == 0 and batch_idx == 0:
-            time.sleep(40)
+            time.sleep(25)
 
 
 def train(kind: str, devices: int, shards: str, folder: Path, kill: bool) -> None:
@@ -129,8 +162,7 @@ def train(kind: str, devices: int, shards: str, folder: Path, kill: bool) -> Non
 def label(devices: int, videos: str, folder: Path, slow: bool) -> None:
     """Label videos, of which there may be fewer than processes."""
     module, writer = IDM(frames=SPEC, size=SMALL), WriteLabels(folder / "labels", "raise", "tiny")
-    strategy = DDPStrategy(timeout=timedelta(seconds=30))
-    trainer = trainer_of(devices, folder, writer, *([Slow()] if slow else []), strategy=strategy)
+    trainer = trainer_of(devices, folder, writer, *([Slow()] if slow else []))
     trainer.predict(module, VideoDataModule(videos=videos, window=16, window_stride=8), return_predictions=False)
     (folder / f"labels-{trainer.global_rank}.json").write_text(json.dumps(vars(writer.tally)))
 
@@ -141,5 +173,7 @@ if __name__ == "__main__":
     for name in sys.argv[4:]:
         if name == "label":
             label(count, source, target, "slow" in sys.argv)
-        elif name not in ("kill", "slow"):
+        elif "divided" in sys.argv and name != "divided":
+            train_divided(name, count, source, target)
+        elif name not in ("kill", "slow", "divided"):
             train(name, count, source, target, "kill" in sys.argv)
