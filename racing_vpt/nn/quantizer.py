@@ -34,30 +34,29 @@ class VectorQuantizer(nn.Module):
         vocabulary: codes in the codebook.
         width: D, numbers of a code.
         decay: what the moving averages keep of themselves at a step.
-        revive_below: a code used less often than this share of what all codes would be, were they used alike, is
-            replaced by a feature of the batch, and has five times that use to its credit; 0: never. The feature is
-            drawn by its squared distance from its code: most patches of a road are alike, and codes that were put on
-            features drawn evenly would be copies of each other.
+        revive_after: a code that nothing was near for so many steps is put on a feature of the batch; 0: never. The
+            feature is drawn by its squared distance from its code: most patches of a road are alike, and codes that
+            were put on features drawn evenly would be copies of each other.
     """
 
     codebook: Tensor
     counts: Tensor
     sums: Tensor
     begun: Tensor
+    idle: Tensor
 
-    def __init__(
-        self, vocabulary: int = 512, width: int = 512, decay: float = 0.99, revive_below: float = 0.02
-    ) -> None:
+    def __init__(self, vocabulary: int = 512, width: int = 512, decay: float = 0.99, revive_after: int = 20) -> None:
         super().__init__()
-        if min(vocabulary, width) < 1 or not 0 <= decay < 1 or not 0 <= revive_below < 1:
+        if min(vocabulary, width) < 1 or not 0 <= decay < 1 or revive_after < 0:
             raise ValueError(
-                f"vocabulary and width count from 1, decay and revive_below lie in [0, 1), but they are {vocabulary}, "
-                f"{width}, {decay} and {revive_below}"
+                f"vocabulary and width count from 1, revive_after from 0, decay lies in [0, 1); given: {vocabulary}, "
+                f"{width}, {revive_after} and {decay}"
             )
-        self.vocabulary, self.width, self.decay, self.revive_below = vocabulary, width, decay, revive_below
+        self.vocabulary, self.width, self.decay, self.revive_after = vocabulary, width, decay, revive_after
         self.register_buffer("codebook", torch.randn(vocabulary, width) / width**0.5)
         self.register_buffer("counts", torch.zeros(vocabulary))
         self.register_buffer("sums", torch.zeros(vocabulary, width))
+        self.register_buffer("idle", torch.zeros(vocabulary, dtype=torch.int64))  # steps since something was near
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
 
     def forward(self, features: Tensor) -> Quantized:
@@ -101,9 +100,11 @@ class VectorQuantizer(nn.Module):
         self.counts.lerp_(new_counts, 1 - self.decay)
         self.sums.lerp_(new_sums, 1 - self.decay)
         alike = self.counts.sum() / self.vocabulary
-        dead = self.counts < self.revive_below * alike
+        self.idle.copy_(torch.where(new_counts > 0, 0, self.idle + 1))
+        dead = (self.idle >= self.revive_after) & (self.revive_after > 0)
+        self.idle.copy_(torch.where(dead, 0, self.idle))
         drawn = flat[torch.multinomial(errors + 1e-12, self.vocabulary, replacement=True)]
-        credit = 5 * self.revive_below * alike
+        credit = 0.1 * alike  # little, so that the first features that are near decide where it goes
         self.counts.copy_(torch.where(dead, credit, self.counts))
         self.sums.copy_(torch.where(dead[:, None], drawn * credit, self.sums))
         known = self.counts > 1e-6 * alike
