@@ -40,7 +40,7 @@ class StopSignals(Checkpoint):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
         self.stop_if_asked(trainer)
-        if 0 < trainer.max_steps <= trainer.global_step:  # other checkpoints wait for a validation, which may not come
+        if trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step:  # a validation may not come any more
             write_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
