@@ -22,6 +22,7 @@ models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --traine
 
 driving
   drive      let a checkpoint or another agent drive seeds; scores, film
+  play       watch an agent, take the wheel from it, drive in its world model; window or film
   compare    several drivers on the same tracks, and by how much they differ there
   dream      what a controller of World Models earns in its dream, and on the road
   demo       the whole circle on CarRacing in minutes
@@ -78,6 +79,7 @@ TOOLS = {
     "import-vpt": Tool("racing_vpt.tools.vpt_files", "import_vpt"),
     "export-vpt": Tool("racing_vpt.tools.vpt_files", "export_vpt"),
     "drive": Tool("racing_vpt.tools.drive", "drive"),
+    "play": Tool("racing_vpt.tools.play", "play", positional=True),
     "compare": Tool("racing_vpt.tools.compare", "compare"),
     "dream": Tool("racing_vpt.tools.dream_report", "dream", positional=True),
     "demo": Tool("racing_vpt.tools.demo", "demo"),

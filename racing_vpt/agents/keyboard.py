@@ -6,14 +6,10 @@ import cv2
 import numpy as np
 import pygame
 
+from racing_vpt.agents.key_controls import KeyControls
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.envs.make import has_display
 from racing_vpt.types import Controls, Frame
-
-LEFT, RIGHT = {pygame.K_LEFT, pygame.K_a}, {pygame.K_RIGHT, pygame.K_d}
-THROTTLE, BRAKE = {pygame.K_UP, pygame.K_w}, {pygame.K_DOWN, pygame.K_s, pygame.K_SPACE}
-FULL_BRAKE = 0.8  # from 0.9 on the wheels lock
-STEERING_STEP = 0.06  # a frame; keys know no angle, so holding one turns the wheel
 
 
 class KeyboardAgent(SoloAgent):
@@ -33,8 +29,8 @@ class KeyboardAgent(SoloAgent):
         self.reset()
 
     def reset(self) -> None:
-        self.steering = 0.0
-        self.pressed: set[int] = set()
+        self.keys = KeyControls()
+        self.pressed: set[str] = set()
 
     def act(self, frame: Frame) -> Controls:
         """Shows the frame, waits for its time, and reads the keys; KeyboardInterrupt where the person ends it."""
@@ -44,13 +40,10 @@ class KeyboardAgent(SoloAgent):
                 pygame.display.quit()
                 raise KeyboardInterrupt
             if event.type == pygame.KEYDOWN:
-                self.pressed.add(event.key)
+                self.pressed.add(pygame.key.name(event.key))
             elif event.type == pygame.KEYUP:
-                self.pressed.discard(event.key)
-        aim = float(bool(self.pressed & RIGHT)) - float(bool(self.pressed & LEFT))
-        self.steering += float(np.clip(aim - self.steering, -STEERING_STEP, STEERING_STEP))
-        brake = FULL_BRAKE * bool(self.pressed & BRAKE)
-        return {"steering": self.steering, "throttle": float(bool(self.pressed & THROTTLE)), "brake": brake}
+                self.pressed.discard(pygame.key.name(event.key))
+        return self.keys.controls(self.pressed)
 
     def show(self, frame: Frame) -> None:
         """Draw the frame uint8 [H, W, 3] into the window."""

@@ -35,9 +35,14 @@ def read_lightning(path: Path) -> Checkpoint:
 
 def best_of_run(checkpoints: Path) -> Path:
     """The checkpoint that a run recorded as its best, else its last."""
-    newest = sorted(checkpoints.glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
+    finished = [
+        path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")
+    ]  # others are being written
+    newest = sorted(finished, key=lambda path: path.stat().st_mtime)
     if not newest:
-        raise FileNotFoundError(f"{checkpoints} holds no .ckpt yet; the run has saved nothing")
+        raise FileNotFoundError(
+            f"{checkpoints} holds no .ckpt yet; the run has saved nothing, or is saving its first: wait for it"
+        )
     best = [path for path in newest if path.name.startswith("best")]
     if len(best) > 1:
         callbacks = load_tensors(newest[-1]).get("callbacks", {})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -65,24 +65,8 @@ class FilmWriter:
 
     def draw(self, frame: Frame, record: FrameRecord) -> Frame:
         """The enlarged frame with its panel, uint8 [H', W', 3], both even."""
-        scale = self.scale or max(1, round(ROWS / frame.shape[0]))
-        height, width = (side * scale for side in frame.shape[:2])
-        large = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
-        panel = np.full((max(height, BOX_TOP + box_height([*record.action])), PANEL_WIDTH, 3), BACKGROUND, np.uint8)
-        speed = record.observation.get("speed")
-        lines = [fitting(self.title, PANEL_WIDTH - 24), f"{record.timestamp:6.2f} s", f"score {self.score:7.1f}"]
-        if isinstance(speed, float):
-            lines.append(f"speed {speed:7.1f}")
-        if record.perturbed:
-            lines.append("disturbed")
-        for number, line in enumerate(lines):
-            write(panel, line, (12, 26 + 22 * number))
-        draw_box(panel, (8, BOX_TOP), record.action)
-        large = cv2.copyMakeBorder(large, 0, len(panel) - height, 0, 0, cv2.BORDER_CONSTANT, value=BACKGROUND)
         more = self.beside(frame, dict(record.action)) if self.beside else []
-        others = [captioned(picture, name, large.shape, width) for name, picture in more]
-        film = np.concatenate([large, *others, panel], 1)
-        return film[: film.shape[0] // 2 * 2, : film.shape[1] // 2 * 2]
+        return film_picture(frame, record, self.title, self.score, self.scale, more)
 
     def close(self) -> None:
         if self.video is not None:
@@ -91,6 +75,43 @@ class FilmWriter:
 
     def abort(self) -> None:
         self.temporary.unlink(missing_ok=True)
+
+
+def film_picture(
+    frame: Frame,
+    record: FrameRecord,
+    title: str,
+    score: float,
+    scale: int | None = None,
+    more: Sequence[tuple[str, Frame]] = (),
+) -> Frame:
+    """A frame enlarged, with title, score and controls beside it, uint8 [H', W', 3], both even.
+
+    Args:
+        frame: uint8 [H, W, 3].
+        record: its time and controls.
+        title: written on top.
+        score: so far.
+        scale: how many times the frame is enlarged; None: to about 384 rows.
+        more: pictures between the frame and the panel, each with its name.
+    """
+    scale = scale or max(1, round(ROWS / frame.shape[0]))
+    height, width = (side * scale for side in frame.shape[:2])
+    large = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
+    panel = np.full((max(height, BOX_TOP + box_height([*record.action])), PANEL_WIDTH, 3), BACKGROUND, np.uint8)
+    speed = record.observation.get("speed")
+    lines = [fitting(title, PANEL_WIDTH - 24), f"{record.timestamp:6.2f} s", f"score {score:7.1f}"]
+    if isinstance(speed, float):
+        lines.append(f"speed {speed:7.1f}")
+    if record.perturbed:
+        lines.append("disturbed")
+    for number, line in enumerate(lines):
+        write(panel, line, (12, 26 + 22 * number))
+    draw_box(panel, (8, BOX_TOP), record.action)
+    large = cv2.copyMakeBorder(large, 0, len(panel) - height, 0, 0, cv2.BORDER_CONSTANT, value=BACKGROUND)
+    others = [captioned(picture, name, large.shape, width) for name, picture in more]
+    film = np.concatenate([large, *others, panel], 1)
+    return film[: film.shape[0] // 2 * 2, : film.shape[1] // 2 * 2]
 
 
 def captioned(picture: Frame, name: str, shape: tuple[int, ...], width: int) -> Frame:

@@ -1,0 +1,124 @@
+"""A world model as a game: a frame for every step, and what it makes of true frames.
+
+Which model it is does not matter: whatever is an `imagination.World` (`nn/imagination.py`) is played alike. Its memory
+slides or goes on as it does by itself; nothing is flushed between the beginning of a dream and its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+from einops import rearrange
+from torch import Tensor
+
+from racing_vpt.frames import prepare
+from racing_vpt.nn.imagination import World
+from racing_vpt.types import Controls, Frame, FrameSpec
+
+Beginning = Callable[[torch.Generator], tuple[Tensor, Any]]
+"""The first observation [1, ...] of a dream, drawn, and the state that saw it."""
+
+
+class Dreamt(NamedTuple):
+    """What followed a step: the frame uint8 [H, W, 3], the reward, and whether the dream ended."""
+
+    frame: Frame
+    reward: float
+    ended: bool
+
+
+class Imagination(Protocol):
+    """What playing in a world model takes."""
+
+    frames: FrameSpec
+    observation: Tensor  # [1, ...], of the frame that is seen now
+    picture: Tensor  # float32 [1, 3, H, W] in [0, 1], the same as a picture
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        """Names of the controls that it knows."""
+
+    def begin(self, seed: int) -> Frame:
+        """The first frame uint8 [H, W, 3] of a new dream, which is a function of the seed and of what is done."""
+
+    def step(self, controls: Controls) -> Dreamt:
+        """What follows from controls by name; those not given are 0."""
+
+
+class Eye(Protocol):
+    """What codes frames and shows codes; a `World` does."""
+
+    def code(self, frames: Tensor) -> Tensor: ...
+
+    def show(self, observations: Tensor) -> Tensor: ...
+
+
+class WorldImagination:
+    """One dream at a time in a world model.
+
+    Args:
+        world: the model.
+        frames: what it wants to see.
+        beginning: draws where dreams begin.
+        tau: temperature.
+    """
+
+    observation: Tensor
+    picture: Tensor
+
+    def __init__(self, world: World[Any], frames: FrameSpec, beginning: Beginning, tau: float = 1.0) -> None:
+        if not tau >= 0:
+            raise ValueError(f"a temperature is 0 or more, but --tau {tau} was given")
+        self.world, self.frames, self.beginning, self.tau = world, frames, beginning, tau
+        self.random = torch.Generator()
+
+    @property
+    def controls(self) -> tuple[str, ...]:
+        return self.world.controls
+
+    @torch.inference_mode()
+    def begin(self, seed: int) -> Frame:
+        self.random.manual_seed(seed)
+        self.observation, self.state = self.beginning(self.random)
+        return self.shown()
+
+    @torch.inference_mode()
+    def step(self, controls: Controls) -> Dreamt:
+        action = torch.tensor([[controls.get(name, 0.0) for name in self.controls]])
+        found = self.world.imagine(action, self.state, self.tau, self.random)
+        self.observation, self.state = found.observation, found.state  # type: ignore[assignment]
+        ended = bool(torch.rand(1, generator=self.random) < found.end)
+        return Dreamt(self.shown(), float(found.reward), ended)
+
+    def shown(self) -> Frame:
+        self.picture = self.world.show(self.observation)
+        return as_frame(self.picture)
+
+
+def as_frame(picture: Tensor) -> Frame:
+    """Frame uint8 [H, W, 3] of a picture float32 [1, 3, H, W] in [0, 1]."""
+    return rearrange(picture[0] * 255, "c h w -> h w c").round().clamp(0, 255).to(torch.uint8).numpy()
+
+
+class Reconstruction:
+    """What an eye makes of true frames, to be shown beside them.
+
+    Args:
+        eye: codes and shows.
+        frames: what it wants to see.
+    """
+
+    def __init__(self, eye: Eye, frames: FrameSpec) -> None:
+        self.eye, self.frames = eye, frames
+
+    @torch.inference_mode()
+    def __call__(self, frame: Frame) -> list[tuple[str, Frame]]:
+        """Pictures uint8 [h, w, 3] of a frame [H, W, 3], by name: as the model sees it, as it codes it."""
+        small = np.ascontiguousarray(prepare(frame[None], self.frames))
+        return [
+            ("downscaled", small[0]),
+            ("reconstruction", as_frame(self.eye.show(self.eye.code(torch.from_numpy(small))))),
+        ]
