@@ -74,7 +74,8 @@ def test_another_size_is_refused() -> None:
 def test_the_config_trains_and_leaves_pictures(tiny_shards: Path, tmp_path: Path) -> None:
     configs = [word for name in ("base", "vae") for word in ("--config", str(ROOT / "configs" / f"{name}.yaml"))]
     data = [f"--data.train={tiny_shards}", f"--data.val={tiny_shards}", "--data.batch_size=8", "--data.val_steps=2"]
-    words = [*configs, *data, f"--runs={tmp_path}", "--name=tiny", "--trainer.max_epochs=1", "--data.steps_per_epoch=2"]
+    short = ["--trainer.max_steps=2", "--trainer.val_check_interval=2", "--data.steps_per_epoch=2"]
+    words = [*configs, *data, f"--runs={tmp_path}", "--name=tiny", *short]
     assert main(["fit", *words]) == 0
     run = tmp_path / "vae" / "tiny"
     assert {path.name for path in (run / "media" / "reconstructions").iterdir()} == {
