@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -106,7 +107,10 @@ def test_a_decoder_that_hangs_or_dies_is_named_and_replaced(number: signal.Signa
     try:
         list(process.ask("examine", path, decoder="pyav"))
         assert process._process is not None
-        os.kill(process._process.pid, number)
+        pid = process._process.pid
+        os.kill(pid, signal.SIGSTOP)  # so that it dies with the question open: before it, another one would just answer
+        if number != signal.SIGSTOP:
+            threading.Timer(0.5, lambda: [os.kill(pid, each) for each in (number, signal.SIGCONT)]).start()
         before = time.monotonic()
         with pytest.raises(ValueError, match=rf"evil\.mp4.*{said}"):
             list(process.ask("examine", path, decoder="pyav"))
