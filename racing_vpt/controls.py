@@ -237,6 +237,7 @@ def _nearest(head: Axis | Choice, controls: Mapping[str, Tensor]) -> Tensor:
     return torch.where(values - centres[above - 1] <= centres[above] - values, above - 1, above)
 
 
+CARRACING_CONTROLS = ("steering", "throttle", "brake")  # in the order of the environment's own actions
 CARRACING_ACTIONS = ((0.0, 0.0, 0.0), (0.6, 0.0, 0.0), (-0.6, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.8))
 PEDALS = ((1.0, 0.0), (0.5, 0.0), (0.25, 0.0), (0.0, 0.0), (0.0, 0.2), (0.0, 0.8))
 NES_BUTTONS = ("up", "down", "left", "right", "a", "b", "start", "select")
@@ -257,7 +258,7 @@ def control_scheme(name: str) -> ControlScheme:
             Choice("gear_change", (-1.0, 0.0, 1.0)),
         ),
         "carracing": (Axis("steering", -1.0, 1.0, bins=11, mu=10.0), Joint("pedals", ("throttle", "brake"), PEDALS)),
-        "carracing-discrete": (Joint("action", ("steering", "throttle", "brake"), CARRACING_ACTIONS),),
+        "carracing-discrete": (Joint("action", CARRACING_CONTROLS, CARRACING_ACTIONS),),
         "buttons-nes": tuple(Button(name) for name in NES_BUTTONS),
         "minecraft": (JointButtons(), JointCamera()),
         "minecraft-factored": (*(Button(name) for name in BUTTONS), *(CameraAxis(name) for name in CAMERA)),

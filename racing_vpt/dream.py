@@ -16,8 +16,15 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from racing_vpt.nn.memory import MemoryNet
+from racing_vpt.nn.vae_net import Code
 
 Steps = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
+
+
+def begun(starts: Tensor, rows: int, random: torch.Generator) -> Tensor:
+    """Codes [rows, latent] that dreams begin with, drawn of those of first frames [S, 2 * latent]."""
+    mean, log_variance = starts[torch.randint(len(starts), (rows,), generator=random)].chunk(2, -1)
+    return Code(mean, log_variance).sample(random)
 
 
 class DreamEnv(VectorEnv):
@@ -103,9 +110,7 @@ class DreamEnv(VectorEnv):
 
     def _begin(self) -> Tensor:
         rows = self.num_envs // self.copies
-        mean, log_variance = self.starts[torch.randint(len(self.starts), (rows,), generator=self.random)].chunk(2, -1)
-        noise = torch.randn(mean.shape, generator=self.random)
-        return (mean + (0.5 * log_variance).exp() * noise).repeat(self.copies, 1)
+        return begun(self.starts, rows, self.random).repeat(self.copies, 1)
 
     def _seen(self) -> np.ndarray:
         return torch.cat([self.z, self.state[0]], -1).numpy()

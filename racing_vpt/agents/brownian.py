@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from racing_vpt.agents.solo import SoloAgent
+from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.types import Controls, Frame
 
-NAMES = ("steering", "throttle", "brake")
 LOW, HIGH = np.array([-1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0])
 
 
@@ -28,7 +28,7 @@ class RandomAgent(SoloAgent):
         self.random = np.random.default_rng([seed, 3])
 
     def act(self, frame: Frame) -> Controls:
-        return dict(zip(NAMES, self.random.uniform(LOW, HIGH).tolist(), strict=True))
+        return dict(zip(CARRACING_CONTROLS, self.random.uniform(LOW, HIGH).tolist(), strict=True))
 
 
 class BrownianAgent(RandomAgent):
@@ -55,4 +55,4 @@ class BrownianAgent(RandomAgent):
             self.state = self.random.uniform(LOW, HIGH)
         else:
             self.state = np.clip(self.state + math.sqrt(self.dt) * self.random.standard_normal(3), LOW, HIGH)
-        return dict(zip(NAMES, self.state.tolist(), strict=True))
+        return dict(zip(CARRACING_CONTROLS, self.state.tolist(), strict=True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from typing import Protocol, Self, runtime_checkable
 
 import gymnasium
@@ -27,17 +28,18 @@ class Seedable(Protocol):
         """Make what follows a function of this seed."""
 
 
-class SoloAgent:
+class SoloAgent(ABC):
     """An agent written for one environment. For more it drives with copies of itself, one a row."""
 
     def __init__(self) -> None:
         self._rows: list[Self] = []
 
-    def reset(self) -> None:
+    def reset(self) -> None:  # noqa: B027 - some have nothing to forget
         """Forget the last episode."""
 
+    @abstractmethod
     def act(self, frame: Frame) -> Controls:
-        raise NotImplementedError(f"{type(self).__name__} does not say how it acts")
+        """As `Agent.act`."""
 
     def row(self, index: int) -> Self:
         """The copy that drives row `index` of a batch; row 0 is the agent itself."""

@@ -7,8 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import cv2
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
+from racing_vpt.callbacks.images import log_picture
 from racing_vpt.data.files import published
 from racing_vpt.types import Batch, Frame
 
@@ -46,8 +46,4 @@ class Pictures(Callback):
             path = Path(folder) / "media" / "reconstructions" / f"{name}-step={trainer.global_step}.png"
             with published(path) as temporary:
                 temporary.write_bytes(cv2.imencode(".png", picture[..., ::-1])[1].tobytes())
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_image(f"val/{name}", picture, trainer.global_step, dataformats="HWC")
-                elif isinstance(logger, WandbLogger):
-                    logger.log_image(f"val/{name}", [picture], step=trainer.global_step)
+            log_picture(trainer, f"val/{name}", picture)

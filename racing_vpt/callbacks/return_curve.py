@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from lightning.pytorch import Trainer
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
+from racing_vpt.callbacks.images import log_picture
 from racing_vpt.data.files import published
 from racing_vpt.types import Frame
 
@@ -58,12 +58,7 @@ class ReturnCurve:
         picture = draw(self.episodes, self.drives)
         with published(folder / "returns.png") as temporary:
             temporary.write_bytes(picture)
-        image = pixels(picture)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("experience/returns", image, trainer.global_step, dataformats="HWC")
-            elif isinstance(logger, WandbLogger):
-                logger.log_image("experience/returns", [image], step=trainer.global_step)
+        log_picture(trainer, "experience/returns", pixels(picture))
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[float]]) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger, WandbLogger
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.callbacks.images import log_picture
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import film_strip
 from racing_vpt.rollout import run_episodes
@@ -122,11 +122,7 @@ class RolloutValidation(pl.Callback):
         """Pictures of the film to the loggers."""
         evenly = np.linspace(0, len(film.frames) - 1, STRIP).round().astype(int)
         picture = film_strip(np.stack(film.frames)[evenly], columns=STRIP // 2, scale=2)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(f"{self.name}/film", picture, trainer.global_step, dataformats="HWC")
-            elif isinstance(logger, WandbLogger):
-                logger.log_image(f"{self.name}/film", [picture], step=trainer.global_step)
+        log_picture(trainer, f"{self.name}/film", picture)
 
 
 class KeptFilm(FilmWriter):

@@ -260,10 +260,9 @@ class VideoDataModule(pl.LightningDataModule):
             return None
         if self.mirror:
             raise ValueError(f"codes are of frames as they are, so mirror must be 0, but {self.mirror} was given")
-        if self.trainer.is_global_zero:
-            codes_of(self._readers[name], model, self.codes)
+        made = codes_of(self._readers[name], model, self.codes) if self.trainer.is_global_zero else None
         self.trainer.strategy.barrier()
-        return codes_of(self._readers[name], model, self.codes)
+        return made or codes_of(self._readers[name], model, self.codes)
 
     def frames_of(self, batch: Batch, row: int) -> np.ndarray:
         """The frames uint8 [T, H, W, 3] behind the codes of a row of a validation batch."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from racing_vpt.controls import CARRACING_ACTIONS, ControlScheme, Joint, control_scheme
-
-NAMES = ("steering", "throttle", "brake")
+from racing_vpt.controls import CARRACING_ACTIONS, CARRACING_CONTROLS, ControlScheme, Joint, control_scheme
 
 
 def action_scheme(rows: Sequence[Sequence[float]] | None) -> ControlScheme:
@@ -23,16 +21,18 @@ def action_scheme(rows: Sequence[Sequence[float]] | None) -> ControlScheme:
         rows = CARRACING_ACTIONS
     car = control_scheme("car")
     for number, row in enumerate(rows):
-        if len(row) != len(NAMES):
-            raise ValueError(f"actions[{number}] is {list(row)}; expected three numbers: {', '.join(NAMES)}")
+        if len(row) != len(CARRACING_CONTROLS):
+            raise ValueError(
+                f"actions[{number}] is {list(row)}; expected three numbers: {', '.join(CARRACING_CONTROLS)}"
+            )
         try:
-            car.check({**dict(zip(NAMES, row, strict=True)), "gear_change": 0.0})
+            car.check({**dict(zip(CARRACING_CONTROLS, row, strict=True)), "gear_change": 0.0})
         except ValueError as error:
             raise ValueError(f"actions[{number}] is {list(row)}, which nobody can do: {error}") from error
     table = tuple(tuple(float(value) for value in row) for row in rows)
     if len(table) < 2 or len(set(table)) < len(table):
         raise ValueError(f"a table of actions has two rows or more, no two of them alike; given: {list(table)}")
-    return ControlScheme("actions", (Joint("action", NAMES, table),))
+    return ControlScheme("actions", (Joint("action", CARRACING_CONTROLS, table),))
 
 
 def rows_of(scheme: ControlScheme) -> list[dict[str, float]]:

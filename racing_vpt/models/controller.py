@@ -16,12 +16,12 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint
-from racing_vpt.controls import control_scheme
+from racing_vpt.controls import CARRACING_CONTROLS, control_scheme
 from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder, take_memory
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
-from racing_vpt.nn.world import ACTION, WorldNet, drive
+from racing_vpt.nn.world import WorldNet, drive
 from racing_vpt.types import FrameSpec
 
 UNJUDGED = -1e9  # no infinity, which a checkpoint refuses
@@ -82,9 +82,9 @@ class Controller(LightningModule):
         self.init_from, self.sigma, self.seed = init_from, sigma, seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)  # a random memory is the same in a run that is continued
-            net = None if memory_use == "none" else MemoryNet(latent, len(ACTION), width, components)
+            net = None if memory_use == "none" else MemoryNet(latent, len(CARRACING_CONTROLS), width, components)
         self.world = WorldNet(VAENet(latent), net, memory_use == "zero").requires_grad_(False)
-        count = len(ACTION) * (self.world.width + 1)
+        count = len(CARRACING_CONTROLS) * (self.world.width + 1)
         self.controller = torch.nn.Parameter(torch.zeros(count))
         self.evolution = Evolution(np.zeros(count), sigma, pop_size, seed)
         self.register_buffer("best_return", torch.tensor(UNJUDGED))
@@ -160,7 +160,7 @@ class Controller(LightningModule):
         state = (state[0] * kept, state[1] * kept)
         z = self.world.vae.encode(frames[:, 0]).mean
         actions = drive(self.controller.expand(len(z), -1), self.world.features(z, state))
-        said = {name: actions[:, index : index + 1] for index, name in enumerate(ACTION)}
+        said = {name: actions[:, index : index + 1] for index, name in enumerate(CARRACING_CONTROLS)}
         return said | {"gear_change": torch.zeros_like(actions[:, :1])}, self.world.remember(z, actions, state)
 
     def training_step(self, batch: object, batch_idx: int) -> None:

@@ -18,11 +18,10 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
 
-from racing_vpt.controls import ControlScheme
-from racing_vpt.models.action_table import NAMES, action_scheme, mirrored_actions, rows_of
-from racing_vpt.models.module import Schedule, learning_rate
+from racing_vpt.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.models.action_table import action_scheme, mirrored_actions, rows_of
+from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.nn.q_learning import grow, margin_loss, quantile_huber, shrink
 from racing_vpt.nn.q_net import QNet, Trunk
 from racing_vpt.types import FrameSpec, Transitions
@@ -167,7 +166,7 @@ class DQN(LightningModule):
         state = self.observe(state, frames[:, 0, :, :, 0], first[:, 0])
         best = self.values(state).argmax(-1, keepdim=True)
         controls = self.table[best.cpu()]  # (N, 1, 3)
-        return dict(zip(NAMES, controls.unbind(-1), strict=True)), state
+        return dict(zip(CARRACING_CONTROLS, controls.unbind(-1), strict=True)), state
 
     def epsilon(self, decisions: int, lanes: int) -> np.ndarray:
         """Share of random actions float64 [lanes] after so many decisions."""
@@ -242,7 +241,4 @@ class DQN(LightningModule):
         """Nothing: validation is driving (`callbacks/rollouts.py`)."""
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self.optimizer(self.net.parameters())
-        steps = self.trainer.estimated_stepping_batches
-        schedule = LambdaLR(optimizer, lambda step: learning_rate(step, self.warmup_steps, steps, self.schedule))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_schedule(self, self.optimizer(self.net.parameters()), self.schedule, self.warmup_steps)

@@ -18,12 +18,13 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn import functional as F
 
+from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.frames import film_strip
 from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder
 from racing_vpt.models.processes import logged_size, shares
+from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
-from racing_vpt.nn.world import ACTION
 from racing_vpt.types import Batch, Frame, FrameSpec
 
 HORIZONS = (1, 5, 15)  # frames ahead that are dreamt without looking, in `val/open_loop_K`
@@ -72,7 +73,7 @@ class MDNRNN(LightningModule):
         self.vae_name, self.optimizer = vae, optimizer
         self.reward_weight, self.end_weight = reward_weight, end_weight
         self.vae = VAENet(latent).requires_grad_(False)
-        self.net = MemoryNet(latent, len(ACTION), width, components, outcomes)
+        self.net = MemoryNet(latent, len(CARRACING_CONTROLS), width, components, outcomes)
         self.register_buffer("starts", torch.zeros(STARTS, 2 * latent))
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))
 
@@ -100,10 +101,10 @@ class MDNRNN(LightningModule):
     @staticmethod
     def actions(batch: Batch) -> Tensor:
         """Steering, throttle and brake float32 [B, T, 3]; ValueError where the data lacks one."""
-        missing = [name for name in ACTION if name not in batch.controls]
+        missing = [name for name in CARRACING_CONTROLS if name not in batch.controls]
         if missing:
             raise ValueError(f"the data lacks {', '.join(missing)}; a memory needs recordings with car controls")
-        return torch.stack([batch.controls[name] for name in ACTION], -1)
+        return torch.stack([batch.controls[name] for name in CARRACING_CONTROLS], -1)
 
     def code(self, batch: Batch) -> Code:
         """The codes of a batch's frames, [B, T, latent] each."""
@@ -176,10 +177,11 @@ class MDNRNN(LightningModule):
         """
         truth, actions = self.code(batch).mean, self.actions(batch)
         B, T, _ = truth.shape
-        remembered, _ = self.net(truth, actions, self.net.initial_state(B, truth.device))
+        states = self.states(truth, actions)
+        remembered = states[0]
         follows = batch.valid[:, 1:] & ~batch.first[:, 1:]
         other = torch.cat([truth, actions.roll(1, 0)], -1)[:, :-1]  # the same past, another clip's controls now
-        before = [torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1) for x in self.states(truth, actions)]
+        before = [torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1) for x in states]
         flat = tuple(rearrange(x[:, :-1], "b t d -> (b t) d") for x in before)
         changed, _ = self.net.lstm.step(rearrange(other, "b t d -> (b t) d"), (flat[0], flat[1]))
         changed_mean = self.net.predict(rearrange(changed, "(b t) d -> b t d", b=B)).mean()
@@ -236,8 +238,3 @@ class MDNRNN(LightningModule):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return self.optimizer(self.net.parameters())
-
-
-def masked_mean(values: Tensor, known: Tensor) -> Tensor:
-    """Mean of values [...] where `known` [...] is true; 0 where it is nowhere."""
-    return (values * known).sum() / known.sum().clamp(min=1)

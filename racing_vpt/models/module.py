@@ -175,9 +175,16 @@ class ControlModule(LightningModule):
             {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
         ]
         optimizer = self.optimizer([group for group in groups if group["params"]])
-        steps = self.trainer.estimated_stepping_batches
-        schedule = LambdaLR(optimizer, lambda step: learning_rate(step, self.warmup_steps, steps, self.schedule))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return with_schedule(self, optimizer, self.schedule, self.warmup_steps)
+
+
+def with_schedule(
+    module: LightningModule, optimizer: torch.optim.Optimizer, schedule: Schedule, warmup_steps: int
+) -> OptimizerLRScheduler:
+    """The optimizer with a learning rate that rises for `warmup_steps` and then falls over the steps of the run."""
+    steps = module.trainer.estimated_stepping_batches
+    factor = LambdaLR(optimizer, lambda step: learning_rate(step, warmup_steps, steps, schedule))
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
 
 
 def learning_rate(step: int, warmup_steps: int, steps: float, schedule: Schedule) -> float:

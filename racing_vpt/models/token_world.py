@@ -20,9 +20,9 @@ from torch import Tensor
 from racing_vpt.controls import control_scheme
 from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.look_ahead import LookAhead, next_frames
-from racing_vpt.models.module import Schedule
+from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.models.tokenizer import Tokenizer
-from racing_vpt.models.tokenizer_use import take_tokenizer, with_schedule
+from racing_vpt.models.tokenizer_use import take_tokenizer
 from racing_vpt.nn.frame_world import FrameWorld
 from racing_vpt.nn.imagination import Imagined
 from racing_vpt.nn.outcomes import ActionKind, RewardKind, numbers_of

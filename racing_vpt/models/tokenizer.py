@@ -22,9 +22,8 @@ from torch.optim.lr_scheduler import LambdaLR
 from racing_vpt.frames import film_strip
 from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.finetune import frozen_names
-from racing_vpt.models.module import Schedule
+from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.models.perceptual import perceptual_loss
-from racing_vpt.models.tokenizer_use import with_schedule
 from racing_vpt.nn.picture_losses import PatchDiscriminator, PerceptualLoss, deceiving_loss, judged_loss
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.sizes import named_size

@@ -1,26 +1,11 @@
-"""What the stages of IRIS share: taking over a tokenizer, and how learning rates fall."""
+"""Taking over a tokenizer, as the later stages of IRIS do."""
 
 from __future__ import annotations
 
-import torch
-from lightning.pytorch import LightningModule
-from lightning.pytorch.utilities.types import OptimizerLRScheduler
-from torch.optim.lr_scheduler import LambdaLR
-
 from racing_vpt.checkpoints.folder import Checkpoint
 from racing_vpt.models.encoder import check_frames
-from racing_vpt.models.module import Schedule, learning_rate
 from racing_vpt.nn.tokenizer_net import TokenizerNet
 from racing_vpt.types import FrameSpec
-
-
-def with_schedule(
-    module: LightningModule, optimizer: torch.optim.Optimizer, schedule: Schedule, warmup_steps: int
-) -> OptimizerLRScheduler:
-    """The optimizer with a learning rate that rises for `warmup_steps` and then falls over the steps of the run."""
-    steps = module.trainer.estimated_stepping_batches
-    factor = LambdaLR(optimizer, lambda step: learning_rate(step, warmup_steps, steps, schedule))
-    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": factor, "interval": "step"}}
 
 
 def take_tokenizer(net: TokenizerNet, frames: FrameSpec, checkpoint: Checkpoint, name: str) -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 
-import cma
 import numpy as np
 import torch
 from torch import Tensor
@@ -38,6 +37,8 @@ class Evolution:
             raise ValueError(f"sigma is a step size above 0, but {sigma} was given")
         self.seed, self.generation = seed, 0
         self._random = np.random.default_rng([seed, 0])
+        import cma  # with matplotlib, which only a search should wait for
+
         csa = cma.sigma_adaptation.CMAAdaptSigmaCSA
         options = {
             "AdaptSigma": csa,

@@ -17,7 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from racing_vpt.nn.imagination import Imagined, draw
+from racing_vpt.nn.imagination import Imagined, draw, seen_in
 from racing_vpt.nn.sliding_memory import Look, visible
 from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of
 
@@ -90,9 +90,7 @@ class FrameWorld(TokenWorldNet):
         self, actions: Tensor, state: TokenState, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Imagined:
         """As `imagination.World.imagine`: one pass."""
-        if state.observation is None:
-            raise ValueError("nothing was observed yet, so that nothing can be imagined; call observe first")
-        memory, last = state.memory, state.observation
+        memory, last = state.memory, seen_in(state.observation)
         if not self.blocks.slides and memory.length + 1 > memory.size:
             memory.clear()
             state = replace(state, flushes=state.flushes + 1)

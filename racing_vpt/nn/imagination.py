@@ -60,6 +60,13 @@ class World(Protocol[State]):
         """What follows from actions float32 [B, A], drawn at temperature tau (0: the likeliest)."""
 
 
+def seen_in(observation: Tensor | None) -> Tensor:
+    """A state's last observation, for who imagines what follows; ValueError where nothing was seen."""
+    if observation is None:
+        raise ValueError("nothing was observed yet, so that nothing can be imagined; call observe first")
+    return observation
+
+
 def draw(logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
     """Classes int64 [...] drawn of logits [..., classes] at temperature tau; at 0 the likeliest."""
     if tau < 0:

@@ -7,11 +7,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from racing_vpt.nn.imagination import Imagined
+from racing_vpt.controls import CARRACING_CONTROLS
+from racing_vpt.nn.imagination import Imagined, seen_in
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
-
-CONTROLS = ("steering", "throttle", "brake")
 
 
 class CodeState(NamedTuple):
@@ -25,23 +24,15 @@ class CodeState(NamedTuple):
         return self
 
 
-class MemoryWorld:
-    """Eye and memory of World Models behind the interface of all world models.
+class CodeEye:
+    """The eye of World Models alone: a frame's code is its mean.
 
     Args:
         vae: the eye.
-        memory: with heads for reward and end.
     """
 
-    controls = CONTROLS
-
-    def __init__(self, vae: VAENet, memory: MemoryNet) -> None:
-        if memory.outcome is None:
-            raise ValueError(
-                "this memory has no heads for reward and end, so that nothing can be imagined with it; train one with "
-                "--model.outcomes true"
-            )
-        self.vae, self.memory = vae, memory
+    def __init__(self, vae: VAENet) -> None:
+        self.vae = vae
 
     def code(self, frames: Tensor) -> Tensor:
         """Means of codes float32 [N, latent] of frames uint8 [N, 64, 64, 3]."""
@@ -50,6 +41,26 @@ class MemoryWorld:
     def show(self, observations: Tensor) -> Tensor:
         """Pictures float32 [N, 3, 64, 64] in [0, 1] of codes [N, latent]."""
         return self.vae.decode(observations)
+
+
+class MemoryWorld(CodeEye):
+    """Eye and memory of World Models behind the interface of all world models.
+
+    Args:
+        vae: the eye.
+        memory: with heads for reward and end.
+    """
+
+    controls = CARRACING_CONTROLS
+
+    def __init__(self, vae: VAENet, memory: MemoryNet) -> None:
+        if memory.outcome is None:
+            raise ValueError(
+                "this memory has no heads for reward and end, so that nothing can be imagined with it; train one with "
+                "--model.outcomes true"
+            )
+        super().__init__(vae)
+        self.memory = memory
 
     def initial(self, batch: int) -> CodeState:
         """The state of `batch` rows that saw nothing."""
@@ -72,9 +83,8 @@ class MemoryWorld:
         self, actions: Tensor, state: CodeState, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Imagined:
         """As `imagination.World.imagine`."""
-        if state.observation is None:
-            raise ValueError("nothing was observed yet, so that nothing can be imagined; call observe first")
-        memory = self.memory.step(state.observation, actions, state.memory)
+        last = seen_in(state.observation)
+        memory = self.memory.step(last, actions, state.memory)
         reward, end = self.memory.outcomes(memory[0])
         observation = self.memory.predict(memory[0]).draw(tau, generator)
         return Imagined(observation, reward, end.sigmoid(), CodeState(memory, observation))

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import NamedTuple, Protocol
 
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 
 from racing_vpt.controls import ControlScheme
 from racing_vpt.nn.imagination import Imagined
+from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.outcomes import ActionCoder, ActionKind, RewardKind, ValueDistribution
 from racing_vpt.nn.sliding_memory import Look, SlidingMemory
 
@@ -60,7 +62,7 @@ class TokenBlocks(Protocol):
         """Features (B, Q, D) of the new tokens' embeddings (B, Q, D)."""
 
 
-class TokenWorldNet(nn.Module):
+class TokenWorldNet(nn.Module, ABC):
     """What world models over tokens share.
 
     Args:
@@ -92,10 +94,11 @@ class TokenWorldNet(nn.Module):
         self.end = nn.Sequential(nn.Linear(blocks.width, blocks.width), nn.ReLU(), nn.Linear(blocks.width, 1))
         self.build(blocks.width)
 
+    @abstractmethod
     def build(self, D: int) -> None:
         """Make what codes tokens and tells the next ones, for features of width D."""
-        raise NotImplementedError
 
+    @abstractmethod
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
         """What is expected after each of T frames, from these and those before, in one piece.
 
@@ -104,19 +107,18 @@ class TokenWorldNet(nn.Module):
             actions: float32 [B, T, A]; action t answers frame t.
             first: bool [B, T], where an episode starts.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def observe(
         self, observations: Tensor, actions: Tensor, state: TokenState, first: Tensor | None = None
     ) -> TokenState:
         """As `imagination.World.observe`: in one pass, however many frames."""
-        raise NotImplementedError
 
+    @abstractmethod
     def imagine(
         self, actions: Tensor, state: TokenState, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Imagined:
         """As `imagination.World.imagine`."""
-        raise NotImplementedError
 
     def losses(
         self, tokens: Tensor, actions: Tensor, first: Tensor, valid: Tensor,
@@ -164,8 +166,3 @@ def begins_of(first: Tensor, steps: int, running: Tensor, step_tokens: int) -> T
     """
     numbers = step_tokens * (steps + torch.arange(first.shape[1], device=first.device))
     return torch.where(first, numbers, running).cummax(1).values
-
-
-def masked_mean(values: Tensor, known: Tensor) -> Tensor:
-    """Mean of values [...] where `known` [...] is true; 0 where it is nowhere."""
-    return (values * known).sum() / known.sum().clamp(min=1)

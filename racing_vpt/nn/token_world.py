@@ -13,7 +13,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from racing_vpt.nn.imagination import Imagined, draw
+from racing_vpt.nn.imagination import Imagined, draw, seen_in
 from racing_vpt.nn.sliding_memory import Look, visible
 from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of
 
@@ -80,9 +80,7 @@ class GPTWorld(TokenWorldNet):
         self, actions: Tensor, state: TokenState, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Imagined:
         """As `imagination.World.imagine`: K passes, of one token each but the first."""
-        if state.observation is None:
-            raise ValueError("nothing was observed yet, so that nothing can be imagined; call observe first")
-        K, memory, last = self.num_tokens, state.memory, state.observation
+        K, memory, last = self.num_tokens, state.memory, seen_in(state.observation)
         full = memory.length + 1 + K > memory.size
         if full and not self.blocks.slides:  # the paper's: all but the last frame is lost
             memory.clear()

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
 
-ACTION = ("steering", "throttle", "brake")  # the order of an action's numbers
-
 
 class WorldNet(nn.Module):
     """What a controller sees of the world: the code of a frame, and what is remembered of those before.

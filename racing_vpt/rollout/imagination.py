@@ -11,11 +11,11 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
-from einops import rearrange
 from torch import Tensor
 
 from racing_vpt.frames import prepare
 from racing_vpt.nn.imagination import World
+from racing_vpt.nn.tokenizer_net import frames_of
 from racing_vpt.types import Controls, Frame, FrameSpec
 
 Beginning = Callable[[torch.Generator], tuple[Tensor, Any]]
@@ -100,7 +100,7 @@ class WorldImagination:
 
 def as_frame(picture: Tensor) -> Frame:
     """Frame uint8 [H, W, 3] of a picture float32 [1, 3, H, W] in [0, 1]."""
-    return rearrange(picture[0] * 255, "c h w -> h w c").round().clamp(0, 255).to(torch.uint8).numpy()
+    return frames_of(picture)[0].numpy()
 
 
 class Reconstruction:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import prepare
-from racing_vpt.nn.world import ACTION, WorldNet, drive
+from racing_vpt.nn.world import WorldNet, drive
 from racing_vpt.rollout import Episode
 from racing_vpt.types import FrameSpec
 
@@ -72,7 +73,7 @@ class DrivePopulation:
             going = []
             for place, (row, action) in enumerate(zip(rows, actions.tolist(), strict=True)):
                 episode, before = episodes[row], episodes[row].score
-                episode.step(dict(zip(ACTION, action, strict=True)))
+                episode.step(dict(zip(CARRACING_CONTROLS, action, strict=True)))
                 quiet[row] = 0 if episode.score > before else quiet[row] + stride
                 earned[row] = episode.score
                 if task.patience is not None and quiet[row] >= task.patience and not episode.done:

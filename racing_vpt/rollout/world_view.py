@@ -8,9 +8,10 @@ import numpy as np
 import torch
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.frames import prepare
 from racing_vpt.nn.memory import MemoryState
-from racing_vpt.nn.world import ACTION, WorldNet
+from racing_vpt.nn.world import WorldNet
 from racing_vpt.types import Agent, Controls, Frame, FrameSpec
 
 
@@ -42,7 +43,7 @@ class WorldView:
             self.shown = [("reconstruction", self.world.vae.pictures(z)[0].numpy())]
             if self.world.memory is not None:
                 state = self.state if self.state is not None else self.world.initial_state(1)
-                action = torch.tensor([[controls[name] for name in ACTION]])
+                action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
                 self.state = self.world.remember(z, action, state)
                 dreamt = self.world.memory.predict(self.state[0]).draw(tau=0.0)
                 self.shown.append((f"expected in {self.frames.stride}", self.world.vae.pictures(dreamt)[0].numpy()))

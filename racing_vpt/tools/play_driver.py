@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.frames import prepare
 from racing_vpt.models.controller import Controller
-from racing_vpt.nn.world import ACTION, drive
+from racing_vpt.nn.world import drive
 from racing_vpt.types import Controls, Frame
 
 
@@ -56,10 +57,10 @@ class WorldDriver:
         """Controls for the code [1, latent] of what is seen."""
         self.z = observation
         action = drive(self.module.controller[None], self.world.features(observation, self.state))
-        return dict(zip(ACTION, action[0].tolist(), strict=True))
+        return dict(zip(CARRACING_CONTROLS, action[0].tolist(), strict=True))
 
     @torch.inference_mode()
     def remember(self, controls: Controls) -> None:
         """These controls answered the code."""
-        action = torch.tensor([[controls[name] for name in ACTION]])
+        action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
         self.state = self.world.remember(self.z, action, self.state)

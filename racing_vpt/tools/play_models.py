@@ -9,31 +9,16 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
+from racing_vpt.dream import begun
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.token_world import STARTS, TokenWorld
 from racing_vpt.nn.imagination import World
-from racing_vpt.nn.memory_world import CodeState, MemoryWorld
+from racing_vpt.nn.memory_world import CodeEye, CodeState, MemoryWorld
 from racing_vpt.nn.token_net import TokenState
-from racing_vpt.nn.vae_net import Code, VAENet
 from racing_vpt.rollout.imagination import Beginning, Reconstruction, WorldImagination
 from racing_vpt.rollout.scene import Dreamer, Driver, WatchingAgent
 from racing_vpt.tools.play_driver import WorldDriver
-
-
-class VAEEye:
-    """A VAE alone, whose code is its mean."""
-
-    def __init__(self, vae: VAENet) -> None:
-        self.vae = vae
-
-    def code(self, frames: Tensor) -> Tensor:
-        """Codes [N, latent] of frames uint8 [N, 64, 64, 3]."""
-        return self.vae.encode(frames).mean
-
-    def show(self, observations: Tensor) -> Tensor:
-        """Pictures float32 [N, 3, 64, 64] in [0, 1] of codes [N, latent]."""
-        return self.vae.decode(observations)
 
 
 def driver_of(module: LightningModule, name: str) -> Driver:
@@ -54,7 +39,7 @@ def dreamer_of(module: LightningModule) -> Dreamer | None:
 def reconstruction_of(module: LightningModule, name: str) -> Reconstruction:
     """What it makes of frames; ValueError where it codes none."""
     if isinstance(module, Controller):
-        return Reconstruction(VAEEye(module.world.vae), module.frames)
+        return Reconstruction(CodeEye(module.world.vae), module.frames)
     raise ValueError(
         f"{name} is a {type(module).__name__}, which reconstructs nothing; --reconstruction is for agents with a world "
         "model, such as a controller of World Models"
@@ -92,8 +77,7 @@ def code_beginning(world: MemoryWorld, starts: Tensor, name: str) -> Beginning:
         raise ValueError(f"{name}: its memory saw no episode begin, so that no dream can; train it on whole episodes")
 
     def begin(random: torch.Generator) -> tuple[Tensor, CodeState]:
-        mean, log_variance = starts[torch.randint(len(starts), (1,), generator=random)].chunk(2, -1)
-        z = Code(mean, log_variance).sample(random)
+        z = begun(starts, 1, random)
         return z, world.observe(z[:, None], torch.zeros(1, 1, len(world.controls)), world.initial(1))
 
     return begin
