@@ -15,12 +15,13 @@ from racing_vpt.cli import STAGES, TOOLS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "racing_vpt"
-SHARED = {"types", "minecraft", "controls", "frames", "free_memory"}
+SHARED = {"types", "atari", "minecraft", "controls", "frames", "free_memory"}
 MAY_IMPORT = {  # the table of the design; a room may always import itself
     "types": set(),
     "free_memory": set(),
+    "atari": {"types"},
     "minecraft": {"types"},
-    "controls": {"types", "minecraft"},
+    "controls": {"types", "atari", "minecraft"},
     "frames": {"types", "controls"},
     "envs": SHARED,
     "nn": SHARED,
