@@ -47,6 +47,8 @@ from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from racing_vpt.free_memory import keep_freed_memory
+
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
@@ -114,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = log.level
     log.setLevel(logging.INFO)
     log.addHandler(handler)
+    keep_freed_memory()
     try:
         with _ended_by_signals(verb):
             return _run(verb, rest)

@@ -1,11 +1,38 @@
-"""How much memory this process may still take, so that what does not fit is refused and not killed."""
+"""How much memory this process may still take, and how what it frees is taken again."""
 
+from __future__ import annotations
+
+import ctypes
+import os
 import resource
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 CGROUP = Path("/sys/fs/cgroup")
+KEPT = {  # of glibc's mallopt: number and value; the environment's names are for processes that are started later
+    "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20),  # the most that glibc takes: smaller arrays come from the heap
+    "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),  # bytes free at its end before any are given back
+    "MALLOC_TOP_PAD_": (-2, 64 << 20),  # taken at a time
+}
+
+
+def keep_freed_memory() -> None:
+    """Let this process and those that it starts keep the memory of freed arrays for the next ones.
+
+    As it comes, glibc gives each large array back and takes it anew, and the kernel then clears it page by page: half
+    of the time of a small network's step on a CPU. What the user set in the environment stays. Elsewhere than on glibc
+    nothing happens.
+    """
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "mallopt"):
+        return
+    for name, (number, value) in KEPT.items():
+        if name not in os.environ:
+            libc.mallopt(number, value)
+            os.environ[name] = str(value)
 
 
 def free_bytes() -> int | None:
@@ -39,6 +66,8 @@ def require_memory(
         device: whose memory.
         instead: what would need less.
     """
+    import torch
+
     device = torch.device(device)
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else free_bytes()
     if free is not None and needed > free:

@@ -79,8 +79,14 @@ class QNet(nn.Module):
         self.advantage = linear(half if dueling else hidden, actions * quantiles)
 
     def prepare(self, observation: Tensor) -> Tensor:
-        """Observations uint8 [B, S, H, W] as float32 from 0 to 1, for those who look at them twice."""
-        return observation.contiguous(memory_format=torch.channels_last).float().mul_(1 / 255)
+        """Observations uint8 [B, S, H, W] as numbers from 0 to 1, for those who look at them twice.
+
+        Float32, or what autocast has: converting once here takes a third of the time of once a convolution.
+        """
+        device = observation.device.type
+        half = torch.is_autocast_enabled(device)
+        dtype = torch.get_autocast_dtype(device) if half else torch.float32
+        return observation.contiguous(memory_format=torch.channels_last).to(dtype).mul_(1 / 255)
 
     def forward(self, observation: Tensor) -> Tensor:
         """Values float32 [B, A, K] of observations uint8 [B, S, H, W], or of what `prepare` made of them."""
