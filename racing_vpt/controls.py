@@ -15,6 +15,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from racing_vpt.atari import JOYSTICK, MINIMAL, POSITIONS, rows_of, scheme_of
 from racing_vpt.minecraft import BUTTONS, CAMERA, CameraAxis, JointButtons, JointCamera, named
 
 
@@ -244,11 +245,14 @@ NES_BUTTONS = ("up", "down", "left", "right", "a", "b", "start", "select")
 
 
 def control_scheme(name: str) -> ControlScheme:
-    """The preset of that name: `car`, `carracing`, `carracing-discrete`, `buttons-nes`, `minecraft` or that factored.
+    """The preset of that name: `car`, `carracing`, `carracing-discrete`, `buttons-nes`, `minecraft` or that factored,
+    `atari` or that of a game.
 
     `car` steers finely around zero (CarRacing's joint saturates at 0.4, so that is where commands differ). `carracing`
     is for those who learn by trying: few classes, no gears, and never throttle and brake at once. `minecraft` and
     `minecraft-factored` are the same controls, chosen together by a policy and apart by an inverse dynamics model.
+    `atari` has the joystick's 18 positions, `atari-enduro` and `atari-breakout` the 9 and 4 that those games are played
+    with by agents whose scores are published: there is less to explore.
     """
     presets: dict[str, Sequence[Head]] = {
         "car": (
@@ -260,6 +264,8 @@ def control_scheme(name: str) -> ControlScheme:
         "carracing": (Axis("steering", -1.0, 1.0, bins=11, mu=10.0), Joint("pedals", ("throttle", "brake"), PEDALS)),
         "carracing-discrete": (Joint("action", CARRACING_CONTROLS, CARRACING_ACTIONS),),
         "buttons-nes": tuple(Button(name) for name in NES_BUTTONS),
+        "atari": (Joint("action", JOYSTICK, rows_of(POSITIONS)),),
+        **{scheme_of(game): (Joint("action", JOYSTICK, rows_of(names)),) for game, names in MINIMAL.items()},
         "minecraft": (JointButtons(), JointCamera()),
         "minecraft-factored": (*(Button(name) for name in BUTTONS), *(CameraAxis(name) for name in CAMERA)),
     }

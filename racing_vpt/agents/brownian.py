@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import math
 
+import gymnasium
 import numpy as np
+import torch
 
 from racing_vpt.agents.solo import SoloAgent
-from racing_vpt.controls import CARRACING_CONTROLS
+from racing_vpt.controls import CARRACING_CONTROLS, ControlScheme, control_scheme
+from racing_vpt.envs.offers import check_driver
 from racing_vpt.types import Controls, Frame
 
 LOW, HIGH = np.array([-1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0])
 
 
 class RandomAgent(SoloAgent):
-    """Draws each frame's controls uniformly.
+    """Draws each frame's controls uniformly: a car's, or the classes of the environment's scheme.
 
     Args:
         seed: of its draws.
@@ -22,13 +25,21 @@ class RandomAgent(SoloAgent):
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__()
+        self.scheme: ControlScheme | None = None
         self.seed(seed)
+
+    def attach(self, env: gymnasium.Env) -> None:
+        name: str = env.control_scheme  # type: ignore[attr-defined]
+        self.scheme = None if name == "car" else control_scheme(name)
 
     def seed(self, seed: int) -> None:
         self.random = np.random.default_rng([seed, 3])
 
     def act(self, frame: Frame) -> Controls:
-        return dict(zip(CARRACING_CONTROLS, self.random.uniform(LOW, HIGH).tolist(), strict=True))
+        if self.scheme is None:
+            return dict(zip(CARRACING_CONTROLS, self.random.uniform(LOW, HIGH).tolist(), strict=True))
+        drawn = {name: torch.tensor(self.random.integers(n)) for name, n in self.scheme.num_classes.items()}
+        return {name: float(value) for name, value in self.scheme.decode(drawn).items()}
 
 
 class BrownianAgent(RandomAgent):
@@ -46,6 +57,9 @@ class BrownianAgent(RandomAgent):
         self.dt = dt
         super().__init__(seed)
         self.reset()
+
+    def attach(self, env: gymnasium.Env) -> None:
+        check_driver(CARRACING_CONTROLS, "car", env)
 
     def reset(self) -> None:
         self.state: np.ndarray | None = None

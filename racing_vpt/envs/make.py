@@ -13,6 +13,7 @@ from racing_vpt.envs.offers import offered
 STOCK_ID = "CarRacing-v3"
 FAST_ID = "racing_vpt/CarRacingFast-v3"
 MEADOW_ID = "racing_vpt/Meadow-v0"
+ATARI = "ALE/"
 RenderMode = Literal["human", "rgb_array", "state_pixels"]
 OLDER_IDS = ("CarRacing-v0", "CarRacing-v1", "CarRacing-v2")
 
@@ -25,19 +26,22 @@ def make_env(
     render_mode: RenderMode | None = None,
     domain_randomize: bool = False,
     max_episode_steps: int | None = None,
+    end_on_life_loss: bool = False,
 ) -> gymnasium.Env:
     """Makes an environment whose observations are pictures and which takes controls by name (`envs.offers`).
 
     Args:
         id: `CarRacing-v3` (stock) or `racing_vpt/CarRacingFast-v3` (same physics and rewards, drawn much faster), whose
             pictures are uint8 [96, 96, 3] and whose actions are checked at every step; `minerl:HumanSurvival` or
-            `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` which has its spaces; or any environment of gymnasium
-            that offers its control scheme.
+            `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` which has its spaces; `ALE/Enduro-v5` or another game of
+            ale-py; or any environment of gymnasium that offers its control scheme.
         continuous: actions are float [steering, throttle, brake]; otherwise one of five integers. CarRacing only.
         frame_skip: environment frames for which an action is held; their rewards are summed.
         render_mode: what `env.render()` gives: a window, a uint8 [400, 600, 3] picture, or the observation.
         domain_randomize: new colours of road and grass at every reset. CarRacing only.
-        max_episode_steps: frames (not decisions) until truncation; None keeps the 1000 of the registration.
+        max_episode_steps: frames (not decisions) until truncation; None keeps the 1000 of the registration. An Atari
+            game's frames are those that are seen, four of the screen each.
+        end_on_life_loss: end an episode with each life, for training only. Atari only (`envs.atari`).
 
     Raises:
         ValueError: for an unknown or retired id, one that offers no control scheme, options that it does not have, a
@@ -54,10 +58,12 @@ def make_env(
             "render_mode='human' opens a window, but no display was found (DISPLAY and WAYLAND_DISPLAY are unset); "
             "write a film instead: --video FILE.mp4"
         )
+    if end_on_life_loss and not id.startswith(ATARI):
+        raise ValueError(f"{id} has no lives; end_on_life_loss is for Atari's games, such as {ATARI}Breakout-v5")
     if id not in (STOCK_ID, FAST_ID):
         if not continuous or domain_randomize or frame_skip > 1:
             raise ValueError(f"{id} has no options continuous, domain_randomize and frame_skip; CarRacing has them")
-        return make_other(id, render_mode, max_episode_steps)
+        return make_other(id, render_mode, max_episode_steps, end_on_life_loss)
     env: gymnasium.Env = gymnasium.make(
         id,
         max_episode_steps=max_episode_steps,
@@ -71,15 +77,22 @@ def make_env(
     return ControlEnv(env)
 
 
-def make_other(id: str, render_mode: RenderMode | None, max_episode_steps: int | None) -> gymnasium.Env:
+def make_other(
+    id: str, render_mode: RenderMode | None, max_episode_steps: int | None, end_on_life_loss: bool
+) -> gymnasium.Env:
     """Any environment but CarRacing; ValueError where there is none or it offers no control scheme."""
     if id.startswith("minerl:"):
         from racing_vpt.envs.minecraft import make_minerl
 
         return make_minerl(id.removeprefix("minerl:"), max_episode_steps)
+    if id.startswith(ATARI):
+        from racing_vpt.envs.atari import make_atari
+
+        return make_atari(id, render_mode, max_episode_steps, end_on_life_loss)
     unknown = (
         f"no environment is called {id!r}; use {STOCK_ID} or {FAST_ID}, minerl:HumanSurvival or {MEADOW_ID} for "
-        "Minecraft's controls, or one of gymnasium's (MODULE:ID imports its module first) that offers its controls"
+        f"Minecraft's controls, {ATARI}Enduro-v5 for Atari's, or one of gymnasium's (MODULE:ID imports its module "
+        "first) that offers its controls"
     )
     if ":" not in id and id not in gymnasium.registry:
         raise ValueError(unknown)

@@ -177,10 +177,13 @@ CAR: dict[str, Widget] = {
     "brake": Pedal("brake", left=88),
     "gear_change": Gear("gear_change"),
 }
-PAD: tuple[Widget, ...] = (
+CROSS: tuple[Widget, ...] = (
     *(Key("up", "up", (40, 3, 36, 36)), Key("left", "left", (4, 39, 36, 36))),
     *(Key("right", "right", (76, 39, 36, 36)), Key("down", "down", (40, 75, 36, 36))),
-    *(Key("b", "b", (124, 61, 38, 38)), Key("a", "a", (166, 43, 38, 38))),
+)
+JOYSTICK: tuple[Widget, ...] = (*CROSS, Key("fire", "fire", (132, 33, 48, 48)))
+PAD: tuple[Widget, ...] = (
+    *(*CROSS, Key("b", "b", (124, 61, 38, 38)), Key("a", "a", (166, 43, 38, 38))),
     *(Key("select", "select", (34, 125, 66, 26)), Key("start", "start", (108, 125, 66, 26))),
 )
 KEY_ROWS = (("drop", "forward", "inventory"), ("left", "back", "right"), ("sneak", "sprint", "jump"))
@@ -201,7 +204,7 @@ def minecraft_widgets() -> Iterator[Widget]:
 def widgets_of(names: Sequence[str]) -> list[Widget]:
     """What draws the controls of these names: a game's pictures where all of its controls are there, else numbers."""
     found: list[Widget] = [CAR[name] for name in names if name in CAR]
-    for game in (PAD, tuple(minecraft_widgets())):
+    for game in (PAD, JOYSTICK, tuple(minecraft_widgets())):
         if {one.control for one in game} <= {*names}:
             found += game
     drawn = {one.control for one in found}
@@ -229,8 +232,7 @@ def draw_box(
         marks: colours of the edges of controls that are to stand out.
     """
     marks = marks or {}
-    widgets, (left, top) = widgets_of(list(controls)), at
-    height = max(one.bottom for one in widgets)
+    widgets, height, (left, top) = widgets_of([*controls]), box_height([*controls]), at
     box = np.ascontiguousarray(canvas[top : top + height, left : left + BOX_WIDTH])
     for one in widgets:
         names = ("camera_yaw", "camera_pitch") if isinstance(one, Mouse) else (one.control,)

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 import cv2
 import numpy as np
 
-from racing_vpt.agents.key_controls import KEYED, KeyControls, Keys
+from racing_vpt.agents.key_controls import Keys, key_controls
 from racing_vpt.rollout.film import ROWS, film_picture
 from racing_vpt.rollout.panel import BACKGROUND, PRESSED, RIGHT, TEXT, WRONG, Colour, fitting, write
 from racing_vpt.rollout.scene import Scene
@@ -26,7 +26,10 @@ class Screen(Protocol):
     """What a window, or a film, shows."""
 
     over: bool
-    help: str
+
+    @property
+    def help(self) -> str:
+        """Which keys do what."""
 
     @property
     def frames_per_second(self) -> float:
@@ -53,8 +56,6 @@ class Player:
         scale: how many times frames are enlarged; to about 384 rows, or 288 beside others, if not given.
     """
 
-    help = "arrows or WASD: drive; m: keyboard or agent; comma: record; escape"
-
     def __init__(
         self,
         scene: Scene,
@@ -79,7 +80,7 @@ class Player:
         self.kept: list[Path] = []
         self.take: Take | None = None
         self.trajectory: Take | None = None
-        self.keys = KeyControls(scene.stride)
+        self.keys = key_controls(scene.controls, scene.stride)
         self.done = dict.fromkeys(scene.controls, 0.0)
         self.note, self.note_age = "", 0
         if self.by_hand and (why := self.no_keyboard()):
@@ -90,14 +91,22 @@ class Player:
     def frames_per_second(self) -> float:
         return self.scene.frames_per_second
 
+    @property
+    def help(self) -> str:
+        keys = f"{self.keys.help}; m: keyboard or agent; " if self.keys else ""
+        return f"{keys}comma: record; escape"
+
     def no_keyboard(self) -> str | None:
         """Why nobody can drive by keys here."""
-        missing = {*KEYED} - {*self.scene.controls}
-        return f"{self.scene.world} has no {', '.join(sorted(missing))}: no keys for its controls" if missing else None
+        if self.keys:
+            return None
+        return f"there are no keys for the controls of {self.scene.world}: {', '.join(self.scene.controls[:6])}"
 
     def begin(self) -> None:
         self.scene.begin(self.seed)
-        self.keys.steering, self.first = 0.0, True
+        self.first = True
+        if self.keys:
+            self.keys.take_over({})
         self.trajectory = self.record() if self.save_mode else None
 
     def record(self) -> Take:
@@ -131,11 +140,13 @@ class Player:
             self.say(why)
         elif key == "m":
             self.by_hand = not self.by_hand
-            self.keys.steering = self.done.get("steering", 0.0)
+            if self.keys:
+                self.keys.take_over(self.done)
 
     def drive(self, keys: Keys) -> None:
         said = self.scene.suggest()
-        chosen = self.keys.controls(keys.held) if self.by_hand or said is None else said
+        chosen = self.keys.controls(keys.held) if self.by_hand and self.keys else said
+        assert chosen is not None, "nobody drives"
         controls = {name: float(chosen.get(name, 0.0)) for name in self.scene.controls}
         seen = self.scene.frame
         reward = self.scene.step(controls)

@@ -104,7 +104,7 @@ def collect(
         out: folder of the recordings.
         seeds: tracks, such as 10000-10049 or 5,7-9. Seeds below 10000 are kept for validation and judging.
         agents: who drives which share of the episodes; the calm expert alone if not given.
-        env: environment; the fast one has the same physics and rewards as CarRacing-v3.
+        env: environment; the fast one has the same physics and rewards as CarRacing-v3; ALE/Enduro-v5 is Atari's.
         perturb: short disturbances of the executed controls, so that recoveries are recorded; none if not given.
         video_only: keep the controls out of `out`: video that the inverse dynamics model is to label.
         truth: where the controls go then, for scoring; OUT-truth if not given.
@@ -141,6 +141,7 @@ def collect(
     plan = Plan(out, env, drivers, perturb, truth, video_only, pictures, max_frames)
     for seed in {plan.driver_of(number).agent: number for number in numbers}.values():
         plan.load_driver(seed)  # a wrong name is an error here, not in a worker
+    frames_per_second = check_env(env, any(plan.perturbation_of(seed) for seed in numbers))
     todo = [seed for seed in numbers if not is_recorded(plan, seed)]
     if any(driver.agent == "keyboard" for driver in drivers):
         workers = 1  # there is one person
@@ -151,8 +152,20 @@ def collect(
             frames = sum(result.frames for result in results)
             bar.set_postfix_str(f"{frames} frames, {frames / max(1e-9, bar.format_dict['elapsed']):.0f} frames/s")
             bar.update()
-    print(summary(plan, results, len(numbers) - len(todo)))
+    print(summary(plan, results, len(numbers) - len(todo), frames_per_second))
     return sorted(results, key=lambda result: result.seed)
+
+
+def check_env(env: str, perturbed: bool) -> float:
+    """Frames a second of the environment; ValueError where there is none, or its controls cannot be perturbed."""
+    from racing_vpt.envs import make_env
+
+    made = make_env(env)
+    made.close()
+    scheme = made.control_scheme  # type: ignore[attr-defined]
+    if perturbed and scheme != "car":
+        raise ValueError(f"a perturbation disturbs a car, but {env} has the controls of {scheme}; leave perturb out")
+    return float(made.metadata["render_fps"])
 
 
 def is_recorded(plan: Plan, seed: int) -> bool:
@@ -199,6 +212,7 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
 def open_recording(plan: Plan, frames_per_second: float, seed: int) -> RecordingWriter:
     """The writer of that seed's recording."""
     from racing_vpt.data.recording import RecordingWriter
+    from racing_vpt.tools.versions import deciding_versions
 
     return RecordingWriter(
         plan.out,
@@ -209,7 +223,7 @@ def open_recording(plan: Plan, frames_per_second: float, seed: int) -> Recording
             "seed": seed,
             "agent": plan.driver_of(seed).agent,
             "settings": plan.settings_of(seed),
-            "versions": versions(),
+            "versions": deciding_versions(plan.env),
         },
         video=not plan.pictures,
         actions=not plan.video_only,
@@ -217,16 +231,7 @@ def open_recording(plan: Plan, frames_per_second: float, seed: int) -> Recording
     )
 
 
-def versions() -> dict[str, str]:
-    """Versions of what decides the content of a recording."""
-    from importlib.metadata import version
-
-    from racing_vpt import __version__
-
-    return {"racing_vpt": __version__, **{name: version(name) for name in ("gymnasium", "numpy", "av")}}
-
-
-def summary(plan: Plan, results: list[EpisodeResult], num_kept: int) -> str:
+def summary(plan: Plan, results: list[EpisodeResult], num_kept: int, frames_per_second: float) -> str:
     """One line an agent: episodes, frames, mean score, laps, disturbed frames."""
     by_agent: dict[str, list[EpisodeResult]] = {}
     for result in results:
@@ -238,6 +243,6 @@ def summary(plan: Plan, results: list[EpisodeResult], num_kept: int) -> str:
         laps = sum(result.lap_finished for result in group)
         disturbed = sum(result.perturbed_frames for result in group) / frames
         lines.append(f"{agent:24}{len(group):9}{frames:9}{score:8.1f}{laps:6}{disturbed:11.1%}")
-    minutes = sum(result.frames for result in results) / 50 / 60
+    minutes = sum(result.frames for result in results) / frames_per_second / 60
     lines.append(f"{len(results)} episodes, {minutes:.1f} minutes recorded in {plan.out}; {num_kept} were there before")
     return "\n".join(lines)

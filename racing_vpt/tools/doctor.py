@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import sys
@@ -139,11 +140,15 @@ def check_gpu() -> list[Finding]:
 
 
 def check_environment() -> list[Finding]:
-    """A step of each CarRacing."""
+    """A step of each CarRacing, and of an Atari game where these are installed."""
     from racing_vpt.envs import make_env
+    from racing_vpt.envs.atari import INSTALL
 
     findings = []
-    for name in ("racing_vpt/CarRacingFast-v3", "CarRacing-v3"):
+    for name in ("racing_vpt/CarRacingFast-v3", "CarRacing-v3", "ALE/Breakout-v5"):
+        if name.startswith("ALE/") and importlib.util.find_spec("ale_py") is None:
+            findings.append(Finding("amber", "Atari's games", "not installed", INSTALL))
+            continue
         env = make_env(name)
         frame, _ = env.reset(seed=1000)
         env.step(env.action_space.sample() * 0)

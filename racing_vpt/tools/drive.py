@@ -73,7 +73,8 @@ def drive(
         checkpoint: who drives: zoo:NAME, a run folder or file, or expert, expert:STYLE, brownian, random, keyboard.
         env: environment whose controls the driver knows. Scores that are compared come from the stock CarRacing-v3;
             racing_vpt/CarRacingFast-v3 is the same, drawn faster; minerl:HumanSurvival is Minecraft, for which a policy
-            wants --sample; racing_vpt/Meadow-v0 has its controls; others of gymnasium offer theirs themselves.
+            wants --sample; racing_vpt/Meadow-v0 has its controls; ALE/Enduro-v5 is Atari's; others of gymnasium offer
+            theirs themselves.
         seeds: tracks or worlds, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
         video: mp4 file for a film of one episode; of a world model, what it sees and expects beside the frame.
         json: file for the scores; written after every episode, so that a run that was stopped leaves what it had.

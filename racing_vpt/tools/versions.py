@@ -50,3 +50,14 @@ def compare(constraints: Path) -> Versions:
         else:
             found.different.append((name, wanted, there))
     return found
+
+
+def deciding_versions(env: str) -> dict[str, str]:
+    """Versions of what decides the content of a recording of that environment."""
+    from importlib.metadata import version
+
+    from racing_vpt import __version__
+    from racing_vpt.envs.make import ATARI
+
+    names = ("gymnasium", "numpy", "av", *(["ale-py"] if env.startswith(ATARI) else []))
+    return {"racing_vpt": __version__, **{name: version(name) for name in names}}
