@@ -90,6 +90,12 @@ TOOLS = {
 }
 
 
+def console() -> None:
+    """What the command `racing-vpt` runs."""
+    keep_freed_memory()
+    sys.exit(main())
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit status: 0, or 2 for an error of the user's.
 
@@ -116,7 +122,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     level = log.level
     log.setLevel(logging.INFO)
     log.addHandler(handler)
-    keep_freed_memory()
     try:
         with _ended_by_signals(verb):
             return _run(verb, rest)
@@ -203,4 +208,4 @@ def _fail(verb: str, message: str, named: bool = True) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    console()

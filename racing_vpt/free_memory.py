@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import resource
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,27 +12,28 @@ if TYPE_CHECKING:
     import torch
 
 CGROUP = Path("/sys/fs/cgroup")
-KEPT = {  # of glibc's mallopt: number and value; the environment's names are for processes that are started later
-    "MALLOC_MMAP_THRESHOLD_": (-3, 32 << 20),  # the most that glibc takes: smaller arrays come from the heap
-    "MALLOC_TRIM_THRESHOLD_": (-1, 2**31 - 1),  # bytes free at its end before any are given back
-    "MALLOC_TOP_PAD_": (-2, 64 << 20),  # taken at a time
+GLIBC = {  # what its allocator reads when a process starts
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",  # no crumbs kept apart, which would keep pieces from being joined
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that it takes: smaller arrays come from the heap
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),  # bytes free at the heap's end before any are given back
+    "MALLOC_TOP_PAD_": str(64 << 20),  # taken at a time
 }
 
 
 def keep_freed_memory() -> None:
-    """Let this process and those that it starts keep the memory of freed arrays for the next ones.
+    """Start this program anew, once, so that it and its processes keep the memory of freed arrays for the next ones.
 
-    As it comes, glibc gives each large array back and takes it anew, and the kernel then clears it page by page: half
-    of the time of a small network's step on a CPU. What the user set in the environment stays. Elsewhere than on glibc
-    nothing happens.
+    As glibc comes, it gives large arrays back and takes them anew, and the kernel clears them page by page; and of
+    arrays that PyTorch wants aligned it leaves crumbs, which small things then fill, so that the memory of a long
+    training grows and grows (glibc's bug 14581, before 2.38). Where the user set any of this, it is left alone;
+    elsewhere than on glibc nothing happens.
     """
-    libc = ctypes.CDLL(None)
-    if not hasattr(libc, "mallopt"):
-        return
-    for name, (number, value) in KEPT.items():
-        if name not in os.environ:
-            libc.mallopt(number, value)
-            os.environ[name] = str(value)
+    try:
+        glibc = (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
+    except (AttributeError, ValueError):  # no such question here
+        glibc = False
+    if glibc and not any(name in os.environ for name in GLIBC):
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **GLIBC})
 
 
 def free_bytes() -> int | None:

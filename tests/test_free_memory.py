@@ -1,4 +1,4 @@
-"""How memory is counted, and kept."""
+"""How the memory of freed arrays is kept."""
 
 from __future__ import annotations
 
@@ -9,39 +9,42 @@ import sys
 
 import pytest
 
-from racing_vpt.free_memory import KEPT
+from racing_vpt.free_memory import GLIBC
 
-PROGRAM = """
+pytestmark = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told what to keep")
+FAULTS = """
 import resource
 import numpy as np
 from racing_vpt.free_memory import keep_freed_memory
+
 {keep}
+
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
         held = [np.ones(1_000_000) for _ in range(3)]  # 8 MB each
         del held
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
 faults()
 print(faults())
 """
+ANEW = "import os; from racing_vpt.free_memory import *; print(os.getpid()); keep_freed_memory(); print('done')"
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc's allocator is told what to keep")
+def said(program: str, **chosen: str) -> list[str]:
+    """What a program prints where the user chose nothing but this."""
+    environment = {name: value for name, value in os.environ.items() if name not in GLIBC} | chosen
+    words = [sys.executable, "-u", "-c", program]
+    return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
+
+
 def test_freed_arrays_are_taken_again_without_the_kernel() -> None:
-    clean = {name: value for name, value in os.environ.items() if name not in KEPT}
-    counts = []
-    for keep in ("", "keep_freed_memory()"):
-        words = [sys.executable, "-c", PROGRAM.format(keep=keep)]
-        counts.append(int(subprocess.run(words, env=clean, capture_output=True, text=True, check=True).stdout))
-    without, kept = counts
+    without, kept = (int(said(FAULTS.format(keep=keep))[0]) for keep in ("", "keep_freed_memory()"))
     assert kept < without / 20, f"{kept} page faults with memory kept, {without} without"
 
 
-def test_what_the_user_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    from racing_vpt.free_memory import keep_freed_memory
-
-    for name in KEPT:
-        monkeypatch.setenv(name, "65536")
-    keep_freed_memory()
-    assert {os.environ[name] for name in KEPT} == {"65536"}
+@pytest.mark.parametrize(("chosen", "starts"), [({}, 2), ({"MALLOC_TOP_PAD_": "0"}, 1)])
+def test_a_program_starts_anew_once_and_not_where_the_user_chose(chosen: dict[str, str], starts: int) -> None:
+    *processes, end = said(ANEW, **chosen)
+    assert (len(processes), len(set(processes)), end) == (starts, 1, "done")

@@ -6,9 +6,13 @@ the continuous environment they do exactly what the discrete environment does.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
+import torch
+
 from racing_vpt.controls import CARRACING_ACTIONS, CARRACING_CONTROLS, ControlScheme, Joint, control_scheme
+from racing_vpt.types import Transitions
 
 
 def action_scheme(rows: Sequence[Sequence[float]] | None) -> ControlScheme:
@@ -54,3 +58,23 @@ def mirrored_actions(scheme: ControlScheme) -> list[int]:
     if lonely:
         raise ValueError(f"to mirror, the table of actions needs {list(lonely[0])} too; add it, or give mirror 0")
     return [rows.index(image) for image in images]
+
+
+def mirror_some(batch: Transitions, share: float, images: Sequence[int]) -> Transitions:
+    """The batch with a share of its transitions as in a mirror: left is right, in what is seen and what is done.
+
+    Args:
+        batch: transitions.
+        share: from 0 to 1.
+        images: as of `mirrored_actions`.
+    """
+    B, flipped = len(batch.action), copy.copy(batch)
+    start, count = int(torch.randint(B, ())), round(share * B)  # a run of rows: a seventh of the time of any
+    runs = [slice(start, min(B, start + count)), slice(0, max(0, start + count - B))]
+    table = torch.tensor(images, device=batch.action.device)
+    for name in ("observation", "next_observation", "action"):
+        values = getattr(batch, name).clone()
+        for run in runs:
+            values[run] = table[values[run]] if name == "action" else values[run].flip(-1)
+        setattr(flipped, name, values)
+    return flipped

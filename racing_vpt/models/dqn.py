@@ -20,7 +20,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from racing_vpt.controls import CARRACING_CONTROLS, ControlScheme
-from racing_vpt.models.action_table import action_scheme, mirrored_actions, rows_of
+from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.nn.q_learning import grow, margin_loss, quantile_huber, shrink
 from racing_vpt.nn.q_net import QNet, Trunk
@@ -185,7 +185,7 @@ class DQN(LightningModule):
 
     def training_step(self, batch: Transitions, batch_idx: int) -> Losses:
         """`loss`, and `td_error` float32 [B] for the priorities."""
-        losses = self.losses(self.mirror_some(batch) if self.mirror else batch)
+        losses = self.losses(mirror_some(batch, self.mirror, self.mirrored) if self.mirror else batch)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             means = {name: x.detach().mean() for name, x in losses.items() if name != "td_error"}
             means["td_error"] = losses["td_error"].abs().mean()
@@ -217,25 +217,24 @@ class DQN(LightningModule):
         worth = self.reward_scale * batch.reward.unsqueeze(1) + batch.discount.unsqueeze(1) * future
         return shrink(worth) if self.rescale_values else worth
 
-    def mirror_some(self, batch: Transitions) -> Transitions:
-        """The batch with some transitions as in a mirror: left is right, in what is seen and what is done."""
-        B, flipped = len(batch.action), copy.copy(batch)
-        start, count = int(torch.randint(B, ())), round(self.mirror * B)  # a run of rows: a seventh of the time of any
-        runs = [slice(start, min(B, start + count)), slice(0, max(0, start + count - B))]
-        images = torch.tensor(self.mirrored, device=batch.action.device)
-        for name in ("observation", "next_observation", "action"):
-            values = getattr(batch, name).clone()
-            for run in runs:
-                values[run] = images[values[run]] if name == "action" else values[run].flip(-1)
-            setattr(flipped, name, values)
-        return flipped
-
     def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
         """Let the target network follow."""
         if self.target_rate is not None:
             torch._foreach_lerp_(list(self.target.parameters()), list(self.net.parameters()), self.target_rate)
         elif self.global_step % self.target_every == 0:
             self.target.load_state_dict(self.net.state_dict())
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """As Lightning's own, which under bf16 refuses a fused optimizer for the sake of float16's scaler."""
+        if gradient_clip_val and gradient_clip_algorithm == "value":
+            torch.nn.utils.clip_grad_value_(self.net.parameters(), gradient_clip_val)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), gradient_clip_val)
 
     def validation_step(self, batch: object, batch_idx: int) -> None:
         """Nothing: validation is driving (`callbacks/rollouts.py`)."""

@@ -13,7 +13,7 @@ from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.checkpoints import save_checkpoint
 from racing_vpt.envs import FAST_ID, make_env
 from racing_vpt.envs.actions import to_action
-from racing_vpt.models.action_table import action_scheme, mirrored_actions, rows_of
+from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.dqn import DQN
 from racing_vpt.types import Agent, FrameSpec, Transitions
 
@@ -79,7 +79,7 @@ def test_the_error_on_one_batch_falls(options: dict) -> None:
     errors = []
     for _ in range(100):
         optimizer.zero_grad()
-        found = module.losses(module.mirror_some(batch) if module.mirror else batch)
+        found = module.losses(mirror_some(batch, module.mirror, module.mirrored) if module.mirror else batch)
         found["loss"].backward()
         optimizer.step()
         errors.append(found["td_error"].abs().mean().item())
@@ -115,7 +115,7 @@ def test_the_target_network_follows(options: dict, share: float) -> None:
 
 def test_a_mirror_turns_pictures_and_actions() -> None:
     module, batch = module_of(mirror=1.0), batch_of()
-    turned = module.mirror_some(batch)
+    turned = mirror_some(batch, module.mirror, module.mirrored)
     assert torch.equal(turned.observation, batch.observation.flip(-1))
     assert turned.action.tolist() == [[0, 2, 1, 3, 4][action] for action in batch.action.tolist()]
     again = module.mirror_some(turned)
@@ -127,7 +127,7 @@ def test_half_a_mirror_turns_half_of_the_rows_any_of_them() -> None:
     module, batch, turned_rows = module_of(mirror=0.5), batch_of(), set()
     for seed in range(12):
         torch.manual_seed(seed)
-        turned = module.mirror_some(batch)
+        turned = mirror_some(batch, module.mirror, module.mirrored)
         rows = [row for row in range(8) if not torch.equal(turned.observation[row], batch.observation[row])]
         assert len(rows) == 4
         assert all(torch.equal(turned.next_observation[row], batch.next_observation[row].flip(-1)) for row in rows)
