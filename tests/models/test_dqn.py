@@ -118,7 +118,7 @@ def test_a_mirror_turns_pictures_and_actions() -> None:
     turned = mirror_some(batch, module.mirror, module.mirrored)
     assert torch.equal(turned.observation, batch.observation.flip(-1))
     assert turned.action.tolist() == [[0, 2, 1, 3, 4][action] for action in batch.action.tolist()]
-    again = module.mirror_some(turned)
+    again = mirror_some(turned, module.mirror, module.mirrored)
     assert torch.equal(again.next_observation, batch.next_observation)
     assert torch.equal(again.action, batch.action)
 
