@@ -54,6 +54,14 @@ def resize(frame: Frame, height: int, width: int, fit: Fit, how: Resize = "area"
     return _scale(frame, height, width, how)
 
 
+def unstretched(picture: Frame, frame: Frame, spec: FrameSpec) -> Frame:
+    """A picture uint8 [h, w, 3] prepared from a frame [H, W, 3], in the proportions of what it shows of it."""
+    if spec.fit != "stretch":
+        return picture
+    height, width = frame.shape[0] - round(spec.crop_bottom * frame.shape[0]), frame.shape[1]
+    return cv2.resize(picture, (width, max(1, height)), interpolation=cv2.INTER_CUBIC)
+
+
 def mask_bottom(frames: np.ndarray, fraction: float) -> np.ndarray:
     """Frames [..., H, W, 3] with the bottom fraction of the rows black, in a copy."""
     rows = round(fraction * frames.shape[-3])

@@ -20,7 +20,6 @@ ROWS = 384  # to which a picture is enlarged, about
 PANEL_WIDTH = BOX_WIDTH + 16
 BOX_TOP = 136  # rows of text above the controls
 GAP = 4  # columns between pictures
-CARRACING_ASPECT = 84 / 96  # of what a world model sees of a frame: its rows above the instruments
 
 
 class FilmWriter:
@@ -93,7 +92,7 @@ def film_picture(
         title: written on top.
         score: so far.
         scale: how many times the frame is enlarged; None: to about 384 rows.
-        more: pictures between the frame and the panel, each with its name.
+        more: pictures between the frame and the panel, each with its name; all are made as wide as the frame.
     """
     scale = scale or max(1, round(ROWS / frame.shape[0]))
     height, width = (side * scale for side in frame.shape[:2])
@@ -117,7 +116,7 @@ def film_picture(
 def captioned(picture: Frame, name: str, shape: tuple[int, ...], width: int) -> Frame:
     """The picture as wide as asked for in a column uint8 of that shape, its name below it or, without room, on it."""
     column = np.full((shape[0], width + GAP, 3), BACKGROUND, np.uint8)
-    height = min(shape[0], round(width * CARRACING_ASPECT))
+    height = min(shape[0], round(width * picture.shape[0] / picture.shape[1]))
     column[:height, GAP:] = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
     write(column, name, (GAP + 8, min(height + 24, shape[0] - 8)))
     return column

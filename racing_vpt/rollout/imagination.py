@@ -6,6 +6,7 @@ slides or goes on as it does by itself; nothing is flushed between the beginning
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -13,13 +14,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from racing_vpt.frames import prepare
+from racing_vpt.frames import prepare, unstretched
 from racing_vpt.nn.imagination import World
 from racing_vpt.nn.tokenizer_net import frames_of
 from racing_vpt.types import Controls, Frame, FrameSpec
 
-Beginning = Callable[[torch.Generator], tuple[Tensor, Any]]
-"""The first observation [1, ...] of a dream, drawn, and the state that saw it."""
+
+class Begun(NamedTuple):
+    """Where a dream begins.
+
+    Args:
+        observation: [1, ...], of the first frame that is shown.
+        state: of the world that saw it.
+        before: [T, ...], what the world saw before, oldest first; T may be 0.
+    """
+
+    observation: Tensor
+    state: Any
+    before: Tensor
+
+
+Beginning = Callable[[torch.Generator], Begun]
+"""Draws where a dream begins."""
 
 
 class Dreamt(NamedTuple):
@@ -36,6 +52,7 @@ class Imagination(Protocol):
     frames: FrameSpec
     observation: Tensor  # [1, ...], of the frame that is seen now
     picture: Tensor  # float32 [1, 3, H, W] in [0, 1], the same as a picture
+    before: Tensor  # [T, ...], observations before this dream, oldest first; T may be 0
 
     @property
     def controls(self) -> tuple[str, ...]:
@@ -68,6 +85,7 @@ class WorldImagination:
 
     observation: Tensor
     picture: Tensor
+    before: Tensor
 
     def __init__(self, world: World[Any], frames: FrameSpec, beginning: Beginning, tau: float = 1.0) -> None:
         if not tau >= 0:
@@ -82,7 +100,7 @@ class WorldImagination:
     @torch.inference_mode()
     def begin(self, seed: int) -> Frame:
         self.random.manual_seed(seed)
-        self.observation, self.state = self.beginning(self.random)
+        self.observation, self.state, self.before = self.beginning(self.random)
         return self.shown()
 
     @torch.inference_mode()
@@ -116,9 +134,9 @@ class Reconstruction:
 
     @torch.inference_mode()
     def __call__(self, frame: Frame) -> list[tuple[str, Frame]]:
-        """Pictures uint8 [h, w, 3] of a frame [H, W, 3], by name: as the model sees it, as it codes it."""
+        """Pictures uint8 [h, w, 3] of a frame [H, W, 3], by name: as it is seen, as it is coded, and how well."""
         small = np.ascontiguousarray(prepare(frame[None], self.frames))
-        return [
-            ("downscaled", small[0]),
-            ("reconstruction", as_frame(self.eye.show(self.eye.code(torch.from_numpy(small))))),
-        ]
+        again = as_frame(self.eye.show(self.eye.code(torch.from_numpy(small))))
+        psnr = 10 * math.log10(255**2 / max(np.square(again.astype(np.float32) - small[0]).mean(), 1e-3))
+        pictures = (("downscaled", small[0]), (f"reconstruction {psnr:.0f} dB", again))
+        return [(name, unstretched(picture, frame, self.frames)) for name, picture in pictures]

@@ -31,8 +31,8 @@ class Driver(Protocol):
 class Dreamer(Protocol):
     """An agent in a dream that may be relieved at any step."""
 
-    def begin(self) -> None:
-        """A new dream."""
+    def begin_dream(self, before: Tensor) -> None:
+        """A new dream, before which observations [T, ...] were seen; T may be 0."""
 
     def answer(self, observation: Tensor, picture: Tensor) -> Controls:
         """What it would do on seeing observation [1, ...], which looks like picture float32 [1, 3, H, W]."""
@@ -94,32 +94,35 @@ class RoadScene:
     Args:
         env: made by `make_env`.
         name: of the environment, for people.
-        driver: the agent.
+        driver: the agent; None: a person drives.
         reconstruction: what a model makes of the frames, shown beside them.
     """
 
-    kind, stride, has_agent = "road", 1, True
+    kind, stride = "road", 1
 
     def __init__(
-        self, env: gymnasium.Env, name: str, driver: Driver, reconstruction: Reconstruction | None = None
+        self, env: gymnasium.Env, name: str, driver: Driver | None, reconstruction: Reconstruction | None = None
     ) -> None:
         self.env, self.world, self.driver, self.reconstruction = env, name, driver, reconstruction
+        self.has_agent = driver is not None
         self.frames_per_second = float(env.metadata.get("render_fps", 50))
         scheme = control_scheme(env.control_scheme)  # type: ignore[attr-defined]
         self.controls = tuple(name for name in scheme.controls if name != "gear_change")  # there is one gear
 
     def begin(self, seed: int) -> None:
         self.episode = Episode(self.env, seed, None, None)
-        self.driver.begin(self.env, seed)
+        if self.driver:
+            self.driver.begin(self.env, seed)
         self.frame, self.score, self.age, self.done = self.episode.frame, 0.0, 0, False
 
-    def suggest(self) -> Controls:
-        return self.driver.act(self.frame)
+    def suggest(self) -> Controls | None:
+        return self.driver.act(self.frame) if self.driver else None
 
     def step(self, controls: Controls) -> float:
         before = self.episode.score
         self.episode.step(controls)
-        self.driver.told(controls)
+        if self.driver:
+            self.driver.told(controls)
         self.frame, self.done = self.episode.frame, self.episode.done
         self.score, self.age = self.episode.score, self.episode.frames
         return self.score - before
@@ -148,7 +151,7 @@ class DreamScene:
     def begin(self, seed: int) -> None:
         self.frame = self.imagination.begin(seed)
         if self.dreamer:
-            self.dreamer.begin()
+            self.dreamer.begin_dream(self.imagination.before)
         self.score, self.age, self.done = 0.0, 0, False
 
     def suggest(self) -> Controls | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 def play(
     run: str,
     *,
-    env: str = "CarRacing-v3",
+    env: str | None = None,
     seed: int = 1000,
     world_model: bool = False,
     agent_in_world_model: bool = False,
@@ -23,20 +23,21 @@ def play(
     keys: str | None = None,
 ) -> Path | None:
     """Watch the agent of a run drive, in a window. Keys: m hands over to you and back (arrows or WASD drive, space
-    brakes), a comma starts and stops a recording, escape ends.
+    brakes, or fires in Atari's games), a comma starts and stops a recording, escape ends.
 
     Whoever drives, the agent goes on watching, and its memory goes on. Recordings go to RUN/media/recordings as
     KIND-NNNN.mp4 and .npz (frames, controls, rewards, who drove in what world) at the rate of what was driven in.
 
     Args:
         run: a run folder, a file, or zoo:NAME.
-        env: environment in which the agent drives.
+        env: environment in which the agent drives; CarRacing-v3 if not given, or the Atari game that it was made for.
         seed: of the first episode or dream; the next one has the next.
         world_model: drive in the world model, by keyboard.
         agent_in_world_model: watch the agent drive in the world model.
         episodes: leaf through what is in RUN/media: episodes, recordings, films of validation drives. Up and down turn
             to another one, left and right step a frame, space stops and goes on.
-        reconstruction: beside each frame, show it as the model sees it, and as the model codes it.
+        reconstruction: beside each frame, show it as the model sees it, and as the model codes it. Where there is no
+            agent, as with a tokenizer or a world model alone, you drive.
         header: show the checkpoint, the world, the step and the rate above the picture.
         save_mode: ask after each episode whether its trajectory is to be kept (y, n).
         tau: temperature of dreams; 0 is what the model thinks likeliest.
@@ -72,8 +73,6 @@ def play(
             "instead: --out FILM.mp4 --keys 'up*20 left*5'"
         )
     script = None if keys is None else parse_keys(keys)
-    if out is not None and script is None and world_model:
-        raise ValueError("nobody drives in this film: give --keys 'up*20 left*5 ...', or --agent_in_world_model")
     if episodes:
         from racing_vpt.rollout.browser import Browser, films_of
 

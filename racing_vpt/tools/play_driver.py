@@ -1,16 +1,23 @@
-"""A controller of World Models that may be relieved at the wheel: it remembers what was done, whoever did it."""
+"""Agents with a world model that may be relieved at the wheel, on the road or in the dream.
+
+A controller of World Models remembers what was done, whoever did it; IRIS's actor remembers what it saw.
+"""
 
 from __future__ import annotations
+
+from typing import Protocol
 
 import gymnasium
 import numpy as np
 import torch
 from torch import Tensor
 
-from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
 from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.frames import prepare
 from racing_vpt.models.controller import Controller
+from racing_vpt.models.token_world import TokenWorld
+from racing_vpt.nn.actor_critic import ActorCritic
 from racing_vpt.nn.world import drive
 from racing_vpt.types import Controls, Frame
 
@@ -30,13 +37,17 @@ class WorldDriver:
         self.begin()
 
     def begin(self, env: gymnasium.Env | None = None, seed: int = 0) -> None:
-        """A new episode on the road of `env`, or a new dream; ValueError where `env` takes other controls."""
+        """A new episode on the road of `env`; ValueError where that takes other controls."""
         if env is not None:
             known = CheckpointAgent(self.module)
             known.attach(env)
             self.repeat = known.repeat
         self.age, self.state = 0, self.module.initial_state(1)
         self.said: Controls = {}
+
+    def begin_dream(self, before: Tensor) -> None:
+        """A new dream, which begins with an episode."""
+        self.begin()
 
     @torch.inference_mode()
     def act(self, frame: Frame) -> Controls:
@@ -64,3 +75,39 @@ class WorldDriver:
         """These controls answered the code."""
         action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
         self.state = self.world.remember(self.z, action, self.state)
+
+
+class Imaginer(Policy, Protocol):
+    """A policy with a world model over tokens, whose actor sees what that makes of them; `IRIS` is one."""
+
+    world: TokenWorld
+    agent: ActorCritic
+
+
+class ActorDreamer:
+    """IRIS's actor in what its world model imagines.
+
+    Args:
+        module: of the actor.
+    """
+
+    def __init__(self, module: Imaginer) -> None:
+        self.world, self.actor = module.world, module.agent.eval()
+        self.chooser = CheckpointAgent(module)
+
+    @torch.inference_mode()
+    def begin_dream(self, before: Tensor) -> None:
+        """A new dream; the actor has seen tokens [T, K], as the world model."""
+        self.state = self.actor.initial(1)
+        if len(before):
+            self.state = self.actor(self.world.show(before).unsqueeze(0), self.state)[1]
+
+    @torch.inference_mode()
+    def answer(self, observation: Tensor, picture: Tensor) -> Controls:
+        """Controls for tokens [1, K], as it acts on the road."""
+        judged, self.state = self.actor(picture.unsqueeze(1), self.state)
+        chosen = self.chooser.choose({name: x[:, -1].exp() for name, x in judged.log_probs.items()})
+        return {name: float(value) for name, value in chosen.items()}
+
+    def remember(self, controls: Controls) -> None:
+        """It remembers nothing but what it sees."""

@@ -4,46 +4,137 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import gymnasium
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
+from racing_vpt.atari import MINIMAL
+from racing_vpt.controls import ControlScheme
 from racing_vpt.dream import begun
+from racing_vpt.envs.make import ATARI, STOCK_ID, make_env
+from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.token_world import STARTS, TokenWorld
+from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.models.vae import VAE
 from racing_vpt.nn.imagination import World
-from racing_vpt.nn.memory_world import CodeEye, CodeState, MemoryWorld
-from racing_vpt.nn.token_net import TokenState
-from racing_vpt.rollout.imagination import Beginning, Reconstruction, WorldImagination
-from racing_vpt.rollout.scene import Dreamer, Driver, WatchingAgent
-from racing_vpt.tools.play_driver import WorldDriver
+from racing_vpt.nn.memory_world import CodeEye, MemoryWorld
+from racing_vpt.nn.tokenizer_net import TokenizerNet
+from racing_vpt.rollout.imagination import Beginning, Begun, Eye, Reconstruction, WorldImagination
+from racing_vpt.rollout.scene import Dreamer, Driver, RoadScene, WatchingAgent
+from racing_vpt.tools.play_driver import ActorDreamer, Imaginer, WorldDriver
+from racing_vpt.types import FrameSpec
 
 
-def driver_of(module: LightningModule, name: str) -> Driver:
-    """The agent for the road; ValueError where there is none."""
+class TokenEye:
+    """A tokenizer alone.
+
+    Args:
+        net: the tokenizer.
+        columns: of the tokens of a frame.
+    """
+
+    def __init__(self, net: TokenizerNet, columns: int) -> None:
+        self.net, self.columns = net.eval(), columns
+
+    def code(self, frames: Tensor) -> Tensor:
+        """Tokens int64 [N, K] of frames uint8 [N, H, W, 3]."""
+        return self.net.tokens(frames)
+
+    def show(self, observations: Tensor) -> Tensor:
+        """Pictures float32 [N, 3, H, W] in [0, 1] of tokens [N, K]."""
+        return self.net.pictures(observations, self.columns)
+
+
+def token_world_of(module: LightningModule) -> TokenWorld | None:
+    """Its world model over tokens, where it has one or is one."""
+    world = module if isinstance(module, TokenWorld) else getattr(module, "world", None)
+    return world if isinstance(world, TokenWorld) else None
+
+
+def eye_of(module: LightningModule) -> Eye | None:
+    """What of it codes frames and shows codes."""
+    if isinstance(module, Controller):
+        return CodeEye(module.world.vae)
+    if isinstance(module, MDNRNN | VAE):
+        return CodeEye(module.vae if isinstance(module, MDNRNN) else module.net)
+    if isinstance(module, Tokenizer):
+        return TokenEye(module.net, module.net.grid(module.frames.height, module.frames.width)[1])
+    return token_world_of(module)
+
+
+def driver_of(module: LightningModule) -> Driver | None:
+    """The agent for the road, where there is one."""
     if isinstance(module, Controller):
         return WorldDriver(module)
-    if hasattr(module, "policy"):
-        return WatchingAgent(CheckpointAgent(cast(Policy, module)))
-    more = "; drive in it yourself with --world_model" if isinstance(module, MDNRNN | TokenWorld) else ""
-    raise ValueError(f"{name} is a {type(module).__name__}, which does not drive{more}")
+    return WatchingAgent(CheckpointAgent(cast(Policy, module))) if hasattr(module, "policy") else None
 
 
 def dreamer_of(module: LightningModule) -> Dreamer | None:
     """The agent for the dream, where there is one."""
-    return WorldDriver(module) if isinstance(module, Controller) else None
-
-
-def reconstruction_of(module: LightningModule, name: str) -> Reconstruction:
-    """What it makes of frames; ValueError where it codes none."""
     if isinstance(module, Controller):
-        return Reconstruction(CodeEye(module.world.vae), module.frames)
-    raise ValueError(
-        f"{name} is a {type(module).__name__}, which reconstructs nothing; --reconstruction is for agents with a world "
-        "model, such as a controller of World Models"
-    )
+        return WorldDriver(module)
+    return ActorDreamer(cast(Imaginer, module)) if hasattr(module, "agent") and token_world_of(module) else None
+
+
+def road_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> RoadScene:
+    """Its agent, or a person where it has none, in an environment.
+
+    Args:
+        module: of a checkpoint.
+        name: of the checkpoint.
+        env: environment; None: the one that its controls are of.
+        reconstruction: show what it makes of the frames.
+
+    Raises:
+        ValueError: there is nobody who drives and nothing to be shown, or the environment is not what it was made for.
+    """
+    driver, eye, kind = driver_of(module), eye_of(module), type(module).__name__
+    if reconstruction and eye is None:
+        raise ValueError(
+            f"{name} is a {kind}, which reconstructs nothing; --reconstruction is for what has a world model or a "
+            "tokenizer, such as a controller of World Models or an IRIS"
+        )
+    if driver is None and not reconstruction:
+        more = "" if eye is None else "; see what it makes of your driving with --reconstruction"
+        more += (
+            "" if token_world_of(module) is None and not isinstance(module, MDNRNN) else ", or drive in --world_model"
+        )
+        raise ValueError(f"{name} is a {kind}, which does not drive{more}")
+    env = env or game_of(module)
+    made = make_env(env)
+    if eye is not None:
+        check_game(module, name, made, env)
+    frames = cast(FrameSpec, module.frames)
+    return RoadScene(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None)
+
+
+def game_of(module: LightningModule) -> str:
+    """The environment that a model's controls are of."""
+    scheme = getattr(module, "scheme", None)
+    game = scheme.name.removeprefix("atari-") if isinstance(scheme, ControlScheme) else ""
+    return f"{ATARI}{game.title()}-v5" if game in MINIMAL else STOCK_ID
+
+
+def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) -> None:
+    """ValueError where an environment's frames are not what a model was trained on, as far as can be told."""
+    rate, wanted = float(env.metadata.get("render_fps", 50)), cast(FrameSpec, module.frames).frames_per_second
+    if rate != wanted:
+        raise ValueError(
+            f"{name} was trained on frames of a game with {wanted:g} a second, but {id} has {rate:g}; give --env with "
+            f"the game that it was trained on"
+        )
+    scheme, theirs = getattr(module, "scheme", None), env.control_scheme  # type: ignore[attr-defined]
+    if not isinstance(scheme, ControlScheme):
+        return
+    check_driver(scheme.controls, scheme.name, env)
+    if scheme.name != theirs and scheme.name.startswith("atari-"):
+        raise ValueError(
+            f"{name} was trained on {game_of(module)}, but {id} is another game; give --env {game_of(module)}"
+        )
 
 
 def imagination_of(module: LightningModule, name: str, tau: float) -> WorldImagination:
@@ -61,14 +152,15 @@ def imagination_of(module: LightningModule, name: str, tau: float) -> WorldImagi
     elif isinstance(module, MDNRNN):
         world = MemoryWorld(module.vae, module.net)
         beginning = code_beginning(world, module.starts[: int(module.num_starts)], name)
-    elif isinstance(module, TokenWorld):
-        world, beginning = module, token_beginning(module, name)
+    elif tokens := token_world_of(module):
+        world, beginning = tokens, token_beginning(tokens, name)
     else:
         raise ValueError(
             f"{name} is a {type(module).__name__}, which has no world model to play in; give a controller of World "
-            "Models, an MDNRNN or a TokenWorld, or watch it drive without --world_model and --agent_in_world_model"
+            "Models, an IRIS, an MDNRNN or a TokenWorld, or watch it drive without --world_model and "
+            "--agent_in_world_model"
         )
-    return WorldImagination(world, module.frames, beginning, tau)
+    return WorldImagination(world, cast(FrameSpec, module.frames), beginning, tau)
 
 
 def code_beginning(world: MemoryWorld, starts: Tensor, name: str) -> Beginning:
@@ -76,9 +168,9 @@ def code_beginning(world: MemoryWorld, starts: Tensor, name: str) -> Beginning:
     if not len(starts):
         raise ValueError(f"{name}: its memory saw no episode begin, so that no dream can; train it on whole episodes")
 
-    def begin(random: torch.Generator) -> tuple[Tensor, CodeState]:
+    def begin(random: torch.Generator) -> Begun:
         z = begun(starts, 1, random)
-        return z, world.observe(z[:, None], torch.zeros(1, 1, len(world.controls)), world.initial(1))
+        return Begun(z, world.observe(z[:, None], torch.zeros(1, 1, len(world.controls)), world.initial(1)), z[:0])
 
     return begin
 
@@ -89,8 +181,9 @@ def token_beginning(module: TokenWorld, name: str) -> Beginning:
     if not count:
         raise ValueError(f"{name} was never trained, so that it has no beginning to start from")
 
-    def begin(random: torch.Generator) -> tuple[Tensor, TokenState]:
+    def begin(random: torch.Generator) -> Begun:
         row = torch.randint(count, (1,), generator=random)
-        return module.start_tokens[row, -1].long(), module.begin(row)
+        seen = module.start_tokens[int(row)].long()
+        return Begun(seen[-1:], module.begin(row), seen[:-1])
 
     return begin

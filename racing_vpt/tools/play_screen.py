@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from tqdm import tqdm
 
@@ -12,11 +13,10 @@ from racing_vpt.agents.key_controls import Keys
 from racing_vpt.checkpoints import build_module, read_checkpoint
 from racing_vpt.data.encode import VideoWriter
 from racing_vpt.data.files import TEMPORARY, published
-from racing_vpt.envs.make import make_env
 from racing_vpt.frames import resize
 from racing_vpt.rollout.player import Player, Screen
-from racing_vpt.rollout.scene import DreamScene, RoadScene, Scene
-from racing_vpt.tools.play_models import dreamer_of, driver_of, imagination_of, reconstruction_of
+from racing_vpt.rollout.scene import DreamScene, Scene
+from racing_vpt.tools.play_models import dreamer_of, imagination_of, road_of
 
 FILM_SECONDS = 60.0  # of a film without a key script, at most
 log = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def player_of(
     run: str,
-    env: str,
+    env: str | None,
     seed: int,
     world_model: bool,
     agent_in_world_model: bool,
@@ -46,14 +46,16 @@ def player_of(
             raise ValueError(f"{run} is a {type(module).__name__} without an agent; drive in it with --world_model")
         scene: Scene = DreamScene(imagination, f"the dream of {checkpoint.fingerprint}, tau {tau:g}", dreamer)
     else:
-        driver = driver_of(module, run)
-        scene = RoadScene(make_env(env), env, driver, reconstruction_of(module, run) if reconstruction else None)
+        scene = road_of(module, run, env, reconstruction)
+    by: Literal["keyboard", "agent"] = "keyboard" if world_model or not scene.has_agent else "agent"
     folder = recordings or media_of(run) / "recordings"
-    return Player(scene, folder, run, "keyboard" if world_model else "agent", seed, header, save_mode, scale)
+    return Player(scene, folder, run, by, seed, header, save_mode, scale)
 
 
 def write_film(screen: Screen, script: list[Keys] | None, out: Path) -> None:
-    """What a window would show, as an mp4 at the true rate, whole or not at all."""
+    """What a window would show, as an mp4 at the true rate, whole or not at all; ValueError where nobody drives."""
+    if script is None and getattr(screen, "by_hand", False):
+        raise ValueError("nobody drives in this film: give --keys 'up*20 left*5 ...', or let an agent drive")
     with published(out) as temporary:
         writer: VideoWriter | None = None
         for keys in tqdm(script or until_it_ends(screen), unit="frame", desc=out.name):
