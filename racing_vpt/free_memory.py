@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import sys
@@ -34,6 +35,16 @@ def keep_freed_memory() -> None:
         glibc = False
     if glibc and not any(name in os.environ for name in GLIBC):
         os.execve(sys.executable, sys.orig_argv, {**os.environ, **GLIBC})
+
+
+def give_back_memory() -> None:
+    """Return what is free between the arrays of this process to the machine, now that `keep_freed_memory` keeps it.
+
+    A DQN's heap grew by 0.1 to 0.2 GB a minute otherwise.
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def free_bytes() -> int | None:

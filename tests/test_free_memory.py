@@ -29,6 +29,19 @@ def faults():
 faults()
 print(faults())
 """
+HOLES = """
+import os
+import numpy as np
+from racing_vpt.free_memory import give_back_memory, keep_freed_memory
+
+keep_freed_memory()
+resident = lambda: int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20
+arrays = [np.ones(1_000_000) for _ in range(40)]  # 8 MB each
+del arrays[::2]
+before = resident()
+give_back_memory()
+print(before - resident())
+"""
 ANEW = "import os; from racing_vpt.free_memory import *; print(os.getpid()); keep_freed_memory(); print('done')"
 
 
@@ -42,6 +55,10 @@ def said(program: str, **chosen: str) -> list[str]:
 def test_freed_arrays_are_taken_again_without_the_kernel() -> None:
     without, kept = (int(said(FAULTS.format(keep=keep))[0]) for keep in ("", "keep_freed_memory()"))
     assert kept < without / 20, f"{kept} page faults with memory kept, {without} without"
+
+
+def test_holes_between_arrays_are_given_back_on_request() -> None:
+    assert int(said(HOLES)[0]) > 100  # of 152 MiB
 
 
 @pytest.mark.parametrize(("chosen", "starts"), [({}, 2), ({"MALLOC_TOP_PAD_": "0"}, 1)])

@@ -18,6 +18,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from racing_vpt.checkpoints.integrity import PREVIOUS, non_finite
 from racing_vpt.data.files import published, sync_folder
+from racing_vpt.free_memory import give_back_memory
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -47,6 +48,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 keep_previous(target)
         except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
             raise _not_written(target, error) from error
+        give_back_memory()  # now and then; that it is after saving has no other reason
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = lambda storage, _: storage,
