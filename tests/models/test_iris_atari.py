@@ -1,0 +1,55 @@
+"""Atari's games from chance to a world that is played in: recorded, packed, coded, learnt, driven in by keys."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from racing_vpt.atari import MINIMAL
+from racing_vpt.checkpoints import load_module
+from racing_vpt.cli import main
+from racing_vpt.cli_stages import parse_stage
+from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.models.token_world import TokenWorld
+
+ROOT = Path(__file__).parents[2]
+pytest.importorskip("ale_py", reason="Atari's games come with ale-py: pip install '.[atari]'")
+
+
+def fit(stage: str, choice: str, shards: Path, runs: Path, *words: str) -> int:
+    """Two steps of a tiny model; the exit status."""
+    files = ["base", f"iris/{stage}", "iris/size/tiny", f"iris/{stage}/{choice}"]
+    given = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
+    data = [f"--data.train={shards}", f"--data.val={shards}", "--data.batch_size=2", "--data.val_steps=1"]
+    short = [f"--runs={runs}", "--name=it", "--trainer.max_steps=2", "--data.steps_per_epoch=2"]
+    return main(["fit", *given, *data, *short, *words])
+
+
+@pytest.mark.parametrize("game", MINIMAL)
+def test_a_world_of_a_game_chooses_among_its_positions(game: str) -> None:
+    files = ["base", "iris/token_world", "iris/size/tiny", f"iris/token_world/{game}"]
+    words = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
+    given = parse_stage("fit", words).model.init_args
+    assert (given.scheme, given.actions) == (f"atari-{game}", "discrete")
+    assert (given.frames.frames_per_second, given.frames.crop_bottom) == (15, 0)
+
+
+def test_a_world_is_learnt_from_a_game_and_played_in(tmp_path: Path) -> None:
+    records, shards, runs = tmp_path / "records", tmp_path / "shards", tmp_path / "runs"
+    words = ["--config", str(ROOT / "configs" / "collect" / "breakout.yaml"), f"--out={records}", "--workers=1"]
+    assert main(["collect", *words, "--seeds=30000-30001", "--max_frames=60"]) == 0
+    size = ["--height=64", "--width=64", "--val_fraction=0.5", "--clip_frames=32"]
+    assert main(["pack", f"--recordings={records}", f"--out={shards}", *size]) == 0
+    assert fit("tokenizer", "atari", shards, runs) == 0
+    eye, codes = f"--model.tokenizer={runs / 'tokenizer' / 'it'}", f"--data.codes={tmp_path / 'codes'}"
+    assert fit("token_world", "breakout", shards, runs, eye, codes, "--data.clip_frames=24") == 0
+    run = runs / "tokenworld" / "it"
+    world = load_module(str(run))
+    assert isinstance(world, TokenWorld)
+    assert world.scheme.num_classes == {"action": 4}
+    film = tmp_path / "film.mp4"
+    assert main(["play", str(run), "--world_model", f"--out={film}", "--keys", ", space*2 left*3 ,"]) == 0
+    seen = read_trajectory(run / "media" / "recordings" / "dream-0001.npz")
+    assert seen.frames_per_second == 15
+    assert seen.controls[:, -1].tolist() == [1, 1, 0, 0, 0]
