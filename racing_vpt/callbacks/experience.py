@@ -36,7 +36,9 @@ class Experience(Callback):
         updates_per_decision: of the network; 0.25: one after every four decisions of whichever lane.
         first_seed: of the tracks, from 10,000 on; each episode takes the next one.
         max_frames: end episodes after so many frames; None leaves it to the environment.
-        patience: decisions without a new tile after which an episode is cut off (a truncation: it bootstraps).
+        patience: decisions without a new tile after which an episode is cut off.
+        cut_off_ends: that is an end, worth nothing from there on, no truncation, which bootstraps. To one who spun and
+            drives back where he came from, the road looks as good as to one who drives on.
         curve_every: decisions after which the curve of returns is drawn anew.
         threads: of the learner; None leaves it to torch.
         seed: of random actions.
@@ -51,6 +53,7 @@ class Experience(Callback):
         first_seed: int = 10_000,
         max_frames: int | None = None,
         patience: int | None = None,
+        cut_off_ends: bool = True,
         curve_every: int = 25_000,
         threads: int | None = None,
         seed: int = 0,
@@ -64,7 +67,7 @@ class Experience(Callback):
             )
         self.env, self.lanes, self.workers, self.updates_per_decision = env, lanes, workers, updates_per_decision
         self.first_seed, self.max_frames, self.patience = first_seed, max_frames, patience
-        self.curve_every, self.threads, self.seed = curve_every, threads, seed
+        self.cut_off_ends, self.curve_every, self.threads, self.seed = cut_off_ends, curve_every, threads, seed
         self.actors: Actors | None = None
         self.curve = ReturnCurve()
         self.decisions = self.frames = 0
@@ -163,7 +166,9 @@ class Experience(Callback):
         assert self.actors is not None
         now, broken = self.actors.collect()
         before, self.seen = self.seen, now
-        step = Step(before.frames, self.actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
+        ended = now.cut_off & self.cut_off_ends
+        terminated, truncated = now.terminated | ended, now.truncated & ~ended
+        step = Step(before.frames, self.actions, now.rewards, terminated, truncated, before.first, now.valid)
         self.buffer.add(step)
         if broken.any():
             self.buffer.forget_episodes(broken)
