@@ -20,10 +20,10 @@ SEEDS ?= 1000-1019
 WORKERS ?= 2
 DRIVING ?= rollouts
 ROLLOUTS ?=
-GENERATIONS ?= 100
+GENERATIONS ?= 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world dqn tensorboard clean
+.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,7 +117,7 @@ study-memory: setup  ## (after mdnrnn) does the memory help? four searches alike
 		--name $(NAME)-memory-$(use) --model.memory runs/mdnrnn/$(NAME) --model.memory_use $(use) \
 		--trainer.max_steps $(GENERATIONS) $(call GO_ON,controller/$(NAME)-memory-$(use)) &&) \
 	$(BIN)/racing-vpt compare --checkpoints [$(STUDY)-trained,$(STUDY)-random,$(STUDY)-zero,$(STUDY)-none] \
-		--env CarRacing-v3 --seeds $(SEEDS) --json $(STUDY).json
+		--env $(ENV) --seeds 1020-1099 --json $(STUDY).json
 
 dqn: setup  ## learn to drive by driving, from nothing: runs/dqn/default with its curve, returns.png; goes on
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/dqn.yaml --name $(NAME) $(call GO_ON,dqn/$(NAME))
@@ -135,6 +135,14 @@ iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=abs
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/token_world.yaml $(IRIS_SIZE) \
 		$(if $(CHOICE),--config configs/iris/token_world/$(CHOICE).yaml) --name $(NAME) \
 		--model.tokenizer runs/tokenizer/$(NAME) $(call GO_ON,tokenworld/$(NAME))
+
+IRIS_LOOP = --config configs/iris.yaml $(if $(filter-out paper,$(SIZE)),--config configs/iris/$(SIZE).yaml) \
+	$(if $(CHOICE),--config configs/iris/token_world/$(CHOICE).yaml)
+IRIS_PARTS = $(if $(wildcard runs/tokenworld/$(NAME)),--model.init_world runs/tokenworld/$(NAME) \
+	--model.train_tokenizer.steps 0 --model.train_world.steps 0 --model.train_agent.start_epoch 0)
+iris: setup  ## IRIS, the loop: an actor learns in what it imagines, on what stages 1 and 2 made if they did: runs/iris/default; goes on
+	$(if $(filter-out paper,$(SIZE)),$(call NEEDS,data/shards/rollouts,make rollouts))
+	$(BIN)/racing-vpt fit --config configs/base.yaml $(IRIS_LOOP) $(IRIS_PARTS) --name $(NAME) $(call GO_ON,iris/$(NAME))
 
 tensorboard: setup  ## look at the curves of all runs
 	$(BIN)/tensorboard --logdir runs
