@@ -59,9 +59,11 @@ class StageCLI(LightningCLI):
 
     def __init__(self, stage: str, words: list[str]) -> None:
         import racing_vpt.data.replay_datamodule
+        import racing_vpt.data.stretch_datamodule
         import racing_vpt.models.controller
         import racing_vpt.models.dqn
         import racing_vpt.models.idm
+        import racing_vpt.models.iris
         import racing_vpt.models.mdn_rnn
         import racing_vpt.models.token_world
         import racing_vpt.models.tokenizer

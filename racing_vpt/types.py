@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -186,6 +186,8 @@ class Stretches:
         terminated: bool [B, T], true where the action ended the episode.
         truncated: bool [B, T], true where a limit did.
         valid: bool [B, T], false where action, reward and what follows mean nothing.
+        index: int64 [B, T], a number of each frame that no other frame of the data has, or None.
+        codes: float32 [B, T, D] in place of frames, for a model that learns from codes (`data/codes.py`).
     """
 
     frames: Tensor
@@ -195,3 +197,32 @@ class Stretches:
     terminated: Tensor
     truncated: Tensor
     valid: Tensor
+    index: Tensor | None = None
+    codes: Tensor | None = None
+
+
+class Wanted(NamedTuple):
+    """What one update of a model that has several parts is to learn from.
+
+    Args:
+        part: which part learns.
+        rows: stretches, B; 0: the part does not learn yet.
+        frames: of a stretch, T.
+    """
+
+    part: str
+    rows: int
+    frames: int
+
+
+@dataclass
+class Work:
+    """What one update of a model that has several parts learns from.
+
+    Args:
+        part: which part learns.
+        stretches: those of recordings, those of experience, or both; none: the part does not learn yet.
+    """
+
+    part: str
+    stretches: list[Stretches] = field(default_factory=list)

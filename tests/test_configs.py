@@ -38,7 +38,9 @@ DOING = ("dqn", "dqn_plain", "dqn_actions", "dqn_demonstrations")  # tests/callb
 # base is in every fit; wandb below; label: demo; fsdp needs GPUs; the rest in tests/models
 TOKENIZER = ("", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained", "/atari")
 TOKEN_WORLD = ("", "/absolute", "/frame", "/sign", "/discrete", "/pretrained", "/enduro", "/breakout")
-IRIS = ("iris/size/tiny", *(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
+LOOP = ("iris", "iris/tiny", "iris/stock", "iris/enduro", "iris/breakout")  # tests/models/test_iris.py
+STAGES = (*(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
+IRIS = ("iris/size/tiny", *STAGES, *LOOP)
 ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *IRIS, *PAPER, *DOING)
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 

@@ -31,7 +31,7 @@ class RolloutValidation(pl.Callback):
     `media/NAMEs/step=N.mp4` in the run folder, pictures of it to tensorboard.
 
     Args:
-        env: environment.
+        env: environment; None: the one that the data module names (`data.env`).
         first_seed: of the episodes' tracks; 1000 and up, because 0 to 99 are for judging.
         episodes: tracks that are driven, with seeds first_seed, first_seed + 1, ...
         every_n_validations: drive at every n-th validation; in between the last result is logged again, so that a
@@ -43,7 +43,7 @@ class RolloutValidation(pl.Callback):
 
     def __init__(
         self,
-        env: str = FAST_ID,
+        env: str | None = FAST_ID,
         first_seed: int = 1000,
         episodes: int = 8,
         every_n_validations: int = 1,
@@ -96,7 +96,8 @@ class RolloutValidation(pl.Callback):
         if self.film and trainer.is_global_zero:
             name = f"step={trainer.global_step}.mp4"
             film = KeptFilm(Path(folder) / "media" / f"{self.name}s" / name, f"seed {seeds[0]}")
-        envs = [make_env(self.env) for _ in seeds]
+        env = self.env or trainer.datamodule.env  # type: ignore[attr-defined]
+        envs = [make_env(env) for _ in seeds]
         try:
             agent = CheckpointAgent(pl_module, device=str(pl_module.device))  # type: ignore[arg-type]
             results = list(
@@ -109,8 +110,8 @@ class RolloutValidation(pl.Callback):
                 )
             )
         finally:
-            for env in envs:
-                env.close()
+            for each in envs:
+                each.close()
         rows = [[result.score, float(result.lap_finished), float(result.frames), 1.0] for result in results]
         total = torch.tensor(rows, device=pl_module.device).reshape(-1, 4).sum(0)
         scores, laps, frames, driven = trainer.strategy.reduce(total, reduce_op="sum").tolist()

@@ -14,7 +14,9 @@ from torch import Tensor
 
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-TRAINING_ONLY = ("optimizer", "init_from", "vae", "memory", "tokenizer")  # say nothing about a module's network
+TRAINING_ONLY = frozenset({  # say nothing about a module's network
+    "optimizer", "init_from", "init_tokenizer", "init_world", "vae", "memory", "tokenizer",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)

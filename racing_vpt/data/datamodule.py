@@ -103,7 +103,7 @@ class VideoDataModule(pl.LightningDataModule):
                 f"batch_size, clip_frames and window are at least 1 and mirror is a probability, but they are "
                 f"{batch_size}, {clip_frames}, {window} and {mirror}"
             )
-        self.train, self.val, self.test, self.videos = _listed(train), _listed(val), _listed(test), _listed(videos)
+        self.train, self.val, self.test, self.videos = listed(train), listed(val), listed(test), listed(videos)
         self.out, self.labels = out, labels
         self.batch_size, self.clip_frames, self.mode = batch_size, clip_frames, mode
         self.steps_per_epoch, self.val_steps, self.num_workers = steps_per_epoch, val_steps, num_workers
@@ -280,5 +280,6 @@ class VideoDataModule(pl.LightningDataModule):
         return self._loader(name, Steps(course, steps, self._rank, self._world_size, next_step=lambda: 0))
 
 
-def _listed(paths: Iterable[str] | str | None) -> list[str]:
+def listed(paths: Iterable[str] | str | None) -> list[str]:
+    """Paths as a list: none, one, or many."""
     return [] if paths is None else [paths] if isinstance(paths, str) else list(paths)

@@ -184,7 +184,8 @@ class ReplayBuffer:
         ring = self.experience.ring
         slots = ring.draw_stretches(batch_size, length, self._generator(step, 1))
         names = ("frames", "actions", "rewards", "first", "terminated", "truncated", "valid")
-        return Stretches(**{name: torch.from_numpy(getattr(ring, name)[slots]) for name in names})
+        drawn = {name: torch.from_numpy(getattr(ring, name)[slots]) for name in names}
+        return Stretches(**drawn, index=torch.from_numpy(self._index(slots)))
 
     def update_priorities(self, index: Tensor | np.ndarray, td_error: Tensor | np.ndarray) -> None:
         """Tell how wrong the model was about transitions of a batch, demonstrations among them or not.

@@ -165,7 +165,7 @@ class ReplayDataModule(VideoDataModule):
         """Batches, each drawn when it is asked for, in this process."""
         return ResumableLoader(Draws(self), **WHOLE_BATCHES)
 
-    def val_dataloader(self) -> DataLoader:
+    def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """One empty batch: the turn of callbacks that drive the model to judge it."""
         return DataLoader([0], batch_size=None)  # type: ignore[arg-type]
 

@@ -119,6 +119,8 @@ def dream_on(world: TokenWorld, state: object, actions: Tensor, tau: float) -> T
 
 def true_pictures(world: TokenWorld, batch: Batch, row: int) -> Tensor:
     """The frames float [T, 3, H, W] in [0, 1] of a clip; where there are none, what its tokens stand for."""
+    if batch.frames.shape[1]:
+        return pictures_of(batch.frames[row])
     frames_behind = getattr(getattr(world._trainer, "datamodule", None), "frames_of", None)
     if frames_behind is None:
         return world.show(world.tokens_in(batch)[row])

@@ -186,6 +186,10 @@ class TokenWorld(LightningModule):
         """Pictures float32 [N, 3, H, W] in [0, 1] of tokens [N, K]."""
         return self.tokenizer.pictures(observations, self.grid[1])
 
+    def codes(self, observations: Tensor) -> Tensor:
+        """The tokenizer's codes float32 [N, K * D] of tokens [N, K], side by side."""
+        return self.tokenizer.quantizer.lookup(observations).flatten(1)
+
     def initial(self, batch: int) -> TokenState:
         """The state of `batch` rows that saw nothing."""
         return self.net.initial(batch)
@@ -257,14 +261,23 @@ class TokenWorld(LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.tokenizer.eval()
         self.share(batch, "val")
+        self.look(batch)
+
+    def look(self, batch: Batch) -> None:
+        """Look ahead on the clips of a batch, and count the tokens in them."""
         self.used += usage(self.tokens_in(batch)[batch.valid], self.net.vocabulary)
         self.ahead.add(self, batch)
 
+    def looked(self) -> dict[str, float]:
+        """What all of that came to, by name in the log."""
+        use = {
+            "codebook_use": float((self.used > 0).float().mean()),
+            "codebook_perplexity": float(perplexity(self.used)),
+        }
+        return {f"val/{name}": x for name, x in {**self.ahead.figures(), **use}.items()}
+
     def on_validation_epoch_end(self) -> None:
-        found = {f"val/{name}": x for name, x in self.ahead.figures().items()}
-        found |= {"val/codebook_use": float((self.used > 0).float().mean())}
-        found |= {"val/codebook_perplexity": float(perplexity(self.used))}
-        self.log_dict(found, sync_dist=True)
+        self.log_dict(self.looked(), sync_dist=True)
 
     def pictures(self, batch: Batch) -> dict[str, Frame]:
         """`imagined` uint8 [H, W, 3]; see `look_ahead.next_frames`."""

@@ -1,6 +1,8 @@
-"""Taking over a tokenizer, as the later stages of IRIS do."""
+"""Taking over a tokenizer, or a world model with its own, as the later stages of IRIS do."""
 
 from __future__ import annotations
+
+from torch import nn
 
 from racing_vpt.checkpoints.folder import Checkpoint
 from racing_vpt.models.encoder import check_frames
@@ -32,4 +34,27 @@ def take_tokenizer(net: TokenizerNet, frames: FrameSpec, checkpoint: Checkpoint,
         raise ValueError(
             f"{name} is another tokenizer than the world model's: it has {given}; give the same with "
             f"--model.tokenizer_size, --model.quantizer and --model.levels ({error})"
+        ) from error
+
+
+def take_world(world: nn.Module, frames: FrameSpec, checkpoint: Checkpoint, name: str) -> None:
+    """Load a world model's checkpoint into a `TokenWorld`, its tokenizer and its beginnings too.
+
+    Raises:
+        ValueError: it holds no world model over tokens, one that is built otherwise, or one that sees other frames.
+    """
+    from racing_vpt.checkpoints import load_strictly
+
+    if not checkpoint.class_path.endswith(".TokenWorld"):
+        raise ValueError(
+            f"{name} holds a {checkpoint.class_path}, but a TokenWorld is needed; train one with: make iris-world"
+        )
+    check_frames(checkpoint, frames, name, "loop")
+    try:
+        load_strictly(world, checkpoint.state_dict, name)
+    except ValueError as error:
+        told = ("size", "tokenizer_size", "architecture", "positions", "scheme", "actions", "reward", "vocabulary")
+        given = {key: checkpoint.init_args[key] for key in told if key in checkpoint.init_args}
+        raise ValueError(
+            f"{name} is another world model than this one: it has {given}; give the same ({error})"
         ) from error

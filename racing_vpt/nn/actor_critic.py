@@ -3,14 +3,15 @@
 Micheli et al. 2022 (arXiv:2209.00588), appendix A.3: four convolutions with max pools, an LSTM of 512, shared by actor
 and critic. Unlike the paper, an action is a class for each head of a control scheme (axes in bins, so that driving is
 continuous; a choice or a joint head for games with a few actions), and the value is a distribution
-(`outcomes.ValueDistribution`). `tiny` is ours: strides instead of pools.
+(`outcomes.ValueDistribution`). `tiny` is ours: strides instead of pools. An agent may see the codes of the tokens that
+a picture would be made of, as the controllers of World Models do: a dream then needs no pictures at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange
@@ -21,6 +22,7 @@ from racing_vpt.nn.heads import ActionHeads, log_probabilities
 from racing_vpt.nn.imagination import draw
 from racing_vpt.nn.outcomes import ValueDistribution
 
+Sees = Literal["pictures", "codes"]
 AgentState = tuple[Tensor, Tensor]
 """Output and cell of the LSTM, float32 [N, width] each."""
 
@@ -33,11 +35,13 @@ class AgentSize:
         channels: of its four convolutions, each of which halves height and width.
         pool: whether they halve by a max pool, as the paper's, or by their stride, for a quarter of the work.
         width: of the LSTM.
+        code_width: of the layer that codes go through where these are seen instead.
     """
 
     channels: tuple[int, ...] = (32, 32, 64, 64)
     pool: bool = True
     width: int = 512
+    code_width: int = 512
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "channels", tuple(self.channels))  # YAML and JSON give lists
@@ -45,7 +49,7 @@ class AgentSize:
 
 AGENT_SIZES: dict[str, AgentSize] = {
     "paper": AgentSize(),
-    "tiny": AgentSize(channels=(16, 32, 32, 64), pool=False, width=128),
+    "tiny": AgentSize(channels=(16, 32, 32, 64), pool=False, width=128, code_width=256),
 }
 
 
@@ -57,27 +61,45 @@ class Judged(NamedTuple):
 
 
 class ActorCritic(nn.Module):
-    """Pictures to actions and values, with a memory.
+    """Pictures, or codes, to actions and values, with a memory.
 
     Args:
         size: widths.
         scheme: of the controls; its heads are the actor's.
         height: rows of a picture, in pixels.
         width: columns of a picture, in pixels.
+        sees: `pictures`, or `codes`.
+        numbers: of a frame's codes.
     """
 
-    def __init__(self, size: AgentSize, scheme: ControlScheme, height: int = 64, width: int = 64) -> None:
+    def __init__(
+        self,
+        size: AgentSize,
+        scheme: ControlScheme,
+        height: int = 64,
+        width: int = 64,
+        sees: Sees = "pictures",
+        numbers: int = 0,
+    ) -> None:
         super().__init__()
-        self.size, self.scheme = size, scheme
-        layers: list[nn.Module] = []
+        self.size, self.scheme, self.sees = size, scheme, sees
+        seen = size.code_width
+        if sees == "codes":
+            self.eye = nn.Sequential(nn.LayerNorm(numbers), nn.Linear(numbers, seen), nn.LayerNorm(seen), nn.SiLU())
+        else:
+            self.eye, seen = self.convolutions(height, width)
+        self.memory = nn.LSTMCell(seen, size.width)
+        self.actor = ActionHeads(size.width, scheme.num_classes, packs=scheme.packs)
+        self.critic = ValueDistribution(size.width)
+
+    def convolutions(self, height: int, width: int) -> tuple[nn.Sequential, int]:
+        """What looks at pictures of that size, and how many numbers it makes of one."""
+        size, layers = self.size, list[nn.Module]()
         for before, after in zip((3, *size.channels), size.channels, strict=False):
             layers.append(nn.Conv2d(before, after, 3, stride=1 if size.pool else 2, padding=1))
             layers += [nn.MaxPool2d(2), nn.ReLU()] if size.pool else [nn.ReLU()]
             height, width = (height // 2, width // 2) if size.pool else ((height + 1) // 2, (width + 1) // 2)
-        self.eye = nn.Sequential(*layers)
-        self.memory = nn.LSTMCell(size.channels[-1] * height * width, size.width)
-        self.actor = ActionHeads(size.width, scheme.num_classes, packs=scheme.packs)
-        self.critic = ValueDistribution(size.width)
+        return nn.Sequential(*layers), size.channels[-1] * height * width
 
     def initial(self, rows: int) -> AgentState:
         """The memory of `rows` agents that saw nothing."""
@@ -85,8 +107,11 @@ class ActorCritic(nn.Module):
         return like.new_zeros(rows, self.size.width), like.new_zeros(rows, self.size.width)
 
     def look(self, pictures: Tensor) -> Tensor:
-        """Features [N, D] of pictures float [N, 3, H, W] in [0, 1]; many are looked at faster together than alone."""
-        return self.eye(pictures * 2 - 1).flatten(1)
+        """Features [N, D] of pictures float [N, 3, H, W] in [0, 1]; many are looked at faster together than alone.
+
+        Of codes float [N, numbers] where these are seen.
+        """
+        return self.eye(pictures if self.sees == "codes" else pictures * 2 - 1).flatten(1)
 
     def remember(self, features: Tensor, state: AgentState, first: Tensor | None = None) -> tuple[Tensor, AgentState]:
         """What is remembered after each of T frames, [N, T, width], and the state.
@@ -109,7 +134,7 @@ class ActorCritic(nn.Module):
         return Judged(log_probabilities(self.actor(remembered)), self.critic(remembered))
 
     def forward(self, pictures: Tensor, state: AgentState, first: Tensor | None = None) -> tuple[Judged, AgentState]:
-        """As `look`, `remember` and `judge` one after the other, of pictures [N, T, 3, H, W]."""
+        """As `look`, `remember` and `judge` one after the other, of pictures [N, T, ...]."""
         features = rearrange(self.look(pictures.flatten(0, 1)), "(n t) d -> n t d", n=len(pictures))
         remembered, state = self.remember(features, state, first)
         return self.judge(remembered), state

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from torch import Tensor
+from torch import Tensor, nn
 
 from racing_vpt.nn.actor_critic import ActorCritic, AgentState, chosen_log_prob, entropy
 from racing_vpt.nn.imagination import World
+from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.returns import SlowTwin, Spread, lambda_returns, policy_loss, reached
 
 
@@ -22,7 +23,8 @@ class Dream:
     """B dreams of H steps.
 
     Args:
-        pictures: float32 [B, H + 1, 3, H', W'] in [0, 1]: what the agent saw before each step and after the last one.
+        pictures: float32 [B, H + 1, 3, H', W'] in [0, 1], or codes [B, H + 1, D]: what the agent saw before each step
+            and after the last one.
         observations: [B, H + 1, ...], what these were made of.
         classes: int64 [B, H] by head: what it did.
         actions: float32 [B, H, A], the same in numbers.
@@ -42,6 +44,11 @@ class Dream:
     slow_before: AgentState | None = None
 
 
+def view(world: World, agent: nn.Module, observations: Tensor) -> Tensor:
+    """What an agent sees of observations [N, ...]: pictures float32 [N, 3, H, W] of them, or codes [N, D]."""
+    return world.codes(observations) if agent.sees == "codes" else world.show(observations)
+
+
 @torch.no_grad()
 def burn_in(
     world: World, agent: ActorCritic, observations: Tensor, first: Tensor | None, slow: SlowTwin | None = None
@@ -51,7 +58,7 @@ def burn_in(
     agents = [agent] if slow is None else [agent, slow.net]
     states = [agent.initial(rows) for _ in agents]
     if steps:
-        pictures = world.show(observations.flatten(0, 1))
+        pictures = view(world, agent, observations.flatten(0, 1))
         for index, each in enumerate(agents):
             features = rearrange(each.look(pictures), "(b t) d -> b t d", b=rows)  # type: ignore[operator]
             states[index] = each.remember(features, states[index], first)[1]  # type: ignore[operator]
@@ -93,13 +100,13 @@ def dream(
         slow_before = None if slow_before is None else (slow_before[0] * keep, slow_before[1] * keep)
     state = world.observe(observations, actions, world.initial(len(observations)), first)
     current, memory = observations[:, -1], before
-    pictures, seen, classes, done, rewards, ends = [world.show(current)], [current], [], [], [], []
+    pictures, seen, classes, done, rewards, ends = [view(world, agent, current)], [current], [], [], [], []
     for _ in range(horizon):
         judged, memory = agent(pictures[-1].unsqueeze(1), memory)
         picked, answer = agent.choose(judged, 1.0, generator)
         step = world.imagine(answer[:, 0], state, tau, generator)
         state, current = step.state, step.observation
-        pictures.append(world.show(current))
+        pictures.append(view(world, agent, current))
         seen.append(current)
         classes.append(picked)
         done.append(answer[:, 0])
@@ -115,6 +122,28 @@ def dream(
         before,
         slow_before,
     )
+
+
+def imitate(
+    agent: ActorCritic, world: World, observations: Tensor, actions: Tensor, first: Tensor, valid: Tensor
+) -> Tensor:
+    """Cross entropy, nats a step, of what was done, for an actor that sees what the world makes of what was seen.
+
+    Args:
+        agent: learns.
+        world: shows what observations look like.
+        observations: true ones [B, T, ...].
+        actions: float32 [B, T, A] that answered them.
+        first: bool [B, T], where an episode starts.
+        valid: bool [B, T], where an action means something.
+    """
+    with torch.no_grad():
+        pictures = view(world, agent, observations.flatten(0, 1)).unflatten(0, observations.shape[:2])
+    judged, _ = agent(pictures, agent.initial(len(pictures)), first)
+    controls = dict(zip(agent.scheme.controls, actions.unbind(-1), strict=True))
+    targets = agent.scheme.encode_soft(controls)
+    each = torch.stack([-(targets[name] * x).sum(-1) for name, x in judged.log_probs.items()]).sum(0)
+    return masked_mean(each, valid)
 
 
 def learn(

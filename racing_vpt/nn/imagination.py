@@ -40,6 +40,9 @@ class World(Protocol[State]):
     def show(self, observations: Tensor) -> Tensor:
         """Pictures float32 [N, 3, H, W] in [0, 1] of observations [N, ...]."""
 
+    def codes(self, observations: Tensor) -> Tensor:
+        """What an agent may see instead of pictures: float32 [N, D] of observations [N, ...]."""
+
     def initial(self, batch: int) -> State:
         """The state of `batch` rows that saw nothing."""
 

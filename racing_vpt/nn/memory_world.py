@@ -62,6 +62,10 @@ class MemoryWorld(CodeEye):
         super().__init__(vae)
         self.memory = memory
 
+    def codes(self, observations: Tensor) -> Tensor:
+        """Codes [N, latent]: the observations themselves."""
+        return observations
+
     def initial(self, batch: int) -> CodeState:
         """The state of `batch` rows that saw nothing."""
         return CodeState(self.memory.initial_state(batch, self.memory.lstm.bias.device), None)

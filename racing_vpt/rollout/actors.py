@@ -28,28 +28,40 @@ class Actors:
         lanes: N.
         workers: processes, which share the lanes out evenly.
         episodes: int64 [N], episodes that the lanes have begun before (in the run that is continued).
+        running: what was done so far, [T, ...], in the episode that each lane was in, so that it goes on with it: it is
+            driven once more. None, or None for a lane: it begins a new one.
     """
 
-    def __init__(self, scene: Scene, lanes: int, workers: int, episodes: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        lanes: int,
+        workers: int,
+        episodes: np.ndarray | None = None,
+        running: Sequence[np.ndarray | None] | None = None,
+    ) -> None:
         if not 1 <= workers <= lanes:
             raise ValueError(f"workers share lanes out, so expected 1 to {lanes} of them, but {workers} was given")
         self.scene, self.num_lanes = scene, lanes
         self.shares = [list(map(int, share)) for share in np.array_split(np.arange(lanes), workers)]
-        self.memory = shared_memory(lanes, scene.spec.height, scene.spec.width)
-        self.now = lanes_in(self.memory, scene.spec.height, scene.spec.width)
+        self.memory = shared_memory(lanes, scene)
+        self.now = lanes_in(self.memory, scene)
         if episodes is not None:
             self.now.episodes[:] = episodes
+        self.running: list[np.ndarray | None] = [None] * lanes if running is None else list(running)
         self.members: list[Member | None] = [None] * workers
         self.deaths = [0] * workers
 
     def start(self) -> Lanes:
-        """Begin an episode in each lane."""
+        """Begin an episode in each lane, or go on with the one that was running."""
         for slot in range(len(self.members)):
             self._employ(slot)
-        return self.collect()[0]
+        now, _ = self.collect()
+        self.running = [None] * self.num_lanes  # who takes a dead process' place begins anew
+        return now
 
     def act(self, actions: np.ndarray) -> None:
-        """Hand actions int64 [N] over; the processes go on by themselves."""
+        """Hand actions int64 [N], or float32 [N, A], over; the processes go on by themselves."""
         self.now.actions[:] = actions
         for member in self.members:
             assert member is not None, "start() comes first"
@@ -83,7 +95,9 @@ class Actors:
                 dismiss(member)
 
     def _employ(self, slot: int) -> None:
-        self.members[slot] = employ(serve_lanes, self.scene, self.memory, self.shares[slot])
+        share = self.shares[slot]
+        running = [self.running[row] for row in share]
+        self.members[slot] = employ(serve_lanes, self.scene, self.memory, share, running)
 
     def _await(self, slots: Sequence[int]) -> list[int]:
         """Wait for these processes; those that died are buried, and their numbers returned."""

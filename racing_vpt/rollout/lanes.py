@@ -19,6 +19,7 @@ import gymnasium
 import numpy as np
 
 from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.envs.offers import Step, step_controls
 from racing_vpt.frames import prepare
 from racing_vpt.types import FrameSpec
 
@@ -30,7 +31,7 @@ class Lanes:
     """What N lanes say after a decision, each an array [N, ...] of which the processes fill their rows.
 
     Args:
-        frames: uint8 [N, H, W], what is seen now.
+        frames: uint8 [N, H, W], or [N, H, W, 3] of colours: what is seen now.
         rewards: float32, raw, summed over the frames that the action was held.
         terminated: bool, the episode is over for good.
         truncated: bool, a limit ended it.
@@ -40,7 +41,7 @@ class Lanes:
         cut_off: bool, the episode was ended as hopeless.
         elapsed: int64, frames of the episode so far.
         episodes: int64, episodes that the lane has begun.
-        actions: int64, what is to be done next.
+        actions: int64 [N], or float32 [N, A] of controls: what is to be done next.
     """
 
     frames: np.ndarray
@@ -65,7 +66,7 @@ class Scene:
     """What is done in every lane.
 
     Args:
-        table: float64 [A, 3], steering, throttle and brake of each action.
+        table: float64 [A, 3], steering, throttle and brake of each action; None: actions are those of `controls`.
         spec: how frames are prepared; an action is held for `spec.stride` frames.
         env: environment.
         first_seed: of the tracks; lane i of N drives first_seed + i, then first_seed + i + N, ...
@@ -73,14 +74,26 @@ class Scene:
         patience: decisions without a new tile after which an episode is cut off as hopeless, which is a truncation:
             what the state is worth is still estimated, so that being lost is not made to look like the end of all
             costs. None: never.
+        controls: names of an action's numbers where there is no table.
     """
 
-    table: np.ndarray
+    table: np.ndarray | None
     spec: FrameSpec
     env: str = FAST_ID
     first_seed: int = 10_000
     max_frames: int | None = None
     patience: int | None = None
+    controls: tuple[str, ...] = ()
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """(H, W), or (H, W, 3) of colours."""
+        return (self.spec.height, self.spec.width) if self.spec.grey else (self.spec.height, self.spec.width, 3)
+
+    @property
+    def action_shape(self) -> tuple[int, ...]:
+        """() of the number of an action, (A,) of controls."""
+        return (len(self.controls),) if self.table is None else ()
 
 
 @dataclass
@@ -94,6 +107,7 @@ class Lane:
     ended: bool = True
     tiles: int = 0
     since: int = 0
+    decisions: int = 0
 
     def advance(self) -> None:
         """Take the decision that is asked for, or begin an episode where the last one ended."""
@@ -106,59 +120,92 @@ class Lane:
             self.tiles = self.since = 0
             now.episodes[row] += 1
         else:
-            frame, earned, terminated, truncated, info = self.env.step(self.scene.table[now.actions[row]])
+            frame, earned, terminated, truncated, info = self.take(now.actions[row])
             reward, now.cut_off[row] = float(earned), self.hopeless() and not (terminated or truncated)
             truncated = truncated or bool(now.cut_off[row])
-        now.frames[row] = prepare(frame, self.scene.spec)[..., 0]
+        picture = prepare(frame, self.scene.spec)
+        now.frames[row] = picture[..., 0] if self.scene.spec.grey else picture
         now.rewards[row], now.terminated[row], now.truncated[row] = reward, terminated, truncated
         now.lap[row] = bool(info.get("lap_finished", False))
-        now.elapsed[row] = self.env.get_wrapper_attr("_elapsed_steps")
+        self.decisions = 0 if now.first[row] else self.decisions + 1
+        limited = self.env.has_wrapper_attr("_elapsed_steps")  # else an environment's frames are its decisions
+        now.elapsed[row] = self.env.get_wrapper_attr("_elapsed_steps") if limited else self.decisions
         self.ended = bool(terminated or truncated)
 
+    def take(self, action: np.ndarray) -> Step:
+        """Step the environment with an action of a table's number, or of controls [A]."""
+        if self.scene.table is not None:
+            return self.env.step(self.scene.table[action])
+        return step_controls(self.env, dict(zip(self.scene.controls, action.tolist(), strict=True)))
+
+    def drive_again(self, actions: np.ndarray) -> None:
+        """Come to where the running episode was after these actions [T, ...]: its seed and they decide where."""
+        self.now.episodes[self.row] -= 1
+        self.ended = True
+        self.advance()
+        for action in actions:
+            self.now.actions[self.row] = action
+            self.advance()
+
     def hopeless(self) -> bool:
-        """Whether no tile was touched for so long that the episode is cut off."""
-        tiles = int(getattr(self.env.unwrapped, "tile_visited_count", 0))
+        """Whether no tile was touched for so long that the episode is cut off; never in a game without tiles."""
+        if not hasattr(self.env.unwrapped, "tile_visited_count"):
+            return False
+        tiles = int(self.env.unwrapped.tile_visited_count)
         self.since = 0 if tiles > self.tiles else self.since + 1
         self.tiles = tiles
         return self.scene.patience is not None and self.since >= self.scene.patience
 
 
-def shared_memory(lanes: int, height: int, width: int) -> Memory:
+def shared_memory(lanes: int, scene: Scene) -> Memory:
     """Memory for `Lanes` that processes share."""
-    context, shapes = multiprocessing.get_context("spawn"), lane_shapes(lanes, height, width)
+    context, shapes = multiprocessing.get_context("spawn"), lane_shapes(lanes, scene)
     return {name: context.RawArray("b", math.prod(shape) * dtype.itemsize) for name, (shape, dtype) in shapes.items()}
 
 
-def lanes_in(memory: Memory, height: int, width: int) -> Lanes:
+def lanes_in(memory: Memory, scene: Scene) -> Lanes:
     """The arrays that lie in shared memory."""
-    shapes = lane_shapes(len(memory["valid"]), height, width)  # type: ignore[arg-type]
+    shapes = lane_shapes(len(memory["valid"]), scene)  # type: ignore[arg-type]
     return Lanes(**{
         name: np.frombuffer(memory[name], dtype).reshape(shape)  # type: ignore[call-overload]
         for name, (shape, dtype) in shapes.items()
     })  # fmt: skip
 
 
-def lane_shapes(lanes: int, height: int, width: int) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def lane_shapes(lanes: int, scene: Scene) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Shape and type of each array of `Lanes`."""
-    dtypes = {"frames": np.uint8, "rewards": np.float32, "elapsed": np.int64, "episodes": np.int64, "actions": np.int64}
+    more = {"frames": scene.frame_shape, "actions": scene.action_shape}
+    dtypes = {"frames": np.uint8, "rewards": np.float32, "elapsed": np.int64, "episodes": np.int64,
+              "actions": np.int64 if scene.table is not None else np.float32}  # fmt: skip
     return {
-        field.name: ((lanes, height, width) if field.name == "frames" else (lanes,),
-                     np.dtype(dtypes.get(field.name, np.bool_)))
+        field.name: ((lanes, *more.get(field.name, ())), np.dtype(dtypes.get(field.name, np.bool_)))
         for field in fields(Lanes)
-    }  # fmt: skip
+    }
 
 
-def serve_lanes(scene: Scene, memory: Memory, rows: Sequence[int], connection: Connection) -> None:
-    """Step the lanes of these rows whenever the connection says so, until it is closed."""
+def serve_lanes(
+    scene: Scene, memory: Memory, rows: Sequence[int], running: Sequence[np.ndarray | None], connection: Connection
+) -> None:
+    """Step the lanes of these rows whenever the connection says so, until it is closed.
+
+    Args:
+        scene: what is done in each.
+        memory: where they write.
+        rows: their numbers.
+        running: the actions [T, ...] so far of an episode that each goes on with; None: it begins one.
+        connection: to whom asks.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     try:
-        now = lanes_in(memory, scene.spec.height, scene.spec.width)
+        now = lanes_in(memory, scene)
         lanes = [Lane(scene_env(scene), scene, now, row) for row in rows]
+        for lane, actions in zip(lanes, running, strict=True):
+            lane.advance() if actions is None else lane.drive_again(actions)
         while True:
-            for lane in lanes:
-                lane.advance()
             connection.send(None)
             connection.recv_bytes()
+            for lane in lanes:
+                lane.advance()
     except (EOFError, OSError):
         return  # nobody wants the experience of an orphan
     except Exception as error:

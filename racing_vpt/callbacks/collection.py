@@ -1,0 +1,220 @@
+"""The model drives before each epoch of its loop, and what happened goes into the data module's replay buffer.
+
+Unlike `experience.py`, where driving and learning go on side by side, one waits for the other, as in IRIS (Micheli et
+al. 2022, arXiv:2209.00588, algorithm 1). A run that is continued drives the episodes that were running once more, with
+the same actions, so that it goes on as if it had not been stopped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from tqdm import tqdm
+
+from racing_vpt.callbacks.return_curve import ReturnCurve
+from racing_vpt.data.stretch_datamodule import StretchDataModule
+from racing_vpt.envs.make import make_env
+from racing_vpt.envs.offers import check_driver
+from racing_vpt.models.iris import IRIS
+from racing_vpt.rollout.actors import Actors
+from racing_vpt.rollout.lanes import Lanes, Scene
+from racing_vpt.types import Step
+
+
+class Collection(Callback):
+    """Drives as often as the data module says (`collect`, `collect_epochs`, `warm_up`); not at all where that is 0.
+
+    Args:
+        lanes: environments that step together; which one, the data module says.
+        workers: processes that they are in.
+        first_seed: of the tracks, from 10,000 on; each episode takes the next one.
+        max_frames: end episodes after so many frames; None leaves it to the environment.
+        patience: decisions without a new tile after which an episode is cut off. None: never.
+        seed: of what is drawn.
+    """
+
+    def __init__(
+        self,
+        lanes: int = 8,
+        workers: int = 1,
+        first_seed: int = 10_000,
+        max_frames: int | None = None,
+        patience: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        if first_seed < 10_000:
+            raise ValueError(f"training drives seeds from 10000 on, but first_seed {first_seed} was given")
+        if not 1 <= workers <= lanes or (patience is not None and patience < 1):
+            raise ValueError(
+                f"1 or more workers share out at least as many lanes, and patience counts from 1, but workers, lanes "
+                f"and patience are {workers}, {lanes} and {patience}"
+            )
+        self.lanes, self.workers, self.first_seed = lanes, workers, first_seed
+        self.max_frames, self.patience, self.seed = max_frames, patience, seed
+        self.actors: Actors | None = None
+        self.curve = ReturnCurve()
+        self.decisions = 0
+        self.epochs = 0  # before which it has driven
+        self.episodes, self.earned = np.zeros(lanes, np.int64), np.zeros(lanes)
+        self.done: list[list[np.ndarray]] | None = None  # actions so far of each lane's episode
+        self.state: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    # ---------------------------------------------------------------- the run
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, IRIS) or not isinstance(data, StretchDataModule):
+            raise ValueError(
+                f"collection is for an IRIS with a StretchDataModule, not a {type(pl_module).__name__} with a "
+                f"{type(data).__name__}; give data.class_path racing_vpt.data.stretch_datamodule.StretchDataModule"
+            )
+        self.data, self.module = data, pl_module
+        if not data.collect:
+            return
+        if trainer.world_size > 1:
+            raise ValueError(
+                f"collecting is for one process, but there are {trainer.world_size}; give --trainer.devices 1, or "
+                "recordings alone with --data.collect 0"
+            )
+        env = make_env(data.env)
+        check_driver(pl_module.scheme.controls, pl_module.scheme.name, env)
+        env.close()
+        names = pl_module.control_names
+        self.buffer = data.open_buffer(self.lanes, stack=1, discount=1.0, actions=names)
+        scene = Scene(None, pl_module.frames, data.env, self.first_seed, self.max_frames, self.patience, names)
+        running: list[np.ndarray | None] | None = None
+        if self.done is not None:
+            running = [np.array(done, np.float32).reshape(-1, len(names)) for done in self.done]
+        self.actors = Actors(scene, self.lanes, self.workers, self.episodes, running)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.actors is None:
+            return
+        self.seen = self.actors.start()
+        if self.done is None:
+            self.done = [[] for _ in range(self.lanes)]
+        self.catch_up(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.actors is not None:
+            self.catch_up(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self.curve.episodes:
+            self.publish(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the drive of `RolloutValidation` into the curve."""
+        metrics = trainer.callback_metrics
+        if trainer.sanity_checking or "rollout/return" not in metrics or self.actors is None:
+            return
+        drive = [float(metrics[f"rollout/{name}"]) for name in ("return", "laps_finished")]
+        self.curve.drives.append((self.decisions, 0.0, *drive))
+        self.publish(trainer)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        self.close()
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the processes."""
+        if self.actors is not None:
+            self.actors.close()
+            self.actors = None
+
+    # ---------------------------------------------------------------- driving
+
+    def catch_up(self, trainer: Trainer) -> None:
+        """Drive what is to be driven before the epoch of the next update, if that was not done yet."""
+        done: int = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        while self.epochs <= done // self.module.updates_per_epoch:
+            self.drive(self.data.decisions_before(self.epochs))
+            self.epochs += 1
+            names = {"return": "return", "laps_finished": "lap", "episode_frames": "frames"}
+            found = {name: self.curve.recent(column) for name, column in names.items()}
+            told = {f"experience/{name}": x for name, x in found.items() if not math.isnan(x)}
+            for logger in trainer.loggers:
+                logger.log_metrics({**told, "experience/decisions": self.decisions}, trainer.global_step)
+
+    @torch.no_grad()
+    def drive(self, decisions: int) -> None:
+        """Take so many decisions, or a few more, in all lanes together."""
+        self.module.eval()
+        with tqdm(total=decisions, unit="decision", desc="driving", leave=False, disable=decisions < 1000) as bar:
+            for _ in range(-(-decisions // self.lanes)):
+                self.decide()
+                bar.update(self.lanes)
+        self.module.train()
+
+    def decide(self) -> None:
+        """One decision of all lanes, and what came of it."""
+        assert self.actors is not None
+        assert self.done is not None
+        module, before = self.module, self.seen
+        draws = torch.Generator(module.device).manual_seed((self.seed << 40) + self.decisions)
+        frames, first = (torch.from_numpy(x).to(module.device) for x in (before.frames, before.first))
+        state = module.initial_state(self.lanes, module.device) if self.state is None else self.state
+        chosen, self.state = module.explore(frames, first, state, draws)
+        actions = chosen.cpu().numpy()
+        self.actors.act(actions)
+        self.seen, broken = self.actors.collect()
+        now = self.seen
+        self.buffer.add(
+            Step(before.frames, actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
+        )
+        if broken.any():
+            self.buffer.forget_episodes(broken)
+        for row, done in enumerate(self.done):
+            if now.first[row]:
+                done.clear()
+            else:
+                done.append(actions[row])
+        self.keep_score(before, now)
+
+    def keep_score(self, before: Lanes, now: Lanes) -> None:
+        """Count decisions, and note the episodes that ended."""
+        self.earned = np.where(before.first, 0.0, self.earned) + now.rewards * now.valid
+        self.decisions += self.lanes
+        self.episodes = now.episodes
+        for row in np.flatnonzero((now.terminated | now.truncated) & now.valid):
+            fields = (self.earned[row], now.elapsed[row], now.lap[row], now.cut_off[row])
+            self.curve.episodes.append((self.decisions, 0.0, *map(float, fields)))
+
+    def publish(self, trainer: Trainer) -> None:
+        """The curve, into the run folder."""
+        if trainer.log_dir is not None:
+            self.curve.publish(Path(trainer.log_dir), trainer)
+
+    # ---------------------------------------------------------------- what is kept
+
+    def state_dict(self) -> dict[str, object]:
+        """Counters, and what the episodes that run go on from."""
+        done: Sequence[Sequence[np.ndarray]] = self.done or []
+        return {
+            "decisions": self.decisions,
+            "epochs": self.epochs,
+            "episodes": torch.from_numpy(self.episodes.copy()),
+            "earned": torch.from_numpy(self.earned.copy()),
+            "done": [torch.from_numpy(np.array(actions, np.float32)) for actions in done],
+            "agents": None if self.state is None else torch.stack(self.state).cpu(),
+            **self.curve.state(),
+        }
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        episodes = state_dict["episodes"].numpy()
+        self.decisions, self.epochs = state_dict["decisions"], state_dict["epochs"]
+        self.curve.restore(state_dict)
+        if len(episodes) != self.lanes or not state_dict["done"]:
+            self.episodes = np.full(self.lanes, episodes.max())
+            return
+        self.episodes, self.earned = episodes, state_dict["earned"].numpy()
+        self.done = [list(actions.numpy()) for actions in state_dict["done"]]
+        agents = state_dict["agents"]
+        self.state = None if agents is None else (agents[0], agents[1])

@@ -1,0 +1,153 @@
+"""Episodes of a run to look at: what it learnt from, how it drives, and what it imagines; each a film and a trajectory.
+
+They lie in `media/episodes/{train,test,imagination}` of the run folder, the newest few of each; `racing-vpt play RUN
+--episodes` leafs through them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.callbacks.rollouts import JUDGING_SEEDS
+from racing_vpt.data.stretch_datamodule import StretchDataModule
+from racing_vpt.envs.make import make_env
+from racing_vpt.models.imagined_drive import imagined_drive
+from racing_vpt.models.iris import IRIS
+from racing_vpt.rollout import Episode
+from racing_vpt.rollout.take import Take
+from racing_vpt.types import Batch, Controls, Frame
+
+Moment = tuple[Frame, Controls, float, bool, bool]
+"""A frame, what was done on seeing it, the reward, whether the episode began with it, and whether it ended."""
+
+
+class EpisodeFilms(Callback):
+    """Writes one episode of each kind at each n-th validation: the newest whole one that was collected, a greedy drive
+    on a validation track, and a dream that goes on from a clip of validation.
+
+    Args:
+        seed: of the drive's track, from 1000 on; which environment, the data module says.
+        max_frames: of the drive; None leaves it to the environment.
+        dreamt: steps of the dream.
+        keep: episodes of each kind that stay.
+        every_n_validations: how often.
+    """
+
+    def __init__(
+        self,
+        seed: int = 1000,
+        max_frames: int | None = None,
+        dreamt: int = 100,
+        keep: int = 3,
+        every_n_validations: int = 1,
+    ) -> None:
+        if seed in JUDGING_SEEDS or min(dreamt, keep, every_n_validations) < 1:
+            raise ValueError(
+                f"seeds 0 to 99 only judge, and dreamt, keep and every_n_validations count from 1, but seed {seed} and "
+                f"{dreamt}, {keep} and {every_n_validations} were given"
+            )
+        self.seed, self.max_frames, self.dreamt = seed, max_frames, dreamt
+        self.keep, self.every_n_validations = keep, every_n_validations
+        self.validations = 0
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        if not isinstance(pl_module, IRIS) or not isinstance(data, StretchDataModule):
+            raise ValueError(
+                f"callback EpisodeFilms is for an IRIS with a StretchDataModule, not a {type(pl_module).__name__} with "
+                f"a {type(data).__name__}"
+            )
+        self.validations += 1
+        if (self.validations - 1) % self.every_n_validations:
+            return
+        rate = pl_module.frames.frames_per_second / pl_module.frames.stride
+        title = f"step {trainer.global_step}"
+        if data.buffer is not None:
+            self.write(
+                trainer, "train", collected(data, pl_module.control_names), rate, f"{title}, collected", data.env
+            )
+        driven, full_rate = self.driven(pl_module, data.env)
+        self.write(trainer, "test", driven, full_rate, f"{title}, seed {self.seed}", f"{data.env}, seed {self.seed}")
+        if bool(batch.valid.any()):
+            world = f"the dream of step {trainer.global_step}, tau {pl_module.tau:g}"
+            self.write(trainer, "imagination", self.imagined(pl_module, batch), rate, f"{title}, a dream", world)
+
+    def write(
+        self, trainer: Trainer, kind: str, moments: Iterator[Moment], rate: float, title: str, world: str
+    ) -> None:
+        """Write an episode and remove those that are too many; nothing where there is no moment."""
+        run = Path(trainer.log_dir or trainer.default_root_dir)
+        folder, take = run / "media" / "episodes" / kind, None
+        for frame, controls, reward, first, ended in moments:
+            if take is None:
+                names = tuple(controls)
+                take = Take(folder, f"{kind}-{trainer.global_step:08d}", title, rate, names, world, run.name)
+            take.add(frame, controls, reward, first, ended, False)
+        if take is None:
+            return
+        take.close()
+        for path in sorted(folder.glob(f"{kind}-*.npz"))[: -self.keep]:
+            path.with_suffix(".mp4").unlink(missing_ok=True)
+            path.unlink()
+
+    def driven(self, module: IRIS, id: str) -> tuple[Iterator[Moment], float]:
+        """A greedy drive in an environment, and the frames a second of that."""
+        env = make_env(id)
+        try:
+            agent = CheckpointAgent(module, device=str(module.device))
+            agent.attach(env)
+            episode = Episode(env, self.seed, None, self.max_frames)
+            moments = []
+            while not episode.done:
+                seen, before = episode.frame.copy(), episode.score
+                controls = agent.act(seen)
+                episode.step(controls)
+                moments.append((seen, controls, episode.score - before, episode.frames == 1, episode.done))
+        finally:
+            env.close()
+        return iter(moments), episode.frames_per_second
+
+    def imagined(self, module: IRIS, batch: Batch) -> Iterator[Moment]:
+        """A dream."""
+        dreamt = imagined_drive(module, batch, self.dreamt, self.validations)
+        last = len(dreamt.frames) - 1
+        for step, (frame, action, reward) in enumerate(zip(*dreamt[:3], strict=True)):
+            controls = dict(zip(module.control_names, action.tolist(), strict=True))
+            yield frame, controls, float(reward), step == 0, dreamt.ended and step == last
+
+    def state_dict(self) -> dict[str, object]:
+        return {"validations": self.validations}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        self.validations = state_dict["validations"]
+
+
+def collected(data: StretchDataModule, names: tuple[str, ...]) -> Iterator[Moment]:
+    """The newest whole episode of the first lane, as far as it is kept; where none is whole, what there is."""
+    assert data.buffer is not None
+    ring = data.buffer.experience.ring
+    rows = np.arange(max(0, ring.steps - ring.rows), ring.steps)
+    slots = rows % ring.rows * ring.lanes
+    begins = np.flatnonzero(ring.first[slots])
+    begin, end = (begins[-2], begins[-1]) if len(begins) > 1 else (begins[-1] if len(begins) else 0, len(slots))
+    for place, slot in enumerate(slots[begin:end]):
+        if not ring.valid[slot]:
+            continue  # the last frame of an episode, on which nobody acted
+        controls = dict(zip(names, ring.actions[slot].tolist(), strict=True))
+        ended = bool(ring.terminated[slot] | ring.truncated[slot])
+        yield ring.frames[slot], controls, float(ring.rewards[slot]), place == 0, ended

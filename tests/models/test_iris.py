@@ -1,0 +1,229 @@
+"""IRIS: three parts in one loop, offline and by driving; what a stop changes (nothing), and bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from racing_vpt.agents.checkpoint import load_driver
+from racing_vpt.checkpoints import load_module, save_checkpoint
+from racing_vpt.cli import main
+from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.models.iris import IRIS, PARTS
+from racing_vpt.models.iris_parts import TokenMemo, Training, joined
+from racing_vpt.models.token_world import TokenWorld
+from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.types import Stretches
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+EYE = {"channels": [8, 8], "res_blocks": 1, "attention": [], "middle": 1, "patch": 8, "width": 8, "norm_groups": 4}
+GPT = {"layers": 1, "width": 16, "heads": 2, "window": 4, "dropout": 0.1}
+AGENT = {"channels": [4, 4, 4, 4], "pool": False, "width": 8, "code_width": 8}
+FRAMES = {"height": 64, "width": 64, "crop_bottom": 0.125, "mask_bottom": 0.0, "stride": 3}
+SMALL = {
+    "tokenizer_size": EYE, "world_size": GPT, "agent_size": AGENT, "vocabulary": 32, "perceptual": None,
+    "world_frames": 6, "burn_in": 2, "horizon": 3, "frames": FRAMES,
+}  # fmt: skip
+torch.set_num_threads(1)
+
+
+def config(folder: Path, *names: str, parts: tuple[dict, dict, dict], **more: object) -> list[str]:
+    """Words that give configs/base.yaml and these, made small, with short drives."""
+    merged: dict = {}
+    for name in names:
+        given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
+        for part, options in given.items():
+            kept = merged.setdefault(part, {})
+            arguments = {**kept.get("init_args", {}), **options.pop("init_args", {})}
+            kept |= options | ({"init_args": arguments} if arguments else {})
+    trainings = {f"train_{part}": {"batch_size": 4, **given} for part, given in zip(PARTS, parts, strict=True)}
+    merged["model"]["init_args"] |= SMALL | trainings | more
+    merged["data"]["init_args"] |= {"val_rows": 2, "val_frames": 12, "val_steps": 1, "warm_up": 16, "capacity": 400}
+    merged["trainer"] |= {"check_val_every_n_epoch": 2, "log_every_n_steps": 1}
+    for callback in merged["trainer"]["callbacks+"]:
+        options = callback.setdefault("init_args", {})
+        if callback["class_path"].endswith("RolloutValidation"):
+            options |= {"episodes": 1, "max_frames": 9, "env": "racing_vpt/CarRacingFast-v3"}
+        if callback["class_path"].endswith("Collection"):
+            options |= {"lanes": 2, "max_frames": 45}
+        if callback["class_path"].endswith("EpisodeFilms"):
+            options |= {"max_frames": 9, "dreamt": 5, "keep": 1}
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(merged))
+    return ["--config", str(CONFIGS / "base.yaml"), "--config", str(path), f"--data.codes={folder}/codes"]
+
+
+def fit(runs: Path, words: list[str], name: str, epochs: int, *more: str) -> int:
+    return main(["fit", *words, f"--runs={runs}", f"--name={name}", f"--trainer.max_epochs={epochs}", *more])
+
+
+def saved(runs: Path, name: str, which: str = "last") -> dict:
+    return torch.load(runs / "iris" / name / "checkpoints" / f"{which}.ckpt", weights_only=True)
+
+
+def differences(one: object, other: object, where: str = "") -> list[str]:
+    """Where two checkpoints are not the same."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        keys = [key for key in {**one, **other} if key not in ("best_model_path", "dirpath", "last_model_path")]
+        return [found for key in keys for found in differences(one.get(key), other.get(key), f"{where}/{key}")]
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple) and len(one) == len(other):
+        return [x for at, (a, b) in enumerate(zip(one, other, strict=True)) for x in differences(a, b, f"{where}/{at}")]
+    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
+        return [] if torch.equal(one, other) else [where]
+    return [] if one == other else [where]
+
+
+PART = {"steps": 2, "lr": 1e-3}
+ALL = (PART | {"end_epoch": 3}, PART | {"start_epoch": 1}, PART | {"start_epoch": 1})
+
+
+def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path, tmp_path: Path) -> None:
+    words = config(tmp_path, "iris", parts=ALL)
+    words += [f"--data.recordings={tiny_shards}", "--data.collect=12"]
+    assert fit(tmp_path, words, "whole", 4) == 0
+    assert fit(tmp_path, words, "stopped", 2) == 0
+    at_the_stop = saved(tmp_path, "stopped")
+    run = tmp_path / "iris" / "stopped"
+    assert main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last", "--trainer.max_epochs=4"]) == 0
+    whole, stopped = saved(tmp_path, "whole"), saved(tmp_path, "stopped")
+    for name in ("state_dict", "optimizer_states", "memo", "StretchDataModule"):
+        assert not differences(whole[name], stopped[name]), name
+    ours = [key for key in whole["callbacks"] if key.startswith(("Collection", "RolloutValidation"))]
+    assert not differences(*({key: each["callbacks"][key] for key in ours} for each in (whole, stopped)))
+    assert differences(at_the_stop["state_dict"], stopped["state_dict"])
+    lived = whole["callbacks"][next(key for key in ours if key.startswith("Collection"))]
+    assert lived["episodes"].tolist() == [2, 2]  # 26 decisions of each lane, 15 to an episode and one to begin anew
+    assert whole["state_dict"]["updates"].tolist() == [6, 6, 6]
+    assert (run / "replay" / "0").is_dir()
+    pictures = {path.stem.split("-")[0] for path in (run / "media" / "reconstructions").iterdir()}
+    assert pictures == {"imagined", "reconstructions"}
+    for kind, frames in (("train", 15), ("test", 9), ("imagination", 5)):
+        films = sorted(path.name for path in (run / "media" / "episodes" / kind).iterdir())
+        assert films == [f"{kind}-00000018-0001.mp4", f"{kind}-00000018-0001.npz"]  # the newest alone is kept
+        held = read_trajectory(run / "media" / "episodes" / kind / films[1])
+        assert len(held.frames) <= frames
+        assert held.names[:3] == ("steering", "throttle", "brake")
+        assert held.first.tolist() == [True] + [False] * (len(held.frames) - 1)
+
+
+def test_recordings_alone_teach_an_actor_that_drives(
+    tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    arguments = {"tokenizer_size": EYE, "size": GPT, "vocabulary": 32, "frames": FRAMES}
+    world = TokenWorld(**arguments)  # type: ignore[arg-type]
+    save_checkpoint(tmp_path / "world", "racing_vpt.models.token_world.TokenWorld", arguments, world.state_dict())
+    nothing = {"steps": 0}
+    words = config(tmp_path, "iris", "iris/tiny", parts=(nothing, nothing, PART | {"start_epoch": 0}))
+    words += [f"--data.recordings={tiny_shards}", f"--model.init_world={tmp_path}/world"]
+    imitating = ["--model.imitate_updates=1", "--model.imitate_weight=0.1"]
+    assert fit(tmp_path, words, "offline", 2, *imitating) == 0
+    made = list((tmp_path / "codes").glob("*.npy"))
+    assert len(made) == 1  # a tokenizer that stays the same codes recordings once
+    after = saved(tmp_path, "offline")["state_dict"]
+    taken = {name: x for name, x in after.items() if name.startswith("world.") and "start" not in name}
+    assert not differences(taken, {f"world.{name}": x for name, x in world.state_dict().items() if "start" not in name})
+    assert after["updates"].tolist() == [0, 0, 4]
+    run = tmp_path / "iris" / "offline"
+    drive = ["drive", "--checkpoint", str(run), "--env=racing_vpt/CarRacingFast-v3", "--seeds=1000-1001"]
+    assert main([*drive, "--max_frames=12", "--workers=1", f"--json={tmp_path}/drive.json"]) == 0
+    assert len(json.loads((tmp_path / "drive.json").read_text())["returns"]) == 2
+    module = load_module(run)
+    assert isinstance(module, IRIS)
+    agent, frames = load_driver(str(run)), np.random.default_rng(0).integers(256, size=(4, 96, 96, 3)).astype(np.uint8)
+    together = [agent.act_batch(frames, np.full(4, step == 0)) for step in range(4)]
+    alone = load_driver(str(run))
+    assert [alone.act_batch(frames[:1], np.full(1, step == 0))[0] for step in range(4)] == [
+        pytest.approx(said[0], abs=1e-5) for said in together
+    ]
+    assert agent.repeat == 3
+    assert main(["export", str(run), str(tmp_path / "small")]) == 0
+    exported = load_module(tmp_path / "small")
+    assert not differences(dict(exported.state_dict()), dict(module.state_dict()))
+    assert "init_world" not in json.loads((tmp_path / "small" / "config.json").read_text())["init_args"]
+    assert fit(tmp_path, words, "offline", 2, "--ckpt_path=last", "--model.gamma=0.5") == 2
+    assert "gamma" in capsys.readouterr().err
+
+
+def test_bad_input_is_refused_in_one_line(
+    tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    for name, more in (("eye", {}), ("words", {"vocabulary": 16}), ("fast", {"frames": FRAMES | {"stride": 1}})):
+        arguments = {"size": EYE, "vocabulary": 32, "frames": FRAMES, **more}
+        coder = Tokenizer(**arguments, perceptual=None)  # type: ignore[arg-type]
+        save_checkpoint(tmp_path / name, "racing_vpt.models.tokenizer.Tokenizer", arguments, coder.state_dict())
+    words = config(tmp_path, "iris", "iris/tiny", parts=(PART, PART, PART))
+    given = [*words, f"--data.recordings={tiny_shards}"]
+    for more, message in (
+        (f"--model.init_tokenizer={tmp_path}/words", "--model.vocabulary 16"),
+        (f"--model.init_tokenizer={tmp_path}/fast", "the world model's frames are"),
+        (f"--model.init_world={tmp_path}/eye", "make iris-world"),
+        (f"--model.init_tokenizer={tmp_path}/nobody", "does not exist"),
+        ("--model.scheme=buttons-nes", "cannot be translated"),
+        ("--data.recordings=null", "--data.recordings data/shards/rollouts"),
+        ("--model.horizon=0", "a dream 1 step or more"),
+        ("--model.train_agent.lr=-1", "lr and clip are above 0"),
+    ):
+        assert fit(tmp_path, given, "bad", 1, more) == 2
+        assert message in capsys.readouterr().err, more
+    plain = [word for word in words if not word.startswith("--data")]
+    assert main(["fit", *plain, "--data.class_path=VideoDataModule", f"--runs={tmp_path}", "--name=bad"]) == 2
+
+
+def test_each_part_learns_in_its_epochs_and_counts_its_own_updates() -> None:
+    module = IRIS(
+        **SMALL,  # type: ignore[arg-type]
+        train_tokenizer=Training(2, end_epoch=1, batch_size=3), train_world=Training(1, 1), train_agent=Training(2, 0),
+        imitate_updates=3,
+    )  # fmt: skip
+    wanted = [module.wanted(step) for step in range(10)]
+    assert [one.part for one in wanted] == 2 * ["tokenizer", "tokenizer", "world", "agent", "agent"]
+    assert [one.rows for one in wanted] == [3, 3, 0, 64, 64, 0, 0, 64, 64, 64]
+    assert [one.frames for one in wanted[3:5]] == [6, 6]  # burn-in, a frame, and as long as a dream: it imitates
+    assert [one.frames for one in wanted[8:]] == [6, 3]
+    assert Training(10, 2, 5).total(4) == 20
+    assert Training(10, 2, 5).total(40) == 30
+    assert Training(10, 2).total(-1) == float("inf")
+
+
+def test_a_memo_codes_each_frame_once_until_it_forgets() -> None:
+    asked: list[int] = []
+
+    def code(frames: torch.Tensor) -> torch.Tensor:
+        asked.append(len(frames))
+        return frames.flatten(1)[:, :2].long()
+
+    memo, frames = TokenMemo(2, most=3), torch.arange(12, dtype=torch.uint8).view(2, 2, 1, 1, 3)
+    index = torch.tensor([[5, 7], [7, 9]])
+    found = memo.tokens(frames, index, code)
+    assert found[0].tolist() == [[0, 1], [6, 7]]
+    assert found[1].tolist() == [[6, 7], [9, 10]]  # the number tells which frame it is
+    assert torch.equal(memo.tokens(frames, index, code), found)
+    assert asked == [3]
+    again = TokenMemo(2)
+    again.restore(memo.state())
+    assert torch.equal(again.tokens(frames, index, code), found)
+    memo.tokens(frames[:1, :1], torch.tensor([[1]]), code)
+    assert list(memo.known) == [7, 9, 1]  # the oldest went
+    memo.forget()
+    memo.tokens(frames, index, code)
+    assert asked == [3, 1, 3]
+
+
+def test_an_end_is_known_where_it_is_told_or_something_follows() -> None:
+    T, yes = 4, torch.ones(3, 4, dtype=torch.bool)
+    valid, terminated = yes.clone(), ~yes
+    valid[0, 2:] = False  # the recording is over after its second frame, nobody knows why
+    valid[1, 2:], terminated[1, 1] = False, True  # and here it is told
+    stretches = Stretches(
+        torch.zeros(3, T, 1, 1, 3), torch.zeros(3, T, 3), torch.zeros(3, T), ~yes, terminated, ~yes, valid
+    )
+    found = joined([stretches], [torch.zeros(3, T, 2, dtype=torch.int64)])
+    assert found.ended_known.tolist() == [[True] + 3 * [False], [True, True, False, False], 3 * [True] + [False]]
+    assert found.ended.sum() == 1
