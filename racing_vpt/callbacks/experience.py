@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from tqdm import tqdm
 
-from racing_vpt.callbacks.return_curve import ReturnCurve
+from racing_vpt.callbacks.driving import Driving
 from racing_vpt.data.replay_datamodule import ReplayDataModule
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.envs.offers import check_driver
@@ -26,7 +25,7 @@ from racing_vpt.rollout.lanes import Lanes, Scene
 from racing_vpt.types import Step, Transitions
 
 
-class Experience(Callback):
+class Experience(Driving):
     """Drives while the module learns, and fills the data module's replay buffer.
 
     Args:
@@ -37,8 +36,8 @@ class Experience(Callback):
         first_seed: of the tracks, from 10,000 on; each episode takes the next one.
         max_frames: end episodes after so many frames; None leaves it to the environment.
         patience: decisions without a new tile after which an episode is cut off.
-        cut_off_ends: that is an end, worth nothing from there on, no truncation, which bootstraps. To one who spun and
-            drives back where he came from, the road looks as good as to one who drives on.
+        cut_off_ends: that is an end, worth nothing from there on, instead of a truncation, which bootstraps (and to one
+            who spun and drives back where he came from, the road looks as good as to one who drives on).
         curve_every: decisions after which the curve of returns is drawn anew.
         threads: of the learner; None leaves it to torch.
         seed: of random actions.
@@ -53,7 +52,7 @@ class Experience(Callback):
         first_seed: int = 10_000,
         max_frames: int | None = None,
         patience: int | None = None,
-        cut_off_ends: bool = True,
+        cut_off_ends: bool = False,
         curve_every: int = 25_000,
         threads: int | None = None,
         seed: int = 0,
@@ -65,15 +64,12 @@ class Experience(Callback):
                 f"lanes, workers, curve_every and patience count from 1 and updates_per_decision is above 0, but they "
                 f"are {lanes}, {workers}, {curve_every}, {patience} and {updates_per_decision}"
             )
-        self.env, self.lanes, self.workers, self.updates_per_decision = env, lanes, workers, updates_per_decision
+        super().__init__(lanes)
+        self.env, self.workers, self.updates_per_decision = env, workers, updates_per_decision
         self.first_seed, self.max_frames, self.patience = first_seed, max_frames, patience
         self.cut_off_ends, self.curve_every, self.threads, self.seed = cut_off_ends, curve_every, threads, seed
-        self.actors: Actors | None = None
-        self.curve = ReturnCurve()
-        self.decisions = self.frames = 0
+        self.frames = 0
         self.owed = 0.0  # updates until the next look
-        self.seconds, self.begun = 0.0, time.monotonic()  # of training, before this process; and when that began
-        self.episodes = np.zeros(lanes, np.int64)
 
     # ---------------------------------------------------------------- the run
 
@@ -108,8 +104,7 @@ class Experience(Callback):
         assert isinstance(pl_module, DQN)
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        self.begun = time.monotonic()
-        self.earned = np.zeros(self.lanes)
+        super().on_train_start(trainer, pl_module)
         self.seen = self.actors.start()
         self.state = pl_module.initial_state(self.lanes)
         self.observe(pl_module)
@@ -134,30 +129,6 @@ class Experience(Callback):
             self.report(trainer, pl_module)
         if before // self.curve_every < self.decisions // self.curve_every:
             self.publish(trainer)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the drive of `RolloutValidation` into the curve."""
-        metrics = trainer.callback_metrics
-        if trainer.sanity_checking or "rollout/return" not in metrics:
-            return
-        drive = [float(metrics[f"rollout/{name}"]) for name in ("return", "laps_finished")]
-        self.curve.drives.append((self.decisions, self.trained_seconds, *drive))
-        self.publish(trainer)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.publish(trainer)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self.close()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the processes."""
-        if self.actors is not None:
-            self.actors.close()
-            self.actors = None
 
     # ---------------------------------------------------------------- one decision of all lanes
 
@@ -184,21 +155,11 @@ class Experience(Callback):
         self.actors.act(self.actions)
 
     def keep_score(self, before: Lanes, now: Lanes) -> None:
-        """Count decisions and frames, and note the episodes that ended."""
-        self.earned = np.where(before.first, 0.0, self.earned) + now.rewards * now.valid
-        self.decisions += self.lanes  # those that autoreset ignores too: a round has its place in every schedule
+        """Count frames too."""
         self.frames += int(((now.elapsed - before.elapsed) * now.valid).sum())
-        self.episodes = now.episodes
-        for row in np.flatnonzero((now.terminated | now.truncated) & now.valid):
-            fields = (self.earned[row], now.elapsed[row], now.lap[row], now.cut_off[row])
-            self.curve.episodes.append((self.decisions, self.trained_seconds, *map(float, fields)))
+        super().keep_score(before, now)
 
     # ---------------------------------------------------------------- what is told, and kept
-
-    @property
-    def trained_seconds(self) -> float:
-        """Seconds of training so far, those before a stop included."""
-        return self.seconds + time.monotonic() - self.begun
 
     def report(self, trainer: Trainer, module: DQN) -> None:
         """Log how it goes, and how fast."""
@@ -219,24 +180,9 @@ class Experience(Callback):
         module.log_dict(shown, batch_size=1)
         module.log("return", values["return"], prog_bar=True, logger=False, batch_size=1)
 
-    def publish(self, trainer: Trainer) -> None:
-        """The curve, into the run folder."""
-        folder = trainer.log_dir
-        if folder is not None:
-            self.curve.publish(Path(folder), trainer)
-
     def state_dict(self) -> dict[str, object]:
-        counts = {name: getattr(self, name) for name in ("decisions", "frames", "owed")}
-        return {
-            **counts,
-            "seconds": self.trained_seconds,
-            "episodes": torch.from_numpy(self.episodes),
-            **self.curve.state(),
-        }
+        return {**super().state_dict(), "frames": self.frames, "owed": self.owed}
 
     def load_state_dict(self, state_dict: dict) -> None:
-        self.decisions, self.frames, self.owed = (state_dict[name] for name in ("decisions", "frames", "owed"))
-        self.seconds = state_dict["seconds"]
-        self.curve.restore(state_dict)
-        episodes = state_dict["episodes"].numpy()
-        self.episodes = episodes if len(episodes) == self.lanes else np.full(self.lanes, episodes.max())
+        super().load_state_dict(state_dict)
+        self.frames, self.owed = state_dict["frames"], state_dict["owed"]
