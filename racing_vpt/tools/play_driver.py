@@ -18,6 +18,7 @@ from racing_vpt.frames import prepare
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.nn.actor_critic import ActorCritic
+from racing_vpt.nn.dreaming import view
 from racing_vpt.nn.world import drive
 from racing_vpt.types import Controls, Frame
 
@@ -100,12 +101,12 @@ class ActorDreamer:
         """A new dream; the actor has seen tokens [T, K], as the world model."""
         self.state = self.actor.initial(1)
         if len(before):
-            self.state = self.actor(self.world.show(before).unsqueeze(0), self.state)[1]
+            self.state = self.actor(view(self.world, self.actor, before).unsqueeze(0), self.state)[1]
 
     @torch.inference_mode()
     def answer(self, observation: Tensor, picture: Tensor) -> Controls:
         """Controls for tokens [1, K], as it acts on the road."""
-        judged, self.state = self.actor(picture.unsqueeze(1), self.state)
+        judged, self.state = self.actor(view(self.world, self.actor, observation).unsqueeze(1), self.state)
         chosen = self.chooser.choose({name: x[:, -1].exp() for name, x in judged.log_probs.items()})
         return {name: float(value) for name, value in chosen.items()}
 
