@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import LightningModule, Trainer
 from tqdm import tqdm
 
-from racing_vpt.callbacks.return_curve import ReturnCurve
+from racing_vpt.callbacks.driving import Driving
 from racing_vpt.data.stretch_datamodule import StretchDataModule
 from racing_vpt.envs.make import make_env
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.iris import IRIS
 from racing_vpt.rollout.actors import Actors
-from racing_vpt.rollout.lanes import Lanes, Scene
+from racing_vpt.rollout.lanes import Scene
 from racing_vpt.types import Step
 
 
-class Collection(Callback):
+class Collection(Driving):
     """Drives as often as the data module says (`collect`, `collect_epochs`, `warm_up`); not at all where that is 0.
 
     Args:
@@ -54,13 +53,10 @@ class Collection(Callback):
                 f"1 or more workers share out at least as many lanes, and patience counts from 1, but workers, lanes "
                 f"and patience are {workers}, {lanes} and {patience}"
             )
-        self.lanes, self.workers, self.first_seed = lanes, workers, first_seed
+        super().__init__(lanes)
+        self.workers, self.first_seed = workers, first_seed
         self.max_frames, self.patience, self.seed = max_frames, patience, seed
-        self.actors: Actors | None = None
-        self.curve = ReturnCurve()
-        self.decisions = 0
         self.epochs = 0  # before which it has driven
-        self.episodes, self.earned = np.zeros(lanes, np.int64), np.zeros(lanes)
         self.done: list[list[np.ndarray]] | None = None  # actions so far of each lane's episode
         self.state: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -93,6 +89,7 @@ class Collection(Callback):
         self.actors = Actors(scene, self.lanes, self.workers, self.episodes, running)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
         if self.actors is None:
             return
         self.seen = self.actors.start()
@@ -103,31 +100,6 @@ class Collection(Callback):
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if self.actors is not None:
             self.catch_up(trainer)
-
-    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if self.curve.episodes:
-            self.publish(trainer)
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the drive of `RolloutValidation` into the curve."""
-        metrics = trainer.callback_metrics
-        if trainer.sanity_checking or "rollout/return" not in metrics or self.actors is None:
-            return
-        drive = [float(metrics[f"rollout/{name}"]) for name in ("return", "laps_finished")]
-        self.curve.drives.append((self.decisions, 0.0, *drive))
-        self.publish(trainer)
-
-    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        self.close()
-
-    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the processes."""
-        if self.actors is not None:
-            self.actors.close()
-            self.actors = None
 
     # ---------------------------------------------------------------- driving
 
@@ -178,43 +150,25 @@ class Collection(Callback):
                 done.append(actions[row])
         self.keep_score(before, now)
 
-    def keep_score(self, before: Lanes, now: Lanes) -> None:
-        """Count decisions, and note the episodes that ended."""
-        self.earned = np.where(before.first, 0.0, self.earned) + now.rewards * now.valid
-        self.decisions += self.lanes
-        self.episodes = now.episodes
-        for row in np.flatnonzero((now.terminated | now.truncated) & now.valid):
-            fields = (self.earned[row], now.elapsed[row], now.lap[row], now.cut_off[row])
-            self.curve.episodes.append((self.decisions, 0.0, *map(float, fields)))
-
-    def publish(self, trainer: Trainer) -> None:
-        """The curve, into the run folder."""
-        if trainer.log_dir is not None:
-            self.curve.publish(Path(trainer.log_dir), trainer)
-
     # ---------------------------------------------------------------- what is kept
 
     def state_dict(self) -> dict[str, object]:
         """Counters, and what the episodes that run go on from."""
         done: Sequence[Sequence[np.ndarray]] = self.done or []
         return {
-            "decisions": self.decisions,
+            **super().state_dict(),
             "epochs": self.epochs,
-            "episodes": torch.from_numpy(self.episodes.copy()),
             "earned": torch.from_numpy(self.earned.copy()),
             "done": [torch.from_numpy(np.array(actions, np.float32)) for actions in done],
             "agents": None if self.state is None else torch.stack(self.state).cpu(),
-            **self.curve.state(),
         }
 
     def load_state_dict(self, state_dict: dict) -> None:
-        episodes = state_dict["episodes"].numpy()
-        self.decisions, self.epochs = state_dict["decisions"], state_dict["epochs"]
-        self.curve.restore(state_dict)
-        if len(episodes) != self.lanes or not state_dict["done"]:
-            self.episodes = np.full(self.lanes, episodes.max())
+        super().load_state_dict(state_dict)
+        self.epochs = state_dict["epochs"]
+        if len(state_dict["done"]) != self.lanes:
             return
-        self.episodes, self.earned = episodes, state_dict["earned"].numpy()
+        self.earned = state_dict["earned"].numpy()
         self.done = [list(actions.numpy()) for actions in state_dict["done"]]
         agents = state_dict["agents"]
         self.state = None if agents is None else (agents[0], agents[1])
