@@ -25,6 +25,8 @@ driving
   play       watch an agent, take the wheel from it, drive in its world model; window or film
   compare    several drivers on the same tracks, and by how much they differ there
   dream      what a controller of World Models earns in its dream, and on the road
+  seam       whether a world model's long imagination jumps where a memory is emptied
+  iris-experiments  tokenizers and world models that differ in one thing each, measured
   demo       the whole circle on CarRacing in minutes
   bench      measure speeds on this machine
   doctor     what works on this machine, what does not, and what to do about it
@@ -84,6 +86,8 @@ TOOLS = {
     "play": Tool("racing_vpt.tools.play", "play", positional=True),
     "compare": Tool("racing_vpt.tools.compare", "compare"),
     "dream": Tool("racing_vpt.tools.dream_report", "dream", positional=True),
+    "seam": Tool("racing_vpt.tools.seam_report", "seam", positional=True),
+    "iris-experiments": Tool("racing_vpt.tools.iris_experiments", "iris_experiments"),
     "demo": Tool("racing_vpt.tools.demo", "demo"),
     "bench": Tool("racing_vpt.tools.bench", "bench"),
     "doctor": Tool("racing_vpt.tools.doctor", "doctor"),

@@ -1,0 +1,47 @@
+"""Long dreams with a memory that slides, or that is flushed on purpose."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from racing_vpt.models.token_world import STARTS, TokenWorld
+from racing_vpt.nn.tokenizer_net import frames_of
+
+
+def imagined(
+    world: TokenWorld, frames: int, dreams: int, tau: float, seed: int, every: int | None
+) -> tuple[Tensor, Tensor]:
+    """Pictures uint8 [frames, dreams, H, W, 3], and which of them were imagined just after a flush, bool [frames].
+
+    Args:
+        world: begins where it was kept how episodes begin; ValueError where it was never trained.
+        frames: of each dream.
+        dreams: at once.
+        tau: temperature.
+        seed: of all that is drawn.
+        every: frames after which all but the last frame is forgotten; None: as the world does by itself.
+    """
+    random = torch.Generator().manual_seed(seed)
+    kept = max(1, min(int(world.num_starts), STARTS))
+    with torch.inference_mode():
+        state = world.begin(torch.randint(kept, (dreams,), generator=random))
+        piece = world.size.window - 1  # actions of a beginning; the first of a row led to nothing
+        rows = torch.randint(kept, (-(-frames // piece), dreams), generator=random)
+        actions = world.start_actions[rows, 1:].transpose(1, 2).flatten(0, 1)  # (frames or more, dreams, A)
+        pictures, flushed = [], []
+        for frame in tqdm(range(frames), unit="frame", desc="flushed" if every else "imagined"):
+            flushes = state.flushes
+            if every and frame % every == every - 1:
+                last = state.observation
+                assert last is not None
+                state = world.observe(
+                    last[:, None], torch.zeros_like(actions[:1]).transpose(0, 1), world.initial(dreams)
+                )
+                flushes = -1
+            step = world.imagine(actions[frame], state, tau, random)
+            state = step.state  # type: ignore[assignment]
+            flushed.append(state.flushes != flushes)
+            pictures.append(frames_of(world.show(step.observation)))
+    return torch.stack(pictures), torch.tensor(flushed)
