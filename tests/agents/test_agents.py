@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gymnasium
 import numpy as np
 import pygame
 import pytest
@@ -102,6 +103,21 @@ def test_keys_steer_accelerate_and_brake(keyboard: KeyboardAgent, keys: tuple[in
     assert keyboard.act(FRAME) == {"steering": -1.0, "throttle": 0.0, "brake": 0.8}
     press(left, down=False)
     assert keyboard.act(FRAME)["steering"] > -1.0
+
+
+def test_keys_are_the_joystick_of_a_game_that_has_one(keyboard: KeyboardAgent) -> None:
+    env = gymnasium.Env()
+    env.control_scheme, env.metadata = "atari-breakout", {"render_fps": 15.0}  # type: ignore[attr-defined]
+    keyboard.attach(env)
+    keyboard.act(FRAME)
+    press(pygame.K_LEFT)
+    press(pygame.K_SPACE)
+    assert keyboard.act(FRAME) == {"up": 0, "down": 0, "left": 1, "right": 0, "fire": 1}
+    press(pygame.K_d)
+    assert keyboard.act(FRAME)["left"] == keyboard.act(FRAME)["right"] == 0
+    env.control_scheme = "minecraft"  # type: ignore[attr-defined]
+    with pytest.raises(ValueError, match="no keys for these controls"):
+        keyboard.attach(env)
 
 
 def test_escape_ends_the_driving(keyboard: KeyboardAgent) -> None:
