@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
-from racing_vpt.atari import MINIMAL
+from racing_vpt.atari import JOYSTICK, MINIMAL
 from racing_vpt.checkpoints import load_module
 from racing_vpt.cli import main
 from racing_vpt.cli_stages import parse_stage
@@ -53,3 +54,45 @@ def test_a_world_is_learnt_from_a_game_and_played_in(tmp_path: Path) -> None:
     seen = read_trajectory(run / "media" / "recordings" / "dream-0001.npz")
     assert seen.frames_per_second == 15
     assert seen.controls[:, -1].tolist() == [1, 1, 0, 0, 0]
+
+
+def short_drives(folder: Path) -> Path:
+    """A copy of configs/iris.yaml whose drives are short."""
+    config = yaml.safe_load((ROOT / "configs" / "iris.yaml").read_text())
+    short = {
+        "Collection": {"lanes": 2, "max_frames": 12, "patience": 5},
+        "RolloutValidation": {"episodes": 1, "max_frames": 9},
+        "EpisodeFilms": {"max_frames": 9, "dreamt": 5},
+    }
+    for callback in config["trainer"]["callbacks+"]:
+        more = short.get(callback["class_path"].split(".")[-1], {})
+        callback["init_args"] = {**callback.get("init_args", {}), **more}
+    path = folder / "iris.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+def test_the_loop_plays_a_game_learns_from_it_and_is_watched(tmp_path: Path) -> None:
+    files = [ROOT / "configs" / "base.yaml", short_drives(tmp_path), ROOT / "configs" / "iris" / "breakout.yaml"]
+    given = [word for file in files for word in ("--config", str(file))]
+    world = "{layers: 1, width: 16, heads: 1, window: 3, dropout: 0.0}"
+    small = ["--model.size=tiny", f"--model.world_size={world}", "--model.perceptual=null", "--model.horizon=3"]
+    small += ["--model.world_frames=5", "--model.burn_in=2"]
+    for part in ("tokenizer", "world", "agent"):
+        small += [f"--model.train_{part}.{key}" for key in ("steps=1", "start_epoch=0", "batch_size=2")]
+    data = ["--data.collect=12", "--data.warm_up=40", "--data.capacity=400", "--data.val_rows=2"]
+    data += ["--data.val_frames=8", "--data.val_steps=1", "--trainer.check_val_every_n_epoch=2"]
+    assert main(["fit", *given, *small, *data, f"--runs={tmp_path}", "--name=it", "--trainer.max_epochs=2"]) == 0
+    run = tmp_path / "iris" / "it"
+    seen = read_trajectory(next((run / "media" / "episodes" / "train").glob("*.npz")))
+    assert (seen.names, seen.frames_per_second, len(seen.frames)) == (
+        JOYSTICK,
+        15,
+        12,
+    )  # no tiles, so nothing is hopeless
+    words = ["--seeds=1000", "--max_frames=10", "--workers=1"]
+    assert main(["drive", f"--checkpoint={run}", "--env=ALE/Breakout-v5", *words]) == 0
+    for name, mode in (("road", "--reconstruction"), ("dream", "--agent_in_world_model"), ("kept", "--episodes")):
+        film = tmp_path / f"{name}.mp4"
+        assert main(["play", str(run), mode, f"--out={film}", "--keys", "none*2"]) == 0
+        assert film.is_file()
