@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris dqn tensorboard clean
+.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -143,6 +143,11 @@ IRIS_PARTS = $(if $(wildcard runs/tokenworld/$(NAME)),--model.init_world runs/to
 iris: setup  ## IRIS, the loop: an actor learns in what it imagines, on what stages 1 and 2 made if they did: runs/iris/default; goes on
 	$(if $(filter-out paper,$(SIZE)),$(call NEEDS,data/shards/rollouts,make rollouts))
 	$(BIN)/racing-vpt fit --config configs/base.yaml $(IRIS_LOOP) $(IRIS_PARTS) --name $(NAME) $(call GO_ON,iris/$(NAME))
+
+EXPERIMENTS = runs/iris-experiments
+iris-experiments: setup  ## (after rollouts) tokenizers and world models that differ in one thing each: a table in runs/iris-experiments; goes on
+	$(call NEEDS,data/shards/rollouts,make rollouts)
+	$(BIN)/racing-vpt iris-experiments --out $(EXPERIMENTS) --size $(SIZE) $(if $(PRETRAINED),--tokenizer $(PRETRAINED))
 
 tensorboard: setup  ## look at the curves of all runs
 	$(BIN)/tensorboard --logdir runs

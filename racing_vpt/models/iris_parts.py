@@ -159,7 +159,7 @@ class TokenMemo:
         most: frames that are remembered; then the oldest are forgotten.
     """
 
-    def __init__(self, num_tokens: int, most: int = 1_000_000) -> None:
+    def __init__(self, num_tokens: int, most: int = 300_000) -> None:
         self.num_tokens, self.most = num_tokens, most
         self.known: dict[int, Tensor] = {}
 
@@ -177,8 +177,9 @@ class TokenMemo:
             coded = torch.cat([code(flat[some]) for some in places.split(MOST_FRAMES)])
             self.known |= dict(zip(new, coded.to(torch.int16).cpu().unbind(0), strict=True))
         found = torch.stack([self.known[number] for number in numbers]).to(frames.device)
-        for number in list(self.known)[: max(0, len(self.known) - self.most)]:
-            del self.known[number]
+        if len(self.known) > self.most:
+            for number in list(self.known)[: len(self.known) - self.most]:
+                del self.known[number]
         return found.long().view(*index.shape, self.num_tokens)
 
     def state(self) -> dict[str, Tensor]:

@@ -66,6 +66,11 @@ class LookAhead:
             found.append(torch.stack(errors, 1).cpu())
         self.still.append(torch.stack([psnr(truth[:, 0], truth[:, at]) for at in horizons], 1).cpu())
 
+    @property
+    def all(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """PSNRs of what was imagined, of the last seen frame, and with other controls."""
+        return self.imagined, self.still, self.other
+
     def figures(self) -> dict[str, float]:
         """What was found, by name.
 

@@ -1,0 +1,40 @@
+"""The table of experiments: rows that are trained alike and measured with intervals, and go on after a stop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from racing_vpt.tools.iris_experiments import iris_experiments, table
+
+torch.set_num_threads(1)
+
+
+def test_rows_are_trained_measured_and_kept(
+    tiny_recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from racing_vpt.tools.pack import pack
+
+    pack(tiny_recordings, tmp_path / "shards", val_fraction=0.34, clip_frames=32)
+    given = {"recordings": str(tmp_path / "shards"), "out": tmp_path / "out", "steps": 1, "clips": 32}
+    found = iris_experiments(**given, rows=["l1"])  # type: ignore[arg-type]
+    assert [*found] == ["l1"]
+    mean, low, high = found["l1"]["psnr"]
+    assert low <= mean <= high
+    assert 0 < found["l1"]["codebook_use"] <= 1
+    before = (tmp_path / "out" / "tokenizer" / "l1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    assert iris_experiments(**given, rows=["l1"]) == found  # type: ignore[arg-type]
+    assert (tmp_path / "out" / "tokenizer" / "l1" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == before
+    assert "| l1 |" in (tmp_path / "out" / "table.md").read_text()
+    with pytest.raises(ValueError, match="there are no rows nobody"):
+        iris_experiments(**given, rows=["nobody"])  # type: ignore[arg-type]
+
+
+def test_a_figure_has_its_interval() -> None:
+    row = {"stage": "token_world", "psnr_20": [24.1, 23.9, 24.31], "psnr_gain_20": [3.2, 3.0, 3.4],
+           "action_sensitivity": [0.5, 0.4, 0.6], "frames_per_second": 684.2}  # fmt: skip
+    assert table({"gpt": row}).splitlines()[2] == (
+        "| gpt | 24.10 (23.90 to 24.31) | 3.20 (3.00 to 3.40) | 0.50 (0.40 to 0.60) | 684 |"
+    )
