@@ -29,8 +29,8 @@ def seam(
         json: file for the figures.
 
     Returns:
-        By kind, `slides` and `flushed`: `seam` (mean over dreams), `ci95`, `jump` and `jump_elsewhere` (of 255), and
-        `flushes`.
+        By kind, `flushed` and `slides`: `seam` (mean over dreams), `ci95`, `jump` and `jump_elsewhere` (of 255), and
+        `flushes`; and `difference`, of the first seam less the second, dream by dream.
     """
     import numpy as np
     import torch
@@ -58,12 +58,14 @@ def seam(
         )
     slides = world.net.blocks.slides
     found: dict[str, dict[str, object]] = {}
+    seams: list[np.ndarray] = []  # of each dream
     lines, places = [], torch.zeros(frames, dtype=torch.bool)
     for kind in ("flushed", "slides") if slides else ("flushed",):
         pictures, flushed = imagined(world, frames, dreams, tau, seed, window if slides and kind == "flushed" else None)
         places = flushed if kind == "flushed" else places  # where the other one was
         jumps = [roughness(row) for row in pictures.unbind(1)]
         each = np.array([seam_of(row, places) for row in jumps])
+        seams.append(each)
         low, high = bootstrap_interval(each)
         after, elsewhere = (float(torch.stack(jumps)[:, where].mean()) for where in (places, ~places))
         found[kind] = {
@@ -77,6 +79,11 @@ def seam(
             f"{kind:8} seam {each.mean():.2f} (95% {low:.2f} to {high:.2f}): {after:.2f} of 255 at those frames, "
             f"{elsewhere:.2f} elsewhere; {int(flushed.sum())} flushes"
         )
+    if slides:
+        more = seams[0] - seams[1]
+        low, high = bootstrap_interval(more)
+        found["difference"] = {"seam": float(more.mean()), "ci95": (low, high)}
+        lines.append(f"flushed less slides, paired: {more.mean():+.2f} (95% {low:+.2f} to {high:+.2f})")
     print("\n".join([f"{checkpoint}: {dreams} dreams of {frames} frames at tau {tau:g}, window {window}", *lines]))
     if json is not None:
         write_json(json, {"checkpoint": checkpoint, "frames": frames, "dreams": dreams, "tau": tau, **found})

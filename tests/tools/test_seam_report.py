@@ -53,7 +53,11 @@ def test_both_kinds_are_measured_at_the_same_places(worlds: Path, tmp_path: Path
         assert main(["seam", str(worlds / name), "--frames=12", "--dreams=2", f"--json={out}"]) == 0
         figures = json.loads(out.read_text())
         found = {key: value for key, value in figures.items() if isinstance(value, dict)}
+        difference = found.pop("difference", None)
         assert found.keys() == kinds
+        assert (difference is None) == (name == "absolute")
+        if difference:
+            assert difference["seam"] == pytest.approx(found["flushed"]["seam"] - found["slides"]["seam"])
         assert found["flushed"]["flushes"] >= 3
         assert all(one["seam"] == pytest.approx(one["jump"] / one["jump_elsewhere"], rel=0.3) for one in found.values())
     assert "slides" not in found
