@@ -22,6 +22,7 @@ from typing import Literal
 from jsonargparse import Namespace
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from racing_vpt.cli_errors import ParseError
@@ -216,9 +217,9 @@ class StageCLI(LightningCLI):
 
 
 def guard(trainer: Trainer) -> None:
-    """What every training has, whichever files configure it: whole checkpoints, an end on signals, finite numbers.
+    """What every training has: whole checkpoints, an end on signals, finite numbers, the same draws after a stop.
 
-    And draws that are the same after a stop.
+    And a `last` that is saved after `best` noted what is to be beaten.
     """
     from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
     from racing_vpt.callbacks.finite_guard import FiniteGuard
@@ -226,6 +227,7 @@ def guard(trainer: Trainer) -> None:
     from racing_vpt.callbacks.stop_signals import StopSignals
 
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint) and callback.monitor is None)
     for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
         if not any(isinstance(callback, kind) for callback in callbacks):
             callbacks.insert(place, kind())

@@ -83,4 +83,7 @@ def test_the_config_trains_and_leaves_pictures(tiny_shards: Path, tmp_path: Path
         "samples-step=2.png",
     }
     assert (run / "checkpoints" / "best.ckpt").is_file()
+    kept = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["callbacks"]
+    (score,) = (state["best_model_score"] for name, state in kept.items() if "'val/loss'" in name)
+    assert score is not None  # what a run that goes on has to beat
     assert main(["validate", "--ckpt_path", str(run), f"--data.val={tiny_shards}", f"--runs={tmp_path}"]) == 0
