@@ -217,16 +217,14 @@ class StageCLI(LightningCLI):
 
 
 def guard(trainer: Trainer) -> None:
-    """What every training has: whole checkpoints, an end on signals, finite numbers, the same draws after a stop.
-
-    And a `last` that is saved after `best` noted what is to be beaten.
-    """
+    """What every training has: whole checkpoints, an end on signals, finite numbers, the same draws after a stop."""
     from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
     from racing_vpt.callbacks.finite_guard import FiniteGuard
     from racing_vpt.callbacks.step_seed import StepSeed
     from racing_vpt.callbacks.stop_signals import StopSignals
 
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    # `last` is saved once `best` has noted what is to be beaten
     callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint) and callback.monitor is None)
     for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
         if not any(isinstance(callback, kind) for callback in callbacks):
