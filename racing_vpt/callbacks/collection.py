@@ -46,16 +46,12 @@ class Collection(Driving):
         patience: int | None = None,
         seed: int = 0,
     ) -> None:
-        if first_seed < 10_000:
-            raise ValueError(f"training drives seeds from 10000 on, but first_seed {first_seed} was given")
         if not 1 <= workers <= lanes or (patience is not None and patience < 1):
             raise ValueError(
                 f"1 or more workers share out at least as many lanes, and patience counts from 1, but workers, lanes "
                 f"and patience are {workers}, {lanes} and {patience}"
             )
-        super().__init__(lanes)
-        self.workers, self.first_seed = workers, first_seed
-        self.max_frames, self.patience, self.seed = max_frames, patience, seed
+        super().__init__(lanes, workers, first_seed, max_frames, patience, seed)
         self.epochs = 0  # before which it has driven
         self.done: list[list[np.ndarray]] | None = None  # actions so far of each lane's episode
         self.state: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -138,11 +134,8 @@ class Collection(Driving):
         self.actors.act(actions)
         self.seen, broken = self.actors.collect()
         now = self.seen
-        self.buffer.add(
-            Step(before.frames, actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
-        )
-        if broken.any():
-            self.buffer.forget_episodes(broken)
+        step = Step(before.frames, actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
+        self.keep(step, broken)
         for row, done in enumerate(self.done):
             if now.first[row]:
                 done.clear()

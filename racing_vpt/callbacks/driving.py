@@ -10,8 +10,10 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from racing_vpt.callbacks.return_curve import ReturnCurve
+from racing_vpt.data.replay import ReplayBuffer
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Lanes
+from racing_vpt.types import Step
 
 
 class Driving(Callback):
@@ -19,10 +21,22 @@ class Driving(Callback):
 
     Args:
         lanes: environments that step together.
+        workers: processes that they are in.
+        first_seed: of the tracks, from 10,000 on; each episode takes the next one.
+        max_frames: end episodes after so many frames; None leaves it to the environment.
+        patience: decisions without a new tile after which an episode is cut off. None: never.
+        seed: of what is drawn.
     """
 
-    def __init__(self, lanes: int) -> None:
-        self.lanes = lanes
+    buffer: ReplayBuffer
+
+    def __init__(
+        self, lanes: int, workers: int, first_seed: int, max_frames: int | None, patience: int | None, seed: int
+    ) -> None:
+        if first_seed < 10_000:
+            raise ValueError(f"training drives seeds from 10000 on, but first_seed {first_seed} was given")
+        self.lanes, self.workers, self.first_seed = lanes, workers, first_seed
+        self.max_frames, self.patience, self.seed = max_frames, patience, seed
         self.actors: Actors | None = None
         self.curve = ReturnCurve()
         self.decisions = 0  # those that autoreset ignores too: a round has its place in every schedule
@@ -61,6 +75,12 @@ class Driving(Callback):
         if self.actors is not None:
             self.actors.close()
             self.actors = None
+
+    def keep(self, step: Step, broken: np.ndarray) -> None:
+        """Put a step of all lanes into the buffer; what lanes with `broken` bool [N] were in is forgotten."""
+        self.buffer.add(step)
+        if broken.any():
+            self.buffer.forget_episodes(broken)
 
     def keep_score(self, before: Lanes, now: Lanes) -> None:
         """Count decisions, and note the episodes that ended."""

@@ -57,17 +57,14 @@ class Experience(Driving):
         threads: int | None = None,
         seed: int = 0,
     ) -> None:
-        if first_seed < 10_000:
-            raise ValueError(f"training drives seeds from 10000 on, but first_seed {first_seed} was given")
         if min(lanes, workers, curve_every) < 1 or updates_per_decision <= 0 or (patience is not None and patience < 1):
             raise ValueError(
                 f"lanes, workers, curve_every and patience count from 1 and updates_per_decision is above 0, but they "
                 f"are {lanes}, {workers}, {curve_every}, {patience} and {updates_per_decision}"
             )
-        super().__init__(lanes)
-        self.env, self.workers, self.updates_per_decision = env, workers, updates_per_decision
-        self.first_seed, self.max_frames, self.patience = first_seed, max_frames, patience
-        self.cut_off_ends, self.curve_every, self.threads, self.seed = cut_off_ends, curve_every, threads, seed
+        super().__init__(lanes, workers, first_seed, max_frames, patience, seed)
+        self.env, self.updates_per_decision = env, updates_per_decision
+        self.cut_off_ends, self.curve_every, self.threads = cut_off_ends, curve_every, threads
         self.frames = 0
         self.owed = 0.0  # updates until the next look
 
@@ -140,9 +137,7 @@ class Experience(Driving):
         ended = now.cut_off & self.cut_off_ends
         terminated, truncated = now.terminated | ended, now.truncated & ~ended
         step = Step(before.frames, self.actions, now.rewards, terminated, truncated, before.first, now.valid)
-        self.buffer.add(step)
-        if broken.any():
-            self.buffer.forget_episodes(broken)
+        self.keep(step, broken)
         self.keep_score(before, now)
         self.observe(module)
 

@@ -35,9 +35,7 @@ def read_lightning(path: Path) -> Checkpoint:
 
 def best_of_run(checkpoints: Path) -> Path:
     """The checkpoint that a run recorded as its best, else its last."""
-    finished = [
-        path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")
-    ]  # others are being written
+    finished = [path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")]  # not being written
     newest = sorted(finished, key=lambda path: path.stat().st_mtime)
     if not newest:
         raise FileNotFoundError(

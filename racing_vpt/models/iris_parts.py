@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from racing_vpt.models.module import Schedule
+from racing_vpt.models.module import Schedule, decay_groups
 from racing_vpt.types import Batch, Stretches, Wanted
 
 MOST_FRAMES = 256  # that are coded in one piece
@@ -60,12 +60,7 @@ class Training:
 
     def optimizer(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """AdamW; without weight decay it is Adam."""
-        given = list(parameters)
-        groups = [
-            {"params": [x for x in given if x.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [x for x in given if x.ndim <= 1], "weight_decay": 0.0},
-        ]
-        return torch.optim.AdamW([group for group in groups if group["params"]], lr=self.lr)
+        return torch.optim.AdamW(decay_groups(list(parameters)), lr=self.lr, weight_decay=self.weight_decay)
 
 
 TRAIN_TOKENIZER = Training(200, 5, batch_size=256)  # the paper's epochs and batches

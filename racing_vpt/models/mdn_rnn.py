@@ -98,6 +98,11 @@ class MDNRNN(LightningModule):
         code = self.vae.encode(frames.to(self.device))
         return torch.cat([code.mean, code.log_variance], -1).cpu()
 
+    @property
+    def beginnings(self) -> Tensor:
+        """Codes of first frames float32 [S, 2 * latent], for dreams to start from."""
+        return self.starts[: int(self.num_starts)]
+
     @staticmethod
     def actions(batch: Batch) -> Tensor:
         """Steering, throttle and brake float32 [B, T, 3]; ValueError where the data lacks one."""

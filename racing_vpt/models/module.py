@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -170,12 +170,16 @@ class ControlModule(LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         trained = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        groups: list[dict] = [
-            {"params": [parameter for parameter in trained if parameter.ndim > 1]},
-            {"params": [parameter for parameter in trained if parameter.ndim <= 1], "weight_decay": 0.0},
-        ]
-        optimizer = self.optimizer([group for group in groups if group["params"]])
-        return with_schedule(self, optimizer, self.schedule, self.warmup_steps)
+        return with_schedule(self, self.optimizer(decay_groups(trained)), self.schedule, self.warmup_steps)
+
+
+def decay_groups(parameters: Sequence[torch.nn.Parameter]) -> list[dict]:
+    """Groups for an optimizer whose weight decay is for matrices and kernels, not for biases and gains."""
+    groups: list[dict] = [
+        {"params": [parameter for parameter in parameters if parameter.ndim > 1]},
+        {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def with_schedule(

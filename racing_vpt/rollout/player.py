@@ -68,13 +68,8 @@ class Player:
         scale: int | None = None,
     ) -> None:
         self.scene, self.recordings, self.checkpoint = scene, recordings, checkpoint
-        self.by_hand, self.seed, self.header, self.save_mode, self.scale = (
-            by == "keyboard",
-            seed,
-            header,
-            save_mode,
-            scale,
-        )
+        self.by_hand, self.seed = by == "keyboard", seed
+        self.header, self.save_mode, self.scale = header, save_mode, scale
         self.over = self.asks = False
         self.episodes = 0  # that are over
         self.kept: list[Path] = []

@@ -20,8 +20,9 @@ from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.token_world import STARTS, TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.vae import VAE
+from racing_vpt.models.worlds import token_world_of, world_of
 from racing_vpt.nn.imagination import World
-from racing_vpt.nn.memory_world import CodeEye, MemoryWorld
+from racing_vpt.nn.memory_world import CodeEye
 from racing_vpt.nn.tokenizer_net import TokenizerNet
 from racing_vpt.rollout.imagination import Beginning, Begun, Eye, Reconstruction, WorldImagination
 from racing_vpt.rollout.scene import Dreamer, Driver, RoadScene, WatchingAgent
@@ -47,12 +48,6 @@ class TokenEye:
     def show(self, observations: Tensor) -> Tensor:
         """Pictures float32 [N, 3, H, W] in [0, 1] of tokens [N, K]."""
         return self.net.pictures(observations, self.columns)
-
-
-def token_world_of(module: LightningModule) -> TokenWorld | None:
-    """Its world model over tokens, where it has one or is one."""
-    world = module if isinstance(module, TokenWorld) else getattr(module, "world", None)
-    return world if isinstance(world, TokenWorld) else None
 
 
 def eye_of(module: LightningModule) -> Eye | None:
@@ -139,31 +134,15 @@ def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) 
 
 def imagination_of(module: LightningModule, name: str, tau: float) -> WorldImagination:
     """The world model; ValueError where there is none, or none that was trained."""
-    world: World[Any]
-    beginning: Beginning
-    if isinstance(module, Controller):
-        if module.world.memory is None or module.memory_use != "trained":
-            raise ValueError(
-                f"{name} drives with --model.memory_use {module.memory_use}, so that it has no world model to play in; "
-                "give a controller on a trained memory"
-            )
-        world = MemoryWorld(module.world.vae, module.world.memory)
-        beginning = code_beginning(world, module.beginnings, name)
-    elif isinstance(module, MDNRNN):
-        world = MemoryWorld(module.vae, module.net)
-        beginning = code_beginning(world, module.starts[: int(module.num_starts)], name)
-    elif tokens := token_world_of(module):
-        world, beginning = tokens, token_beginning(tokens, name)
+    world = world_of(module, name)
+    if isinstance(world, TokenWorld):
+        beginning = token_beginning(world, name)
     else:
-        raise ValueError(
-            f"{name} is a {type(module).__name__}, which has no world model to play in; give a controller of World "
-            "Models, an IRIS, an MDNRNN or a TokenWorld, or watch it drive without --world_model and "
-            "--agent_in_world_model"
-        )
+        beginning = code_beginning(world, cast(Controller | MDNRNN, module).beginnings, name)
     return WorldImagination(world, cast(FrameSpec, module.frames), beginning, tau)
 
 
-def code_beginning(world: MemoryWorld, starts: Tensor, name: str) -> Beginning:
+def code_beginning(world: World[Any], starts: Tensor, name: str) -> Beginning:
     """Draws one of the codes [S, 2 * latent] of first frames, means and log-variances, as `DreamEnv` does."""
     if not len(starts):
         raise ValueError(f"{name}: its memory saw no episode begin, so that no dream can; train it on whole episodes")

@@ -37,11 +37,11 @@ def seam(
 
     from racing_vpt.checkpoints import load_module
     from racing_vpt.data.files import write_json
+    from racing_vpt.models.worlds import token_world_of
     from racing_vpt.nn.seam import roughness
     from racing_vpt.nn.seam import seam as seam_of
     from racing_vpt.tools.drive import bootstrap_interval
     from racing_vpt.tools.long_dreams import imagined
-    from racing_vpt.tools.play_models import token_world_of
 
     module = load_module(checkpoint)
     world = token_world_of(module.eval())

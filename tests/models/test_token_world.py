@@ -11,7 +11,7 @@ from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.pretrained import language_model_blocks
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
-from racing_vpt.models.worlds import load_world
+from racing_vpt.models.worlds import world_of
 from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic
 from racing_vpt.nn.dreaming import dream, learn
 from racing_vpt.nn.returns import SlowTwin
@@ -120,7 +120,7 @@ def test_each_choice_trains_on_tokens_that_are_made_once(choice: str | None, tin
     assert {path: path.stat().st_mtime_ns for path in (runs / "codes").iterdir()} == made or not made
     run = runs / "tokenworld" / name
     assert list((run / "media" / "reconstructions").glob("imagined-*.png"))
-    world = load_world(str(run))
+    world = world_of(load_module(run), str(run))
     frames = torch.randint(256, (2, 64, 64, 3), dtype=torch.uint8)
     state = world.observe(world.code(frames).unsqueeze(1), torch.zeros(2, 1, 3), world.initial(2))
     assert world.show(world.imagine(torch.zeros(2, 3), state).observation).shape == (2, 3, 64, 64)
@@ -155,7 +155,7 @@ def test_the_memory_of_world_models_is_a_world_too(tmp_path: Path) -> None:
     torch.manual_seed(0)
     module = MDNRNN().eval()
     save_checkpoint(tmp_path, "racing_vpt.models.mdn_rnn.MDNRNN", {}, module.state_dict())
-    world = load_world(str(tmp_path))
+    world = world_of(load_module(tmp_path), str(tmp_path))
     codes = world.code(torch.randint(256, (6, 64, 64, 3), dtype=torch.uint8)).view(2, 3, 32)
     actions = torch.rand(2, 3, 3)
     state = world.observe(codes, actions, world.initial(2))
@@ -165,7 +165,7 @@ def test_the_memory_of_world_models_is_a_world_too(tmp_path: Path) -> None:
     torch.testing.assert_close(found.reward, module.net.outcomes(remembered[:, -1])[0])
     assert world.show(found.observation).shape == (2, 3, 64, 64)
     with pytest.raises(ValueError, match="TokenWorld or an MDNRNN"):
-        load_world("zoo:vpt-carracing")
+        world_of(load_module("zoo:vpt-carracing"), "zoo:vpt-carracing")
 
 
 def test_a_language_models_blocks_slide_or_are_flushed(tiny_shards: Path, runs: Path, tmp_path: Path) -> None:
