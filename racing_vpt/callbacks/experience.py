@@ -65,6 +65,7 @@ class Experience(Driving):
         super().__init__(lanes, workers, first_seed, max_frames, patience, seed)
         self.env, self.updates_per_decision = env, updates_per_decision
         self.cut_off_ends, self.curve_every, self.threads = cut_off_ends, curve_every, threads
+        self.threads_before: int | None = None
         self.frames = 0
         self.owed = 0.0  # updates until the next look
 
@@ -100,6 +101,7 @@ class Experience(Driving):
         assert self.actors is not None
         assert isinstance(pl_module, DQN)
         if self.threads is not None:
+            self.threads_before = torch.get_num_threads()
             torch.set_num_threads(self.threads)
         super().on_train_start(trainer, pl_module)
         self.seen = self.actors.start()
@@ -126,6 +128,11 @@ class Experience(Driving):
             self.report(trainer, pl_module)
         if before // self.curve_every < self.decisions // self.curve_every:
             self.publish(trainer)
+
+    def close(self) -> None:
+        super().close()
+        if self.threads_before is not None:
+            torch.set_num_threads(self.threads_before)
 
     # ---------------------------------------------------------------- one decision of all lanes
 

@@ -71,7 +71,7 @@ def ours(env: str, decisions: int) -> float:
     torch.manual_seed(0)
     module = DQN(channels=[16, 32], dueling=False, layer_norm=False, double=False)
     data = ReplayDataModule(batch_size=BATCH, capacity=20_000, warm_up=WARM_UP)
-    experience, clock = Experience(env, lanes=LANES, updates_per_decision=1 / EVERY), Clock()
+    experience, clock = Experience(env, lanes=LANES, updates_per_decision=1 / EVERY, threads=1), Clock()
     with tempfile.TemporaryDirectory() as folder:
         trainer = Trainer(
             max_steps=decisions // EVERY, accelerator="cpu", callbacks=[experience, clock], logger=False,

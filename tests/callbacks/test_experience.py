@@ -60,7 +60,10 @@ def experience_of(checkpoint: dict) -> dict:
 
 def test_a_run_leaves_its_curve_and_goes_on_after_a_stop(tmp_path: Path) -> None:
     run = tmp_path / "dqn" / "default"
+    torch.set_num_threads(2)
     assert fit(tmp_path, "--trainer.max_steps=6") == 0
+    assert torch.get_num_threads() == 2  # though it learnt with one
+    torch.set_num_threads(1)
     first = saved(run)
     assert (run / "returns.png").read_bytes()[:4] == b"\x89PNG"
     episodes = list(csv.DictReader((run / "episodes.csv").open()))
