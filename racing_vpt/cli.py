@@ -24,6 +24,7 @@ driving
   drive      let a checkpoint or another agent drive seeds; scores, film
   play       watch an agent, take the wheel from it, drive in its world model; window or film
   compare    several drivers on the same tracks, and by how much they differ there
+  returns    learning curves of runs that learn by driving, and what each needed to drive so well
   dream      what a controller of World Models earns in its dream, and on the road
   seam       whether a world model's long imagination jumps where a memory is emptied
   iris-experiments  tokenizers and world models that differ in one thing each, measured
@@ -85,6 +86,7 @@ TOOLS = {
     "drive": Tool("racing_vpt.tools.drive", "drive"),
     "play": Tool("racing_vpt.tools.play", "play", positional=True),
     "compare": Tool("racing_vpt.tools.compare", "compare"),
+    "returns": Tool("racing_vpt.tools.returns", "returns", positional=True),
     "dream": Tool("racing_vpt.tools.dream_report", "dream", positional=True),
     "seam": Tool("racing_vpt.tools.seam_report", "seam", positional=True),
     "iris-experiments": Tool("racing_vpt.tools.iris_experiments", "iris_experiments"),

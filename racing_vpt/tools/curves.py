@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,17 +82,33 @@ def plot_returns(runs: dict[str, Path], path: Path) -> None:
     figure = Figure((11, 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
     for title, run in runs.items():
-        if not (run / "drives.csv").is_file():
-            raise FileNotFoundError(f"{run} holds no drives.csv; train it with: racing-vpt fit (configs/dqn.yaml)")
-        decisions, seconds, returns, _ = np.loadtxt(run / "drives.csv", delimiter=",", skiprows=1, ndmin=2, unpack=True)
+        decisions, seconds, returns = read_drives(run)
         axes[0].plot(decisions, returns, label=title, marker="o", markersize=2)
-        axes[1].plot(seconds / 3600, returns, label=title, marker="o", markersize=2)
+        axes[1].plot([second / 3600 for second in seconds], returns, label=title, marker="o", markersize=2)
     axes[0].set(xlabel="decisions", ylabel="return of validation drives")
     axes[1].set(xlabel="hours of training")
     for axis in axes:
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
     _keep(figure, path)
+
+
+def read_drives(run: Path) -> tuple[list[float], list[float], list[float]]:
+    """Decisions, seconds of training, and mean return of the validation drives of a run that learnt by driving.
+
+    Raises:
+        FileNotFoundError: it has no `drives.csv`.
+        ValueError: it did not drive yet.
+    """
+    file = run / "drives.csv"
+    if not file.is_file():
+        raise FileNotFoundError(f"{run} holds no drives.csv; train it with: racing-vpt fit (configs/dqn.yaml)")
+    with file.open() as lines:
+        rows = list(csv.DictReader(lines))
+    if not rows:
+        raise ValueError(f"{file} is empty: the run was not validated yet; wait, or go on with: --ckpt_path last")
+    decisions, seconds, returns = ([float(row[name]) for row in rows] for name in ("decisions", "seconds", "return"))
+    return decisions, seconds, returns
 
 
 def _keep(figure: Figure, path: Path) -> None:

@@ -19,7 +19,7 @@ from racing_vpt.callbacks.return_curve import ReturnCurve, draw, pixels
 from racing_vpt.cli import main
 from racing_vpt.data.replay_datamodule import ReplayDataModule
 from racing_vpt.models.dqn import DQN
-from racing_vpt.tools.curves import plot_returns
+from racing_vpt.tools.returns import needed
 from racing_vpt.types import FrameSpec
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -70,10 +70,9 @@ def test_a_run_leaves_its_curve_and_goes_on_after_a_stop(tmp_path: Path) -> None
     assert {episode["frames"] for episode in episodes} == {"40"}
     assert [int(float(drive["decisions"])) > 30 for drive in csv.DictReader((run / "drives.csv").open())] == [True] * 2
     assert list((run / "media" / "stock_rollouts").glob("*.mp4"))
-    plot_returns({"tiny": run}, tmp_path / "returns.png")
+    assert main(["returns", str(run), f"--out={tmp_path / 'returns.png'}"]) == 0
     assert (tmp_path / "returns.png").stat().st_size > 10_000
-    with pytest.raises(FileNotFoundError, match=r"drives\.csv"):
-        plot_returns({"nobody": tmp_path}, tmp_path / "nobody.png")
+    assert main(["returns", f"[{run},{tmp_path}]"]) == 2  # a folder without drives.csv
     assert fit(tmp_path, "--trainer.max_steps=12", "--ckpt_path=last") == 0
     then = saved(run)
     before, after = experience_of(first), experience_of(then)
@@ -87,6 +86,11 @@ def test_a_run_leaves_its_curve_and_goes_on_after_a_stop(tmp_path: Path) -> None
     steps = {int(state["step"]) for state in then["optimizer_states"][0]["state"].values()}
     assert steps == {12}
     assert {name: int(state["draws"]) for name, state in data_states(then).items()} == {"ReplayDataModule": 12}
+
+
+def test_what_a_run_needed_is_read_off_its_first_drive_that_was_good_enough() -> None:
+    found = needed([100.0, 200.0, 300.0], [60.0, 120.0, 180.0], [400.0, 870.0, 860.0], [600.0, 900.0])
+    assert found == {"best": 870.0, "decisions_to_600": 200.0, "minutes_to_600": 2.0}
 
 
 def data_states(checkpoint: dict) -> dict:
