@@ -25,7 +25,8 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
     kind, _, style = name.partition(":")
     if kind == "expert":
         from racing_vpt.agents.expert import ExpertAgent
-        from racing_vpt.agents.styles import STYLES, VARIED, WILD, style_names
+        from racing_vpt.agents.five import FiveActionAgent
+        from racing_vpt.agents.styles import FIVE, STYLES, VARIED, WILD, style_names
         from racing_vpt.agents.varied import VariedAgent
         from racing_vpt.agents.wild import WildAgent
 
@@ -33,6 +34,8 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
             return WildAgent(seed)
         if style == VARIED:
             return VariedAgent(seed)
+        if style == FIVE:
+            return FiveActionAgent(seed)
         if (style or "limit") not in STYLES:
             raise ValueError(f"the expert has no style {style!r}; it has {', '.join(style_names())}")
         return ExpertAgent(STYLES[style or "limit"], seed)

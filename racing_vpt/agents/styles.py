@@ -123,8 +123,9 @@ STYLES = {
 HELD_OUT = "judge"
 VARIED = "varied"  # an expert of another style in each episode: varied.py
 WILD = "wild"  # the same, interrupted by antics: wild.py
+FIVE = "five"  # an expert with CarRacing's five discrete actions: five.py
 
 
 def style_names() -> tuple[str, ...]:
     """What may stand after `expert:`."""
-    return (*STYLES, WILD, VARIED)
+    return (*STYLES, WILD, VARIED, FIVE)

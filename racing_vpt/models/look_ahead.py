@@ -21,7 +21,7 @@ from racing_vpt.types import Batch, Frame
 if TYPE_CHECKING:
     from racing_vpt.models.token_world import TokenWorld
 
-HORIZONS = (1, 5, 10, 20)  # frames ahead
+HORIZONS = (1, 5, 7, 10, 20)  # steps ahead; at three frames a step the third is 20 frames
 ZOOMED = 50  # frames at CarRacing's 50 a second, until when it zooms in
 ROWS = 16  # clips of a batch that are looked at
 SHOWN = 6  # frames in a picture

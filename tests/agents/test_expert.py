@@ -11,6 +11,7 @@ from racing_vpt.agents.expert import ExpertAgent
 from racing_vpt.agents.line import ROAD_HALF_WIDTH, pace, racing_line, resample
 from racing_vpt.agents.styles import HELD_OUT, STYLES, ExpertStyle, style_names
 from racing_vpt.agents.varied import VariedAgent
+from racing_vpt.envs.actions import DISCRETE_CONTROLS
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.rollout import run_episode
 
@@ -74,6 +75,21 @@ def test_every_style_drives_and_differs(env: gymnasium.Env) -> None:
         places.add(tuple(env.unwrapped.car.hull.position))  # type: ignore[attr-defined]
         assert result.score > 50 or name == "wild"
     assert len(places) == len(style_names())
+
+
+def test_a_driver_with_five_actions_holds_each_for_a_decision_and_drives(env: gymnasium.Env) -> None:
+    result = run_episode(env, load_agent("expert:five"), 1000, max_frames=300)
+    assert result.score > 150
+    env.reset(seed=1000)
+    agent = load_agent("expert:five")
+    agent.attach(env)  # type: ignore[attr-defined]
+    said = []
+    for _ in range(200):
+        said.append(agent.act(NO_FRAME))
+        env.step(np.array([said[-1]["steering"], said[-1]["throttle"], said[-1]["brake"]]))
+    assert all(said[start : start + 4] == [said[start]] * 4 for start in range(0, 200, 4))
+    assert {tuple(each.values()) for each in said} <= {tuple(action.values()) for action in DISCRETE_CONTROLS}
+    assert len({tuple(each.values()) for each in said}) >= 3
 
 
 def test_the_expert_recovers_when_the_car_was_turned_around(env: gymnasium.Env) -> None:
