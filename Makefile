@@ -124,20 +124,20 @@ dqn: setup  ## learn to drive by driving, from nothing: runs/dqn/default with it
 
 SIZE ?= tiny
 IRIS_SIZE = $(if $(filter-out paper,$(SIZE)),--config configs/iris/size/$(SIZE).yaml)
-CHOICE ?=
-iris-tokenizer: setup  ## IRIS 1. (after rollouts) frames to tokens (SIZE=tiny, or paper; CHOICE=fsq): runs/tokenizer/default; goes on
+CHOICE ?= $(if $(filter tiny,$(SIZE)),cpu)
+iris-tokenizer: setup  ## IRIS 1. (after rollouts) frames to tokens (SIZE=tiny, or paper; CHOICE=cpu): runs/tokenizer/default; goes on
 	$(call NEEDS,data/shards/rollouts,make rollouts)
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/tokenizer.yaml $(IRIS_SIZE) \
 		$(if $(CHOICE),--config configs/iris/tokenizer/$(CHOICE).yaml) --name $(NAME) $(call GO_ON,tokenizer/$(NAME))
 
-iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=absolute, frame): runs/tokenworld/default; goes on
+iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=cpu): runs/tokenworld/default; goes on
 	$(call NEEDS,runs/tokenizer/$(NAME),make iris-tokenizer NAME=$(NAME))
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/token_world.yaml $(IRIS_SIZE) \
 		$(if $(CHOICE),--config configs/iris/token_world/$(CHOICE).yaml) --name $(NAME) \
 		--model.tokenizer runs/tokenizer/$(NAME) $(call GO_ON,tokenworld/$(NAME))
 
 IRIS_LOOP = --config configs/iris.yaml $(if $(filter-out paper,$(SIZE)),--config configs/iris/$(SIZE).yaml) \
-	$(if $(CHOICE),--config configs/iris/token_world/$(CHOICE).yaml)
+	$(if $(filter-out cpu,$(CHOICE)),--config configs/iris/token_world/$(CHOICE).yaml)
 IRIS_PARTS = $(if $(wildcard runs/tokenworld/$(NAME)),--model.init_world runs/tokenworld/$(NAME) \
 	--model.train_tokenizer.steps 0 --model.train_world.steps 0 --model.train_agent.start_epoch 0)
 iris: setup  ## IRIS, the loop: an actor learns in what it imagines, on what stages 1 and 2 made if they did: runs/iris/default; goes on

@@ -27,6 +27,7 @@ AGENT = {"channels": [4, 4, 4, 4], "pool": False, "width": 8, "code_width": 8}
 FRAMES = {"height": 64, "width": 64, "crop_bottom": 0.125, "mask_bottom": 0.0, "stride": 3}
 SMALL = {
     "tokenizer_size": EYE, "world_size": GPT, "agent_size": AGENT, "vocabulary": 32, "perceptual": None,
+    "quantizer": "vq", "architecture": "gpt",
     "world_frames": 6, "burn_in": 2, "horizon": 3, "frames": FRAMES,
 }  # fmt: skip
 torch.set_num_threads(1)

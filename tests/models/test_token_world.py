@@ -111,11 +111,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("choice", [None, "absolute", "frame", "sign", "discrete"])
+@pytest.mark.parametrize("choice", [None, "absolute", "cpu", "frame", "sign", "discrete"])
 def test_each_choice_trains_on_tokens_that_are_made_once(choice: str | None, tiny_shards: Path, runs: Path) -> None:
     name = choice or "gpt"
     made = {path: path.stat().st_mtime_ns for path in (runs / "codes").glob("*")}
-    short = ["--data.clip_frames=8"] if choice == "absolute" else []
+    short = {"absolute": ["--data.clip_frames=8"], "cpu": ["--model.quantizer=vq"]}.get(choice or "", [])
     assert fit(tiny_shards, runs, name, *short, choice=choice) == 0
     assert {path: path.stat().st_mtime_ns for path in (runs / "codes").iterdir()} == made or not made
     run = runs / "tokenworld" / name

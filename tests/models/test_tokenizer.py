@@ -100,10 +100,11 @@ def fit(shards: Path, runs: Path, name: str, *words: str, choice: str | None = N
     given = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
     data = [f"--data.train={shards}", f"--data.val={shards}", "--data.batch_size=4", "--data.val_steps=1"]
     short = [f"--runs={runs}", f"--name={name}", "--trainer.max_steps=2", "--data.steps_per_epoch=2"]
+    short += ["--trainer.val_check_interval=2"]
     return main(["fit", *given, *data, *short, *words])
 
 
-@pytest.mark.parametrize("choice", ["l1", "l2", "fsq", "adversarial"])
+@pytest.mark.parametrize("choice", ["cpu", "l1", "l2", "fsq", "adversarial"])
 def test_each_choice_trains(choice: str, tiny_shards: Path, tmp_path: Path) -> None:
     assert fit(tiny_shards, tmp_path, choice, choice=choice) == 0
     assert (tmp_path / "tokenizer" / choice / "checkpoints" / "best.ckpt").is_file()
