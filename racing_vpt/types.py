@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -61,6 +61,14 @@ class FrameSpec:
             raise ValueError(f"frames_per_second must be between 0 and 1000, but {self.frames_per_second} was given")
         if self.stride < 1:
             raise ValueError(f"stride counts frames from 1, but {self.stride} was given")
+
+
+def frame_spec(given: FrameSpec | Mapping[str, Any]) -> FrameSpec:
+    """The specification, also of what a checkpoint's configuration says of one.
+
+    Models name it `FrameSpec` in their signatures, not a dictionary: else the command line would take anything for one.
+    """
+    return given if isinstance(given, FrameSpec) else FrameSpec(**given)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
 from racing_vpt.nn.world import WorldNet, drive
-from racing_vpt.types import FrameSpec
+from racing_vpt.types import FrameSpec, frame_spec
 
 UNJUDGED = -1e9  # no infinity, which a checkpoint refuses
 Memory = Literal["trained", "random", "zero", "none"]
@@ -60,7 +60,7 @@ class Controller(LightningModule):
         memory: str | None = None,
         vae: str | None = None,
         memory_use: Memory = "trained",
-        frames: FrameSpec | dict = WORLD_FRAMES,
+        frames: FrameSpec = WORLD_FRAMES,
         latent: int = 32,
         width: int = 256,
         components: int = 5,
@@ -75,7 +75,7 @@ class Controller(LightningModule):
         if n_samples < 1:
             raise ValueError(f"n_samples counts tracks from 1, but {n_samples} was given")
         self.automatic_optimization = False
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.frames = frame_spec(frames)
         self.scheme = control_scheme("car")
         self.memory_name, self.vae_name, self.memory_use = memory, vae, memory_use
         self.pop_size, self.n_samples, self.target_return = pop_size, n_samples, target_return

@@ -24,7 +24,7 @@ from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_
 from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.nn.q_learning import grow, margin_loss, quantile_huber, shrink
 from racing_vpt.nn.q_net import QNet, Trunk
-from racing_vpt.types import FrameSpec, Transitions
+from racing_vpt.types import FrameSpec, Transitions, frame_spec
 
 GREY = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
 Losses = dict[str, Tensor]
@@ -76,7 +76,7 @@ class DQN(LightningModule):
 
     def __init__(
         self,
-        frames: FrameSpec | dict = GREY,
+        frames: FrameSpec = GREY,
         stack: int = 4,
         actions: list[list[float]] | None = None,
         trunk: Trunk = "cnn",
@@ -116,7 +116,7 @@ class DQN(LightningModule):
                 f"epsilon_spread is not below, but they are {stack}, {target_every}, {epsilon_decisions}, "
                 f"{reward_scale}, {huber} and {epsilon_spread}"
             )
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.frames = frame_spec(frames)
         if not self.frames.grey:
             raise ValueError("a DQN stacks grey frames, but colours were asked for: give --model.frames.grey true")
         self.scheme: ControlScheme = action_scheme(actions)

@@ -68,7 +68,7 @@ class IDM(ControlModule):
 
     def __init__(
         self,
-        frames: FrameSpec | dict = FrameSpec(),  # noqa: B008 - frozen
+        frames: FrameSpec = FrameSpec(),  # noqa: B008 - frozen
         scheme: str = "car",
         size: str | NetSize = "small",
         view: View | None = None,

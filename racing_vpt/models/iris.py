@@ -42,7 +42,7 @@ from racing_vpt.nn.returns import SlowTwin, Spread
 from racing_vpt.nn.sizes import named_size
 from racing_vpt.nn.token_blocks import Positions, WorldSize
 from racing_vpt.nn.tokenizer_net import QuantizerKind, TokenizerSize, pictures_of
-from racing_vpt.types import Batch, Frame, FrameSpec, Stretches, Wanted, Work
+from racing_vpt.types import Batch, Frame, FrameSpec, Stretches, Wanted, Work, frame_spec
 
 Named = Literal["paper", "tiny"]
 PARTS = ("tokenizer", "world", "agent")
@@ -80,6 +80,7 @@ class IRIS(LightningModule):
         world_frames: frames of a stretch that the world model learns from.
         burn_in: true frames that world model and agent see before a dream begins.
         horizon: steps of a dream.
+        reuse: updates from the same dreams; they count as one in the plan. The paper's is 1.
         tau: temperature of dreams.
         gamma: discount of a step.
         lam: of the lambda-returns.
@@ -98,7 +99,7 @@ class IRIS(LightningModule):
 
     def __init__(
         self,
-        frames: FrameSpec | dict = WORLD_FRAMES,
+        frames: FrameSpec = WORLD_FRAMES,
         scheme: str = "carracing",
         size: Named = "paper",
         tokenizer_size: Named | TokenizerSize | dict | None = None,
@@ -119,12 +120,13 @@ class IRIS(LightningModule):
         init_tokenizer: str | None = None,
         init_world: str | None = None,
         init_from: str | None = None,
-        train_tokenizer: Training | dict = TRAIN_TOKENIZER,
-        train_world: Training | dict = TRAIN_WORLD,
-        train_agent: Training | dict = TRAIN_AGENT,
+        train_tokenizer: Training = TRAIN_TOKENIZER,
+        train_world: Training = TRAIN_WORLD,
+        train_agent: Training = TRAIN_AGENT,
         world_frames: int = 20,
         burn_in: int = 20,
         horizon: int = 20,
+        reuse: int = 1,
         tau: float = 1.0,
         gamma: float = 0.995,
         lam: float = 0.95,
@@ -138,11 +140,12 @@ class IRIS(LightningModule):
         sees: Sees = "pictures",
     ) -> None:
         super().__init__()
-        if min(world_frames - 1, burn_in + 1, horizon, imitate_updates + 1) < 1 or not 0 <= epsilon <= 1:
+        if min(world_frames - 1, burn_in + 1, horizon, reuse, imitate_updates + 1) < 1 or not 0 <= epsilon <= 1:
             raise ValueError(
-                f"a stretch has 2 frames or more, a dream 1 step or more, burn_in and imitate_updates count from 0 and "
-                f"epsilon is a share, but world_frames, horizon, burn_in, imitate_updates and epsilon are "
-                f"{world_frames}, {horizon}, {burn_in}, {imitate_updates} and {epsilon}"
+                f"a stretch has 2 frames or more, a dream 1 step or more, reuse counts from 1, burn_in and "
+                f"imitate_updates from 0 and epsilon is a share, but world_frames, horizon, reuse, burn_in, "
+                f"imitate_updates and epsilon are {world_frames}, {horizon}, {reuse}, {burn_in}, {imitate_updates} and "
+                f"{epsilon}"
             )
         if not 0 <= gamma <= 1 or not 0 <= lam <= 1 or min(tau, entropy_weight, imitate_weight) < 0:
             raise ValueError(
@@ -150,13 +153,14 @@ class IRIS(LightningModule):
                 f"{gamma}, {lam}, {tau}, {entropy_weight} and {imitate_weight}"
             )
         self.automatic_optimization = False
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
-        given = (train_tokenizer, train_world, train_agent)
+        self.frames = frame_spec(frames)
+        given: tuple[Training | dict, ...] = (train_tokenizer, train_world, train_agent)  # a checkpoint's: dictionaries
         trainings = [each if isinstance(each, Training) else Training(**each) for each in given]
         self.trainings = dict(zip(PARTS, trainings, strict=True))
         self.plan = Plan(self.trainings, world_frames, burn_in, horizon, imitate_updates)
         self.init_tokenizer, self.init_world, self.init_from = init_tokenizer, init_world, init_from
-        self.horizon, self.burn_in, self.tau, self.gamma, self.lam = horizon, burn_in, tau, gamma, lam
+        self.horizon, self.burn_in, self.reuse = horizon, burn_in, reuse
+        self.tau, self.gamma, self.lam = tau, gamma, lam
         self.entropy_weight = entropy_weight
         self.imitate_updates, self.imitate_weight = imitate_updates, imitate_weight
         self.epsilon, self.act = epsilon, act
@@ -289,9 +293,12 @@ class IRIS(LightningModule):
     def training_step(self, work: Work, batch_idx: int) -> None:
         if not work.stretches:
             return
-        kinds = {"tokenizer": self.tokenizer_losses, "world": self.world_losses, "agent": self.agent_losses}
-        found = kinds[work.part](work.stretches)
-        self.update(work.part, found["loss"])
+        if work.part == "agent":
+            found = self.learn_to_act(self.joined(work.stretches))
+        else:
+            losses = self.tokenizer_losses if work.part == "tokenizer" else self.world_losses
+            found = losses(work.stretches)
+            self.update(work.part, found["loss"])
         prefix = "actor" if work.part == "agent" else work.part
         self.log_dict({f"train/{prefix}_{name}": x.detach() for name, x in found.items()}, batch_size=1)
 
@@ -342,34 +349,33 @@ class IRIS(LightningModule):
             given.tokens, given.actions, given.first, given.valid, given.rewards, given.ended, given.ended_known
         )
 
-    def agent_losses(self, stretches: list[Stretches]) -> dict[str, Tensor]:
-        """As `nn.dreaming.learn`, of dreams that begin where the stretches end; and what imitation costs."""
-        given = self.joined(stretches)
+    def learn_to_act(self, given: Joined) -> dict[str, Tensor]:
+        """Updates of actor and critic from dreams that begin where stretches end; what was learnt, for the log.
+
+        As `nn.dreaming.learn` says, and what imitation costs; of the last update.
+        """
         alone = int(self.updates[PARTS.index("agent")]) < self.imitate_updates
-        found: dict[str, Tensor] = {}
-        if alone or self.imitate_weight:
-            found["imitation"] = imitate(self.agent, self.world, given.tokens, given.actions, given.first, given.valid)
         if alone:
-            return {"loss": found["imitation"], **{name: x.detach() for name, x in found.items()}}
+            loss = self.imitation(given)
+            self.update("agent", loss)
+            return {"loss": loss, "imitation": loss}
         self.world.eval()
         going_on = given.valid[:, -1].nonzero()[:, 0]  # from an episode's last frame nothing follows
         rows = torch.arange(len(given.valid), device=going_on.device)
-        given = given.rows(going_on[rows % len(going_on)]) if len(going_on) else given
-        dreamt = dream(
-            self.world,
-            self.agent,
-            given.tokens,
-            led_here(given.actions),
-            self.horizon,
-            given.first,
-            self.slow,
-            self.tau,
-        )
-        learnt = learn(self.agent, dreamt, self.slow, self.spread, self.gamma, self.lam, self.entropy_weight)
-        loss = learnt["loss"] + self.imitate_weight * found.get("imitation", 0)
-        if self.spread is not None:
-            learnt["return_spread"] = self.spread.range
-        return {**{name: x.detach() for name, x in found.items()}, **learnt, "loss": loss}
+        starts = given.rows(going_on[rows % len(going_on)]) if len(going_on) else given
+        done = led_here(starts.actions)
+        dreamt = dream(self.world, self.agent, starts.tokens, done, self.horizon, starts.first, self.slow, self.tau)
+        for _ in range(self.reuse):
+            found = learn(self.agent, dreamt, self.slow, self.spread, self.gamma, self.lam, self.entropy_weight)
+            if self.imitate_weight:
+                found["imitation"] = self.imitation(given)
+                found["loss"] = found["loss"] + self.imitate_weight * found["imitation"]
+            self.update("agent", found["loss"])
+        return found if self.spread is None else {**found, "return_spread": self.spread.range}
+
+    def imitation(self, given: Joined) -> Tensor:
+        """As `nn.dreaming.imitate`."""
+        return imitate(self.agent, self.world, given.tokens, given.actions, given.first, given.valid)
 
     # ------------------------------------------------------------ judging
 

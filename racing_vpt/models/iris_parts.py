@@ -22,7 +22,7 @@ class Training:
     Args:
         steps: updates in an epoch; 0: the part stays as it is.
         start_epoch: epoch, from 0, in which it begins to learn.
-        end_epoch: epoch from which on it stays as it is; None: it learns to the end.
+        end_epoch: epoch from which on it stays as it is; -1: it learns to the end.
         batch_size: stretches in a batch.
         lr: learning rate of AdamW.
         weight_decay: of matrices and kernels.
@@ -33,7 +33,7 @@ class Training:
 
     steps: int = 200
     start_epoch: int = 0
-    end_epoch: int | None = None
+    end_epoch: int = -1
     batch_size: int = 64
     lr: float = 1e-4
     weight_decay: float = 0.0
@@ -51,7 +51,7 @@ class Training:
 
     def learns(self, epoch: int) -> bool:
         """Whether the part learns in an epoch."""
-        return self.steps > 0 and self.start_epoch <= epoch and (self.end_epoch is None or epoch < self.end_epoch)
+        return self.steps > 0 and self.start_epoch <= epoch and (self.end_epoch < 0 or epoch < self.end_epoch)
 
     def total(self, epochs: int | None) -> float:
         """Updates in a run of so many epochs; None or -1: without end."""

@@ -25,7 +25,7 @@ from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
-from racing_vpt.types import Batch, Frame, FrameSpec
+from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
 HORIZONS = (1, 5, 15)  # frames ahead that are dreamt without looking, in `val/open_loop_K`
 TAUS = (0.0, 0.5, 1.0)
@@ -59,7 +59,7 @@ class MDNRNN(LightningModule):
     def __init__(
         self,
         vae: str | None = None,
-        frames: FrameSpec | dict = WORLD_FRAMES,
+        frames: FrameSpec = WORLD_FRAMES,
         latent: int = 32,
         width: int = 256,
         components: int = 5,
@@ -69,7 +69,7 @@ class MDNRNN(LightningModule):
         optimizer: OptimizerCallable = adam,
     ) -> None:
         super().__init__()
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.frames = frame_spec(frames)
         self.vae_name, self.optimizer = vae, optimizer
         self.reward_weight, self.end_weight = reward_weight, end_weight
         self.vae = VAENet(latent).requires_grad_(False)

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from racing_vpt.controls import ControlScheme, control_scheme
-from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.types import Batch, FrameSpec, frame_spec
 
 Schedule = Literal["constant", "cosine", "linear"]
 logger = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class ControlModule(LightningModule):
 
     def __init__(
         self,
-        frames: FrameSpec | dict,
+        frames: FrameSpec,
         scheme: str,
         optimizer: OptimizerCallable,
         schedule: Schedule,
@@ -60,7 +60,7 @@ class ControlModule(LightningModule):
             raise ValueError(f"class_weighting is a power in [0, 1], but {class_weighting} was given")
         if warmup_steps < 0:
             raise ValueError(f"warmup_steps counts steps from 0, but {warmup_steps} was given")
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.frames = frame_spec(frames)
         self.scheme: ControlScheme = control_scheme(scheme)
         self.optimizer = optimizer
         self.schedule = schedule

@@ -33,7 +33,7 @@ from racing_vpt.nn.token_blocks import WORLD_SIZES, Blocks, Positions, WorldSize
 from racing_vpt.nn.token_net import TokenState, TokenWorldNet
 from racing_vpt.nn.token_world import GPTWorld
 from racing_vpt.nn.tokenizer_net import QuantizerKind, TokenizerSize
-from racing_vpt.types import Batch, Frame, FrameSpec
+from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
 STARTS = 64  # beginnings that are kept, for dreams to start from
 
@@ -76,7 +76,7 @@ class TokenWorld(LightningModule):
     def __init__(
         self,
         tokenizer: str | None = None,
-        frames: FrameSpec | dict = WORLD_FRAMES,
+        frames: FrameSpec = WORLD_FRAMES,
         size: Literal["paper", "tiny"] | WorldSize | dict = "paper",
         tokenizer_size: Literal["paper", "tiny"] | TokenizerSize | dict | None = None,
         quantizer: QuantizerKind = "vq",
@@ -96,7 +96,7 @@ class TokenWorld(LightningModule):
         super().__init__()
         if tokenizer_size is None and not isinstance(size, str):
             raise ValueError("a size that has no name needs the tokenizer's beside it: give --model.tokenizer_size")
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.frames = frame_spec(frames)
         self.tokenizer_name, self.init_from, self.pretrained = tokenizer, init_from, pretrained
         self.schedule, self.warmup_steps, self.optimizer = schedule, warmup_steps, optimizer
         same: str | TokenizerSize | dict = size if tokenizer_size is None else tokenizer_size  # type: ignore[assignment]

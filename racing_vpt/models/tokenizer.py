@@ -35,7 +35,7 @@ from racing_vpt.nn.tokenizer_net import (
     frames_of,
     pictures_of,
 )
-from racing_vpt.types import Batch, Frame, FrameSpec
+from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
 SHOWN = 12  # frames in a picture
 
@@ -76,7 +76,7 @@ class Tokenizer(LightningModule):
 
     def __init__(
         self,
-        frames: FrameSpec | dict = WORLD_FRAMES,
+        frames: FrameSpec = WORLD_FRAMES,
         size: Literal["paper", "tiny"] | TokenizerSize | dict = "paper",
         quantizer: QuantizerKind = "vq",
         vocabulary: int = 512,
@@ -101,7 +101,7 @@ class Tokenizer(LightningModule):
                 "weights of losses are 0 or more, but perceptual_weight, commitment_weight and adversarial_weight are "
                 f"{perceptual_weight}, {commitment_weight} and {adversarial_weight}"
             )
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.frames = frame_spec(frames)
         self.net = TokenizerNet(named_size(size, TOKENIZER_SIZES, "tokenizer"), quantizer, vocabulary, tuple(levels))
         self.net.grid(self.frames.height, self.frames.width)
         self.pixel_loss, self.perceptual_name = pixel_loss, perceptual if perceptual_weight else None

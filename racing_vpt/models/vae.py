@@ -20,7 +20,7 @@ from racing_vpt.frames import film_strip
 from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.vae_net import PIXELS, VAENet
-from racing_vpt.types import Batch, Frame, FrameSpec
+from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
 SHOWN = 12  # frames in a picture
 
@@ -42,13 +42,13 @@ class VAE(LightningModule):
 
     def __init__(
         self,
-        frames: FrameSpec | dict = WORLD_FRAMES,
+        frames: FrameSpec = WORLD_FRAMES,
         latent: int = 32,
         kl_floor: float = 0.5,
         optimizer: OptimizerCallable = adam,
     ) -> None:
         super().__init__()
-        self.frames = frames if isinstance(frames, FrameSpec) else FrameSpec(**frames)
+        self.frames = frame_spec(frames)
         if (self.frames.height, self.frames.width) != (PIXELS, PIXELS):
             raise ValueError(
                 f"the VAE sees {PIXELS}x{PIXELS} pixels, but frames of {self.frames.height}x{self.frames.width} were "

@@ -77,7 +77,7 @@ class VPT(ControlModule):
 
     def __init__(
         self,
-        frames: FrameSpec | dict = FrameSpec(height=64, width=64),  # noqa: B008 - frozen
+        frames: FrameSpec = FrameSpec(height=64, width=64),  # noqa: B008 - frozen
         scheme: str = "car",
         size: str | NetSize = "tiny",
         look_back: tuple[int, ...] = (0,),

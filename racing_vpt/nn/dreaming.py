@@ -28,6 +28,7 @@ class Dream:
         observations: [B, H + 1, ...], what these were made of.
         classes: int64 [B, H] by head: what it did.
         actions: float32 [B, H, A], the same in numbers.
+        log_probs: float32 [B, H], of what it did.
         rewards: float32 [B, H].
         ends: float32 [B, H], probability that a step ended the episode.
         before: the agent's memory before the first picture.
@@ -38,6 +39,7 @@ class Dream:
     observations: Tensor
     classes: dict[str, Tensor]
     actions: Tensor
+    log_probs: Tensor
     rewards: Tensor
     ends: Tensor
     before: AgentState
@@ -100,7 +102,8 @@ def dream(
         slow_before = None if slow_before is None else (slow_before[0] * keep, slow_before[1] * keep)
     state = world.observe(observations, actions, world.initial(len(observations)), first)
     current, memory = observations[:, -1], before
-    pictures, seen, classes, done, rewards, ends = [view(world, agent, current)], [current], [], [], [], []
+    pictures, seen = [view(world, agent, current)], [current]
+    classes, done, log_probs, rewards, ends = [], [], [], [], []
     for _ in range(horizon):
         judged, memory = agent(pictures[-1].unsqueeze(1), memory)
         picked, answer = agent.choose(judged, 1.0, generator)
@@ -110,6 +113,7 @@ def dream(
         seen.append(current)
         classes.append(picked)
         done.append(answer[:, 0])
+        log_probs.append(chosen_log_prob(judged.log_probs, picked))
         rewards.append(step.reward)
         ends.append(step.end)
     return Dream(
@@ -117,6 +121,7 @@ def dream(
         torch.stack(seen, 1),
         {name: torch.cat([picked[name] for picked in classes], 1) for name in classes[0]},
         torch.stack(done, 1),
+        torch.cat(log_probs, 1),
         torch.stack(rewards, 1),
         torch.stack(ends, 1),
         before,
@@ -159,7 +164,7 @@ def learn(
 
     Args:
         agent: who dreamt; gradients go through all its steps, but not into its burn-in.
-        dreamt: as `dream` gives.
+        dreamt: as `dream` gives, by this agent, or by what it was some updates ago.
         slow: its values are the targets' where there is one, else the agent's own.
         spread: what advantages are divided by, or None.
         gamma: discount.
@@ -179,7 +184,8 @@ def learn(
     log_probs = {name: x[:, :-1] for name, x in judged.log_probs.items()}
     nats = entropy(log_probs)
     advantages = (returns - values[:, :-1].detach()) / divisor
-    actor = policy_loss(chosen_log_prob(log_probs, dreamt.classes), nats, advantages, weights, entropy_weight)
+    chosen = chosen_log_prob(log_probs, dreamt.classes)
+    actor = policy_loss(chosen, nats, advantages, weights, entropy_weight, dreamt.log_probs)
     each = agent.critic.loss(judged.value[:, :-1], returns)
     critic = (each * weights).sum() / weights.sum().clamp(min=1e-6)
     return {

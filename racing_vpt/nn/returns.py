@@ -3,6 +3,7 @@
 IRIS, Micheli et al. 2022 (arXiv:2209.00588), section 2.3 and appendix A.3, after DreamerV2 (arXiv:2010.02193):
 REINFORCE with lambda-returns, a baseline, and entropy. Ends count by their probability, not by a draw. Advantages may
 be measured by the spread of returns, as DreamerV3 does (arXiv:2301.04104), because CarRacing's are of no known scale.
+Several updates may be made from the same dreams, the actor's steps clipped as PPO's (arXiv:1707.06347).
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import copy
 
 import torch
 from torch import Tensor, nn
+
+CLIP = 0.2  # of PPO's ratios
 
 
 def lambda_returns(rewards: Tensor, ends: Tensor, values: Tensor, gamma: float = 0.995, lam: float = 0.95) -> Tensor:
@@ -69,7 +72,12 @@ class Spread(nn.Module):
 
 
 def policy_loss(
-    log_probs: Tensor, entropy: Tensor, advantages: Tensor, weights: Tensor, entropy_weight: float = 1e-3
+    log_probs: Tensor,
+    entropy: Tensor,
+    advantages: Tensor,
+    weights: Tensor,
+    entropy_weight: float = 1e-3,
+    before: Tensor | None = None,
 ) -> Tensor:
     """What the actor lowers, a scalar.
 
@@ -79,8 +87,16 @@ def policy_loss(
         advantages: [B, T]; no gradient goes through them.
         weights: [B, T], how much a step counts.
         entropy_weight: nats of advantage that a nat of entropy is worth.
+        before: [B, T], log-probabilities of the same actions by the actor that took them, from which this one's may
+            not be led farther than `CLIP`. Where the two are alike, the gradient is the same with it and without.
     """
-    each = -(log_probs * advantages.detach() + entropy_weight * entropy)
+    aims = advantages.detach()
+    if before is None:
+        led = log_probs * aims
+    else:
+        ratio = (log_probs - before).exp()
+        led = torch.minimum(ratio * aims, ratio.clamp(1 - CLIP, 1 + CLIP) * aims)
+    each = -(led + entropy_weight * entropy)
     return (each * weights).sum() / weights.sum().clamp(min=1e-6)
 
 

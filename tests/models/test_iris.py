@@ -42,7 +42,8 @@ def config(folder: Path, *names: str, parts: tuple[dict, dict, dict], **more: ob
             kept = merged.setdefault(part, {})
             arguments = {**kept.get("init_args", {}), **options.pop("init_args", {})}
             kept |= options | ({"init_args": arguments} if arguments else {})
-    trainings = {f"train_{part}": {"batch_size": 4, **given} for part, given in zip(PARTS, parts, strict=True)}
+    least = {"batch_size": 4, "start_epoch": 0}
+    trainings = {f"train_{part}": {**least, **given} for part, given in zip(PARTS, parts, strict=True)}
     merged["model"]["init_args"] |= SMALL | trainings | more
     merged["data"]["init_args"] |= {"val_rows": 2, "val_frames": 12, "val_steps": 1, "warm_up": 16, "capacity": 400}
     merged["trainer"] |= {"check_val_every_n_epoch": 2, "log_every_n_steps": 1}

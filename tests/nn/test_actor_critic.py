@@ -40,6 +40,19 @@ def test_the_policy_loss_favours_what_was_better_than_expected() -> None:
     torch.testing.assert_close(entropy(log_probs).detach().exp(), torch.full((1, 2), 3.0))
 
 
+def test_an_actor_is_not_led_far_from_the_one_that_dreamt() -> None:
+    draw = torch.Generator().manual_seed(0)
+    chosen = torch.randn(2, 3, generator=draw).requires_grad_(True)
+    aims, nothing, everything = torch.randn(2, 3, generator=draw), torch.zeros(2, 3), torch.ones(2, 3)
+    gradients = []
+    for before in (None, chosen.detach()):  # a dream of its own: as REINFORCE
+        gradients.append(torch.autograd.grad(policy_loss(chosen, nothing, aims, everything, 0.0, before), chosen)[0])
+    torch.testing.assert_close(gradients[1], gradients[0])
+    far = chosen.detach() - torch.log(torch.tensor(1.3)) * aims.sign()  # it went where it was led, by more than a fifth
+    led = torch.autograd.grad(policy_loss(chosen, nothing, aims, everything, 0.0, far), chosen)[0]
+    assert led.abs().max() == 0
+
+
 @pytest.mark.parametrize("size", ["paper", "tiny"])
 @pytest.mark.parametrize("scheme", ["carracing", "carracing-discrete"])
 @torch.no_grad()
