@@ -38,20 +38,24 @@ def take_tokenizer(net: TokenizerNet, frames: FrameSpec, checkpoint: Checkpoint,
 
 
 def take_world(world: nn.Module, frames: FrameSpec, checkpoint: Checkpoint, name: str) -> None:
-    """Load a world model's checkpoint into a `TokenWorld`, its tokenizer and its beginnings too.
+    """Load a world model's checkpoint, or that of an IRIS, into a `TokenWorld`, its tokenizer and its beginnings too.
 
     Raises:
         ValueError: it holds no world model over tokens, one that is built otherwise, or one that sees other frames.
     """
     from racing_vpt.checkpoints import load_strictly
 
-    if not checkpoint.class_path.endswith(".TokenWorld"):
+    weights = checkpoint.state_dict
+    if checkpoint.class_path.endswith(".IRIS"):
+        weights = {key.removeprefix("world."): x for key, x in weights.items() if key.startswith("world.")}
+    elif not checkpoint.class_path.endswith(".TokenWorld"):
         raise ValueError(
-            f"{name} holds a {checkpoint.class_path}, but a TokenWorld is needed; train one with: make iris-world"
+            f"{name} holds a {checkpoint.class_path}, but a TokenWorld or an IRIS is needed; train one with: make "
+            "iris-world"
         )
     check_frames(checkpoint, frames, name, "loop")
     try:
-        load_strictly(world, checkpoint.state_dict, name)
+        load_strictly(world, weights, name)
     except ValueError as error:
         told = ("size", "tokenizer_size", "architecture", "positions", "scheme", "actions", "reward", "vocabulary")
         given = {key: checkpoint.init_args[key] for key in told if key in checkpoint.init_args}
