@@ -72,7 +72,7 @@ class IRIS(LightningModule):
         actions: how the world model sees them, `continuous` or `discrete`.
         reward: how it tells rewards, `symlog` or `sign`.
         init_tokenizer: checkpoint of a tokenizer to start from (path, run folder or zoo:NAME).
-        init_world: checkpoint of a world model, or of an IRIS for its world, to start from; its tokenizer comes with it.
+        init_world: checkpoint of a world model, or of an IRIS for its world, to start from, its tokenizer with it.
         init_from: checkpoint of an IRIS to start from, all of it.
         train_tokenizer: how it is trained. Where it is not, recorded frames are coded once and for all.
         train_world: how the world model is trained.
