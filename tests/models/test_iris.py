@@ -11,13 +11,14 @@ import torch
 import yaml
 
 from racing_vpt.agents.checkpoint import load_driver
-from racing_vpt.checkpoints import load_module, save_checkpoint
+from racing_vpt.checkpoints import load_module, read_checkpoint, save_checkpoint
 from racing_vpt.cli import main
 from racing_vpt.data.trajectory import read_trajectory
 from racing_vpt.models.iris import IRIS, PARTS
 from racing_vpt.models.iris_parts import TokenMemo, Training, joined
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.models.tokenizer_use import take_world
 from racing_vpt.types import Stretches
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -136,6 +137,9 @@ def test_recordings_alone_teach_an_actor_that_drives(
     assert not differences(taken, {f"world.{name}": x for name, x in world.state_dict().items() if "start" not in name})
     assert after["updates"].tolist() == [0, 0, 4]
     run = tmp_path / "iris" / "offline"
+    again = TokenWorld(**arguments)  # type: ignore[arg-type]
+    take_world(again, again.frames, read_checkpoint(run), str(run))
+    assert not differences({f"world.{name}": x for name, x in again.state_dict().items() if "start" not in name}, taken)
     drive = ["drive", "--checkpoint", str(run), "--env=racing_vpt/CarRacingFast-v3", "--seeds=1000-1001"]
     assert main([*drive, "--max_frames=12", "--workers=1", f"--json={tmp_path}/drive.json"]) == 0
     assert len(json.loads((tmp_path / "drive.json").read_text())["returns"]) == 2
