@@ -105,7 +105,10 @@ def table(found: dict[str, dict]) -> str:
     lines: list[str] = []
     for stage, shown in (
         ("tokenizer", ("psnr", "codebook_use", "codebook_perplexity", "frames_per_second")),
-        ("token_world", ("psnr_20", "psnr_gain_20", "action_sensitivity", "frames_per_second")),
+        (
+            "token_world",
+            ("psnr_7", "psnr_gain_7", "psnr_20", "psnr_gain_20", "action_sensitivity", "frames_per_second"),
+        ),
     ):
         rows = {name: row for name, row in found.items() if row["stage"] == stage}
         if rows:

@@ -33,8 +33,10 @@ def test_rows_are_trained_measured_and_kept(
 
 
 def test_a_figure_has_its_interval() -> None:
-    row = {"stage": "token_world", "psnr_20": [24.1, 23.9, 24.31], "psnr_gain_20": [3.2, 3.0, 3.4],
+    row = {"stage": "token_world", "psnr_7": [25.0, 24.0, 26.0], "psnr_gain_7": [4.0, 3.0, 5.0],
+           "psnr_20": [24.1, 23.9, 24.31], "psnr_gain_20": [3.2, 3.0, 3.4],
            "action_sensitivity": [0.5, 0.4, 0.6], "frames_per_second": 684.2}  # fmt: skip
     assert table({"gpt": row}).splitlines()[2] == (
-        "| gpt | 24.10 (23.90 to 24.31) | 3.20 (3.00 to 3.40) | 0.50 (0.40 to 0.60) | 684 |"
+        "| gpt | 25.00 (24.00 to 26.00) | 4.00 (3.00 to 5.00) | 24.10 (23.90 to 24.31) | 3.20 (3.00 to 3.40) | "
+        "0.50 (0.40 to 0.60) | 684 |"
     )
