@@ -138,10 +138,10 @@ iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=cpu
 
 IRIS_LOOP = --config configs/iris.yaml $(if $(filter-out paper,$(SIZE)),--config configs/iris/$(SIZE).yaml) \
 	$(if $(filter-out cpu,$(CHOICE)),--config configs/iris/token_world/$(CHOICE).yaml)
-IRIS_PARTS = $(if $(wildcard runs/tokenworld/$(NAME)),--model.init_world runs/tokenworld/$(NAME) \
-	--model.train_tokenizer.steps 0 --model.train_world.steps 0 --model.train_agent.start_epoch 0)
-iris: setup  ## IRIS, the loop: an actor learns in what it imagines, on what stages 1 and 2 made if they did: runs/iris/default; goes on
+IRIS_PARTS = $(if $(wildcard runs/tokenworld/$(NAME)),--model.init_world runs/tokenworld/$(NAME))
+iris: setup  ## IRIS 3. (after iris-world) the loop: an actor drives, and learns in what the world imagines: runs/iris/default; goes on
 	$(if $(filter-out paper,$(SIZE)),$(call NEEDS,data/shards/rollouts,make rollouts))
+	$(if $(filter-out paper,$(SIZE)),$(call NEEDS,runs/tokenworld/$(NAME),make iris-world NAME=$(NAME)))
 	$(BIN)/racing-vpt fit --config configs/base.yaml $(IRIS_LOOP) $(IRIS_PARTS) --name $(NAME) $(call GO_ON,iris/$(NAME))
 
 EXPERIMENTS = runs/iris-experiments

@@ -204,10 +204,17 @@ class IRIS(LightningModule):
 
         Raises:
             FileNotFoundError: one is not there.
-            ValueError: one does not fit, such as a tokenizer of another vocabulary, or of other frames.
+            ValueError: one does not fit, such as a tokenizer of another vocabulary or of other frames; or the tokenizer
+                is neither given nor trained.
         """
         from racing_vpt.checkpoints import load_strictly, read_checkpoint
 
+        if not self.trainings["tokenizer"].steps and not (self.init_from or self.init_world or self.init_tokenizer):
+            raise ValueError(
+                "with --model.train_tokenizer.steps 0 the tokenizer stays as it is, so it has to come from somewhere: "
+                "give --model.init_world runs/tokenworld/NAME (make iris-world), --model.init_tokenizer or "
+                "--model.init_from"
+            )
         if self.init_from is not None:
             load_strictly(self, read_checkpoint(self.init_from).state_dict, self.init_from)
             self.updates.zero_()

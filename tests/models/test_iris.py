@@ -28,7 +28,7 @@ AGENT = {"channels": [4, 4, 4, 4], "pool": False, "width": 8, "code_width": 8}
 FRAMES = {"height": 64, "width": 64, "crop_bottom": 0.125, "mask_bottom": 0.0, "stride": 3}
 SMALL = {
     "tokenizer_size": EYE, "world_size": GPT, "agent_size": AGENT, "vocabulary": 32, "perceptual": None,
-    "quantizer": "vq", "architecture": "gpt",
+    "quantizer": "vq", "architecture": "gpt", "reuse": 1,
     "world_frames": 6, "burn_in": 2, "horizon": 3, "frames": FRAMES,
 }  # fmt: skip
 torch.set_num_threads(1)
@@ -127,7 +127,7 @@ def test_recordings_alone_teach_an_actor_that_drives(
     save_checkpoint(tmp_path / "world", "racing_vpt.models.token_world.TokenWorld", arguments, world.state_dict())
     nothing = {"steps": 0}
     words = config(tmp_path, "iris", "iris/tiny", parts=(nothing, nothing, PART | {"start_epoch": 0}))
-    words += [f"--data.recordings={tiny_shards}", f"--model.init_world={tmp_path}/world"]
+    words += [f"--data.recordings={tiny_shards}", "--data.collect=0", f"--model.init_world={tmp_path}/world"]
     imitating = ["--model.imitate_updates=1", "--model.imitate_weight=0.1"]
     assert fit(tmp_path, words, "offline", 2, *imitating) == 0
     made = list((tmp_path / "codes").glob("*.npy"))
@@ -169,7 +169,7 @@ def test_bad_input_is_refused_in_one_line(
         coder = Tokenizer(**arguments, perceptual=None)  # type: ignore[arg-type]
         save_checkpoint(tmp_path / name, "racing_vpt.models.tokenizer.Tokenizer", arguments, coder.state_dict())
     words = config(tmp_path, "iris", "iris/tiny", parts=(PART, PART, PART))
-    given = [*words, f"--data.recordings={tiny_shards}"]
+    given = [*words, f"--data.recordings={tiny_shards}", "--data.collect=0"]
     for more, message in (
         (f"--model.init_tokenizer={tmp_path}/words", "--model.vocabulary 16"),
         (f"--model.init_tokenizer={tmp_path}/fast", "the world model's frames are"),
@@ -177,6 +177,9 @@ def test_bad_input_is_refused_in_one_line(
         (f"--model.init_tokenizer={tmp_path}/nobody", "does not exist"),
         ("--model.scheme=buttons-nes", "cannot be translated"),
         ("--data.recordings=null", "--data.recordings data/shards/rollouts"),
+        ("--model.train_tokenizer.steps=0", "it has to come from somewhere"),
+        ("--model.train_world.batch_size=x", "Expected a int"),
+        ("--model.frames.height=x", "Expected a int"),
         ("--model.horizon=0", "a dream 1 step or more"),
         ("--model.train_agent.lr=-1", "lr and clip are above 0"),
     ):
