@@ -7,7 +7,7 @@ accelerate meanwhile.
 
 from __future__ import annotations
 
-from racing_vpt.agents.expert import ExpertAgent
+from racing_vpt.agents.expert import ExpertAgent, clip
 from racing_vpt.agents.styles import ExpertStyle
 from racing_vpt.envs.actions import DISCRETE_CONTROLS
 from racing_vpt.types import Controls
@@ -53,10 +53,10 @@ class FiveActionAgent(ExpertAgent):
         assert self.env is not None
         assert self.env.car is not None
         turned = -self.env.car.wheels[0].joint.angle  # positive to the right
-        wished = max(-WHEELS_TURN, min(WHEELS_TURN, wish["steering"]))
-        aim, apart = max(-WHEELS_TURN, min(WHEELS_TURN, action["steering"])), 0.0
+        wished = clip(wish["steering"], -WHEELS_TURN, WHEELS_TURN)
+        aim, apart = clip(action["steering"], -WHEELS_TURN, WHEELS_TURN), 0.0
         for _ in range(self.style.hold):
-            turned += max(-WHEELS_SPEED, min(WHEELS_SPEED, aim - turned))
+            turned += clip(aim - turned, -WHEELS_SPEED, WHEELS_SPEED)
             apart += abs(turned - wished) / self.style.hold
         slower = (wish["throttle"] > 0) != (action["throttle"] > 0)
         braked = BRAKES_AS - wish["brake"] if action["brake"] else wish["brake"]

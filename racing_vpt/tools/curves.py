@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps int64 [N], values float64 [N]
+Drives = tuple[list[float], list[float], list[float]]  # decisions, seconds of training, mean returns
 
 
 def read_scalars(run: Path) -> dict[str, Curve]:
@@ -71,18 +72,13 @@ def plot_training(runs: dict[str, Path], path: Path) -> None:
     pyplot.close(figure)
 
 
-def plot_returns(runs: dict[str, Path], path: Path) -> None:
-    """Draw validation returns of runs that learnt by driving (title: folder), against decisions and hours, as a PNG.
-
-    Raises:
-        FileNotFoundError: a run has no `drives.csv`.
-    """
+def plot_returns(runs: dict[str, Drives], path: Path) -> None:
+    """Draw validation returns of runs that learnt by driving, by title, against decisions and hours, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure((11, 4.5), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    for title, run in runs.items():
-        decisions, seconds, returns = read_drives(run)
+    for title, (decisions, seconds, returns) in runs.items():
         axes[0].plot(decisions, returns, label=title, marker="o", markersize=2)
         axes[1].plot([second / 3600 for second in seconds], returns, label=title, marker="o", markersize=2)
     axes[0].set(xlabel="decisions", ylabel="return of validation drives")
@@ -93,7 +89,7 @@ def plot_returns(runs: dict[str, Path], path: Path) -> None:
     _keep(figure, path)
 
 
-def read_drives(run: Path) -> tuple[list[float], list[float], list[float]]:
+def read_drives(run: Path) -> Drives:
     """Decisions, seconds of training, and mean return of the validation drives of a run that learnt by driving.
 
     Raises:

@@ -27,9 +27,9 @@ def returns(
     folders = [folders] if isinstance(folders, Path) else folders
     if not folders:
         raise ValueError("no run was given; name some: --folders [runs/dqn/default]")
-    titles = {str(folder): folder for folder in folders}
-    plot_returns(titles, out)
-    found = {title: needed(*read_drives(run), reach or [600.0, 850.0, 870.0]) for title, run in titles.items()}
+    drives = {str(folder): read_drives(folder) for folder in folders}
+    plot_returns(drives, out)
+    found = {title: needed(*drive, reach or [600.0, 850.0, 870.0]) for title, drive in drives.items()}
     for title, figures in found.items():
         print(f"{title}: " + ", ".join(f"{name} {value:,.1f}" for name, value in figures.items()))
     print(f"picture: {out}")
