@@ -24,9 +24,9 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
     """
     kind, _, style = name.partition(":")
     if kind == "expert":
+        from racing_vpt.agents.action_expert import ElevenActionExpert, FiveActionExpert
         from racing_vpt.agents.expert import ExpertAgent
-        from racing_vpt.agents.five import FiveActionAgent
-        from racing_vpt.agents.styles import FIVE, STYLES, VARIED, WILD, style_names
+        from racing_vpt.agents.styles import ELEVEN, FIVE, STYLES, VARIED, WILD, style_names
         from racing_vpt.agents.varied import VariedAgent
         from racing_vpt.agents.wild import WildAgent
 
@@ -35,7 +35,9 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
         if style == VARIED:
             return VariedAgent(seed)
         if style == FIVE:
-            return FiveActionAgent(seed)
+            return FiveActionExpert(seed)
+        if style == ELEVEN:
+            return ElevenActionExpert(seed)
         if (style or "limit") not in STYLES:
             raise ValueError(f"the expert has no style {style!r}; it has {', '.join(style_names())}")
         return ExpertAgent(STYLES[style or "limit"], seed)

@@ -123,9 +123,10 @@ STYLES = {
 HELD_OUT = "judge"
 VARIED = "varied"  # an expert of another style in each episode: varied.py
 WILD = "wild"  # the same, interrupted by antics: wild.py
-FIVE = "five"  # an expert with CarRacing's five discrete actions: five.py
+FIVE = "five"  # an expert with CarRacing's five discrete actions: action_expert.py
+ELEVEN = "eleven"  # one with the eleven of configs/dqn_actions.yaml
 
 
 def style_names() -> tuple[str, ...]:
     """What may stand after `expert:`."""
-    return (*STYLES, WILD, VARIED, FIVE)
+    return (*STYLES, WILD, VARIED, FIVE, ELEVEN)

@@ -143,7 +143,8 @@ class Experience(Driving):
         before, self.seen = self.seen, now
         ended = now.cut_off & self.cut_off_ends
         terminated, truncated = now.terminated | ended, now.truncated & ~ended
-        step = Step(before.frames, self.actions, now.rewards, terminated, truncated, before.first, now.valid)
+        rewards = now.rewards - module.missed_cost * now.missed
+        step = Step(before.frames, self.actions, rewards, terminated, truncated, before.first, now.valid)
         self.keep(step, broken)
         self.keep_score(before, now)
         self.observe(module)

@@ -54,6 +54,8 @@ class DQN(LightningModule):
         discount: gamma, of a decision; 0.97 looks about 33 decisions (2.7 s at stride 4) ahead.
         reward_scale: rewards are multiplied by it: at full speed a decision pays 4 to 5 points, and Huber's loss wants
             errors of about 1.
+        missed_cost: points taken off a decision in which a tile is left behind untouched (`rollout/progress.py`). It
+            costs the lap, but only where nobody can see any more why. Returns are told without it.
         rescale_values: learn values under the square root of Pohlen et al. 2018 instead of as they are.
         huber: errors above it count by their size, not squared.
         target_every: updates after which the target network becomes the network.
@@ -89,6 +91,7 @@ class DQN(LightningModule):
         double: bool = True,
         discount: float = 0.97,
         reward_scale: float = 0.1,
+        missed_cost: float = 0.0,
         rescale_values: bool = False,
         huber: float = 1.0,
         target_every: int = 1000,
@@ -121,7 +124,7 @@ class DQN(LightningModule):
             raise ValueError("a DQN stacks grey frames, but colours were asked for: give --model.frames.grey true")
         self.scheme: ControlScheme = action_scheme(actions)
         self.stack, self.doubled, self.discount, self.huber = stack, double, discount, huber
-        self.reward_scale, self.rescale_values = reward_scale, rescale_values
+        self.reward_scale, self.missed_cost, self.rescale_values = reward_scale, missed_cost, rescale_values
         self.target_every, self.target_rate = target_every, target_rate
         self.epsilon_start, self.epsilon_end = epsilon_start, epsilon_end
         self.epsilon_decisions, self.epsilon_spread = epsilon_decisions, epsilon_spread

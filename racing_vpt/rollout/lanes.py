@@ -21,6 +21,7 @@ import numpy as np
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.envs.offers import Step, step_controls
 from racing_vpt.frames import prepare
+from racing_vpt.rollout.progress import LapProgress
 from racing_vpt.types import FrameSpec
 
 Memory = dict[str, RawArray]  # type: ignore[valid-type] # it is a function
@@ -38,6 +39,7 @@ class Lanes:
         first: bool, the frame is an episode's first.
         valid: bool, false where the action was ignored: the episode had ended, or the process died.
         lap: bool, every tile was touched.
+        missed: bool, a tile was left behind untouched.
         cut_off: bool, the episode was ended as hopeless.
         elapsed: int64, frames of the episode so far.
         episodes: int64, episodes that the lane has begun.
@@ -51,6 +53,7 @@ class Lanes:
     first: np.ndarray
     valid: np.ndarray
     lap: np.ndarray
+    missed: np.ndarray
     cut_off: np.ndarray
     elapsed: np.ndarray
     episodes: np.ndarray
@@ -73,7 +76,7 @@ class Scene:
         max_frames: end episodes after so many frames; None leaves it to the environment.
         patience: decisions without a new tile after which an episode is cut off as hopeless, which is a truncation:
             what the state is worth is still estimated, so that being lost is not made to look like the end of all
-            costs. None: never.
+            costs, or once no tile is left ahead and some were missed. None: never.
         controls: names of an action's numbers where there is no table.
     """
 
@@ -105,23 +108,24 @@ class Lane:
     now: Lanes
     row: int
     ended: bool = True
-    tiles: int = 0
-    since: int = 0
+    progress: LapProgress | None = None
     decisions: int = 0
 
     def advance(self) -> None:
         """Take the decision that is asked for, or begin an episode where the last one ended."""
         now, row = self.now, self.row
-        now.valid[row], now.first[row], now.cut_off[row] = not self.ended, self.ended, False
+        now.valid[row], now.first[row], now.cut_off[row], now.missed[row] = not self.ended, self.ended, False, False
         if self.ended:
             seed = self.scene.first_seed + row + int(now.episodes[row]) * len(now.episodes)
             frame, info = self.env.reset(seed=seed)
             reward, terminated, truncated = 0.0, False, False
-            self.tiles = self.since = 0
+            self.progress = LapProgress(self.env)
             now.episodes[row] += 1
         else:
+            assert self.progress is not None
             frame, earned, terminated, truncated, info = self.take(now.actions[row])
-            reward, now.cut_off[row] = float(earned), self.hopeless() and not (terminated or truncated)
+            reward, now.missed[row] = float(earned), self.progress.advance()
+            now.cut_off[row] = self.hopeless() and not (terminated or truncated)
             truncated = truncated or bool(now.cut_off[row])
         picture = prepare(frame, self.scene.spec)
         now.frames[row] = picture[..., 0] if self.scene.spec.grey else picture
@@ -148,13 +152,9 @@ class Lane:
             self.advance()
 
     def hopeless(self) -> bool:
-        """Whether no tile was touched for so long that the episode is cut off; never in a game without tiles."""
-        if not hasattr(self.env.unwrapped, "tile_visited_count"):
-            return False
-        tiles = int(self.env.unwrapped.tile_visited_count)
-        self.since = 0 if tiles > self.tiles else self.since + 1
-        self.tiles = tiles
-        return self.scene.patience is not None and self.since >= self.scene.patience
+        """Whether no tile was touched for so long, or none is left, that the episode is cut off."""
+        patience, progress = self.scene.patience, self.progress
+        return patience is not None and progress is not None and (progress.since >= patience or progress.over)
 
 
 def shared_memory(lanes: int, scene: Scene) -> Memory:

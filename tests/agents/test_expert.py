@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
+import yaml
 
 from racing_vpt.agents import load_agent
+from racing_vpt.agents.action_expert import ELEVEN_ACTIONS
 from racing_vpt.agents.expert import ExpertAgent
 from racing_vpt.agents.line import ROAD_HALF_WIDTH, pace, racing_line, resample
 from racing_vpt.agents.styles import HELD_OUT, STYLES, ExpertStyle, style_names
 from racing_vpt.agents.varied import VariedAgent
-from racing_vpt.envs.actions import DISCRETE_CONTROLS
+from racing_vpt.controls import CARRACING_ACTIONS
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.rollout import run_episode
 
@@ -77,19 +80,27 @@ def test_every_style_drives_and_differs(env: gymnasium.Env) -> None:
     assert len(places) == len(style_names())
 
 
-def test_a_driver_with_five_actions_holds_each_for_a_decision_and_drives(env: gymnasium.Env) -> None:
-    result = run_episode(env, load_agent("expert:five"), 1000, max_frames=300)
+@pytest.mark.parametrize(("style", "actions"), [("five", CARRACING_ACTIONS), ("eleven", ELEVEN_ACTIONS)])
+def test_a_driver_with_a_few_actions_holds_each_for_a_decision_and_drives(
+    env: gymnasium.Env, style: str, actions: tuple[tuple[float, ...], ...]
+) -> None:
+    result = run_episode(env, load_agent(f"expert:{style}"), 1000, max_frames=300)
     assert result.score > 150
     env.reset(seed=1000)
-    agent = load_agent("expert:five")
+    agent = load_agent(f"expert:{style}")
     agent.attach(env)  # type: ignore[attr-defined]
     said = []
     for _ in range(200):
-        said.append(agent.act(NO_FRAME))
-        env.step(np.array([said[-1]["steering"], said[-1]["throttle"], said[-1]["brake"]]))
+        said.append(tuple(agent.act(NO_FRAME).values()))
+        env.step(np.array(said[-1]))
     assert all(said[start : start + 4] == [said[start]] * 4 for start in range(0, 200, 4))
-    assert {tuple(each.values()) for each in said} <= {tuple(action.values()) for action in DISCRETE_CONTROLS}
-    assert len({tuple(each.values()) for each in said}) >= 3
+    assert set(said) <= set(actions)
+    assert len(set(said)) >= 3
+
+
+def test_the_eleven_actions_are_those_that_are_shipped() -> None:
+    config = yaml.safe_load((Path(__file__).parents[2] / "configs" / "dqn_actions.yaml").read_text())
+    assert config["model"]["init_args"]["actions"] == [list(row) for row in ELEVEN_ACTIONS]
 
 
 def test_the_expert_recovers_when_the_car_was_turned_around(env: gymnasium.Env) -> None:

@@ -6,6 +6,7 @@ import csv
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from racing_vpt.callbacks.return_curve import ReturnCurve, draw, pixels
 from racing_vpt.cli import main
 from racing_vpt.data.replay_datamodule import ReplayDataModule
 from racing_vpt.models.dqn import DQN
+from racing_vpt.rollout.lanes import Scene, lanes_in, shared_memory
 from racing_vpt.tools.returns import needed
 from racing_vpt.types import FrameSpec
 
@@ -155,6 +157,21 @@ def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> No
     ring = data.buffer.experience.ring
     assert experience.curve.recent("cut_off") > 0
     assert (bool(ring.terminated.any()), bool(ring.truncated.any())) == (ends, not ends)
+
+
+def test_a_tile_that_is_left_behind_costs_what_is_learnt_from_not_the_return() -> None:
+    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
+    module = DQN(frames=spec, channels=[4], hidden=8, missed_cost=20.0)
+    scene = Scene(np.eye(3), spec)
+    now = lanes_in(shared_memory(2, scene), scene)
+    now.rewards[:], now.missed[:], now.valid[:] = [3.0, 4.0], [False, True], True
+    experience, learnt = Experience(lanes=2), []
+    experience.actors = SimpleNamespace(collect=lambda: (now, np.zeros(2, bool)), act=lambda actions: None)  # type: ignore[assignment]
+    experience.keep = lambda step, broken: learnt.append(step)  # type: ignore[method-assign]
+    experience.seen, experience.state, experience.actions = now, module.initial_state(2), np.zeros(2, np.int64)
+    experience.look(module)
+    assert learnt[0].rewards.tolist() == [3.0, -16.0]
+    assert experience.earned.tolist() == [3.0, 4.0]
 
 
 def test_the_curve_is_drawn_of_what_was_earned() -> None:
