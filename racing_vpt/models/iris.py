@@ -31,7 +31,7 @@ from racing_vpt.models.iris_parts import (
 )
 from racing_vpt.models.look_ahead import led_here, next_frames
 from racing_vpt.models.module import learning_rate
-from racing_vpt.models.token_world import TokenWorld
+from racing_vpt.models.token_world import Architecture, TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.tokenizer_use import take_tokenizer, take_world
 from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic, AgentSize, AgentState, Sees
@@ -66,7 +66,7 @@ class IRIS(LightningModule):
         perceptual: checkpoint whose features the tokenizer's perceptual loss compares; None: no such loss.
         perceptual_weight: of it.
         commitment_weight: of the distance between features and their codes.
-        architecture: of the world model, `gpt` as IRIS or `frame` as STORM.
+        architecture: of the world model, `gpt` as IRIS, `frame` as STORM or `mdn-rnn` as World Models.
         positions: `rotary`, whose window slides, or `absolute`, the paper's, which is flushed.
         pretrained: folder of a causal language model whose blocks take the place of the world model's.
         actions: how the world model sees them, `continuous` or `discrete`.
@@ -112,7 +112,7 @@ class IRIS(LightningModule):
         perceptual: str | None = "zoo:vpt-carracing",
         perceptual_weight: float = 0.1,
         commitment_weight: float = 0.25,
-        architecture: Literal["gpt", "frame"] = "gpt",
+        architecture: Architecture = "gpt",
         positions: Positions = "rotary",
         pretrained: str | None = None,
         actions: ActionKind = "continuous",

@@ -8,7 +8,7 @@ paper.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Literal
 
 import torch
@@ -25,6 +25,7 @@ from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.tokenizer_use import take_tokenizer
 from racing_vpt.nn.frame_world import FrameWorld
 from racing_vpt.nn.imagination import Imagined
+from racing_vpt.nn.mixture_world import MixtureWorld, Recurrence
 from racing_vpt.nn.outcomes import ActionKind, RewardKind, numbers_of
 from racing_vpt.nn.pretrained_blocks import PretrainedBlocks
 from racing_vpt.nn.quantizer import perplexity, usage
@@ -35,6 +36,8 @@ from racing_vpt.nn.token_world import GPTWorld
 from racing_vpt.nn.tokenizer_net import QuantizerKind, TokenizerSize
 from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
+Architecture = Literal["gpt", "frame", "mdn-rnn"]
+NETS: dict[Architecture, Callable[..., TokenWorldNet]] = {"gpt": GPTWorld, "frame": FrameWorld, "mdn-rnn": MixtureWorld}
 STARTS = 64  # beginnings that are kept, for dreams to start from
 
 
@@ -54,8 +57,9 @@ class TokenWorld(LightningModule):
         quantizer: the tokenizer's.
         vocabulary: the tokenizer's.
         levels: the tokenizer's.
-        architecture: `gpt`, token by token as IRIS, or `frame`, one step a frame as STORM.
-        positions: `rotary`, whose window slides, or `absolute`, the paper's, which is flushed.
+        architecture: `gpt`, token by token as IRIS; `frame`, one step a frame as STORM; or `mdn-rnn`, an LSTM and a
+            mixture as World Models.
+        positions: of a transformer: `rotary`, whose window slides, or `absolute`, the paper's, which is flushed.
         pretrained: folder of a causal language model (as Hugging Face's transformers saves it) whose blocks take the
             place of ours; of `size` only the window counts then.
         scheme: name of the control scheme.
@@ -82,7 +86,7 @@ class TokenWorld(LightningModule):
         quantizer: QuantizerKind = "vq",
         vocabulary: int = 512,
         levels: tuple[int, ...] = (8, 8, 8),
-        architecture: Literal["gpt", "frame"] = "gpt",
+        architecture: Architecture = "gpt",
         positions: Positions = "rotary",
         pretrained: str | None = None,
         scheme: str = "carracing",
@@ -94,6 +98,8 @@ class TokenWorld(LightningModule):
         optimizer: OptimizerCallable = adamw,
     ) -> None:
         super().__init__()
+        if architecture == "mdn-rnn" and pretrained is not None:
+            raise ValueError("an mdn-rnn has no blocks that a language model's could replace: give gpt or frame")
         if tokenizer_size is None and not isinstance(size, str):
             raise ValueError("a size that has no name needs the tokenizer's beside it: give --model.tokenizer_size")
         self.frames = frame_spec(frames)
@@ -104,11 +110,10 @@ class TokenWorld(LightningModule):
         self.tokenizer = coder.net.requires_grad_(False)
         self.grid = self.tokenizer.grid(self.frames.height, self.frames.width)
         self.size, num_tokens = named_size(size, WORLD_SIZES, "world model"), self.grid[0] * self.grid[1]
-        self.step_tokens = 1 if architecture == "frame" else num_tokens + 1
+        self.step_tokens = num_tokens + 1 if architecture == "gpt" else 1
         self.scheme = control_scheme(scheme)
-        kind = GPTWorld if architecture == "gpt" else FrameWorld
-        blocks = self.blocks(positions, weights=False)
-        self.net: TokenWorldNet = kind(blocks, self.scheme, vocabulary, num_tokens, actions, reward)
+        blocks = Recurrence(self.size) if architecture == "mdn-rnn" else self.blocks(positions, weights=False)
+        self.net: TokenWorldNet = NETS[architecture](blocks, self.scheme, vocabulary, num_tokens, actions, reward)
         self.register_buffer("start_tokens", torch.zeros(STARTS, self.size.window, num_tokens, dtype=torch.int16))
         self.register_buffer("start_actions", torch.zeros(STARTS, self.size.window, len(self.scheme.controls)))
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))

@@ -1,13 +1,13 @@
 """What world models over tokens have in common: their state, their heads, their loss.
 
-`token_world.py` has one step of a sequence for each token, `frame_world.py` one for each frame.
+`token_world.py` has one step of a sequence for each token, `frame_world.py` and `mixture_world.py` one for each frame.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from einops import rearrange
@@ -34,12 +34,13 @@ class TokenState:
     """What a world model remembers, and its last observation, tokens int64 [B, K].
 
     Args:
-        memory: holds all tokens but the observation's last one, which goes in with its action.
+        memory: a `SlidingMemory` of all tokens but the observation's last one, which goes in with its action; or an
+            `LSTMMemory` of all frames but the observation.
         observation: None where nothing was seen.
         flushes: how often the memory was emptied for want of room (absolute positions only).
     """
 
-    memory: SlidingMemory
+    memory: Any
     observation: Tensor | None = None
     flushes: int = 0
 
@@ -108,6 +109,12 @@ class TokenWorldNet(nn.Module, ABC):
             first: bool [B, T], where an episode starts.
         """
 
+    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> tuple[Predicted, Tensor]:
+        """What is expected, as `predict`, and what the true next tokens cost, nats a token [B, T - 1]."""
+        expected = self.predict(tokens, actions, first)
+        each = F.cross_entropy(rearrange(expected.tokens, "b t k v -> b v t k"), tokens[:, 1:], reduction="none")
+        return expected, each.mean(-1)
+
     @abstractmethod
     def observe(
         self, observations: Tensor, actions: Tensor, state: TokenState, first: Tensor | None = None
@@ -135,10 +142,9 @@ class TokenWorldNet(nn.Module, ABC):
             ended: bool [B, T], whether action t ended the episode, or None.
             ended_known: bool [B, T], where that is known; None: wherever valid.
         """
-        expected = self.predict(tokens, actions, first)
+        expected, nats = self.judge(tokens, actions, first)
         follows = valid[:, 1:] & valid[:, :-1] & ~first[:, 1:]  # frame t + 1 follows frame t
-        each = F.cross_entropy(rearrange(expected.tokens, "b t k v -> b v t k"), tokens[:, 1:], reduction="none")
-        found = {"token_ce": masked_mean(each.mean(-1), follows)}
+        found = {"token_ce": masked_mean(nats, follows)}
         if rewards is not None:
             found["reward_ce"] = masked_mean(self.reward.loss(expected.reward, rewards), valid)
         if ended is not None:

@@ -58,7 +58,7 @@ def iris_experiments(
     if tokenizer is not None:
         eyes.append(Row("pretrained-frozen", "pretrained", (f"--model.init_from={tokenizer}",)))
         eyes.append(Row("pretrained", None, (f"--model.init_from={tokenizer}",)))
-    worlds = [Row("gpt"), Row("frame", "frame"), Row("absolute", "absolute"), Row("sign", "sign")]
+    worlds = [Row("gpt"), *(Row(name, name) for name in ("frame", "mdn-rnn", "absolute", "sign"))]
     if world is not None:
         worlds.append(Row("gpt-pretrained", None, (f"--model.init_from={world}",)))
     if language_model is not None:

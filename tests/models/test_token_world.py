@@ -111,7 +111,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("choice", [None, "absolute", "cpu", "frame", "sign", "discrete"])
+@pytest.mark.parametrize("choice", [None, "absolute", "cpu", "frame", "mdn-rnn", "sign", "discrete"])
 def test_each_choice_trains_on_tokens_that_are_made_once(choice: str | None, tiny_shards: Path, runs: Path) -> None:
     name = choice or "gpt"
     made = {path: path.stat().st_mtime_ns for path in (runs / "codes").glob("*")}

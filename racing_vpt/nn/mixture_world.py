@@ -1,0 +1,143 @@
+"""The MDN-RNN of World Models over tokens: an LSTM, and a mixture whose components each expect a whole next frame.
+
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2, where the code of a frame is tokens, not numbers: a component is
+one distribution for each token instead of one Gaussian for each number, and it is drawn once for the whole frame, not
+for each of its parts. So tokens of one frame fit each other where several futures are possible, which `frame_world.py`
+gives up, at the price of one pass. An LSTM has no window: nothing slides, and nothing is flushed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from racing_vpt.nn.frame_world import PART, FrameWorld
+from racing_vpt.nn.imagination import Imagined, draw, seen_in
+from racing_vpt.nn.memory import LSTM, MemoryState
+from racing_vpt.nn.token_blocks import WorldSize
+from racing_vpt.nn.token_net import Predicted, TokenState
+
+COMPONENTS = 5  # as the paper's
+
+
+class LSTMMemory(NamedTuple):
+    """Output and cell [B, D] after all frames but the last observation."""
+
+    output: Tensor
+    cell: Tensor
+
+    def copy(self) -> LSTMMemory:  # type: ignore[override]
+        """Nothing here is changed in place."""
+        return self
+
+
+class Recurrence(nn.Module):
+    """An LSTM where other world models have a transformer.
+
+    Args:
+        size: its width; dropout is of what comes in and goes out.
+    """
+
+    def __init__(self, size: WorldSize) -> None:
+        super().__init__()
+        self.width, self.window, self.slides = size.width, size.window, True
+        self.lstm, self.norm = LSTM(size.width, size.width), nn.LayerNorm(size.width)
+        self.dropout = nn.Dropout(size.dropout)
+
+    def memory(self, batch: int) -> LSTMMemory:
+        """Of `batch` rows that saw nothing."""
+        nothing = self.norm.weight.new_zeros(batch, self.width)
+        return LSTMMemory(nothing, nothing)
+
+    def step(self, x: Tensor, memory: LSTMMemory) -> LSTMMemory:
+        """The memory after embeddings [B, D] of one frame and its action."""
+        return LSTMMemory(*self.lstm.step(self.dropout(x), memory))
+
+    def features(self, output: Tensor) -> Tensor:
+        """What heads see of outputs [..., D]."""
+        return self.dropout(self.norm(output))
+
+    def forward(self, x: Tensor, first: Tensor) -> Tensor:
+        """Features (B, T, D) of the embeddings (B, T, D) of episodes that start where `first` bool [B, T] says."""
+        if not first[:, 1:].any():
+            state: MemoryState = self.memory(len(x))
+            return self.features(self.lstm(self.dropout(x), state)[0])
+        memory, outputs = self.memory(len(x)), []
+        for step in range(x.shape[1]):
+            going_on = ~first[:, step, None]
+            memory = self.step(x[:, step], LSTMMemory(*(part * going_on for part in memory)))
+            outputs.append(memory.output)
+        return self.features(torch.stack(outputs, 1))
+
+
+class MixtureWorld(FrameWorld):
+    """World Models' memory over tokens; arguments as `TokenWorldNet`, its blocks a `Recurrence`."""
+
+    blocks: Recurrence  # type: ignore[assignment]
+
+    def build(self, D: int) -> None:
+        """As `TokenWorldNet.build`."""
+        super().build(D)
+        self.parts = nn.Linear(D, COMPONENTS * self.num_tokens * PART)
+        self.share = nn.Linear(D, COMPONENTS)
+
+    def components(self, features: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-shares [..., M] of the components, and log-probabilities [..., M, K, vocabulary] of the next tokens.
+
+        Args:
+            features: [..., D].
+            tokens: the present ones, [..., K].
+        """
+        parts = rearrange(self.parts(features), "... (m k d) -> ... m k d", m=COMPONENTS, k=self.num_tokens)
+        present = (self.token(tokens) + self.place).unsqueeze(-3)
+        return self.share(features).float().log_softmax(-1), self.next_token(parts + present).float().log_softmax(-1)
+
+    def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
+        """As `TokenWorldNet.predict`; of each token by itself, whatever component."""
+        features = self.blocks(self.embed(tokens, actions), first)
+        shares, each = self.components(features[:, :-1], tokens[:, :-1])
+        return self.predicted((shares[..., None, None] + each).logsumexp(-3), features)
+
+    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> tuple[Predicted, Tensor]:
+        """As `TokenWorldNet.judge`: a component answers for all tokens of a frame."""
+        features = self.blocks(self.embed(tokens, actions), first)
+        shares, each = self.components(features[:, :-1], tokens[:, :-1])
+        truth = tokens[:, 1:, None, :, None].expand(*each.shape[:-1], 1)
+        likely = (shares + each.gather(-1, truth).squeeze(-1).sum(-1)).logsumexp(-1)  # (B, T - 1)
+        return self.predicted(each[..., 0, :, :], features), -likely / self.num_tokens
+
+    def predicted(self, expected: Tensor, features: Tensor) -> Predicted:
+        """With rewards and ends of features [B, T, D]."""
+        return Predicted(expected, self.reward(features), self.end(features).float().squeeze(-1))
+
+    @torch.no_grad()
+    def observe(
+        self, observations: Tensor, actions: Tensor, state: TokenState, first: Tensor | None = None
+    ) -> TokenState:
+        """As `imagination.World.observe`."""
+        memory, last = state.memory, state.observation
+        for step in range(observations.shape[1]):
+            if last is not None:
+                memory = self.blocks.step(self.embed(last[:, None], actions[:, step, None])[:, 0], memory)
+                if first is not None:
+                    memory = LSTMMemory(*(part * ~first[:, step, None] for part in memory))
+            last = observations[:, step]
+        return replace(state, memory=memory, observation=last)
+
+    @torch.no_grad()
+    def imagine(
+        self, actions: Tensor, state: TokenState, tau: float = 1.0, generator: torch.Generator | None = None
+    ) -> Imagined:
+        """As `imagination.World.imagine`: first a component is drawn, then its tokens."""
+        last = seen_in(state.observation)
+        memory = self.blocks.step(self.embed(last[:, None], actions[:, None])[:, 0], state.memory)
+        features = self.blocks.features(memory.output)
+        reward, end = self.outcomes(features)
+        shares, each = self.components(features, last)
+        chosen = draw(shares, tau, generator)
+        observation = draw(each[torch.arange(len(each), device=each.device), chosen], tau, generator)
+        return Imagined(observation, reward, end, replace(state, memory=memory, observation=observation))
