@@ -118,6 +118,20 @@ def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path
         assert held.first.tolist() == [True] + [False] * (len(held.frames) - 1)
 
 
+def test_an_mdn_rnn_takes_the_transformers_place_in_the_loop_and_in_the_play_tool(
+    tiny_shards: Path, tmp_path: Path
+) -> None:
+    at_once = PART | {"start_epoch": 0}
+    words = config(tmp_path, "iris", parts=(at_once, at_once, at_once), architecture="mdn-rnn")
+    assert fit(tmp_path, [*words, f"--data.recordings={tiny_shards}", "--data.collect=0"], "loop", 2) == 0
+    state, run = saved(tmp_path, "loop")["state_dict"], tmp_path / "iris" / "loop"
+    assert (state["updates"] > 0).all()
+    assert "world.net.blocks.lstm.bias" in state
+    film = tmp_path / "dream.mp4"
+    assert main(["play", str(run), "--world_model", f"--out={film}", "--keys=up*4 left*2"]) == 0
+    assert film.stat().st_size > 0
+
+
 def test_recordings_alone_teach_an_actor_that_drives(
     tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
