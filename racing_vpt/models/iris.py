@@ -84,7 +84,9 @@ class IRIS(LightningModule):
         tau: temperature of dreams.
         gamma: discount of a step.
         lam: of the lambda-returns.
-        entropy_weight: nats of advantage that a nat of the actor's entropy is worth.
+        entropy_weight: what a nat of the actor's entropy is worth, in advantage.
+        entropy_end: what it is worth in the end, linearly over the actor's updates; None: it stays. Greedily, an actor
+            that was paid for entropy to the end drives much worse than its draws.
         scale_returns: divide advantages by the spread of returns, where that is above 1.
         slow_decay: what the critic that makes targets keeps of itself at an update.
         imitate_updates: first updates of the actor that imitate recorded controls instead of dreaming.
@@ -131,6 +133,7 @@ class IRIS(LightningModule):
         gamma: float = 0.995,
         lam: float = 0.95,
         entropy_weight: float = 1e-3,
+        entropy_end: float | None = None,
         scale_returns: bool = True,
         slow_decay: float = 0.98,
         imitate_updates: int = 0,
@@ -147,10 +150,11 @@ class IRIS(LightningModule):
                 f"imitate_updates and epsilon are {world_frames}, {horizon}, {reuse}, {burn_in}, {imitate_updates} and "
                 f"{epsilon}"
             )
-        if not 0 <= gamma <= 1 or not 0 <= lam <= 1 or min(tau, entropy_weight, imitate_weight) < 0:
+        weights = (entropy_weight, entropy_end or 0.0, imitate_weight)
+        if not 0 <= gamma <= 1 or not 0 <= lam <= 1 or min(tau, *weights) < 0:
             raise ValueError(
-                f"gamma and lam lie in [0, 1], and tau, entropy_weight and imitate_weight are 0 or more, but they are "
-                f"{gamma}, {lam}, {tau}, {entropy_weight} and {imitate_weight}"
+                f"gamma and lam lie in [0, 1], and tau, entropy_weight, entropy_end and imitate_weight are 0 or more, "
+                f"but they are {gamma}, {lam}, {tau}, {entropy_weight}, {entropy_end} and {imitate_weight}"
             )
         self.automatic_optimization = False
         self.frames = frame_spec(frames)
@@ -161,7 +165,7 @@ class IRIS(LightningModule):
         self.init_tokenizer, self.init_world, self.init_from = init_tokenizer, init_world, init_from
         self.horizon, self.burn_in, self.reuse = horizon, burn_in, reuse
         self.tau, self.gamma, self.lam = tau, gamma, lam
-        self.entropy_weight = entropy_weight
+        self.entropy_weight, self.entropy_end = entropy_weight, entropy_end
         self.imitate_updates, self.imitate_weight = imitate_updates, imitate_weight
         self.epsilon, self.act = epsilon, act
         eye = size if tokenizer_size is None else tokenizer_size
@@ -313,8 +317,9 @@ class IRIS(LightningModule):
         """One step of a part's optimizer, and what follows from it."""
         number, training = PARTS.index(part), self.trainings[part]
         optimizer = cast(list[torch.optim.Optimizer], self.optimizers())[number]
-        total = training.total(self.trainer.max_epochs)
-        factor = learning_rate(int(self.updates[number]), training.warmup_steps, total, training.schedule)
+        factor = learning_rate(
+            int(self.updates[number]), training.warmup_steps, self.total_updates(part), training.schedule
+        )
         for group in optimizer.param_groups:
             group["lr"] = training.lr * factor
         optimizer.zero_grad()
@@ -326,6 +331,18 @@ class IRIS(LightningModule):
             self.memo.forget()
         if part == "agent":
             self.slow.follow(self.agent)
+
+    def total_updates(self, part: str) -> float:
+        """Those of a part in the run; of the actor's, each of several from the same dreams."""
+        return self.trainings[part].total(self.trainer.max_epochs) * (self.reuse if part == "agent" else 1)
+
+    @property
+    def entropy_worth(self) -> float:
+        """What a nat of entropy is worth at the present update of the actor."""
+        if self.entropy_end is None:
+            return self.entropy_weight
+        done = min(1.0, int(self.updates[PARTS.index("agent")]) / self.total_updates("agent"))
+        return self.entropy_weight + done * (self.entropy_end - self.entropy_weight)
 
     def joined(self, stretches: list[Stretches]) -> Joined:
         """Stretches as one batch of tokens."""
@@ -373,7 +390,7 @@ class IRIS(LightningModule):
         done = led_here(starts.actions)
         dreamt = dream(self.world, self.agent, starts.tokens, done, self.horizon, starts.first, self.slow, self.tau)
         for _ in range(self.reuse):
-            found = learn(self.agent, dreamt, self.slow, self.spread, self.gamma, self.lam, self.entropy_weight)
+            found = learn(self.agent, dreamt, self.slow, self.spread, self.gamma, self.lam, self.entropy_worth)
             if self.imitate_weight:
                 found["imitation"] = self.imitation(given)
                 found["loss"] = found["loss"] + self.imitate_weight * found["imitation"]

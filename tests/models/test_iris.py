@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -217,6 +218,19 @@ def test_each_part_learns_in_its_epochs_and_counts_its_own_updates() -> None:
     assert Training(10, 2, 5).total(4) == 20
     assert Training(10, 2, 5).total(40) == 30
     assert Training(10, 2).total(-1) == float("inf")
+
+
+def test_entropy_is_worth_less_and_less_over_the_updates_that_there_are() -> None:
+    options = {**SMALL, "reuse": 2, "train_agent": Training(2, 1), "entropy_weight": 0.1, "entropy_end": 0.02}
+    module = IRIS(**options)  # type: ignore[arg-type]
+    module.trainer = SimpleNamespace(max_epochs=6)  # type: ignore[assignment]
+    assert module.total_updates("agent") == 20  # five epochs of two dreams of two updates
+    worth = []
+    for done in (0, 10, 20, 30):
+        module.updates[PARTS.index("agent")] = done
+        worth.append(module.entropy_worth)
+    assert worth == pytest.approx([0.1, 0.06, 0.02, 0.02])
+    assert IRIS(**SMALL, entropy_weight=0.1).entropy_worth == 0.1  # type: ignore[arg-type]
 
 
 def test_a_memo_codes_each_frame_once_until_it_forgets() -> None:
