@@ -142,6 +142,7 @@ class Step:
         truncated: bool [N], whether a limit ended it.
         first: bool [N], whether the frame is the first of an episode.
         valid: bool [N], false where the transition means nothing (ignored by autoreset).
+        shown: int64 [N], the action that somebody who can drive would have taken; -1, or None for all: nobody said.
     """
 
     frames: np.ndarray
@@ -151,6 +152,7 @@ class Step:
     truncated: np.ndarray
     first: np.ndarray
     valid: np.ndarray
+    shown: np.ndarray | None = None
 
 
 @dataclass
@@ -167,6 +169,7 @@ class Transitions:
         index: int64 [B], where each lies in the replay buffer, for `update_priorities`.
         weight: float32 [B], importance weights, the largest of a batch is 1.
         demonstration: bool [B], true for what a demonstrator did.
+        shown: int64 [B], the discrete action that a demonstrator took, or a teacher would have taken; -1: nobody said.
     """
 
     observation: Tensor
@@ -177,6 +180,7 @@ class Transitions:
     index: Tensor
     weight: Tensor
     demonstration: Tensor
+    shown: Tensor
 
 
 @dataclass

@@ -41,8 +41,16 @@ class ActionExpert(ExpertAgent):
 
     def hand(self, wish: Controls) -> Controls:
         """The action that comes nearest to the wish while it is held."""
+        return dict(self.actions[self.nearest(wish)])
+
+    def decide(self) -> int:
+        """The number of the action that it would take now, however often it is asked."""
+        return self.nearest(self.wish())
+
+    def nearest(self, wish: Controls) -> int:
+        """The number of the action that comes nearest to a wish."""
         apart = [self.wheels_apart(action, wish) + self.pedals_apart(action, wish) for action in self.actions]
-        return dict(self.actions[apart.index(min(apart))])
+        return apart.index(min(apart))
 
     def wheels_apart(self, action: Controls, wish: Controls) -> float:
         """How far the wheels are from where they are wished while an action is held, mean in radians."""

@@ -6,6 +6,7 @@ updates are made before it looks again. The module sees batches only, the data m
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 
@@ -14,6 +15,8 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from tqdm import tqdm
 
+from racing_vpt.agents import load_agent
+from racing_vpt.agents.action_expert import ActionExpert
 from racing_vpt.callbacks.driving import Driving
 from racing_vpt.data.replay_datamodule import ReplayDataModule
 from racing_vpt.envs.make import FAST_ID, make_env
@@ -93,7 +96,10 @@ class Experience(Driving):
         self.enough = min(data.warm_up, data.capacity * 9 // 10)  # some steps of a full buffer cannot be drawn
         self.most_owed = 1.0 + self.lanes * self.updates_per_decision
         table = np.array([list(row.values()) for row in rows])
-        scene = Scene(table, pl_module.frames, self.env, self.first_seed, self.max_frames, self.patience)
+        scene = Scene(
+            table, pl_module.frames, self.env, self.first_seed, self.max_frames, self.patience,
+            teacher=None if data.teacher is None else teacher_of(data.teacher, rows, pl_module.frames.stride),
+        )  # fmt: skip
         self.actors = Actors(scene, self.lanes, self.workers, self.episodes)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,7 +150,7 @@ class Experience(Driving):
         ended = now.cut_off & self.cut_off_ends
         terminated, truncated = now.terminated | ended, now.truncated & ~ended
         rewards = now.rewards - module.missed_cost * now.missed
-        step = Step(before.frames, self.actions, rewards, terminated, truncated, before.first, now.valid)
+        step = Step(before.frames, self.actions, rewards, terminated, truncated, before.first, now.valid, before.shown)
         self.keep(step, broken)
         self.keep_score(before, now)
         self.observe(module)
@@ -189,3 +195,21 @@ class Experience(Driving):
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
         self.frames, self.owed = state_dict["frames"], state_dict["owed"]
+
+
+def teacher_of(name: str, rows: list[dict[str, float]], stride: int) -> ActionExpert:
+    """The expert of that name, who decides every `stride` frames.
+
+    Raises:
+        ValueError: it is no expert with these actions.
+    """
+    teacher = load_agent(name)
+    if not isinstance(teacher, ActionExpert) or [list(each.values()) for each in teacher.actions] != [
+        list(row.values()) for row in rows
+    ]:
+        raise ValueError(
+            f"the teacher {name} does not choose among this model's {len(rows)} actions; give data.teacher expert:five "
+            "for CarRacing's five, or expert:eleven with configs/dqn_actions.yaml"
+        )
+    teacher.style = dataclasses.replace(teacher.style, hold=stride)
+    return teacher

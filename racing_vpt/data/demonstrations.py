@@ -67,7 +67,8 @@ def read_demonstrations(reader: EpisodeReader, actions: Actions, seen: tuple[int
         episodes.append(Step(frames, done, columns.reward, terminated, nothing, first, everything))
         imitated.append(everything if columns.perturbed is None else ~columns.perturbed)
         distances.append(distance)
-    steps = Step(**{name: np.concatenate([vars(one)[name] for one in episodes]) for name in vars(episodes[0])})
+    columns_kept = [name for name, column in vars(episodes[0]).items() if column is not None]
+    steps = Step(**{name: np.concatenate([vars(one)[name] for one in episodes]) for name in columns_kept})
     kept = Demonstrations(steps, np.concatenate(imitated), float(np.concatenate(distances).mean()))
     log.info(
         "%d demonstrations: %d decisions, %.0f%% of them undisturbed, %d ends known, mean return %.1f; executed "

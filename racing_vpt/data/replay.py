@@ -116,7 +116,7 @@ class ReplayBuffer:
         needed = bytes_needed(length + 1, frame_shape, action_shape, alpha is not None)
         require_memory(needed, f"a region of {length:,} frames of demonstrations", instead="give fewer of them")
         kept = Drawn(Ring(length + 1, 1, *self._options), alpha)
-        columns = vars(episodes)
+        columns = {name: column for name, column in vars(episodes).items() if column is not None}
         for at in range(length):
             kept.add(Step(**{name: column[at : at + 1] for name, column in columns.items()}))
         end = {name: np.zeros_like(column[:1]) for name, column in columns.items()} | {"first": np.ones(1, bool)}
@@ -159,9 +159,12 @@ class ReplayBuffer:
             own = part is self.experience
             index = self._index(slots) if own else -1 - slots
             imitated = np.zeros(count, bool) if own else self.imitated[slots]
-            columns.append((part.ring.actions[slots], reward, discount, index, weight, imitated))
+            action = part.ring.actions[slots]
+            taken = np.where(imitated, action, -1) if action.ndim == 1 else np.full(count, -1)
+            told = part.ring.shown[slots].astype(np.int64) if own else taken
+            columns.append((action, reward, discount, index, weight, imitated, told))
             begin += count
-        action, reward, discount, index, weight, imitated = (
+        action, reward, discount, index, weight, imitated, told = (
             np.concatenate(each) for each in zip(*columns, strict=True)
         )
         return Transitions(
@@ -173,6 +176,7 @@ class ReplayBuffer:
             index=torch.from_numpy(index),
             weight=torch.from_numpy((weight / weight.max()).astype(np.float32)),
             demonstration=torch.from_numpy(imitated),
+            shown=torch.from_numpy(told),
         )
 
     def sample_stretches(self, batch_size: int, length: int, *, step: int | None = None) -> Stretches:
@@ -225,4 +229,4 @@ def bytes_needed(
     """Memory of a buffer of `capacity` steps: frames, and what else is kept of each."""
     action = 4 * math.prod(action_shape) if action_shape else 8
     tree = 8.1 if prioritised else 0
-    return math.ceil(capacity * (math.prod(frame_shape) + action + 4 + 4 + 2 + tree))
+    return math.ceil(capacity * (math.prod(frame_shape) + action + 4 + 4 + 2 + 2 + tree))

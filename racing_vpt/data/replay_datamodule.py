@@ -69,6 +69,9 @@ class ReplayDataModule(VideoDataModule):
         demonstrations: folders or URLs of shards, or folders of recordings, that are learnt from besides; their split
             `train` is used.
         demonstration_share: share of a batch that they are.
+        teacher: `expert:five` or `expert:eleven`, who is asked at each decision of the learner what it would do there
+            (DAgger, Ross et al. 2011, arXiv:1011.0686): unlike demonstrations, that tells how to get out of the
+            learner's own mistakes.
         stretch: T: batches are stretches of T consecutive steps, for world models, instead of transitions.
         keep_buffer: save the buffer beside the checkpoints, so that a run goes on with it; else it is filled anew.
         seed: of the draws.
@@ -88,6 +91,7 @@ class ReplayDataModule(VideoDataModule):
         beta: Ramp = BETA,
         demonstrations: list[str] | str | None = None,
         demonstration_share: Ramp = SHARE,
+        teacher: str | None = None,
         stretch: int | None = None,
         keep_buffer: bool = False,
         seed: int = 0,
@@ -106,7 +110,7 @@ class ReplayDataModule(VideoDataModule):
             )
         self.capacity, self.warm_up, self.n_step, self.prioritised = capacity, warm_up, n_step, prioritised
         self.beta, self.demonstration_share, self.stretch = beta, demonstration_share, stretch
-        self.keep_buffer = keep_buffer
+        self.keep_buffer, self.teacher = keep_buffer, teacher
         self.buffer: ReplayBuffer | None = None
         self._files: ReplayFiles | None = None
         self._restored: dict[str, object] = {}

@@ -22,7 +22,8 @@ from racing_vpt.data.ring import Ring
 FORMAT = 1
 CHUNK_BYTES = 1 << 25  # of frames in a file
 KEPT = 2  # states
-COLUMNS = ("actions", "rewards", "terminated", "truncated", "first", "valid", "depth", "span", "waiting", "cut")
+ENDS = ("terminated", "truncated", "first", "valid")
+COLUMNS = ("actions", "shown", "rewards", *ENDS, "depth", "span", "waiting", "cut")
 log = logging.getLogger(__name__)
 
 
@@ -105,6 +106,8 @@ class ReplayFiles:
             ring.frames[slots] = self._read(path, ring.frames[slots])
         targets = self._columns()
         for column in COLUMNS:
+            if column not in state["columns"]:  # `shown` was not there at first
+                continue
             targets[column][:] = self._read(state["columns"][column], targets[column])
         ring.steps, ring.count, self.buffer.draws = state["steps"], state["count"], state["draws"]
         for part, drawn in self._drawn().items():

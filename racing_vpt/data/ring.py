@@ -41,6 +41,7 @@ class Ring:
         self.actions = np.zeros((self.size, *action_shape), np.float32 if action_shape else np.int64)
         self.rewards = np.zeros(self.size, np.float32)
         self.terminated, self.truncated, self.first, self.valid = (np.zeros(self.size, bool) for _ in range(4))
+        self.shown = np.full(self.size, -1, np.int16)
         self.depth, self.span = np.zeros(self.size, np.uint8), np.zeros(self.size, np.uint8)
         self.waiting = np.zeros(lanes, np.int64)  # of the newest steps of a lane, how many have no span yet
         self.cut = np.ones(lanes, bool)  # whether the next step of a lane has nothing to do with those before
@@ -70,6 +71,7 @@ class Ring:
         self.first[here] = first
         for name in ("frames", "actions", "rewards", "terminated", "truncated", "valid"):
             getattr(self, name)[here] = getattr(step, name)
+        self.shown[here] = -1 if step.shown is None else step.shown
         self.cut[:] = False
         self.waiting += 1
         self.steps += 1
@@ -170,6 +172,8 @@ class Ring:
     def _check(self, step: Step) -> None:
         for field in fields(step):
             value, kept = getattr(step, field.name), getattr(self, field.name)
+            if value is None:
+                continue
             if value.shape != (self.lanes, *kept.shape[1:]) or not np.can_cast(value.dtype, kept.dtype, "same_kind"):
                 raise ValueError(
                     f"{field.name} of a step is {value.dtype} {list(value.shape)}, but this buffer takes {kept.dtype} "

@@ -72,9 +72,12 @@ def mirror_some(batch: Transitions, share: float, images: Sequence[int]) -> Tran
     start, count = int(torch.randint(B, ())), round(share * B)  # a run of rows: a seventh of the time of any
     runs = [slice(start, min(B, start + count)), slice(0, max(0, start + count - B))]
     table = torch.tensor(images, device=batch.action.device)
-    for name in ("observation", "next_observation", "action"):
+    for name in ("observation", "next_observation", "action", "shown"):
         values = getattr(batch, name).clone()
         for run in runs:
-            values[run] = table[values[run]] if name == "action" else values[run].flip(-1)
+            if name.endswith("observation"):
+                values[run] = values[run].flip(-1)
+            else:
+                values[run] = torch.where(values[run] >= 0, table[values[run].clamp(min=0)], values[run])
         setattr(flipped, name, values)
     return flipped

@@ -65,8 +65,8 @@ class DQN(LightningModule):
         epsilon_decisions: over which it falls linearly.
         epsilon_spread: environment i of N takes epsilon ^ (1 + spread * i / (N - 1)): some always explore, some
             hardly, so that the whole of a fast lap is seen early. 0: all alike.
-        margin: how much less all but the demonstrator's action are to be worth, in scaled reward.
-        margin_weight: of that loss, on demonstrations.
+        margin: how much less all but a demonstrator's or teacher's action are to be worth, in scaled reward.
+        margin_weight: of that loss, where such an action is known.
         mirror: share of the transitions of a batch that are mirrored, with their actions.
         optimizer: made from the network's parameters.
         schedule: how the learning rate falls after the warm-up, over the updates of the run.
@@ -203,8 +203,9 @@ class DQN(LightningModule):
         targets = self.targets(batch)
         loss = quantile_huber(taken, targets, self.huber)  # (B,)
         found = {"td_error": (targets.mean(-1) - taken.mean(-1)).detach(), "q": taken.detach().mean(-1)}
-        if self.margin_weight and batch.demonstration.any():
-            found["margin"] = margin_loss(quantiles.mean(-1), batch.action, self.margin) * batch.demonstration
+        told = batch.shown >= 0
+        if self.margin_weight and told.any():
+            found["margin"] = margin_loss(quantiles.mean(-1), batch.shown.clamp(min=0), self.margin) * told
             loss = loss + self.margin_weight * found["margin"]
         return {"loss": (loss * batch.weight).mean(), **found}
 

@@ -6,6 +6,7 @@ first. Frames and all else cross in memory that the processes share.
 
 from __future__ import annotations
 
+import copy
 import math
 import multiprocessing
 import signal
@@ -18,6 +19,7 @@ from multiprocessing.sharedctypes import RawArray
 import gymnasium
 import numpy as np
 
+from racing_vpt.agents.action_expert import ActionExpert
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.envs.offers import Step, step_controls
 from racing_vpt.frames import prepare
@@ -43,6 +45,7 @@ class Lanes:
         cut_off: bool, the episode was ended as hopeless.
         elapsed: int64, frames of the episode so far.
         episodes: int64, episodes that the lane has begun.
+        shown: int64 [N], the action of the table that the teacher would take next; -1: there is none, or an end.
         actions: int64 [N], or float32 [N, A] of controls: what is to be done next.
     """
 
@@ -57,6 +60,7 @@ class Lanes:
     cut_off: np.ndarray
     elapsed: np.ndarray
     episodes: np.ndarray
+    shown: np.ndarray
     actions: np.ndarray
 
     def copy(self) -> Lanes:
@@ -78,6 +82,7 @@ class Scene:
             what the state is worth is still estimated, so that being lost is not made to look like the end of all
             costs, or once no tile is left ahead and some were missed. None: never.
         controls: names of an action's numbers where there is no table.
+        teacher: an `ActionExpert` with the actions of the table, who is asked at each decision what it would do.
     """
 
     table: np.ndarray | None
@@ -87,6 +92,7 @@ class Scene:
     max_frames: int | None = None
     patience: int | None = None
     controls: tuple[str, ...] = ()
+    teacher: ActionExpert | None = None
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
@@ -109,6 +115,7 @@ class Lane:
     row: int
     ended: bool = True
     progress: LapProgress | None = None
+    teacher: ActionExpert | None = None
     decisions: int = 0
 
     def advance(self) -> None:
@@ -120,6 +127,9 @@ class Lane:
             frame, info = self.env.reset(seed=seed)
             reward, terminated, truncated = 0.0, False, False
             self.progress = LapProgress(self.env)
+            if self.teacher is not None:
+                self.teacher.reset()
+                self.teacher.attach(self.env)
             now.episodes[row] += 1
         else:
             assert self.progress is not None
@@ -135,6 +145,7 @@ class Lane:
         limited = self.env.has_wrapper_attr("_elapsed_steps")  # else an environment's frames are its decisions
         now.elapsed[row] = self.env.get_wrapper_attr("_elapsed_steps") if limited else self.decisions
         self.ended = bool(terminated or truncated)
+        now.shown[row] = -1 if self.ended or self.teacher is None else self.teacher.decide()
 
     def take(self, action: np.ndarray) -> Step:
         """Step the environment with an action of a table's number, or of controls [A]."""
@@ -175,7 +186,7 @@ def lanes_in(memory: Memory, scene: Scene) -> Lanes:
 def lane_shapes(lanes: int, scene: Scene) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Shape and type of each array of `Lanes`."""
     more = {"frames": scene.frame_shape, "actions": scene.action_shape}
-    dtypes = {"frames": np.uint8, "rewards": np.float32, "elapsed": np.int64, "episodes": np.int64,
+    dtypes = {"frames": np.uint8, "rewards": np.float32, "elapsed": np.int64, "episodes": np.int64, "shown": np.int64,
               "actions": np.int64 if scene.table is not None else np.float32}  # fmt: skip
     return {
         field.name: ((lanes, *more.get(field.name, ())), np.dtype(dtypes.get(field.name, np.bool_)))
@@ -198,7 +209,7 @@ def serve_lanes(
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     try:
         now = lanes_in(memory, scene)
-        lanes = [Lane(scene_env(scene), scene, now, row) for row in rows]
+        lanes = [Lane(scene_env(scene), scene, now, row, teacher=copy.copy(scene.teacher)) for row in rows]
         for lane, actions in zip(lanes, running, strict=True):
             lane.advance() if actions is None else lane.drive_again(actions)
         while True:

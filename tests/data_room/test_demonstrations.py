@@ -103,6 +103,8 @@ def test_a_buffer_is_seeded_with_them(
         assert np.array_equal(batch.observation[row, -1].numpy(), truth.steps.frames[at])
         assert np.array_equal(batch.action[row].numpy(), truth.steps.actions[at])
         assert batch.demonstration[row] == truth.imitated[at]
+        said = truth.steps.actions[at] if truth.imitated[at] and shape == () else -1
+        assert batch.shown[row] == said
     buffer.update_priorities(batch.index[:1], torch.tensor([1e4]))
     drawn = torch.cat([data.draw().index for _ in range(20)])
     assert (drawn == batch.index[0]).float().mean() > 0.3

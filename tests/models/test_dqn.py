@@ -34,6 +34,7 @@ def batch_of(B: int = 8, demonstration: bool = False) -> Transitions:
         index=torch.arange(B),
         weight=torch.ones(B),
         demonstration=torch.full((B,), demonstration),
+        shown=torch.full((B,), 3 if demonstration else -1),
     )
 
 

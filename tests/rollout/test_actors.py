@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from racing_vpt.agents import load_agent
+from racing_vpt.agents.action_expert import ActionExpert
 from racing_vpt.envs import FAST_ID, make_env
 from racing_vpt.frames import prepare
 from racing_vpt.rollout.actors import Actors
@@ -58,6 +60,25 @@ def test_lanes_say_what_the_environment_says(opened: list[Actors]) -> None:
         ended = now.terminated | now.truncated
     assert now.episodes.tolist() == [2, 2]
     assert now.elapsed.tolist() == [12, 12]  # 30 frames are 8 decisions, one passes with the reset, 3 follow
+
+
+def test_a_teacher_says_at_each_decision_what_it_would_do(opened: list[Actors]) -> None:
+    """One lane does what it is told and gets on; the other stands, and is told to drive."""
+    teacher = load_agent("expert:five")
+    assert isinstance(teacher, ActionExpert)
+    actors = Actors(Scene(TABLE, SPEC, max_frames=160, teacher=teacher), 2, 1)
+    opened.append(actors)
+    now, earned, told = actors.start(), np.zeros(2), []
+    while not (now.terminated | now.truncated).any():
+        assert (now.shown >= 0).all()
+        told.append(now.shown)
+        actors.act(np.array([now.shown[0], 0]))
+        now, _ = actors.collect()
+        earned += now.rewards
+    assert (now.shown == -1).all()  # at an end nothing is to be done
+    assert earned[0] > 60
+    assert earned[1] < 0
+    assert len(set(np.stack(told)[10:, 1].tolist())) == 1  # the same, as long as it does not move
 
 
 def test_an_episode_without_hope_is_cut_off_not_terminated(opened: list[Actors]) -> None:
