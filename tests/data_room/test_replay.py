@@ -94,6 +94,22 @@ class Lane:
         return (total, GAMMA ** (now - time), now) if now > time else None
 
 
+def test_what_a_teacher_said_comes_with_the_transition_and_is_unknown_otherwise() -> None:
+    buffer = ReplayBuffer(40, 2, (2, 2), stack=2, n_step=1, discount=GAMMA)
+    flags = {name: np.zeros(2, bool) for name in ("terminated", "truncated", "first")}
+    for time in range(12):
+        frames, said = np.full((2, 2, 2), time, np.uint8), np.array([time % 3, time % 5])
+        actions = np.array([2, 4])
+        buffer.add(Step(frames, actions, np.ones(2, np.float32), **flags, valid=np.ones(2, bool),
+                        shown=None if time == 6 else said))  # fmt: skip
+    batch = buffer.sample(200)
+    times = batch.observation[:, -1, 0, 0].numpy()
+    lanes = np.where(batch.action.numpy() == 2, 3, 5)
+    assert np.array_equal(batch.shown.numpy(), np.where(times == 6, -1, times % lanes))
+    with pytest.raises(ValueError, match="shown of a step"):
+        buffer.add(Step(frames, actions, np.ones(2, np.float32), **flags, valid=np.ones(2, bool), shown=said[:1]))
+
+
 def step_of(moments: list[Moment]) -> Step:
     return Step(
         frames=np.stack([frame_of(moment.lane, moment.time) for moment in moments]),
