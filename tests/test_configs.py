@@ -34,10 +34,10 @@ COLLECTS = tuple(
 )
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
-DOING = ("dqn", "dqn_plain", "dqn_actions", "dqn_demonstrations")  # tests/callbacks/test_experience.py
+DOING = ("dqn", "dqn_plain", "dqn_actions", "dqn_demonstrations", "dqn_taught", "dqn_five")  # tests/callbacks/test_experience.py
 # base is in every fit; wandb below; label: demo; fsdp needs GPUs; the rest in tests/models
 TOKENIZER = ("", "/cpu", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained", "/atari")
-TOKEN_WORLD = ("", "/cpu", "/absolute", "/frame", "/sign", "/discrete", "/pretrained", "/enduro", "/breakout")
+TOKEN_WORLD = ("", "/cpu", "/absolute", "/frame", "/mdn-rnn", "/sign", "/discrete", "/pretrained", "/enduro", "/breakout")
 LOOP = ("iris", "iris/tiny", "iris/stock", "iris/enduro", "iris/breakout")  # tests/models/test_iris.py
 STAGES = (*(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
 IRIS = ("iris/size/tiny", *STAGES, *LOOP)

@@ -177,11 +177,12 @@ def test_a_tile_that_is_left_behind_costs_what_is_learnt_from_not_the_return() -
 def test_a_teacher_is_learnt_from_and_one_of_other_actions_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    configs = ("dqn", "dqn_actions")
-    taught = ["--trainer.max_steps=6", "--data.teacher=expert:eleven", "--name=taught"]
-    assert fit(tmp_path, *taught, "--trainer.logger.class_path=CSVLogger", configs=configs) == 0
-    metrics = list(csv.DictReader(next((tmp_path / "dqn" / "taught").rglob("metrics.csv")).open()))
+    configs = ("dqn", "dqn_actions", "dqn_taught")
+    told = ["--trainer.max_steps=6", "--name=told", "--trainer.logger.class_path=CSVLogger"]
+    assert fit(tmp_path, *told, configs=configs) == 0
+    metrics = list(csv.DictReader(next((tmp_path / "dqn" / "told").rglob("metrics.csv")).open()))
     assert any(float(row["train/margin"] or 0) > 0 for row in metrics if "train/margin" in row)
+    assert fit(tmp_path, "--trainer.max_steps=1", "--name=five", configs=("dqn", "dqn_taught", "dqn_five")) == 0
     for name in ("expert:five", "expert:brisk"):
         assert fit(tmp_path, "--trainer.max_steps=1", f"--data.teacher={name}", configs=configs) == 2
         assert f"the teacher {name} does not choose among this model's 11 actions" in capsys.readouterr().err
