@@ -34,7 +34,7 @@ COLLECTS = tuple(
 )
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
-DOING = ("dqn", "dqn_plain", "dqn_actions", "dqn_demonstrations", "dqn_taught", "dqn_five")  # tests/callbacks/test_experience.py
+DOING = ("dqn", "dqn_plain", "dqn_actions", "dqn_demonstrations", "dqn_taught", "dqn_five", "dqn_laps")  # tests/callbacks/test_experience.py
 # base is in every fit; wandb below; label: demo; fsdp needs GPUs; the rest in tests/models
 TOKENIZER = ("", "/cpu", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained", "/atari")
 TOKEN_WORLD = ("", "/cpu", "/absolute", "/frame", "/mdn-rnn", "/sign", "/discrete", "/pretrained", "/enduro", "/breakout")

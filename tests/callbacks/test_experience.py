@@ -182,7 +182,10 @@ def test_a_teacher_is_learnt_from_and_one_of_other_actions_is_refused(
     assert fit(tmp_path, *told, configs=configs) == 0
     metrics = list(csv.DictReader(next((tmp_path / "dqn" / "told").rglob("metrics.csv")).open()))
     assert any(float(row["train/margin"] or 0) > 0 for row in metrics if "train/margin" in row)
-    assert fit(tmp_path, "--trainer.max_steps=1", "--name=five", configs=("dqn", "dqn_taught", "dqn_five")) == 0
+    five = ("dqn", "dqn_taught", "dqn_five")
+    assert fit(tmp_path, "--trainer.max_steps=1", "--name=five", configs=five) == 0
+    before = f"--model.init_from={tmp_path}/dqn/five/checkpoints/last.ckpt"
+    assert fit(tmp_path, "--trainer.max_steps=1", "--name=laps", before, configs=(*five, "dqn_laps")) == 0
     for name in ("expert:five", "expert:brisk"):
         assert fit(tmp_path, "--trainer.max_steps=1", f"--data.teacher={name}", configs=configs) == 2
         assert f"the teacher {name} does not choose among this model's 11 actions" in capsys.readouterr().err
