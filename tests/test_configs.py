@@ -34,14 +34,15 @@ COLLECTS = tuple(
 )
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
-DOING = ("dqn", "dqn_plain", "dqn_actions", "dqn_demonstrations", "dqn_taught", "dqn_five", "dqn_laps")  # tests/callbacks/test_experience.py
+DOING = ("", "_plain", "_actions", "_demonstrations", "_taught", "_five", "_laps")  # tests/callbacks/test_experience.py
 # base is in every fit; wandb below; label: demo; fsdp needs GPUs; the rest in tests/models
 TOKENIZER = ("", "/cpu", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained", "/atari")
-TOKEN_WORLD = ("", "/cpu", "/absolute", "/frame", "/mdn-rnn", "/sign", "/discrete", "/pretrained", "/enduro", "/breakout")
+CHOICES = ("/cpu", "/absolute", "/frame", "/mdn-rnn", "/sign", "/discrete", "/pretrained")
+TOKEN_WORLD = ("", *CHOICES, "/enduro", "/breakout")
 LOOP = ("iris", "iris/tiny", "iris/stock", "iris/enduro", "iris/breakout")  # tests/models/test_iris.py
 STAGES = (*(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
 IRIS = ("iris/size/tiny", *STAGES, *LOOP)
-ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *IRIS, *PAPER, *DOING)
+ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *IRIS, *PAPER, *(f"dqn{x}" for x in DOING))
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 
