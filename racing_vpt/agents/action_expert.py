@@ -8,6 +8,7 @@ are not the wished ones. They decide as often as a DQN. Both styles are of rando
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 
@@ -88,6 +89,7 @@ class FiveActionExpert(ActionExpert):
     THROTTLE_COST = 0.0429  # radians that a wished acceleration is worth
     BRAKE_COST = 0.8969  # radians, of a wished brake of 1
     BRAKES_AS = 0.3  # the brake action is wished from half of this on
+    CRAWL, CRAWL_COST = 10.0, 0.3  # units/s below which it is worth so much: who only steers never gets away
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(self.STYLE, DISCRETE_CONTROLS, seed)
@@ -95,8 +97,11 @@ class FiveActionExpert(ActionExpert):
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
         """As there is one throttle and one brake: whether it accelerates, and whether it brakes enough."""
         slower = (wish["throttle"] > 0) != (action["throttle"] > 0)
+        assert self.env is not None
+        assert self.env.car is not None
+        crawls = math.hypot(*self.env.car.hull.linearVelocity) < self.CRAWL
         braked = self.BRAKES_AS - wish["brake"] if action["brake"] else wish["brake"]
-        return self.THROTTLE_COST * slower + self.BRAKE_COST * braked
+        return (self.CRAWL_COST if crawls else self.THROTTLE_COST) * slower + self.BRAKE_COST * braked
 
 
 class ElevenActionExpert(ActionExpert):

@@ -33,7 +33,7 @@ class Collection(Driving):
         workers: processes that they are in.
         first_seed: of the tracks, from 10,000 on; each episode takes the next one.
         max_frames: end episodes after so many frames; None leaves it to the environment.
-        patience: decisions without a new tile after which an episode is cut off. None: never.
+        patience: frames without a new tile after which an episode is cut off. None: never.
         seed: of what is drawn.
     """
 

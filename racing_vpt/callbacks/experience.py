@@ -38,7 +38,7 @@ class Experience(Driving):
         updates_per_decision: of the network; 0.25: one after every four decisions of whichever lane.
         first_seed: of the tracks, from 10,000 on; each episode takes the next one.
         max_frames: end episodes after so many frames; None leaves it to the environment.
-        patience: decisions without a new tile after which an episode is cut off.
+        patience: frames without a new tile after which an episode is cut off.
         cut_off_ends: that is an end, worth nothing from there on, instead of a truncation, which bootstraps (and to one
             who spun and drives back where he came from, the road looks as good as to one who drives on).
         curve_every: decisions after which the curve of returns is drawn anew.

@@ -78,7 +78,7 @@ class Scene:
         env: environment.
         first_seed: of the tracks; lane i of N drives first_seed + i, then first_seed + i + N, ...
         max_frames: end episodes after so many frames; None leaves it to the environment.
-        patience: decisions without a new tile after which an episode is cut off as hopeless, which is a truncation:
+        patience: frames without a new tile after which an episode is cut off as hopeless, which is a truncation:
             what the state is worth is still estimated, so that being lost is not made to look like the end of all
             costs, or once no tile is left ahead and some were missed. None: never.
         controls: names of an action's numbers where there is no table.
@@ -165,7 +165,9 @@ class Lane:
     def hopeless(self) -> bool:
         """Whether no tile was touched for so long, or none is left, that the episode is cut off."""
         patience, progress = self.scene.patience, self.progress
-        return patience is not None and progress is not None and (progress.since >= patience or progress.over)
+        if patience is None or progress is None:
+            return False
+        return progress.since * self.scene.spec.stride >= patience or progress.over
 
 
 def shared_memory(lanes: int, scene: Scene) -> Memory:

@@ -147,7 +147,7 @@ def test_nothing_is_learnt_from_the_episode_of_a_worker_that_died(tmp_path: Path
 def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> None:
     spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
     data = ReplayDataModule(batch_size=4, capacity=200, warm_up=30, steps_per_epoch=2)
-    experience = Experience(lanes=2, patience=3, cut_off_ends=ends)
+    experience = Experience(lanes=2, patience=12, cut_off_ends=ends)
     trainer = Trainer(
         max_steps=2, accelerator="cpu", callbacks=[experience], default_root_dir=tmp_path, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,

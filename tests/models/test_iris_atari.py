@@ -60,7 +60,7 @@ def short_drives(folder: Path) -> Path:
     """A copy of configs/iris.yaml whose drives are short."""
     config = yaml.safe_load((ROOT / "configs" / "iris.yaml").read_text())
     short = {
-        "Collection": {"lanes": 2, "max_frames": 12, "patience": 5},
+        "Collection": {"lanes": 2, "max_frames": 12, "patience": 15},
         "RolloutValidation": {"episodes": 1, "max_frames": 9},
         "EpisodeFilms": {"max_frames": 9, "dreamt": 5},
     }

@@ -82,7 +82,7 @@ def test_a_teacher_says_at_each_decision_what_it_would_do(opened: list[Actors]) 
 
 
 def test_an_episode_without_hope_is_cut_off_not_terminated(opened: list[Actors]) -> None:
-    actors = Actors(Scene(TABLE, SPEC, patience=5), 2, 1)
+    actors = Actors(Scene(TABLE, SPEC, patience=20), 2, 1)
     opened.append(actors)
     actors.start()
     for _ in range(6):
