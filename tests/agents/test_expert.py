@@ -103,10 +103,11 @@ def test_the_eleven_actions_are_those_that_are_shipped() -> None:
     assert config["model"]["init_args"]["actions"] == [list(row) for row in ELEVEN_ACTIONS]
 
 
-def test_the_expert_recovers_when_the_car_was_turned_around(env: gymnasium.Env) -> None:
+@pytest.mark.parametrize("name", ["expert:calm", "expert:five"])
+def test_an_expert_recovers_when_the_car_was_turned_around(env: gymnasium.Env, name: str) -> None:
     env.reset(seed=1001)
     env.unwrapped.drawing = False  # type: ignore[attr-defined]  # the expert does not look
-    agent = load_agent("expert:calm")
+    agent = load_agent(name)
     agent.attach(env)  # type: ignore[attr-defined]
     car = env.unwrapped.car  # type: ignore[attr-defined]
     for frame in range(400):
