@@ -204,9 +204,7 @@ def teacher_of(name: str, rows: list[dict[str, float]], stride: int) -> ActionEx
         ValueError: it is no expert with these actions.
     """
     teacher = load_agent(name)
-    if not isinstance(teacher, ActionExpert) or [list(each.values()) for each in teacher.actions] != [
-        list(row.values()) for row in rows
-    ]:
+    if not isinstance(teacher, ActionExpert) or list(teacher.actions) != rows:
         raise ValueError(
             f"the teacher {name} does not choose among this model's {len(rows)} actions; give data.teacher expert:five "
             "for CarRacing's five, or expert:eleven with configs/dqn_actions.yaml"

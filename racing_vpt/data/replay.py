@@ -123,6 +123,10 @@ class ReplayBuffer:
         kept.add(Step(**end))
         if not kept.ring.count:
             raise ValueError(f"{length} steps of demonstrations make no transition; give longer episodes")
+        if not action_shape:
+            kept.ring.shown[:length] = (
+                episodes.actions if imitated is None else np.where(imitated, episodes.actions, -1)
+            )
         self.demonstrations = kept
         self.imitated = np.append(np.ones(length, bool) if imitated is None else imitated, False)
 
@@ -159,10 +163,8 @@ class ReplayBuffer:
             own = part is self.experience
             index = self._index(slots) if own else -1 - slots
             imitated = np.zeros(count, bool) if own else self.imitated[slots]
-            action = part.ring.actions[slots]
-            taken = np.where(imitated, action, -1) if action.ndim == 1 else np.full(count, -1)
-            told = part.ring.shown[slots].astype(np.int64) if own else taken
-            columns.append((action, reward, discount, index, weight, imitated, told))
+            told = part.ring.shown[slots].astype(np.int64)
+            columns.append((part.ring.actions[slots], reward, discount, index, weight, imitated, told))
             begin += count
         action, reward, discount, index, weight, imitated, told = (
             np.concatenate(each) for each in zip(*columns, strict=True)

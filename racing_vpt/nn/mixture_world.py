@@ -19,7 +19,7 @@ from racing_vpt.nn.frame_world import PART, FrameWorld
 from racing_vpt.nn.imagination import Imagined, draw, seen_in
 from racing_vpt.nn.memory import LSTM, MemoryState
 from racing_vpt.nn.token_blocks import WorldSize
-from racing_vpt.nn.token_net import Predicted, TokenState
+from racing_vpt.nn.token_net import Judged, Predicted, TokenState
 
 COMPONENTS = 5  # as the paper's
 
@@ -100,19 +100,16 @@ class MixtureWorld(FrameWorld):
         """As `TokenWorldNet.predict`; of each token by itself, whatever component."""
         features = self.blocks(self.embed(tokens, actions), first)
         shares, each = self.components(features[:, :-1], tokens[:, :-1])
-        return self.predicted((shares[..., None, None] + each).logsumexp(-3), features)
+        expected = (shares[..., None, None] + each).logsumexp(-3)
+        return Predicted(expected, self.reward(features), self.end(features).float().squeeze(-1))
 
-    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> tuple[Predicted, Tensor]:
+    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Judged:
         """As `TokenWorldNet.judge`: a component answers for all tokens of a frame."""
         features = self.blocks(self.embed(tokens, actions), first)
         shares, each = self.components(features[:, :-1], tokens[:, :-1])
         truth = tokens[:, 1:, None, :, None].expand(*each.shape[:-1], 1)
         likely = (shares + each.gather(-1, truth).squeeze(-1).sum(-1)).logsumexp(-1)  # (B, T - 1)
-        return self.predicted(each[..., 0, :, :], features), -likely / self.num_tokens
-
-    def predicted(self, expected: Tensor, features: Tensor) -> Predicted:
-        """With rewards and ends of features [B, T, D]."""
-        return Predicted(expected, self.reward(features), self.end(features).float().squeeze(-1))
+        return Judged(-likely / self.num_tokens, self.reward(features), self.end(features).float().squeeze(-1))
 
     @torch.no_grad()
     def observe(

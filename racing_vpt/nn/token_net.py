@@ -29,6 +29,14 @@ class Predicted(NamedTuple):
     end: Tensor
 
 
+class Judged(NamedTuple):
+    """What the true tokens 1 to T - 1 cost, nats a token [B, T - 1]; rewards and ends as in `Predicted`."""
+
+    nats: Tensor
+    reward: Tensor
+    end: Tensor
+
+
 @dataclass(frozen=True)
 class TokenState:
     """What a world model remembers, and its last observation, tokens int64 [B, K].
@@ -109,11 +117,11 @@ class TokenWorldNet(nn.Module, ABC):
             first: bool [B, T], where an episode starts.
         """
 
-    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> tuple[Predicted, Tensor]:
-        """What is expected, as `predict`, and what the true next tokens cost, nats a token [B, T - 1]."""
+    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Judged:
+        """What was expected against the true next tokens; arguments as `predict`."""
         expected = self.predict(tokens, actions, first)
         each = F.cross_entropy(rearrange(expected.tokens, "b t k v -> b v t k"), tokens[:, 1:], reduction="none")
-        return expected, each.mean(-1)
+        return Judged(each.mean(-1), expected.reward, expected.end)
 
     @abstractmethod
     def observe(
@@ -142,9 +150,9 @@ class TokenWorldNet(nn.Module, ABC):
             ended: bool [B, T], whether action t ended the episode, or None.
             ended_known: bool [B, T], where that is known; None: wherever valid.
         """
-        expected, nats = self.judge(tokens, actions, first)
+        expected = self.judge(tokens, actions, first)
         follows = valid[:, 1:] & valid[:, :-1] & ~first[:, 1:]  # frame t + 1 follows frame t
-        found = {"token_ce": masked_mean(nats, follows)}
+        found = {"token_ce": masked_mean(expected.nats, follows)}
         if rewards is not None:
             found["reward_ce"] = masked_mean(self.reward.loss(expected.reward, rewards), valid)
         if ended is not None:
