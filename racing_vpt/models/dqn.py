@@ -1,9 +1,10 @@
 """Deep Q-learning of discrete actions, with what was found to help since, each piece to be switched on and off.
 
 DQN, Mnih et al. 2015; double, van Hasselt et al. 2016 (arXiv:1509.06461); soft targets, Lillicrap et al. 2016
-(arXiv:1509.02971); an epsilon for each environment, Horgan et al. 2018 (arXiv:1803.00933); the margin of DQfD
-(`nn/q_learning`); networks (`nn/q_net`). n-step rewards and priorities are the replay buffer's. Unlike in DQN, rewards
-are scaled, not clipped: clipped to +-1, a tile is worth as much as two, and nothing is gained by driving faster.
+(arXiv:1509.02971); an epsilon for each environment, Horgan et al. 2018 (arXiv:1803.00933), and random actions held,
+Dabney et al. 2020 (arXiv:2006.01782); the margin of DQfD (`nn/q_learning`); networks (`nn/q_net`). n-step rewards and
+priorities are the replay buffer's. Rewards are scaled, not clipped as DQN's: clipped to +-1, a tile is worth as much as
+two, and nothing is gained by driving faster.
 """
 
 from __future__ import annotations
@@ -52,8 +53,7 @@ class DQN(LightningModule):
         layer_norm: in the last layers.
         double: the network itself chooses the action that the target network values.
         discount: gamma, of a decision; 0.97 looks about 33 decisions (2.7 s at stride 4) ahead.
-        reward_scale: rewards are multiplied by it: at full speed a decision pays 4 to 5 points, and Huber's loss wants
-            errors of about 1.
+        reward_scale: of rewards: at full speed a decision pays 4 to 5, and Huber's loss wants errors of about 1.
         missed_cost: points taken off a decision in which a tile is left behind untouched (`rollout/progress.py`). It
             costs the lap, but only where nobody can see any more why. Returns are told without it.
         rescale_values: learn values under the square root of Pohlen et al. 2018 instead of as they are.
@@ -65,6 +65,7 @@ class DQN(LightningModule):
         epsilon_decisions: over which it falls linearly.
         epsilon_spread: environment i of N takes epsilon ^ (1 + spread * i / (N - 1)): some always explore, some
             hardly, so that the whole of a fast lap is seen early. 0: all alike.
+        epsilon_hold: decisions that a random action is held: one of 25 a second does nothing, twenty spin the car.
         margin: how much less all but a demonstrator's or teacher's action are to be worth, in scaled reward.
         margin_weight: of that loss, where such an action is known.
         mirror: share of the transitions of a batch that are mirrored, with their actions.
@@ -100,6 +101,7 @@ class DQN(LightningModule):
         epsilon_end: float = 0.05,
         epsilon_decisions: int = 100_000,
         epsilon_spread: float = 0.0,
+        epsilon_hold: int = 1,
         margin: float = 0.8,
         margin_weight: float = 1.0,
         mirror: float = 0.0,
@@ -113,11 +115,11 @@ class DQN(LightningModule):
         wrong = [f"{name} {value}" for name, value in shares.items() if not 0 <= value <= 1]
         if wrong or (target_rate is not None and not 0 < target_rate <= 1):
             raise ValueError(f"{', '.join(wrong) or f'target_rate {target_rate}'}: expected a number from 0 to 1")
-        if min(stack, target_every, epsilon_decisions) < 1 or min(reward_scale, huber) <= 0 or epsilon_spread < 0:
+        counts, sizes = (stack, target_every, epsilon_decisions, epsilon_hold), (reward_scale, huber)
+        if min(counts) < 1 or min(sizes) <= 0 or epsilon_spread < 0:
             raise ValueError(
-                f"stack, target_every and epsilon_decisions count from 1, reward_scale and huber are above 0 and "
-                f"epsilon_spread is not below, but they are {stack}, {target_every}, {epsilon_decisions}, "
-                f"{reward_scale}, {huber} and {epsilon_spread}"
+                "stack, target_every, epsilon_decisions and epsilon_hold count from 1, reward_scale and huber are over "
+                f"0 and epsilon_spread is not below, but they are {counts}, {sizes} and {epsilon_spread}"
             )
         self.frames = frame_spec(frames)
         if not self.frames.grey:
@@ -126,8 +128,8 @@ class DQN(LightningModule):
         self.stack, self.doubled, self.discount, self.huber = stack, double, discount, huber
         self.reward_scale, self.missed_cost, self.rescale_values = reward_scale, missed_cost, rescale_values
         self.target_every, self.target_rate = target_every, target_rate
-        self.epsilon_start, self.epsilon_end = epsilon_start, epsilon_end
-        self.epsilon_decisions, self.epsilon_spread = epsilon_decisions, epsilon_spread
+        self.epsilon_start, self.epsilon_end, self.epsilon_decisions = epsilon_start, epsilon_end, epsilon_decisions
+        self.epsilon_spread, self.epsilon_hold = epsilon_spread, epsilon_hold
         self.margin, self.margin_weight, self.mirror = margin, margin_weight, mirror
         self.optimizer, self.schedule, self.warmup_steps = optimizer, schedule, warmup_steps
         self.init_from = init_from
@@ -178,8 +180,9 @@ class DQN(LightningModule):
         return base ** (1 + self.epsilon_spread * np.arange(lanes) / max(1, lanes - 1))
 
     def explore(self, observation: Tensor, decisions: int, seed: int) -> np.ndarray:
-        """Actions int64 [N], some of them random; a function of (observation, decisions, seed) but for noisy layers."""
-        N, random = len(observation), np.random.default_rng([seed, decisions])
+        """Actions int64 [N], some random, after so many decisions of all N; noisy layers apart, a function of these."""
+        N = len(observation)
+        random = np.random.default_rng([seed, decisions // (N * self.epsilon_hold)])  # alike while it is held
         best = self.values(observation.to(self.device)).argmax(-1).cpu().numpy()
         chance = random.random(N) < self.epsilon(decisions, N)
         return np.where(chance, random.integers(self.net.actions, size=N), best)

@@ -146,11 +146,20 @@ def test_epsilon_falls_and_is_spread() -> None:
 def test_exploring_is_a_function_of_seed_and_decisions() -> None:
     module = module_of(epsilon_start=0.5, epsilon_end=0.5).eval()
     seen = batch_of(64).observation
-    first = module.explore(seen, 7, seed=1)
-    assert np.array_equal(first, module.explore(seen, 7, seed=1))
-    assert not np.array_equal(first, module.explore(seen, 8, seed=1))
+    first = module.explore(seen, 64 * 7, seed=1)
+    assert np.array_equal(first, module.explore(seen, 64 * 7, seed=1))
+    assert not np.array_equal(first, module.explore(seen, 64 * 8, seed=1))
     module.epsilon_start = module.epsilon_end = 0.0
-    assert np.array_equal(module.explore(seen, 8, seed=1), module.values(seen).argmax(-1).numpy())
+    assert np.array_equal(module.explore(seen, 64 * 8, seed=1), module.values(seen).argmax(-1).numpy())
+
+
+def test_a_random_action_is_held() -> None:
+    module = module_of(epsilon_start=0.5, epsilon_end=0.5, epsilon_hold=3).eval()
+    seen = batch_of(64).observation
+    rounds = [module.explore(seen, 64 * round, seed=1) for round in range(6)]
+    assert all(np.array_equal(rounds[0], held) for held in rounds[1:3])
+    assert all(np.array_equal(rounds[3], held) for held in rounds[4:])
+    assert not np.array_equal(rounds[0], rounds[3])
 
 
 @pytest.mark.parametrize(
