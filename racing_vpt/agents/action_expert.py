@@ -65,6 +65,12 @@ class ActionExpert(ExpertAgent):
             apart += abs(turned - wished) / self.style.hold
         return apart
 
+    def crawls(self, speed: float) -> bool:
+        """Whether it is slower than that, in units/s: who only steers then never gets away."""
+        assert self.env is not None
+        assert self.env.car is not None
+        return math.hypot(*self.env.car.hull.linearVelocity) < speed
+
     @abstractmethod
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
         """What an action's pedals are worse than the wished ones, in radians of the wheels."""
@@ -89,7 +95,7 @@ class FiveActionExpert(ActionExpert):
     THROTTLE_COST = 0.0429  # radians that a wished acceleration is worth
     BRAKE_COST = 0.8969  # radians, of a wished brake of 1
     BRAKES_AS = 0.3  # the brake action is wished from half of this on
-    CRAWL, CRAWL_COST = 10.0, 0.3  # units/s below which it is worth so much: who only steers never gets away
+    CRAWL, CRAWL_COST = 10.0, 0.3  # units/s below which it is worth so much
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(self.STYLE, DISCRETE_CONTROLS, seed)
@@ -97,11 +103,8 @@ class FiveActionExpert(ActionExpert):
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
         """As there is one throttle and one brake: whether it accelerates, and whether it brakes enough."""
         slower = (wish["throttle"] > 0) != (action["throttle"] > 0)
-        assert self.env is not None
-        assert self.env.car is not None
-        crawls = math.hypot(*self.env.car.hull.linearVelocity) < self.CRAWL
         braked = self.BRAKES_AS - wish["brake"] if action["brake"] else wish["brake"]
-        return (self.CRAWL_COST if crawls else self.THROTTLE_COST) * slower + self.BRAKE_COST * braked
+        return (self.CRAWL_COST if self.crawls(self.CRAWL) else self.THROTTLE_COST) * slower + self.BRAKE_COST * braked
 
 
 class ElevenActionExpert(ActionExpert):
@@ -123,6 +126,7 @@ class ElevenActionExpert(ActionExpert):
     )
     THROTTLE_COST = 0.111  # radians, of a throttle that is off by 1
     BRAKE_COST = 0.502
+    CRAWL, CRAWL_COST = 20.0, 1.5  # units/s below which a throttle costs so much
 
     def __init__(self, seed: int = 0) -> None:
         actions = [dict(zip(CARRACING_CONTROLS, row, strict=True)) for row in ELEVEN_ACTIONS]
@@ -131,4 +135,4 @@ class ElevenActionExpert(ActionExpert):
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
         """How far throttle and brake are from the wished ones."""
         throttle, brake = (abs(wish[name] - action[name]) for name in ("throttle", "brake"))
-        return self.THROTTLE_COST * throttle + self.BRAKE_COST * brake
+        return (self.CRAWL_COST if self.crawls(self.CRAWL) else self.THROTTLE_COST) * throttle + self.BRAKE_COST * brake
