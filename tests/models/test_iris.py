@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +21,7 @@ from racing_vpt.models.iris_parts import TokenMemo, Training, joined
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.tokenizer_use import take_world
-from racing_vpt.types import Stretches
+from racing_vpt.types import Stretches, Work
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EYE = {"channels": [8, 8], "res_blocks": 1, "attention": [], "middle": 1, "patch": 8, "width": 8, "norm_groups": 4}
@@ -117,6 +118,33 @@ def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path
         assert len(held.frames) <= frames
         assert held.names[:3] == ("steering", "throttle", "brake")
         assert held.first.tolist() == [True] + [False] * (len(held.frames) - 1)
+
+
+def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(
+    tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = config(tmp_path, "iris", parts=ALL)
+    words += [f"--data.recordings={tiny_shards}", "--data.collect=12"]
+    assert fit(tmp_path, words, "whole", 3) == 0
+    learn, updates = IRIS.training_step, []
+
+    def stopped_in_the_tenth(module: IRIS, work: Work, batch_idx: int) -> None:
+        learn(module, work, batch_idx)
+        updates.append(batch_idx)
+        if len(updates) == 10:  # of the second epoch's six the fourth
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(IRIS, "training_step", stopped_in_the_tenth)
+    with pytest.raises(SystemExit) as stop:
+        fit(tmp_path, words, "stopped", 3)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert len(updates) == 10
+    monkeypatch.setattr(IRIS, "training_step", learn)
+    run = tmp_path / "iris" / "stopped"
+    assert main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last"]) == 0
+    whole, stopped = saved(tmp_path, "whole"), saved(tmp_path, "stopped")
+    for name in ("state_dict", "optimizer_states", "memo", "StretchDataModule"):
+        assert not differences(whole[name], stopped[name]), name
 
 
 def test_an_mdn_rnn_takes_the_transformers_place_in_the_loop_and_in_the_play_tool(
