@@ -179,10 +179,10 @@ def test_a_teacher_is_learnt_from_and_one_of_other_actions_is_refused(
 ) -> None:
     configs = ("dqn", "dqn_actions", "dqn_taught")
     told = ["--trainer.max_steps=6", "--name=told", "--trainer.logger.class_path=CSVLogger"]
-    assert fit(tmp_path, *told, configs=configs) == 0
+    assert fit(tmp_path, *told, "--data.teacher=expert:eleven", configs=configs) == 0
     metrics = list(csv.DictReader(next((tmp_path / "dqn" / "told").rglob("metrics.csv")).open()))
     assert any(float(row["train/margin"] or 0) > 0 for row in metrics if "train/margin" in row)
-    five = ("dqn", "dqn_taught", "dqn_five")
+    five = ("dqn", "dqn_taught")
     assert fit(tmp_path, "--trainer.max_steps=1", "--name=five", configs=five) == 0
     before = f"--model.init_from={tmp_path}/dqn/five/checkpoints/last.ckpt"
     assert fit(tmp_path, "--trainer.max_steps=1", "--name=laps", before, configs=(*five, "dqn_laps")) == 0
