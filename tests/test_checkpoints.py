@@ -15,9 +15,10 @@ import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
-from racing_vpt.checkpoints import export_run, load_module, read_checkpoint
+from racing_vpt.checkpoints import export_run, load_module, load_strictly, read_checkpoint
 from racing_vpt.checkpoints.folder import fingerprint, save_checkpoint
 from racing_vpt.checkpoints.openai import openai_settings, read_openai_model, read_openai_weights
+from racing_vpt.models.dqn import DQN
 from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch
@@ -221,6 +222,27 @@ def test_a_trained_run_exports_its_averaged_weights(tmp_path: Path) -> None:
     policy = load_module(tmp_path / "out")
     for name, value in policy.state_dict().items():
         assert torch.equal(value, saved["state_dict"][name]), name
+
+
+def test_an_export_leaves_slow_copies_out_and_a_reader_makes_them_anew(tmp_path: Path) -> None:
+    module = DQN(channels=[4, 4, 4], hidden=8)
+    with torch.no_grad():
+        for weight in module.target.parameters():
+            weight += 1
+    save_checkpoint(
+        tmp_path / "run", "racing_vpt.models.dqn.DQN", {"channels": [4, 4, 4], "hidden": 8}, module.state_dict()
+    )
+    exported = export_run(tmp_path / "run", tmp_path / "out", "# Card\n")
+    assert exported.state_dict.keys() == {f"net.{name}" for name in module.net.state_dict()}
+    read = load_module(tmp_path / "out", expected="DQN")
+    again = DQN(channels=[4, 4, 4], hidden=8)
+    load_strictly(again, exported.state_dict, "out")
+    for each in (read, again):
+        for name, value in module.net.state_dict().items():
+            assert torch.equal(each.state_dict()[f"net.{name}"], value), name
+            assert torch.equal(each.state_dict()[f"target.{name}"], value), name
+    with pytest.raises(ValueError, match="net"):
+        load_strictly(again, {f"target.{name}": value for name, value in module.net.state_dict().items()}, "out")
 
 
 @pytest.mark.parametrize("protocol", range(6))

@@ -117,10 +117,22 @@ def load_strictly(
         allow_extra: log unexpected tensors as a warning instead.
         assign: let the module have the tensors themselves, without a copy; for a module on the meta device.
     """
+    state_dict = with_twins(module, state_dict)
     unexpected = check_weights(module, state_dict, name, allow_extra=allow_extra)
     if unexpected:
         logger.warning("%s: not used: %s", name, ", ".join(unexpected))
     module.load_state_dict({key: state_dict[key] for key in module.state_dict()}, assign=assign)
+
+
+def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, and where an export left out those of a network's slow copy (`TWINS`), the network's instead."""
+    held = dict(state_dict)
+    for twin, original in getattr(module, "TWINS", ()):
+        for key in module.state_dict():
+            source = original + key.removeprefix(twin)
+            if key.startswith(twin) and key not in held and source in held:
+                held[key] = held[source]
+    return held
 
 
 def check_weights(
@@ -144,10 +156,15 @@ def check_weights(
 
 
 def export_run(checkpoint_name: str | Path, folder: Path, card: str) -> Checkpoint:
-    """Write any checkpoint in our format, with `card` as its README.md, and give it back as read from there."""
+    """Write any checkpoint in our format, with `card` as its README.md, and give it back as read from there.
+
+    What only training needs stays behind, such as a network's slow copy (a module names it in `TWINS`).
+    """
     checkpoint = read_checkpoint(checkpoint_name)
+    twins = tuple(twin for twin, _ in getattr(_module_class(checkpoint.class_path, checkpoint_name), "TWINS", ()))
+    weights = {key: tensor for key, tensor in checkpoint.state_dict.items() if not key.startswith(twins)}
     extra = {key: value for key, value in checkpoint.extra.items() if key != "fingerprint"}
-    save_checkpoint(folder, checkpoint.class_path, checkpoint.init_args, checkpoint.state_dict, extra, card)
+    save_checkpoint(folder, checkpoint.class_path, checkpoint.init_args, weights, extra, card)
     return read_checkpoint(folder)
 
 

@@ -28,7 +28,6 @@ from racing_vpt.nn.q_net import QNet, Trunk
 from racing_vpt.types import FrameSpec, Transitions, frame_spec
 
 GREY = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
-Losses = dict[str, Tensor]
 
 
 def adam(parameters: Iterable) -> torch.optim.Optimizer:
@@ -75,6 +74,7 @@ class DQN(LightningModule):
         init_from: checkpoint of the same network that training starts from.
     """
 
+    TWINS = (("target.", "net."),)  # not exported
     act = "controls"  # `policy` says controls, not how likely each class is
 
     def __init__(
@@ -189,7 +189,7 @@ class DQN(LightningModule):
 
     # ---------------------------------------------------------------- learning
 
-    def training_step(self, batch: Transitions, batch_idx: int) -> Losses:
+    def training_step(self, batch: Transitions, batch_idx: int) -> dict[str, Tensor]:
         """`loss`, and `td_error` float32 [B] for the priorities."""
         losses = self.losses(mirror_some(batch, self.mirror, self.mirrored) if self.mirror else batch)
         if (self.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
@@ -198,7 +198,7 @@ class DQN(LightningModule):
             self.log_dict({f"train/{name}": x for name, x in means.items()}, batch_size=len(batch.action))
         return {"loss": losses["loss"], "td_error": losses["td_error"]}
 
-    def losses(self, batch: Transitions) -> Losses:
+    def losses(self, batch: Transitions) -> dict[str, Tensor]:
         """`loss` (weighted mean); [B]: `td_error`, `q` of the actions taken and, with demonstrations, `margin`."""
         quantiles = self.net(batch.observation)  # (B, A, K)
         rows = torch.arange(len(batch.action), device=quantiles.device)

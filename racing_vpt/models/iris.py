@@ -97,6 +97,7 @@ class IRIS(LightningModule):
             quicker by far and wants a tokenizer that stays as it is by the time that the agent learns.
     """
 
+    TWINS = (("slow.net.", "agent."),)  # not exported
     updates: Tensor
 
     def __init__(
