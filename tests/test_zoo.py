@@ -19,7 +19,13 @@ ZOO = Path(racing_vpt.__file__).parent / "zoo"
 
 @pytest.mark.parametrize(
     ("names", "bytes_"),
-    [(("idm-carracing", "vpt-carracing"), 15e6), (("world-model-carracing",), 20e6), (("dqn-carracing",), 5e6)],
+    [
+        (("idm-carracing", "vpt-carracing"), 15e6),
+        (("world-model-carracing",), 20e6),
+        (("dqn-carracing",), 3e6),
+        (("dqn-carracing-five",), 5e6),
+        (("iris-carracing",), 20e6),
+    ],
 )
 def test_the_zoo_is_small(names: tuple[str, ...], bytes_: float) -> None:
     assert sum(path.stat().st_size for name in names for path in (ZOO / name).iterdir()) < bytes_
@@ -31,7 +37,9 @@ def test_a_card_tells_data_seeds_command_and_limits(name: str) -> None:
     assert all(word in card.lower() for word in ("data", "seeds", "racing-vpt", "limits"))
 
 
-@pytest.mark.parametrize("name", ["vpt-carracing", "world-model-carracing", "dqn-carracing"])
+@pytest.mark.parametrize(
+    "name", ["vpt-carracing", "world-model-carracing", "dqn-carracing", "dqn-carracing-five", "iris-carracing"]
+)
 def test_a_shipped_driver_pulls_away_and_stays_on_the_road(name: str) -> None:
     result = run_episode(make_env(FAST_ID), load_agent(f"zoo:{name}"), seed=1090, max_frames=200)
     assert result.score > 100  # a hundred frames of expert driving earn more; standing still loses 20
