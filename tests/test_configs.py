@@ -34,7 +34,7 @@ COLLECTS = tuple(
 )
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
-DOING = ("", "_plain", "_actions", "_demonstrations", "_taught", "_five", "_laps")  # tests/callbacks/test_experience.py
+DOING = ("", "_plain", "_actions", "_demonstrations", "_taught", "_laps")  # tests/callbacks/test_experience.py
 # base is in every fit; wandb below; label: demo; fsdp needs GPUs; the rest in tests/models
 TOKENIZER = ("", "/cpu", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained", "/atari")
 CHOICES = ("/cpu", "/absolute", "/frame", "/mdn-rnn", "/sign", "/discrete", "/pretrained")
