@@ -23,7 +23,7 @@ ZOO = Path(racing_vpt.__file__).parent / "zoo"
         (("idm-carracing", "vpt-carracing"), 15e6),
         (("world-model-carracing",), 20e6),
         (("dqn-carracing",), 3e6),
-        (("dqn-carracing-five",), 5e6),
+        (("dqn-carracing-five",), 3e6),
         (("iris-carracing",), 20e6),
     ],
 )

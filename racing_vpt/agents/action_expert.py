@@ -36,6 +36,10 @@ class ActionExpert(ExpertAgent):
         seed: unused; it draws nothing.
     """
 
+    THROTTLE_COST: float
+    CRAWL: float  # units/s below which the throttle is worth CRAWL_COST
+    CRAWL_COST: float
+
     def __init__(self, style: ExpertStyle, actions: Sequence[Controls], seed: int = 0) -> None:
         super().__init__(style, seed)
         self.actions = actions
@@ -65,11 +69,12 @@ class ActionExpert(ExpertAgent):
             apart += abs(turned - wished) / self.style.hold
         return apart
 
-    def crawls(self, speed: float) -> bool:
-        """Whether it is slower than that, in units/s: who only steers then never gets away."""
+    def throttle_cost(self) -> float:
+        """Radians that the throttle is worth now; more where it crawls: who only steers then never gets away."""
         assert self.env is not None
         assert self.env.car is not None
-        return math.hypot(*self.env.car.hull.linearVelocity) < speed
+        crawls = math.hypot(*self.env.car.hull.linearVelocity) < self.CRAWL
+        return self.CRAWL_COST if crawls else self.THROTTLE_COST
 
     @abstractmethod
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
@@ -95,7 +100,7 @@ class FiveActionExpert(ActionExpert):
     THROTTLE_COST = 0.0429  # radians that a wished acceleration is worth
     BRAKE_COST = 0.8969  # radians, of a wished brake of 1
     BRAKES_AS = 0.3  # the brake action is wished from half of this on
-    CRAWL, CRAWL_COST = 10.0, 0.3  # units/s below which it is worth so much
+    CRAWL, CRAWL_COST = 10.0, 0.3
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(self.STYLE, DISCRETE_CONTROLS, seed)
@@ -104,7 +109,7 @@ class FiveActionExpert(ActionExpert):
         """As there is one throttle and one brake: whether it accelerates, and whether it brakes enough."""
         slower = (wish["throttle"] > 0) != (action["throttle"] > 0)
         braked = self.BRAKES_AS - wish["brake"] if action["brake"] else wish["brake"]
-        return (self.CRAWL_COST if self.crawls(self.CRAWL) else self.THROTTLE_COST) * slower + self.BRAKE_COST * braked
+        return self.throttle_cost() * slower + self.BRAKE_COST * braked
 
 
 class ElevenActionExpert(ActionExpert):
@@ -126,7 +131,7 @@ class ElevenActionExpert(ActionExpert):
     )
     THROTTLE_COST = 0.111  # radians, of a throttle that is off by 1
     BRAKE_COST = 0.502
-    CRAWL, CRAWL_COST = 20.0, 1.5  # units/s below which a throttle costs so much
+    CRAWL, CRAWL_COST = 20.0, 1.5
 
     def __init__(self, seed: int = 0) -> None:
         actions = [dict(zip(CARRACING_CONTROLS, row, strict=True)) for row in ELEVEN_ACTIONS]
@@ -135,4 +140,4 @@ class ElevenActionExpert(ActionExpert):
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
         """How far throttle and brake are from the wished ones."""
         throttle, brake = (abs(wish[name] - action[name]) for name in ("throttle", "brake"))
-        return (self.CRAWL_COST if self.crawls(self.CRAWL) else self.THROTTLE_COST) * throttle + self.BRAKE_COST * brake
+        return self.throttle_cost() * throttle + self.BRAKE_COST * brake

@@ -123,12 +123,10 @@ class ReplayBuffer:
         kept.add(Step(**end))
         if not kept.ring.count:
             raise ValueError(f"{length} steps of demonstrations make no transition; give longer episodes")
+        imitated = np.ones(length, bool) if imitated is None else imitated
         if not action_shape:
-            kept.ring.shown[:length] = (
-                episodes.actions if imitated is None else np.where(imitated, episodes.actions, -1)
-            )
-        self.demonstrations = kept
-        self.imitated = np.append(np.ones(length, bool) if imitated is None else imitated, False)
+            kept.ring.shown[:length] = np.where(imitated, episodes.actions, -1)
+        self.demonstrations, self.imitated = kept, np.append(imitated, False)
 
     def sample(
         self, batch_size: int, *, beta: float = 1.0, demonstration_share: float = 0.0, step: int | None = None

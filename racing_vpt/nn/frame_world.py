@@ -57,7 +57,7 @@ class FrameWorld(TokenWorldNet):
         look = Look(numbers, visible(numbers, numbers, begins, self.blocks.window, 1))
         features = self.blocks(self.embed(tokens, actions), look)
         expected = self.tell(features[:, :-1], tokens[:, :-1])
-        return Predicted(expected, self.reward(features), self.end(features).float().squeeze(-1))
+        return Predicted(expected, *self.answers(features))
 
     @torch.no_grad()
     def observe(

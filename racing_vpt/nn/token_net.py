@@ -164,9 +164,14 @@ class TokenWorldNet(nn.Module, ABC):
         """The state of `batch` rows that saw nothing."""
         return TokenState(self.blocks.memory(batch))
 
+    def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Reward and end [...] of features [..., D] of an action, as in `Predicted`."""
+        return self.reward(features), self.end(features).float().squeeze(-1)
+
     def outcomes(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """Reward [B] and probability [B] of the end, of features [B, D] of an action."""
-        return self.reward.mean(self.reward(features)), self.end(features).float().squeeze(-1).sigmoid()
+        reward, end = self.answers(features)
+        return self.reward.mean(reward), end.sigmoid()
 
 
 def begins_of(first: Tensor, steps: int, running: Tensor, step_tokens: int) -> Tensor:

@@ -45,7 +45,7 @@ class GPTWorld(TokenWorldNet):
         features = self.blocks(self.embed(tokens, actions), look)
         answers = features[:, K :: K + 1]  # (B, T, D), at the actions
         tell = rearrange(features[:, K:-1], "b (t k) d -> b t k d", k=K + 1)[:, :, :K]  # tell the next token
-        return Predicted(self.next_token(tell).float(), self.reward(answers), self.end(answers).float().squeeze(-1))
+        return Predicted(self.next_token(tell).float(), *self.answers(answers))
 
     @torch.no_grad()
     def observe(
