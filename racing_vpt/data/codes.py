@@ -6,10 +6,13 @@ lengths, controls and rewards of the episodes; where any of them changes, the fr
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import logging
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -79,7 +82,7 @@ def code_path(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Path:
 
 
 def codes_of(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Codes:
-    """The codes of all of a reader's frames: those in the folder, or new ones.
+    """The codes of all of a reader's frames: those in the folder, or new ones, which one process makes for all.
 
     Raises:
         OSError: there is no space for them; it says how much is needed.
@@ -88,9 +91,34 @@ def codes_of(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Codes:
     if path.is_file():
         log.info("codes of the frames are taken from %s", path)
         return Codes(path, reader.lengths)
-    total = sum(reader.lengths)
-    width = model.code_frames(torch.from_numpy(reader.frames(0, 0, 1))).shape[1]
     folder.mkdir(parents=True, exist_ok=True)
+    with alone(path.with_suffix(".lock")):
+        if not path.is_file():
+            make_codes(reader, model, path)
+    return Codes(path, reader.lengths)
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Wait until no other process is here; the system opens the lock of one that dies.
+
+    A file system that knows no locks lets everyone in.
+    """
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("another training is making the codes of these frames; this one waits for them")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            log.warning("%s cannot be locked (%s); train on the same new data once at a time", path, error)
+        yield
+
+
+def make_codes(reader: EpisodeReader, model: CodesFrames, path: Path) -> None:
+    """Code all frames into a file; see `codes_of`."""
+    total, folder = sum(reader.lengths), path.parent
+    width = model.code_frames(torch.from_numpy(reader.frames(0, 0, 1))).shape[1]
     needed, free = 4 * width * total, shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
@@ -112,4 +140,3 @@ def codes_of(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Codes:
                     left = (total - done) / rate
                     log.info("coded %d of %d frames, %.0f a second, %.0f s left", done, total, rate, left)
     log.info("coded %d frames in %.0f s; kept in %s", total, time.monotonic() - begun, path)
-    return Codes(path, reader.lengths)
