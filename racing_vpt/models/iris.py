@@ -95,6 +95,8 @@ class IRIS(LightningModule):
         act: how it drives greedily: the `mode` of each control, or on axes the `mean`.
         sees: what the agent sees of tokens, `pictures` as the paper's, or the tokenizer's `codes` of them, which is
             quicker by far and wants a tokenizer that stays as it is by the time that the agent learns.
+        compile: whether the world model's blocks go through torch.compile, to learn and to dream; for a GPU: on a CPU
+            a dream is as quick without.
     """
 
     TWINS = (("slow.net.", "agent."),)  # not exported
@@ -142,6 +144,7 @@ class IRIS(LightningModule):
         epsilon: float = 0.01,
         act: Literal["mode", "mean"] = "mode",
         sees: Sees = "pictures",
+        compile: bool = False,
     ) -> None:
         super().__init__()
         if min(world_frames - 1, burn_in + 1, horizon, reuse, imitate_updates + 1) < 1 or not 0 <= epsilon <= 1:
@@ -168,7 +171,7 @@ class IRIS(LightningModule):
         self.tau, self.gamma, self.lam = tau, gamma, lam
         self.entropy_weight, self.entropy_end = entropy_weight, entropy_end
         self.imitate_updates, self.imitate_weight = imitate_updates, imitate_weight
-        self.epsilon, self.act = epsilon, act
+        self.epsilon, self.act, self.compiles = epsilon, act, compile
         eye = size if tokenizer_size is None else tokenizer_size
         self.world = TokenWorld(
             None, self.frames, size if world_size is None else world_size, eye, quantizer, vocabulary, tuple(levels),
@@ -197,12 +200,13 @@ class IRIS(LightningModule):
         if self.trainings["tokenizer"].steps:
             self._coder[0].setup(stage)
             self.world.tokenizer.requires_grad_(True)
-        if self.trainer.ckpt_path is not None:
-            return
-        if self.world.pretrained is not None:
-            self.world.net.blocks = self.world.blocks("rotary", weights=True)
-        self.take_parts()
-        self.slow.net.load_state_dict(self.agent.state_dict())
+        if self.trainer.ckpt_path is None:
+            if self.world.pretrained is not None:
+                self.world.net.blocks = self.world.blocks("rotary", weights=True)
+            self.take_parts()
+            self.slow.net.load_state_dict(self.agent.state_dict())
+        if self.compiles:
+            cast(nn.Module, self.world.net.blocks).compile(dynamic=True)
 
     def take_parts(self) -> None:
         """Start from other checkpoints, as asked for.

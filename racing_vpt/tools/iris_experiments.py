@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 CONFIGS = Path(__file__).parents[2] / "configs"
+BEFORE_RIVAL = 0.2  # share of a training after which the discriminator has a say
 
 
 class Row(NamedTuple):
@@ -54,7 +55,8 @@ def iris_experiments(
     from racing_vpt.data.files import write_json
     from racing_vpt.tools.iris_measures import measure_eye, measure_world
 
-    eyes = [Row("l1-perceptual"), *(Row(name, name) for name in ("l1", "l2", "fsq", "adversarial"))]
+    eyes = [Row("l1-perceptual"), *(Row(name, name) for name in ("l1", "l2", "fsq"))]
+    eyes.append(Row("adversarial", "adversarial", (f"--model.adversarial_from={int(BEFORE_RIVAL * steps)}",)))
     if tokenizer is not None:
         eyes.append(Row("pretrained-frozen", "pretrained", (f"--model.init_from={tokenizer}",)))
         eyes.append(Row("pretrained", None, (f"--model.init_from={tokenizer}",)))

@@ -65,6 +65,23 @@ def test_a_window_that_slides_equals_the_same_in_one_piece(kind: type[TokenWorld
     torch.testing.assert_close(whole.tokens.gather(-1, drawn[:, 1:, :, None])[..., 0], best, atol=1e-4, rtol=0)
 
 
+@torch.no_grad()
+def test_compiled_blocks_dream_the_same_over_several_windows() -> None:
+    (tokens, actions, _), dreams = episode(), []
+    for compiled in (False, True):
+        net = world(FrameWorld)
+        if compiled:
+            net.blocks.compile(backend="eager", dynamic=True)  # type: ignore[attr-defined]
+        state, dream = net.observe(tokens[:, :1], actions[:, :1], net.initial(3)), []
+        for step in range(12):  # three windows
+            found = net.imagine(actions[:, step], state, tau=0.0)
+            state = found.state  # type: ignore[assignment]
+            dream.append(found.observation)
+        dreams.append(torch.stack(dream, 1))
+    torch.testing.assert_close(dreams[0], dreams[1])
+    assert len(dreams[0].unique(dim=1)) > 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunks", [[1] * 15, [5, 1, 9], [2, 13]], ids=str)
 @torch.no_grad()

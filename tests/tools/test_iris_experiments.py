@@ -32,6 +32,20 @@ def test_rows_are_trained_measured_and_kept(
         iris_experiments(**given, rows=["nobody"])  # type: ignore[arg-type]
 
 
+def test_a_discriminator_has_its_say_within_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    words: list[str] = []
+
+    def main(given: list[str]) -> int:
+        words.extend(given)
+        return 1
+
+    monkeypatch.setattr("racing_vpt.cli.main", main)
+    with pytest.raises(ValueError, match="row adversarial could not be trained"):
+        iris_experiments(out=tmp_path, steps=500, rows=["adversarial"])
+    assert "--model.adversarial_from=100" in words
+    assert "--trainer.max_steps=500" in words
+
+
 def test_a_figure_has_its_interval() -> None:
     row = {"stage": "token_world", "psnr_7": [25.0, 24.0, 26.0], "psnr_gain_7": [4.0, 3.0, 5.0],
            "psnr_20": [24.1, 23.9, 24.31], "psnr_gain_20": [3.2, 3.0, 3.4],
