@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import torch
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 from torch.nn import functional as F
 
 
@@ -28,7 +28,8 @@ class Quantized(NamedTuple):
 class VectorQuantizer(nn.Module):
     """Each feature becomes the nearest of the codebook's.
 
-    Under DDP each process counts its own rows and takes over the first one's codebook at the next step, as all buffers.
+    Under DDP the codebook follows the rows of all processes; where a code is revived is the first one's affair, whose
+    buffers all take over at the next step.
 
     Args:
         vocabulary: codes in the codebook.
@@ -94,6 +95,9 @@ class VectorQuantizer(nn.Module):
         """
         new_counts = torch.bincount(tokens, minlength=self.vocabulary).float()
         new_sums = torch.zeros_like(self.sums).index_add_(0, tokens, flat)
+        if distributed.is_available() and distributed.is_initialized():
+            distributed.all_reduce(new_counts)
+            distributed.all_reduce(new_sums)
         if not self.counts.any():  # averages begin with what is first seen
             self.counts.copy_(new_counts)
             self.sums.copy_(new_sums)

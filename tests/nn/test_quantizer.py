@@ -1,7 +1,10 @@
 """Quantizers: nearest codes, straight gradients, codebooks that follow and do not die."""
 
+from pathlib import Path
+
 import pytest
 import torch
+from torch import Tensor, distributed, multiprocessing
 
 from racing_vpt.nn.quantizer import ScalarQuantizer, VectorQuantizer, perplexity, usage
 
@@ -33,6 +36,32 @@ def test_a_codebook_follows_its_features() -> None:
     before = quantizer.codebook.clone()
     quantizer.eval()(torch.randn(64, 2))
     assert torch.equal(quantizer.codebook, before)
+
+
+def followed(features: Tensor) -> Tensor:
+    """The codebook after three steps [3, N, D]."""
+    torch.manual_seed(0)
+    quantizer = VectorQuantizer(8, 4, decay=0.5, revive_after=0)
+    quantizer.begun.fill_(True)
+    for step in features:
+        quantizer(step)
+    return quantizer.codebook
+
+
+def follow_half(rank: int, folder: str, features: Tensor) -> None:
+    """One process of two, which sees its half of each step's features."""
+    meeting = f"file://{folder}/meeting"
+    distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
+    torch.save(followed(features.chunk(2, 1)[rank]), f"{folder}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_processes_follow_the_features_of_both(tmp_path: Path) -> None:
+    features = torch.randn(3, 64, 4, generator=torch.Generator().manual_seed(0))
+    multiprocessing.spawn(follow_half, (str(tmp_path), features), nprocs=2)
+    for rank in range(2):
+        torch.testing.assert_close(torch.load(tmp_path / f"{rank}.pt"), followed(features))
+    assert not torch.allclose(followed(features), followed(features.chunk(2, 1)[0]), atol=0.01)
 
 
 def use_after_features_moved(revive_after: int) -> float:
