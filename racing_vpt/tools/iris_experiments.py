@@ -109,7 +109,7 @@ def table(found: dict[str, dict]) -> str:
         ("tokenizer", ("psnr", "codebook_use", "codebook_perplexity", "frames_per_second")),
         (
             "token_world",
-            ("psnr_7", "psnr_gain_7", "psnr_20", "psnr_gain_20", "action_sensitivity", "frames_per_second"),
+            ("token_ce", "psnr_7", "psnr_gain_7", "psnr_gain_20", "action_sensitivity", "frames_per_second"),
         ),
     ):
         rows = {name: row for name, row in found.items() if row["stage"] == stage}

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from racing_vpt.checkpoints import load_module
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.models.look_ahead import HORIZONS, ROWS, psnr
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.nn.outcomes import numbers_of
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.tokenizer_net import pictures_of
 from racing_vpt.tools.drive import bootstrap_interval
-from racing_vpt.types import FrameSpec
+from racing_vpt.types import Batch, FrameSpec
 
 SPEED_ROWS, SPEED_FRAMES = 16, 20  # dreams at once, and frames of each
 MEASURED = (7, 20)  # of `HORIZONS`: 20 frames of the environment where a step is three of them, and 20 steps
@@ -56,15 +58,20 @@ def measure_eye(run: Path, recordings: str, clips: int) -> dict[str, object]:
 
 
 def measure_world(run: Path, recordings: str, clips: int) -> dict[str, object]:
-    """How far a world model's imagination can be believed (`models/look_ahead.py`), and frames imagined a second."""
+    """What true next tokens cost a world model, nats each; how far its imagination can be believed; its speed.
+
+    The second as in `models/look_ahead.py`; the third in frames imagined a second.
+    """
     module = load_module(run)
     assert isinstance(module, TokenWorld)
     data = held_out(recordings, module.frames, max(HORIZONS) + module.size.window + 1, ROWS)
+    costs = []
     for batch in spread(data, clips // ROWS):
         with torch.inference_mode():
             coded = module.code(batch.frames.flatten(0, 1))
             batch.codes = coded.view(*batch.valid.shape, -1).float()
             module.look(batch)
+            costs.append(nats(module, batch))
     if not module.ahead.imagined:
         raise ValueError(f"{recordings} holds no held-out clip of {data.clip_frames} frames after an episode's 50th")
     imagined, still, other = (torch.cat(x).numpy() for x in module.ahead.all)  # [clips, horizons]
@@ -76,11 +83,19 @@ def measure_world(run: Path, recordings: str, clips: int) -> dict[str, object]:
             state = module.imagine(actions, state).state  # type: ignore[assignment]
     speed = SPEED_ROWS * SPEED_FRAMES / (time.perf_counter() - begun)
     found: dict[str, object] = {"clips": len(imagined), "frames_per_second": speed}
+    found["token_ce"] = with_interval(torch.cat(costs).numpy())
     for ahead in MEASURED:
         column = HORIZONS.index(ahead)
         found[f"psnr_{ahead}"] = with_interval(imagined[:, column])
         found[f"psnr_gain_{ahead}"] = with_interval(imagined[:, column] - still[:, column])
     return found | {"action_sensitivity": with_interval(imagined[:, -1] - other[:, -1])}
+
+
+def nats(world: TokenWorld, batch: Batch) -> Tensor:
+    """What the true next tokens of each clip without padding cost, nats a token, float32 [clips]."""
+    whole = batch.valid.all(1)
+    actions = numbers_of(batch.controls, world.scheme)[whole]
+    return world.net.judge(world.tokens_in(batch)[whole], actions, batch.first[whole]).nats.mean(1)
 
 
 def spread(data: VideoDataModule, count: int) -> list:

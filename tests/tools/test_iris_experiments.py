@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.tools.iris_experiments import iris_experiments, table
+from racing_vpt.tools.iris_measures import nats
+from racing_vpt.types import Batch
 
 torch.set_num_threads(1)
 
@@ -48,9 +51,29 @@ def test_a_discriminator_has_its_say_within_the_steps(tmp_path: Path, monkeypatc
 
 def test_a_figure_has_its_interval() -> None:
     row = {"stage": "token_world", "psnr_7": [25.0, 24.0, 26.0], "psnr_gain_7": [4.0, 3.0, 5.0],
-           "psnr_20": [24.1, 23.9, 24.31], "psnr_gain_20": [3.2, 3.0, 3.4],
+           "token_ce": [2.1, 2.0, 2.25], "psnr_gain_20": [3.2, 3.0, 3.4],
            "action_sensitivity": [0.5, 0.4, 0.6], "frames_per_second": 684.2}  # fmt: skip
     assert table({"gpt": row}).splitlines()[2] == (
-        "| gpt | 25.00 (24.00 to 26.00) | 4.00 (3.00 to 5.00) | 24.10 (23.90 to 24.31) | 3.20 (3.00 to 3.40) | "
+        "| gpt | 2.10 (2.00 to 2.25) | 25.00 (24.00 to 26.00) | 4.00 (3.00 to 5.00) | 3.20 (3.00 to 3.40) | "
         "0.50 (0.40 to 0.60) | 684 |"
     )
+
+
+@torch.no_grad()
+def test_what_tokens_cost_is_told_of_each_whole_clip() -> None:
+    torch.manual_seed(0)
+    world = TokenWorld(size="tiny", architecture="frame").eval()
+    valid = torch.ones(3, 6, dtype=torch.bool)
+    valid[1, 4:] = False
+    first, frames = torch.zeros(3, 6, dtype=torch.bool), torch.zeros(3, 0, 1, 1, 3, dtype=torch.uint8)
+    controls = {name: torch.rand(3, 6) for name in world.controls}
+    codes = torch.randint(512, (3, 6, 16)).float()
+    batch = Batch(frames, controls, first, valid, valid.float(), codes=codes)
+    found = nats(world, batch)
+    assert found.shape == (2,)
+    alone = [0, 2]
+    kept = Batch(
+        frames[alone], {name: x[alone] for name, x in controls.items()}, first[alone], valid[alone],
+        valid[alone].float(), codes=codes[alone],
+    )  # fmt: skip
+    torch.testing.assert_close(found.mean(), world.losses(kept)["token_ce"])
