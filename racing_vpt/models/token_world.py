@@ -112,12 +112,8 @@ class TokenWorld(LightningModule):
         self.size, num_tokens = named_size(size, WORLD_SIZES, "world model"), self.grid[0] * self.grid[1]
         self.step_tokens = num_tokens + 1 if architecture == "gpt" else 1
         self.scheme = control_scheme(scheme)
-        if architecture == "gpt" and self.size.mixers:
-            raise ValueError("a gpt tells tokens one by one: mixers are for architecture frame or mdn-rnn")
         blocks = Recurrence(self.size) if architecture == "mdn-rnn" else self.blocks(positions, weights=False)
-        self.net: TokenWorldNet = NETS[architecture](
-            blocks, self.scheme, vocabulary, num_tokens, actions, reward, self.size.mixers
-        )
+        self.net: TokenWorldNet = NETS[architecture](blocks, self.scheme, vocabulary, num_tokens, actions, reward)
         self.register_buffer("start_tokens", torch.zeros(STARTS, self.size.window, num_tokens, dtype=torch.int16))
         self.register_buffer("start_actions", torch.zeros(STARTS, self.size.window, len(self.scheme.controls)))
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))

@@ -6,7 +6,7 @@ frame are drawn independently of each other. It is here for its speed: K + 1 = 1
 one pass instead of 16, and a window of as many frames costs a seventeenth of the memory. What it gives up: tokens of
 one frame that fit each other where several futures are possible. Unlike STORM, codes are those of a tokenizer that is
 trained apart (as delta-IRIS' and IRIS'), rewards have no loss of their own scale, and what tells a place's next token
-also sees its present one and, through mixers, those of all other places: what is seen moves from one to the next.
+also sees its present one.
 """
 
 from __future__ import annotations
@@ -24,27 +24,6 @@ from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins
 PART = 64  # numbers of a token's embedding here
 
 
-class Mixer(nn.Module):
-    """Places of a frame see each other: [..., K, D] to the same shape.
-
-    A block of the MLP-Mixer, Tolstikhin et al. 2021 (arXiv:2105.01601).
-    """
-
-    def __init__(self, num_places: int, width: int) -> None:
-        super().__init__()
-        self.norm = nn.LayerNorm(width)
-        self.across = nn.Sequential(
-            nn.Linear(num_places, 4 * num_places), nn.GELU(), nn.Linear(4 * num_places, num_places)
-        )
-        self.within = nn.Sequential(
-            nn.LayerNorm(width), nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.across(self.norm(x).transpose(-1, -2)).transpose(-1, -2)
-        return x + self.within(x)
-
-
 class FrameWorld(TokenWorldNet):
     """STORM's: one step for each frame and its action; arguments as `TokenWorldNet`."""
 
@@ -57,7 +36,6 @@ class FrameWorld(TokenWorldNet):
         self.place = nn.Parameter(torch.randn(K, PART) * 0.02)
         self.mix = nn.Sequential(nn.Linear(K * PART + D, 2 * D), nn.LayerNorm(2 * D), nn.GELU(), nn.Linear(2 * D, D))
         self.parts = nn.Linear(D, K * PART)
-        self.places = nn.Sequential(*(Mixer(K, PART) for _ in range(self.mixers)))
         self.next_token = nn.Sequential(
             nn.LayerNorm(PART), nn.Linear(PART, 4 * PART), nn.GELU(), nn.Linear(4 * PART, self.vocabulary)
         )
@@ -70,7 +48,7 @@ class FrameWorld(TokenWorldNet):
     def tell(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Float32 logits [..., K, vocabulary] of the next tokens, of features [..., D] and present tokens [..., K]."""
         parts = rearrange(self.parts(features), "... (k d) -> ... k d", k=self.num_tokens)
-        return self.next_token(self.places(parts + self.token(tokens) + self.place)).float()
+        return self.next_token(parts + self.token(tokens) + self.place).float()
 
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
         """As `TokenWorldNet.predict`."""

@@ -94,8 +94,7 @@ class MixtureWorld(FrameWorld):
         """
         parts = rearrange(self.parts(features), "... (m k d) -> ... m k d", m=COMPONENTS, k=self.num_tokens)
         present = (self.token(tokens) + self.place).unsqueeze(-3)
-        each = self.next_token(self.places(parts + present))
-        return self.share(features).float().log_softmax(-1), each.float().log_softmax(-1)
+        return self.share(features).float().log_softmax(-1), self.next_token(parts + present).float().log_softmax(-1)
 
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
         """As `TokenWorldNet.predict`; of each token by itself, whatever component."""

@@ -30,7 +30,6 @@ class WorldSize:
         heads: of the attention.
         window: steps that attention reaches back to, the running one included.
         dropout: share of numbers that are dropped in training.
-        mixers: blocks in which the places of a frame see each other, of architectures that tell all at once.
     """
 
     layers: int = 10
@@ -38,13 +37,11 @@ class WorldSize:
     heads: int = 4
     window: int = 20
     dropout: float = 0.1
-    mixers: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.layers, self.heads, self.window, self.mixers + 1) < 1 or self.width % (2 * self.heads):
+        if min(self.layers, self.heads, self.window) < 1 or self.width % (2 * self.heads):
             raise ValueError(
-                f"layers, heads and window count from 1, mixers from 0, and each head's width is even, but a size of "
-                f"{self} was given"
+                f"layers, heads and window count from 1, and each head's width is even, but a size of {self} was given"
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout is a share in [0, 1), but {self.dropout} was given")

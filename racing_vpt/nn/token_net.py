@@ -81,8 +81,6 @@ class TokenWorldNet(nn.Module, ABC):
         num_tokens: K, of a frame.
         actions: `continuous` or `discrete`.
         reward: `symlog` or `sign`.
-        mixers: blocks in which the places of a frame see each other before their next tokens are told; only where those
-            are told all at once.
     """
 
     blocks: TokenBlocks
@@ -95,10 +93,9 @@ class TokenWorldNet(nn.Module, ABC):
         num_tokens: int = 16,
         actions: ActionKind = "continuous",
         reward: RewardKind = "symlog",
-        mixers: int = 0,
     ) -> None:
         super().__init__()
-        self.blocks, self.mixers = blocks, mixers
+        self.blocks = blocks
         self.scheme, self.controls = scheme, scheme.controls
         self.vocabulary, self.num_tokens = vocabulary, num_tokens
         self.action = ActionCoder(scheme, blocks.width, actions)

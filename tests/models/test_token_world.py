@@ -126,13 +126,6 @@ def test_each_choice_trains_on_tokens_that_are_made_once(choice: str | None, tin
     assert world.show(world.imagine(torch.zeros(2, 3), state).observation).shape == (2, 3, 64, 64)
 
 
-def test_mixers_are_for_worlds_that_tell_a_frame_at_once() -> None:
-    size = {"layers": 1, "width": 16, "heads": 2, "window": 2, "mixers": 1}
-    TokenWorld(size=size, tokenizer_size="tiny", architecture="frame")
-    with pytest.raises(ValueError, match="one by one"):
-        TokenWorld(size=size, tokenizer_size="tiny")
-
-
 def test_it_starts_from_another_world_model_and_refuses_what_does_not_fit(
     tiny_shards: Path, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
