@@ -18,8 +18,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from racing_vpt.nn.imagination import Imagined, draw, seen_in
-from racing_vpt.nn.sliding_memory import Look, visible
-from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of
+from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of, look_back
 
 PART = 64  # numbers of a token's embedding here
 
@@ -54,8 +53,7 @@ class FrameWorld(TokenWorldNet):
         """As `TokenWorldNet.predict`."""
         numbers = torch.arange(tokens.shape[1], device=tokens.device)
         begins = begins_of(first, 0, torch.zeros_like(first[:, :1], dtype=torch.int64), 1)
-        look = Look(numbers, visible(numbers, numbers, begins, self.blocks.window, 1))
-        features = self.blocks(self.embed(tokens, actions), look)
+        features = self.blocks(self.embed(tokens, actions), look_back(self.blocks, numbers, begins, 1))
         expected = self.tell(features[:, :-1], tokens[:, :-1])
         return Predicted(expected, *self.answers(features))
 

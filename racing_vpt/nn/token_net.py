@@ -18,7 +18,7 @@ from racing_vpt.controls import ControlScheme
 from racing_vpt.nn.imagination import Imagined
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.outcomes import ActionCoder, ActionKind, RewardKind, ValueDistribution
-from racing_vpt.nn.sliding_memory import Look, SlidingMemory
+from racing_vpt.nn.sliding_memory import Look, SlidingMemory, visible
 
 
 class Predicted(NamedTuple):
@@ -172,6 +172,17 @@ class TokenWorldNet(nn.Module, ABC):
         """Reward [B] and probability [B] of the end, of features [B, D] of an action."""
         reward, end = self.answers(features)
         return self.reward.mean(reward), end.sigmoid()
+
+
+def look_back(blocks: TokenBlocks, numbers: Tensor, begins: Tensor, step_tokens: int) -> Look:
+    """Who sees whom in one piece of all tokens, int64 [Q], of episodes that begin with those numbers, int64 [B, Q].
+
+    Where positions are absolute, a new window begins whenever one is full, and sees nothing of the one before.
+    """
+    size, places = blocks.window * step_tokens, numbers
+    if not blocks.slides:
+        places, begins = numbers % size, torch.maximum(begins, numbers // size * size)
+    return Look(places, visible(numbers, numbers, begins, blocks.window, step_tokens))
 
 
 def begins_of(first: Tensor, steps: int, running: Tensor, step_tokens: int) -> Tensor:

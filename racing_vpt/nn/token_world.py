@@ -14,8 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from racing_vpt.nn.imagination import Imagined, draw, seen_in
-from racing_vpt.nn.sliding_memory import Look, visible
-from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of
+from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of, look_back
 
 
 class GPTWorld(TokenWorldNet):
@@ -41,8 +40,7 @@ class GPTWorld(TokenWorldNet):
         numbers = torch.arange(T * (K + 1), device=tokens.device)
         begins = begins_of(first, 0, torch.zeros_like(first[:, :1], dtype=torch.int64), K + 1)
         begins = begins.repeat_interleave(K + 1, 1)  # (B, T (K + 1))
-        look = Look(numbers, visible(numbers, numbers, begins, self.blocks.window, K + 1))
-        features = self.blocks(self.embed(tokens, actions), look)
+        features = self.blocks(self.embed(tokens, actions), look_back(self.blocks, numbers, begins, K + 1))
         answers = features[:, K :: K + 1]  # (B, T, D), at the actions
         tell = rearrange(features[:, K:-1], "b (t k) d -> b t k d", k=K + 1)[:, :, :K]  # tell the next token
         return Predicted(self.next_token(tell).float(), *self.answers(answers))

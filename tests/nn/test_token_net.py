@@ -82,6 +82,19 @@ def test_compiled_blocks_dream_the_same_over_several_windows() -> None:
     assert len(dreams[0].unique(dim=1)) > 1
 
 
+@pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
+@torch.no_grad()
+def test_with_absolute_positions_a_clip_is_a_window_after_the_other(kind: type[TokenWorldNet]) -> None:
+    torch.manual_seed(0)
+    blocks = Blocks(SIZE, "absolute", K + 1 if kind is GPTWorld else 1)
+    net, (tokens, actions, first) = kind(blocks, control_scheme("carracing"), VOCABULARY, K).eval(), episode(T=10)
+    first[1, 6] = True
+    whole = net.predict(tokens, actions, first).end
+    for begin in (0, 4, 8):
+        part = slice(begin, begin + SIZE.window)
+        torch.testing.assert_close(whole[:, part], net.predict(tokens[:, part], actions[:, part], first[:, part]).end)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunks", [[1] * 15, [5, 1, 9], [2, 13]], ids=str)
 @torch.no_grad()
