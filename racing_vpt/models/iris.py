@@ -71,6 +71,7 @@ class IRIS(LightningModule):
         pretrained: folder of a causal language model whose blocks take the place of the world model's.
         actions: how the world model sees them, `continuous` or `discrete`.
         reward: how it tells rewards, `symlog` or `sign`.
+        unroll: frames that it imagines in training, in some stretches, and goes on from; not for `gpt`.
         init_tokenizer: checkpoint of a tokenizer to start from (path, run folder or zoo:NAME).
         init_world: checkpoint of a world model, or of an IRIS for its world, to start from, its tokenizer with it.
         init_from: checkpoint of an IRIS to start from, all of it.
@@ -122,6 +123,7 @@ class IRIS(LightningModule):
         pretrained: str | None = None,
         actions: ActionKind = "continuous",
         reward: RewardKind = "symlog",
+        unroll: int = 0,
         init_tokenizer: str | None = None,
         init_world: str | None = None,
         init_from: str | None = None,
@@ -175,7 +177,7 @@ class IRIS(LightningModule):
         eye = size if tokenizer_size is None else tokenizer_size
         self.world = TokenWorld(
             None, self.frames, size if world_size is None else world_size, eye, quantizer, vocabulary, tuple(levels),
-            architecture, positions, pretrained, scheme, actions, reward,
+            architecture, positions, pretrained, scheme, actions, reward, unroll,
         )  # fmt: skip
         coder = Tokenizer(
             self.frames, eye, quantizer, vocabulary, levels, pixel_loss, perceptual, perceptual_weight,

@@ -65,6 +65,8 @@ class TokenWorld(LightningModule):
         scheme: name of the control scheme.
         actions: `continuous`, the controls' numbers projected, or `discrete`, classes of the scheme's heads.
         reward: `symlog`, a distribution over sizes, or `sign`, the paper's.
+        unroll: frames that it imagines in training, in some clips, and goes on from; 0: it sees true ones alone. Not
+            for `gpt`.
         init_from: checkpoint of a world model of ours whose weights training starts from, as far as they fit: one of
             other tracks, or of another game (path, run folder or zoo:NAME).
         schedule: how the learning rate falls after the warm-up.
@@ -92,6 +94,7 @@ class TokenWorld(LightningModule):
         scheme: str = "carracing",
         actions: ActionKind = "continuous",
         reward: RewardKind = "symlog",
+        unroll: int = 0,
         init_from: str | None = None,
         schedule: Schedule = "constant",
         warmup_steps: int = 0,
@@ -112,8 +115,15 @@ class TokenWorld(LightningModule):
         self.size, num_tokens = named_size(size, WORLD_SIZES, "world model"), self.grid[0] * self.grid[1]
         self.step_tokens = num_tokens + 1 if architecture == "gpt" else 1
         self.scheme = control_scheme(scheme)
+        if unroll < 0 or (unroll and architecture == "gpt"):
+            raise ValueError(
+                f"unroll counts from 0 and is for architectures that tell a frame at once, frame or mdn-rnn, but it is "
+                f"{unroll} with {architecture}"
+            )
         blocks = Recurrence(self.size) if architecture == "mdn-rnn" else self.blocks(positions, weights=False)
-        self.net: TokenWorldNet = NETS[architecture](blocks, self.scheme, vocabulary, num_tokens, actions, reward)
+        self.net: TokenWorldNet = NETS[architecture](
+            blocks, self.scheme, vocabulary, num_tokens, actions, reward, unroll
+        )
         self.register_buffer("start_tokens", torch.zeros(STARTS, self.size.window, num_tokens, dtype=torch.int16))
         self.register_buffer("start_actions", torch.zeros(STARTS, self.size.window, len(self.scheme.controls)))
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))

@@ -103,10 +103,10 @@ class MixtureWorld(FrameWorld):
         expected = (shares[..., None, None] + each).logsumexp(-3)
         return Predicted(expected, *self.answers(features))
 
-    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Judged:
+    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor, seen: Tensor) -> Judged:
         """As `TokenWorldNet.judge`: a component answers for all tokens of a frame."""
-        features = self.blocks(self.embed(tokens, actions), first)
-        shares, each = self.components(features[:, :-1], tokens[:, :-1])
+        features = self.blocks(self.embed(seen, actions), first)
+        shares, each = self.components(features[:, :-1], seen[:, :-1])
         truth = tokens[:, 1:, None, :, None].expand(*each.shape[:-1], 1)
         likely = (shares + each.gather(-1, truth).squeeze(-1).sum(-1)).logsumexp(-1)  # (B, T - 1)
         return Judged(-likely / self.num_tokens, *self.answers(features))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 import torch
 from einops import rearrange
@@ -19,6 +19,8 @@ from racing_vpt.nn.imagination import Imagined
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.outcomes import ActionCoder, ActionKind, RewardKind, ValueDistribution
 from racing_vpt.nn.sliding_memory import Look, SlidingMemory, visible
+
+DREAMT = 0.6  # share of the rows in which frames are imagined, where any are
 
 
 class Predicted(NamedTuple):
@@ -81,6 +83,8 @@ class TokenWorldNet(nn.Module, ABC):
         num_tokens: K, of a frame.
         actions: `continuous` or `discrete`.
         reward: `symlog` or `sign`.
+        unroll: frames that it imagines in training and goes on from; 0: it sees true ones alone. Only where a frame is
+            told all at once: what is told token by token must fit the tokens before.
     """
 
     blocks: TokenBlocks
@@ -93,9 +97,10 @@ class TokenWorldNet(nn.Module, ABC):
         num_tokens: int = 16,
         actions: ActionKind = "continuous",
         reward: RewardKind = "symlog",
+        unroll: int = 0,
     ) -> None:
         super().__init__()
-        self.blocks = blocks
+        self.blocks, self.unroll = blocks, unroll
         self.scheme, self.controls = scheme, scheme.controls
         self.vocabulary, self.num_tokens = vocabulary, num_tokens
         self.action = ActionCoder(scheme, blocks.width, actions)
@@ -117,9 +122,9 @@ class TokenWorldNet(nn.Module, ABC):
             first: bool [B, T], where an episode starts.
         """
 
-    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Judged:
-        """What was expected against the true next tokens; arguments as `predict`."""
-        expected = self.predict(tokens, actions, first)
+    def judge(self, tokens: Tensor, actions: Tensor, first: Tensor, seen: Tensor) -> Judged:
+        """What is expected of the tokens `seen` int64 [B, T, K] against the true next ones; else as `predict`."""
+        expected = self.predict(seen, actions, first)
         each = F.cross_entropy(rearrange(expected.tokens, "b t k v -> b v t k"), tokens[:, 1:], reduction="none")
         return Judged(each.mean(-1), expected.reward, expected.end)
 
@@ -150,7 +155,8 @@ class TokenWorldNet(nn.Module, ABC):
             ended: bool [B, T], whether action t ended the episode, or None.
             ended_known: bool [B, T], where that is known; None: wherever valid.
         """
-        expected = self.judge(tokens, actions, first)
+        seen = self.dreamt_in(tokens, actions, first) if self.unroll and self.training else tokens
+        expected = self.judge(tokens, actions, first, seen)
         follows = valid[:, 1:] & valid[:, :-1] & ~first[:, 1:]  # frame t + 1 follows frame t
         found = {"token_ce": masked_mean(expected.nats, follows)}
         if rewards is not None:
@@ -159,6 +165,30 @@ class TokenWorldNet(nn.Module, ABC):
             ends = F.binary_cross_entropy_with_logits(expected.end, ended.float(), reduction="none")
             found["end_ce"] = masked_mean(ends, valid if ended_known is None else valid & ended_known)
         return {"loss": torch.stack(list(found.values())).sum(), **{name: x.detach() for name, x in found.items()}}
+
+    @torch.no_grad()
+    def dreamt_in(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Tensor:
+        """The tokens, but in some rows `unroll` frames are as it imagines them after those before.
+
+        It learns to go on from what it imagined, which is never quite true: scheduled sampling, Bengio et al. 2015
+        (arXiv:1506.03099), of whole frames and the likeliest tokens. Arguments as `predict`.
+        """
+        B, T = first.shape
+        steps = min(self.unroll, T - 1)
+        begin = int(torch.randint(1, T - steps + 1, ()))
+        since = max(0, begin - self.blocks.window)
+        led = torch.cat([torch.zeros_like(actions[:, :1]), actions[:, :-1]], 1)[:, since:begin]
+        self.eval()
+        state = self.observe(tokens[:, since:begin], led, self.initial(B), first[:, since:begin])
+        seen = tokens.clone()
+        for step in range(begin, begin + steps):
+            imagined = self.imagine(actions[:, step - 1], state, 0.0)
+            state = cast(TokenState, imagined.state)
+            seen[:, step] = imagined.observation
+        self.train()
+        some = torch.rand(B, device=tokens.device) < DREAMT
+        some &= ~first[:, begin : begin + steps].any(1)  # a new episode cannot be imagined
+        return torch.where(some[:, None, None], seen, tokens)
 
     def initial(self, batch: int) -> TokenState:
         """The state of `batch` rows that saw nothing."""

@@ -95,7 +95,8 @@ def nats(world: TokenWorld, batch: Batch) -> Tensor:
     """What the true next tokens of each clip without padding cost, nats a token, float32 [clips]."""
     whole = batch.valid.all(1)
     actions = numbers_of(batch.controls, world.scheme)[whole]
-    return world.net.judge(world.tokens_in(batch)[whole], actions, batch.first[whole]).nats.mean(1)
+    tokens = world.tokens_in(batch)[whole]
+    return world.net.judge(tokens, actions, batch.first[whole], tokens).nats.mean(1)
 
 
 def spread(data: VideoDataModule, count: int) -> list:

@@ -126,6 +126,12 @@ def test_each_choice_trains_on_tokens_that_are_made_once(choice: str | None, tin
     assert world.show(world.imagine(torch.zeros(2, 3), state).observation).shape == (2, 3, 64, 64)
 
 
+def test_frames_are_imagined_in_training_where_they_are_told_at_once() -> None:
+    assert TokenWorld(size="tiny", architecture="frame", unroll=3).net.unroll == 3
+    with pytest.raises(ValueError, match="tell a frame at once"):
+        TokenWorld(size="tiny", unroll=3)
+
+
 def test_it_starts_from_another_world_model_and_refuses_what_does_not_fit(
     tiny_shards: Path, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

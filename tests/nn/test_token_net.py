@@ -95,6 +95,36 @@ def test_with_absolute_positions_a_clip_is_a_window_after_the_other(kind: type[T
         torch.testing.assert_close(whole[:, part], net.predict(tokens[:, part], actions[:, part], first[:, part]).end)
 
 
+@pytest.mark.parametrize("kind", [FrameWorld, MixtureWorld])
+def test_in_training_it_goes_on_from_frames_that_it_imagined_from_true_ones(kind: type[TokenWorldNet]) -> None:
+    net, (tokens, actions, first) = world(kind).train(), episode(B=40, T=9)
+    first[3, 5] = True
+    net.unroll = 4
+    seen = net.dreamt_in(tokens, actions, first)
+    assert net.training
+    changed = (seen != tokens).any(-1)  # (B, T)
+    assert 10 < int(changed.any(1).sum()) < 36  # of 40 rows
+    begin = int(changed.any(0).nonzero()[0])
+    assert not changed[:, begin + 4 :].any()
+    if begin <= 5 < begin + 4:
+        assert not changed[3].any()
+    row = int(changed.any(1).nonzero()[0])
+    net.eval()
+    since = max(0, begin - SIZE.window)
+    led = led_here(actions)[[row], since:begin]
+    state = net.observe(tokens[[row], since:begin], led, net.initial(1), first[[row], since:begin])
+    for step in range(begin, begin + 4):
+        imagined = net.imagine(actions[[row], step - 1], state, 0.0)
+        state = imagined.state  # type: ignore[assignment]
+        assert torch.equal(imagined.observation[0], seen[row, step])
+    valid = torch.ones_like(first)
+    assert net.losses(tokens, actions, first, valid)["loss"] == net.losses(tokens, actions, first, valid)["loss"]
+    torch.manual_seed(0)
+    assert (
+        net.train().losses(tokens, actions, first, valid)["loss"] != net.losses(tokens, actions, first, valid)["loss"]
+    )
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("chunks", [[1] * 15, [5, 1, 9], [2, 13]], ids=str)
 @torch.no_grad()
