@@ -43,6 +43,12 @@ class StopSignals(Checkpoint):
         if trainer.should_stop or 0 < trainer.max_steps <= trainer.global_step:  # a validation may not come any more
             write_last(trainer)
 
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Keep the last step of a run whose epochs are over later than its last validation, or before its first."""
+        saved = getattr(trainer.checkpoint_callback, "_last_global_step_saved", trainer.global_step)
+        if trainer.current_epoch + 1 == trainer.max_epochs and saved != trainer.global_step:
+            write_last(trainer)
+
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not trainer.sanity_checking:
             self.stop_if_asked(trainer)
