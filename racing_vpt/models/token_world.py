@@ -124,7 +124,7 @@ class TokenWorld(LightningModule):
         self.net: TokenWorldNet = NETS[architecture](
             blocks, self.scheme, vocabulary, num_tokens, actions, reward, unroll
         )
-        self.register_buffer("start_tokens", torch.zeros(STARTS, self.size.window, num_tokens, dtype=torch.int16))
+        self.register_buffer("start_tokens", torch.zeros(STARTS, self.size.window, num_tokens, dtype=torch.int32))
         self.register_buffer("start_actions", torch.zeros(STARTS, self.size.window, len(self.scheme.controls)))
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))
         self.register_buffer("used", torch.zeros(vocabulary), persistent=False)
@@ -265,7 +265,7 @@ class TokenWorld(LightningModule):
         for row in whole.nonzero()[:1, 0]:
             at = int(self.num_starts) % STARTS
             actions = numbers_of(batch.controls, self.scheme)[row]
-            self.start_tokens[at] = self.tokens_in(batch)[row, :W].to(torch.int16)
+            self.start_tokens[at] = self.tokens_in(batch)[row, :W].to(torch.int32)
             self.start_actions[at, 1:] = actions[: W - 1]  # each led to the frame beside which it is kept
             self.num_starts += 1
 

@@ -1,0 +1,39 @@
+"""What DDP does before a training: every process takes over the first one's weights and buffers, of whatever type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from racing_vpt.models.token_world import TokenWorld
+from racing_vpt.models.tokenizer import Tokenizer
+
+MODELS = {
+    "tokenizer, vq": lambda: Tokenizer(size="tiny", perceptual=None),
+    "tokenizer, fsq": lambda: Tokenizer(size="tiny", perceptual=None, quantizer="fsq"),
+    "world, gpt": lambda: TokenWorld(size="tiny"),
+    "world, frame": lambda: TokenWorld(size="tiny", architecture="frame"),
+    "world, mdn-rnn": lambda: TokenWorld(size="tiny", architecture="mdn-rnn"),
+}
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[None]:
+    """A group of one process."""
+    distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    yield
+    distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.usefixtures("alone")
+def test_weights_and_buffers_can_be_taken_over(name: str) -> None:
+    module: nn.Module = MODELS[name]()
+    before = {key: x.clone() for key, x in module.state_dict().items()}
+    DistributedDataParallel(module)
+    torch.testing.assert_close(module.state_dict(), before)
