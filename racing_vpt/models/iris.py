@@ -41,6 +41,7 @@ from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.returns import SlowTwin, Spread
 from racing_vpt.nn.sizes import named_size
 from racing_vpt.nn.token_blocks import Positions, WorldSize
+from racing_vpt.nn.token_net import known_in
 from racing_vpt.nn.tokenizer_net import QuantizerKind, TokenizerSize, pictures_of
 from racing_vpt.types import Batch, Frame, FrameSpec, Stretches, Wanted, Work, frame_spec
 
@@ -376,9 +377,8 @@ class IRIS(LightningModule):
         given = self.joined(stretches)
         self.world.keep_start(given.batch(self.control_names))
         self.world.net.train()
-        return self.world.net.losses(
-            given.tokens, given.actions, given.first, given.valid, given.rewards, given.ended, given.ended_known
-        )
+        known = known_in(given.first, given.valid, given.ended_known)
+        return self.world.net.losses(given.tokens, given.actions, given.first, known, given.rewards, given.ended)
 
     def learn_to_act(self, given: Joined) -> dict[str, Tensor]:
         """Updates of actor and critic from dreams that begin where stretches end; what was learnt, for the log.

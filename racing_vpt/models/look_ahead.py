@@ -7,6 +7,7 @@ specification cuts off or masks (CarRacing's instruments).
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,6 +71,12 @@ class LookAhead:
     def all(self) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """PSNRs of what was imagined, of the last seen frame, and with other controls."""
         return self.imagined, self.still, self.other
+
+    def gather(self, processes: int) -> None:
+        """Take over what so many processes gathered; all of them must ask."""
+        found: list[tuple[list[Tensor], ...]] = [()] * processes
+        torch.distributed.all_gather_object(found, self.all)
+        self.imagined, self.still, self.other = ([*chain.from_iterable(lists)] for lists in zip(*found, strict=True))
 
     def figures(self) -> dict[str, float]:
         """What was found, by name.

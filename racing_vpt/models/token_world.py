@@ -9,7 +9,7 @@ paper.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from lightning.pytorch import LightningModule
@@ -21,6 +21,7 @@ from racing_vpt.controls import control_scheme
 from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.look_ahead import LookAhead, next_frames
 from racing_vpt.models.module import Schedule, with_schedule
+from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.tokenizer_use import take_tokenizer
 from racing_vpt.nn.frame_world import FrameWorld
@@ -31,7 +32,7 @@ from racing_vpt.nn.pretrained_blocks import PretrainedBlocks
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.sizes import named_size
 from racing_vpt.nn.token_blocks import WORLD_SIZES, Blocks, Positions, WorldSize
-from racing_vpt.nn.token_net import TokenState, TokenWorldNet
+from racing_vpt.nn.token_net import TokenState, TokenWorldNet, known_in
 from racing_vpt.nn.token_world import GPTWorld
 from racing_vpt.nn.tokenizer_net import QuantizerKind, TokenizerSize
 from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
@@ -239,18 +240,23 @@ class TokenWorld(LightningModule):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """As `TokenWorldNet.losses`; where padding follows a frame, its action ended the episode."""
-        ended, known = torch.zeros_like(batch.valid), torch.zeros_like(batch.valid)
+        ended, told = torch.zeros_like(batch.valid), torch.zeros_like(batch.valid)
         ended[:, :-1] = batch.valid[:, :-1] & ~batch.valid[:, 1:]
-        known[:, :-1] = True  # what follows a clip nobody knows
-        actions = numbers_of(batch.controls, self.scheme)
-        return self.net.losses(self.tokens_in(batch), actions, batch.first, batch.valid, batch.rewards, ended, known)
+        told[:, :-1] = True  # what follows a clip nobody knows
+        actions, known = numbers_of(batch.controls, self.scheme), known_in(batch.first, batch.valid, told)
+        weights = dict(zip(known, shares(self, torch.stack([x.sum() for x in known.values()])), strict=True))
+        return self.net.losses(self.tokens_in(batch), actions, batch.first, known, batch.rewards, ended, weights)
 
     def share(self, batch: Batch, stage: str) -> Tensor:
         """The loss of a batch; logs all of `losses`."""
         losses, whole = self.losses(batch), stage != "train"
-        count = max(1, int(batch.valid.sum()))
-        named = {f"{stage}/{name}": x.detach() for name, x in losses.items()}
-        self.log_dict(named, batch_size=count, on_epoch=whole, sync_dist=whole, prog_bar=not whole)
+        known = known_in(batch.first, batch.valid)
+        for name, x in losses.items():
+            count = known.get(name, batch.valid).sum()
+            size = logged_size(self, count) if whole else max(1, int(count))
+            self.log(
+                f"{stage}/{name}", x.detach(), batch_size=size, on_epoch=whole, sync_dist=whole, prog_bar=not whole
+            )
         return losses["loss"]
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -284,10 +290,14 @@ class TokenWorld(LightningModule):
         self.ahead.add(self, batch)
 
     def looked(self) -> dict[str, float]:
-        """What all of that came to, by name in the log."""
+        """What all of that came to, on all processes, by name in the log."""
+        used = self.used
+        if self._trainer is not None and self._trainer.world_size > 1:
+            used = cast(Tensor, self._trainer.strategy.reduce(used.clone(), reduce_op="sum"))
+            self.ahead.gather(self._trainer.world_size)
         use = {
-            "codebook_use": float((self.used > 0).float().mean()),
-            "codebook_perplexity": float(perplexity(self.used)),
+            "codebook_use": float((used > 0).float().mean()),
+            "codebook_perplexity": float(perplexity(used)),
         }
         return {f"val/{name}": x for name, x in {**self.ahead.figures(), **use}.items()}
 

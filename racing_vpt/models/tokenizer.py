@@ -24,6 +24,7 @@ from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.finetune import frozen_names
 from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.models.perceptual import perceptual_loss
+from racing_vpt.models.processes import shares
 from racing_vpt.nn.picture_losses import PatchDiscriminator, PerceptualLoss, deceiving_loss, judged_loss
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.sizes import named_size
@@ -157,6 +158,7 @@ class Tokenizer(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         pictures = self.pictures_in(batch)
         losses, made, tokens = self.losses(pictures)
+        losses["loss"] = losses["loss"] * shares(self, batch.valid.sum())
         with torch.no_grad():
             counts = usage(tokens, self.net.vocabulary)
             losses["codebook_perplexity"] = perplexity(counts)

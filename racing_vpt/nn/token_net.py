@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -141,30 +142,30 @@ class TokenWorldNet(nn.Module, ABC):
         """As `imagination.World.imagine`."""
 
     def losses(
-        self, tokens: Tensor, actions: Tensor, first: Tensor, valid: Tensor,
-        rewards: Tensor | None = None, ended: Tensor | None = None, ended_known: Tensor | None = None,
+        self, tokens: Tensor, actions: Tensor, first: Tensor, known: Mapping[str, Tensor],
+        rewards: Tensor | None = None, ended: Tensor | None = None, shares: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """`loss`, `token_ce` (nats a token), `reward_ce` and `end_ce`, means over what is known.
+        """`loss`, its sum, and each of `known`: `token_ce` (nats a token), `reward_ce` and `end_ce`.
 
         Args:
             tokens: int64 [B, T, K].
             actions: float32 [B, T, A].
             first: bool [B, T], where an episode starts.
-            valid: bool [B, T], false for padding.
-            rewards: float32 [B, T], or None.
-            ended: bool [B, T], whether action t ended the episode, or None.
-            ended_known: bool [B, T], where that is known; None: wherever valid.
+            known: where each is, bool [B, T]; of tokens [B, T - 1]: as `known_in` gives.
+            rewards: float32 [B, T], where they are known.
+            ended: bool [B, T], whether action t ended the episode, where that is known.
+            shares: what each is multiplied by in the sum; None: 1.
         """
         seen = self.dreamt_in(tokens, actions, first) if self.unroll and self.training else tokens
         expected = self.judge(tokens, actions, first, seen)
-        follows = valid[:, 1:] & valid[:, :-1] & ~first[:, 1:]  # frame t + 1 follows frame t
-        found = {"token_ce": masked_mean(expected.nats, follows)}
+        costs = {"token_ce": expected.nats}
         if rewards is not None:
-            found["reward_ce"] = masked_mean(self.reward.loss(expected.reward, rewards), valid)
+            costs["reward_ce"] = self.reward.loss(expected.reward, rewards)
         if ended is not None:
-            ends = F.binary_cross_entropy_with_logits(expected.end, ended.float(), reduction="none")
-            found["end_ce"] = masked_mean(ends, valid if ended_known is None else valid & ended_known)
-        return {"loss": torch.stack(list(found.values())).sum(), **{name: x.detach() for name, x in found.items()}}
+            costs["end_ce"] = F.binary_cross_entropy_with_logits(expected.end, ended.float(), reduction="none")
+        found = {name: masked_mean(cost, known[name]) for name, cost in costs.items()}
+        weighed = [x if shares is None else x * shares[name] for name, x in found.items()]
+        return {"loss": torch.stack(weighed).sum(), **{name: x.detach() for name, x in found.items()}}
 
     @torch.no_grad()
     def dreamt_in(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Tensor:
@@ -202,6 +203,18 @@ class TokenWorldNet(nn.Module, ABC):
         """Reward [B] and probability [B] of the end, of features [B, D] of an action."""
         reward, end = self.answers(features)
         return self.reward.mean(reward), end.sigmoid()
+
+
+def known_in(first: Tensor, valid: Tensor, ended_known: Tensor | None = None) -> dict[str, Tensor]:
+    """What is known of B clips of T frames: where a frame follows the one before, its reward, whether it was the last.
+
+    Args:
+        first: bool [B, T], where an episode starts.
+        valid: bool [B, T], false for padding.
+        ended_known: bool [B, T], where it is known whether an action ended the episode; None: wherever valid.
+    """
+    follows = valid[:, 1:] & valid[:, :-1] & ~first[:, 1:]
+    return {"token_ce": follows, "reward_ce": valid, "end_ce": valid if ended_known is None else valid & ended_known}
 
 
 def look_back(blocks: TokenBlocks, numbers: Tensor, begins: Tensor, step_tokens: int) -> Look:

@@ -18,6 +18,7 @@ from racing_vpt.checkpoints.folder import save_checkpoint
 from racing_vpt.checkpoints.integrity import fault_of
 from racing_vpt.cli_stages import parse_stage
 from racing_vpt.models.mdn_rnn import HORIZONS
+from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.vae import VAE
 from tests.conftest import LENGTHS
 from tests.faults.harness import FULL, note
@@ -64,9 +65,12 @@ def apart(one: dict, two: dict) -> float:
 
 @slow
 def test_two_processes_are_one_with_twice_the_batch(tiny_shards: Path, tmp_path: Path) -> None:
-    kinds = ("VPT", "IDM", "VAE", "MDNRNN")
+    kinds = ("VPT", "IDM", "VAE", "MDNRNN", "TokenWorld")
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "eye", "racing_vpt.models.vae.VAE", {}, VAE().state_dict())
+    given = {"frames": {"height": 64, "width": 64}, "size": "tiny", "perceptual": None}
+    eye = Tokenizer(**given).state_dict()  # type: ignore[arg-type]
+    save_checkpoint(tmp_path / "tokens", "racing_vpt.models.tokenizer.Tokenizer", given, eye)
     for devices, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
         assert run(devices, tiny_shards, folder, *kinds) == 0, said(folder)
     survived = 0

@@ -29,9 +29,11 @@ from racing_vpt.callbacks.stop_signals import StopSignals
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.mdn_rnn import MDNRNN
+from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.vae import VAE
 from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
+from racing_vpt.nn.token_blocks import WorldSize
 from racing_vpt.types import Batch, FrameSpec
 
 SPEC = FrameSpec(height=24, width=24)
@@ -39,7 +41,7 @@ SIZE = NetSize(hidsize=16, attention_heads=2, n_recurrence_layers=1, attention_m
 SMALL = NetSize(hidsize=16, attention_heads=2, n_recurrence_layers=1, attention_memory_size=8, timesteps=8,
                 relative_window=4)  # fmt: skip
 STEPS = 4
-LEARNING_RATES = {"VPT": 0.05, "IDM": 0.05, "VAE": 1e-5, "MDNRNN": 1e-3}
+LEARNING_RATES = {"VPT": 0.05, "IDM": 0.05, "VAE": 1e-5, "MDNRNN": 1e-3, "TokenWorld": 0.1}
 
 
 class Notes(pl.Callback):
@@ -70,6 +72,10 @@ def model_of(kind: str, folder: Path) -> pl.LightningModule:
 
     if kind == "VAE":
         return VAE(optimizer=sgd)
+    if kind == "TokenWorld":
+        size = WorldSize(layers=1, width=16, heads=2, window=3, dropout=0.0)
+        tokens, frames = str(folder.parent / "tokens"), FrameSpec(height=64, width=64)
+        return TokenWorld(tokens, frames, size, "tiny", architecture="frame", optimizer=sgd)
     if kind == "MDNRNN":
         return MDNRNN(vae=str(folder.parent / "eye"), width=16, optimizer=sgd)
     options = {"frames": SPEC, "warmup_steps": 0, "schedule": "constant", "optimizer": sgd}

@@ -10,7 +10,7 @@ from racing_vpt.nn.mixture_world import MixtureWorld, Recurrence
 from racing_vpt.nn.outcomes import ActionKind, ValueDistribution, numbers_of
 from racing_vpt.nn.seam import roughness, seam
 from racing_vpt.nn.token_blocks import Blocks, Positions, WorldSize, turned, turns
-from racing_vpt.nn.token_net import TokenState, TokenWorldNet
+from racing_vpt.nn.token_net import TokenState, TokenWorldNet, known_in
 from racing_vpt.nn.token_world import GPTWorld
 
 SIZE = WorldSize(layers=3, width=32, heads=2, window=4, dropout=0.0)
@@ -117,11 +117,11 @@ def test_in_training_it_goes_on_from_frames_that_it_imagined_from_true_ones(kind
         imagined = net.imagine(actions[[row], step - 1], state, 0.0)
         state = imagined.state  # type: ignore[assignment]
         assert torch.equal(imagined.observation[0], seen[row, step])
-    valid = torch.ones_like(first)
-    assert net.losses(tokens, actions, first, valid)["loss"] == net.losses(tokens, actions, first, valid)["loss"]
+    known = known_in(first, torch.ones_like(first))
+    assert net.losses(tokens, actions, first, known)["loss"] == net.losses(tokens, actions, first, known)["loss"]
     torch.manual_seed(0)
     assert (
-        net.train().losses(tokens, actions, first, valid)["loss"] != net.losses(tokens, actions, first, valid)["loss"]
+        net.train().losses(tokens, actions, first, known)["loss"] != net.losses(tokens, actions, first, known)["loss"]
     )
 
 
@@ -202,12 +202,12 @@ def test_padding_changes_nothing_and_the_loss_falls(kind: type[TokenWorldNet]) -
     valid, rewards, ended = torch.ones(3, 8, dtype=torch.bool), torch.randn(3, 8), torch.zeros(3, 8, dtype=torch.bool)
     valid[1, 5:] = False
     ended[1, 4] = True
-    before = net.losses(tokens, actions, first, valid, rewards, ended)
+    before = net.losses(tokens, actions, first, known_in(first, valid), rewards, ended)
     tokens[1, 5:], rewards[1, 5:] = 3, 1e3
     optimizer = torch.optim.Adam(net.parameters(), lr=3e-3)
     losses = []
     for _ in range(25):
-        losses.append(net.losses(tokens, actions, first, valid, rewards, ended))
+        losses.append(net.losses(tokens, actions, first, known_in(first, valid), rewards, ended))
         optimizer.zero_grad()
         losses[-1]["loss"].backward()
         optimizer.step()
@@ -226,7 +226,7 @@ def test_a_mixture_draws_frames_whose_tokens_fit_each_other() -> None:
     for _ in range(150):
         tokens = torch.randint(2, (32, 4, 1)).expand(32, 4, K)
         first = torch.zeros(32, 4, dtype=torch.bool)
-        loss = net.losses(tokens, torch.zeros(32, 4, 3), first, ~first)["loss"]
+        loss = net.losses(tokens, torch.zeros(32, 4, 3), first, known_in(first, ~first))["loss"]
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -259,7 +259,7 @@ def imagined_circle(positions: Positions) -> tuple[Tensor, Tensor]:
         tokens = circle(32, T)
         first, valid = torch.zeros(32, T, dtype=torch.bool), torch.ones(32, T, dtype=torch.bool)
         optimizer.zero_grad()
-        net.losses(tokens, still, first, valid)["loss"].backward()
+        net.losses(tokens, still, first, known_in(first, valid))["loss"].backward()
         optimizer.step()
     seen: list[Tensor] = []
     flushed: list[bool] = []
