@@ -221,9 +221,17 @@ class ControlScheme:
                 controls = head.settle(controls, classes[name])
         return controls
 
-    def expect(self, probabilities: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Controls float32 [...] of probabilities [..., classes]: the mean on an axis, the likeliest class else."""
-        controls = self.decode({name: probabilities[name].argmax(-1) for name in self.heads})
+    def expect(
+        self, probabilities: Mapping[str, Tensor], classes: Mapping[str, Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Controls float32 [...] of probabilities [..., classes]: the mean on an axis, the likeliest class else.
+
+        Args:
+            probabilities: by head.
+            classes: int64 [...] of heads that are no axes, to be taken instead of the likeliest.
+        """
+        likeliest = {name: probabilities[name].argmax(-1) for name in self.heads}
+        controls = self.decode(likeliest | dict(classes or {}))
         for name, head in self.heads.items():
             if isinstance(head, Axis):
                 likely = probabilities[name].float()

@@ -11,7 +11,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from racing_vpt.controls import ControlScheme
+from racing_vpt.controls import Axis, ControlScheme
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.frames import prepare
 from racing_vpt.types import Controls, Frame, FrameSpec
@@ -26,7 +26,7 @@ class Policy(Protocol):
     scheme: ControlScheme
 
     @property
-    def act(self) -> str: ...  # `mean` or `mode`; `controls` where `policy` says controls [N, T] and no probabilities
+    def act(self) -> str: ...  # `mean`, `mode`, `turns`; `controls` where `policy` says those [N, T], not probabilities
 
     def initial_state(self, n: int, device: torch.device | str) -> State: ...
 
@@ -39,7 +39,8 @@ class CheckpointAgent:
     Args:
         module: a policy. It acts in evaluation mode.
         device: where it runs.
-        greedy: the mean or the mode as the module says (`act`); otherwise a draw from its distribution.
+        greedy: without draws, as the module says (`act`): the `mean` on axes, the `mode` everywhere, or `turns`, the
+            mean on axes and of choices each class in turn, as often as it is likely. Otherwise draws.
         seed: of the draws.
         frames_per_second: rate of the environment, until it is attached to one. A policy made for fewer frames a
             second decides less often.
@@ -75,6 +76,7 @@ class CheckpointAgent:
         self.state: State = None
         self.age = np.empty(0, int)
         self.controls: list[Controls] = []
+        self.owed: dict[str, Tensor] = {}  # [N, classes] by head
 
     def seed(self, seed: int) -> None:
         if not len(self.age):  # once an episode runs beside this one, its draws depend on this generator
@@ -89,7 +91,7 @@ class CheckpointAgent:
         count = len(frames)
         if len(self.age) != count:
             self.state = self.module.initial_state(count, self.device)
-            self.age, self.controls = np.zeros(count, int), [{} for _ in range(count)]
+            self.age, self.controls, self.owed = np.zeros(count, int), [{} for _ in range(count)], {}
             first = np.ones(count, bool)
         self.age[first] = 0
         due = np.flatnonzero(self.age % self.repeat == 0)
@@ -113,12 +115,14 @@ class CheckpointAgent:
             self.state = state
         else:
             self.state = tree_map(lambda memory, new: memory.index_copy(0, index, new), self.state, state)
-        controls = self.choose({name: classes[:, -1] for name, classes in likely.items()})
+        for name, owed in self.owed.items():
+            self.owed[name] = owed.index_fill(0, index[starts], 0.0)
+        controls = self.choose({name: classes[:, -1] for name, classes in likely.items()}, index)
         names, values = list(controls), torch.stack(list(controls.values()), -1).cpu()  # (M, controls)
         return [dict(zip(names, row, strict=True)) for row in values.tolist()]
 
-    def choose(self, likely: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Controls [M] by name from probabilities [M, classes] by head."""
+    def choose(self, likely: dict[str, Tensor], rows: Tensor | None = None) -> dict[str, Tensor]:
+        """Controls [M] by name from probabilities [M, classes] by head, of those rows, int64 [M]; None: of all."""
         scheme = self.module.scheme
         if self.module.act == "controls":
             return likely
@@ -127,7 +131,27 @@ class CheckpointAgent:
             return scheme.decode(drawn)
         if self.module.act == "mean":
             return scheme.expect(likely)
+        if self.module.act == "turns":
+            return scheme.expect(likely, self.turns(likely, rows))
         return scheme.decode({name: p.argmax(-1) for name, p in likely.items()})
+
+    def turns(self, likely: dict[str, Tensor], rows: Tensor | None) -> dict[str, Tensor]:
+        """Classes int64 [M] of the heads that are no axes, each as often as it is likely: error diffusion over time.
+
+        What a class is owed grows by its probability at each decision; the one that is owed most is taken and pays one.
+        """
+        classes = {}
+        for name, head in self.module.scheme.heads.items():
+            if isinstance(head, Axis):
+                continue
+            p = likely[name].float()
+            rows = torch.arange(len(p), device=p.device) if rows is None else rows
+            owed = self.owed.get(name, p.new_zeros(max(len(self.age), len(p)), p.shape[-1]))
+            now = owed[rows] + p
+            classes[name] = now.argmax(-1)
+            paid = torch.nn.functional.one_hot(classes[name], p.shape[-1])
+            self.owed[name] = owed.index_copy(0, rows, now - paid)
+        return classes
 
 
 def load_driver(name: str, device: str = "cpu", *, greedy: bool = True, seed: int = 0) -> CheckpointAgent:

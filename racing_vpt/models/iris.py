@@ -94,7 +94,8 @@ class IRIS(LightningModule):
         imitate_updates: first updates of the actor that imitate recorded controls instead of dreaming.
         imitate_weight: of that imitation beside the dreams afterwards.
         epsilon: share of random actions while it drives to collect.
-        act: how it drives greedily: the `mode` of each control, or on axes the `mean`.
+        act: how it drives greedily: the `mode` of each control; on axes the `mean`; or `turns`, that and of choices
+            each class in turn, as often as it is likely: a pedal that is half on is on at every other decision.
         sees: what the agent sees of tokens, `pictures` as the paper's, or the tokenizer's `codes` of them, which is
             quicker by far and wants a tokenizer that stays as it is by the time that the agent learns.
         compile: whether the world model's blocks go through torch.compile, to learn and to dream; for a GPU: on a CPU
@@ -145,7 +146,7 @@ class IRIS(LightningModule):
         imitate_updates: int = 0,
         imitate_weight: float = 0.0,
         epsilon: float = 0.01,
-        act: Literal["mode", "mean"] = "mode",
+        act: Literal["mode", "mean", "turns"] = "mode",
         sees: Sees = "pictures",
         compile: bool = False,
     ) -> None:

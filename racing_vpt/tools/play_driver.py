@@ -99,6 +99,7 @@ class ActorDreamer:
     @torch.inference_mode()
     def begin_dream(self, before: Tensor) -> None:
         """A new dream; the actor has seen tokens [T, K], as the world model."""
+        self.chooser.reset()
         self.state = self.actor.initial(1)
         if len(before):
             self.state = self.actor(view(self.world, self.actor, before).unsqueeze(0), self.state)[1]

@@ -105,3 +105,31 @@ def test_a_policy_over_discrete_actions_returns_their_controls(frames: np.ndarra
     module = VPT(frames=SPEC, size="tiny", scheme="carracing-discrete")
     said = CheckpointAgent(module).act(frames[0])
     assert any(tuple(said.values()) == pytest.approx(action) for action in CARRACING_ACTIONS)
+
+
+def test_turns_take_each_class_of_a_choice_as_often_as_it_is_likely() -> None:
+    class Driver:
+        frames, scheme, act = FrameSpec(), control_scheme("carracing"), "turns"
+
+        def initial_state(self, n: int, device: object) -> torch.Tensor:
+            return torch.zeros(n)
+
+        def policy(self, frames, first, state):  # type: ignore[no-untyped-def]
+            count = len(frames)
+            pedals = torch.tensor([0.5, 0.0, 0.0, 0.25, 0.0, 0.25]).expand(count, 1, -1)
+            steering = torch.ones(count, 1, self.scheme.num_classes["steering"]).softmax(-1)
+            return {"steering": steering, "pedals": pedals}, state
+
+    driver = CheckpointAgent(Driver())  # type: ignore[arg-type]
+    frames, begins = np.zeros((2, 96, 96, 3), np.uint8), np.array([False, False])
+    pedals: list[list[tuple[float, float]]] = [[], []]
+    for step in range(12):
+        begins[1] = step == 6  # the second row's episode begins anew
+        for row, controls in enumerate(driver.act_batch(frames, begins)):
+            assert controls["steering"] == pytest.approx(0, abs=1e-6)  # the mean
+            pedals[row].append((controls["throttle"], round(controls["brake"], 3)))
+    for at in (0, 4, 8):
+        assert sorted(pedals[0][at : at + 4]) == [(0, 0), (0, 0.8), (1, 0), (1, 0)]
+    assert pedals[1][:6] == pedals[1][6:] == pedals[0][:6]
+    driver.reset()
+    assert driver.act(frames[0])["throttle"] == 1
