@@ -92,9 +92,10 @@ def codes_of(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Codes:
         log.info("codes of the frames are taken from %s", path)
         return Codes(path, reader.lengths)
     folder.mkdir(parents=True, exist_ok=True)
-    with alone(path.with_suffix(".lock")):
+    with alone(lock := path.with_suffix(".lock")):
         if not path.is_file():
             make_codes(reader, model, path)
+        lock.unlink(missing_ok=True)  # from here on nobody needs it
     return Codes(path, reader.lengths)
 
 

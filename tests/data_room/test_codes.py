@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,7 +45,7 @@ class Coder:
         return frames[:, 0, 0, :2].float()
 
 
-def test_one_training_codes_and_the_other_waits(tmp_path):
+def test_one_training_codes_and_the_other_waits(tmp_path: Path) -> None:
     coders = [Coder(), Coder()]
     found: list[np.ndarray] = []
 
@@ -62,12 +63,12 @@ def test_one_training_codes_and_the_other_waits(tmp_path):
     assert sorted(coder.coded for coder in coders) == [0, 1 + LENGTH]  # the first frame tells how wide a code is
 
 
-def test_codes_that_are_there_are_read_where_nothing_can_be_written(tmp_path):
+def test_codes_that_are_there_are_read_and_nothing_is_written(tmp_path: Path) -> None:
     folder = tmp_path / "codes"
     codes_of(Reader(), Coder(), folder)  # type: ignore[arg-type]
-    (lock,) = folder.glob("*.lock")
-    lock.unlink()
-    again = Coder()
+    (made,) = folder.iterdir()
+    before, again = made.stat().st_mtime_ns, Coder()
     codes_of(Reader(), again, folder)  # type: ignore[arg-type]
     assert not again.coded
-    assert not lock.exists()
+    assert [*folder.iterdir()] == [made]
+    assert made.stat().st_mtime_ns == before
