@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from racing_vpt.models.iris import IRIS
-from racing_vpt.models.look_ahead import led_here
 from racing_vpt.nn.dreaming import dream
+from racing_vpt.nn.imagination import led_here
 from racing_vpt.nn.tokenizer_net import frames_of
 from racing_vpt.types import Batch
 

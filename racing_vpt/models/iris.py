@@ -29,13 +29,14 @@ from racing_vpt.models.iris_parts import (
     Training,
     joined,
 )
-from racing_vpt.models.look_ahead import led_here, next_frames
+from racing_vpt.models.look_ahead import next_frames
 from racing_vpt.models.module import learning_rate
 from racing_vpt.models.token_world import Architecture, TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.tokenizer_use import take_tokenizer, take_world
 from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic, AgentSize, AgentState, Sees
 from racing_vpt.nn.dreaming import dream, imitate, learn, view
+from racing_vpt.nn.imagination import led_here
 from racing_vpt.nn.outcomes import ActionKind, RewardKind
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.returns import SlowTwin, Spread

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from racing_vpt.frames import film_strip
+from racing_vpt.nn.imagination import led_here
 from racing_vpt.nn.outcomes import numbers_of
 from racing_vpt.nn.tokenizer_net import frames_of, pictures_of
 from racing_vpt.types import Batch, Frame
@@ -113,11 +114,6 @@ def starts(batch: Batch, row: int) -> int:
     """Number in its episode of a clip's first frame; a clip without a name is far from its episode's start."""
     _, _, start = batch.ids[row].rpartition(":") if row < len(batch.ids) else ("", "", "")
     return int(start) if start else ZOOMED
-
-
-def led_here(actions: Tensor) -> Tensor:
-    """Actions [B, T, A] that led to each frame, of those that answered it; the first is unknown, and 0."""
-    return torch.cat([torch.zeros_like(actions[:, :1]), actions[:, :-1]], 1)
 
 
 def dream_on(world: TokenWorld, state: object, actions: Tensor, tau: float) -> Tensor:

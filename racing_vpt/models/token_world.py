@@ -238,19 +238,24 @@ class TokenWorld(LightningModule):
             raise ValueError("a world model learns from tokens; give its batches by racing_vpt's VideoDataModule")
         return batch.codes.round().long()
 
+    def known(self, batch: Batch) -> dict[str, Tensor]:
+        """As `known_in`."""
+        told = torch.zeros_like(batch.valid)
+        told[:, :-1] = True  # what follows a clip nobody knows
+        return known_in(batch.first, batch.valid, told)
+
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """As `TokenWorldNet.losses`; where padding follows a frame, its action ended the episode."""
-        ended, told = torch.zeros_like(batch.valid), torch.zeros_like(batch.valid)
+        ended = torch.zeros_like(batch.valid)
         ended[:, :-1] = batch.valid[:, :-1] & ~batch.valid[:, 1:]
-        told[:, :-1] = True  # what follows a clip nobody knows
-        actions, known = numbers_of(batch.controls, self.scheme), known_in(batch.first, batch.valid, told)
+        actions, known = numbers_of(batch.controls, self.scheme), self.known(batch)
         weights = dict(zip(known, shares(self, torch.stack([x.sum() for x in known.values()])), strict=True))
         return self.net.losses(self.tokens_in(batch), actions, batch.first, known, batch.rewards, ended, weights)
 
     def share(self, batch: Batch, stage: str) -> Tensor:
         """The loss of a batch; logs all of `losses`."""
         losses, whole = self.losses(batch), stage != "train"
-        known = known_in(batch.first, batch.valid)
+        known = self.known(batch)
         for name, x in losses.items():
             count = known.get(name, batch.valid).sum()
             size = logged_size(self, count) if whole else max(1, int(count))

@@ -63,6 +63,11 @@ class World(Protocol[State]):
         """What follows from actions float32 [B, A], drawn at temperature tau (0: the likeliest)."""
 
 
+def led_here(actions: Tensor) -> Tensor:
+    """Actions [B, T, A] that led to each frame, of those that answered it; the first is unknown, and 0."""
+    return torch.cat([torch.zeros_like(actions[:, :1]), actions[:, :-1]], 1)
+
+
 def seen_in(observation: Tensor | None) -> Tensor:
     """A state's last observation, for who imagines what follows; ValueError where nothing was seen."""
     if observation is None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from racing_vpt.controls import ControlScheme
-from racing_vpt.nn.imagination import Imagined
+from racing_vpt.nn.imagination import Imagined, led_here
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.outcomes import ActionCoder, ActionKind, RewardKind, ValueDistribution
 from racing_vpt.nn.sliding_memory import Look, SlidingMemory, visible
@@ -178,7 +178,7 @@ class TokenWorldNet(nn.Module, ABC):
         steps = min(self.unroll, T - 1)
         begin = int(torch.randint(1, T - steps + 1, ()))
         since = max(0, begin - self.blocks.window)
-        led = torch.cat([torch.zeros_like(actions[:, :1]), actions[:, :-1]], 1)[:, since:begin]
+        led = led_here(actions)[:, since:begin]
         self.eval()
         state = self.observe(tokens[:, since:begin], led, self.initial(B), first[:, since:begin])
         seen = tokens.clone()
