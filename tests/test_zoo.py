@@ -25,6 +25,7 @@ ZOO = Path(racing_vpt.__file__).parent / "zoo"
         (("dqn-carracing",), 3e6),
         (("dqn-carracing-five",), 3e6),
         (("iris-carracing",), 20e6),
+        (("iris-world-carracing",), 20e6),
     ],
 )
 def test_the_zoo_is_small(names: tuple[str, ...], bytes_: float) -> None:

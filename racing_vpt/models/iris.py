@@ -243,6 +243,8 @@ class IRIS(LightningModule):
                     f"{self.init_world} was trained on the tokens of another tokenizer than {self.init_tokenizer}; "
                     "leave --model.init_tokenizer out: its own comes with it"
                 )
+            if not (self.init_world or self.init_from):
+                self.world.begin_with_codes()
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:  # type: ignore[override]
         return [self.trainings[part].optimizer(self.net_of(part).parameters()) for part in PARTS]

@@ -1,8 +1,8 @@
 """How far a world model's imagination can be believed: against true frames, and against other controls.
 
-From the middle of each clip it imagines with the true controls, taking the likeliest tokens, and with those of another
-clip. Frames before the 50th of an episode do not count (CarRacing zooms in there), and none that the frames'
-specification cuts off or masks (CarRacing's instruments).
+From the middle of each clip it imagines with the true controls, without draws, and with those of another clip. Frames
+before the 50th of an episode do not count (CarRacing zooms in there), and none that the frames' specification cuts off
+or masks (CarRacing's instruments).
 """
 
 from __future__ import annotations

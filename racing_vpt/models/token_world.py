@@ -152,10 +152,15 @@ class TokenWorld(LightningModule):
         take_tokenizer(self.tokenizer, self.frames, read_checkpoint(self.tokenizer_name), self.tokenizer_name)
         if self.trainer.ckpt_path is not None:
             return
+        self.begin_with_codes()
         if self.pretrained is not None:
             self.net.blocks = self.blocks("rotary", weights=True)
         if self.init_from is not None:
             self.take_weights(read_checkpoint(self.init_from).state_dict, self.init_from)
+
+    def begin_with_codes(self) -> None:
+        """Let tokens be alike to an untrained network where they are to the tokenizer."""
+        self.net.take_codes(self.tokenizer.quantizer.lookup(torch.arange(self.net.vocabulary)))
 
     def take_weights(self, state: dict[str, Tensor], name: str) -> None:
         """Load what fits of another world model's network; ValueError where its blocks are others.

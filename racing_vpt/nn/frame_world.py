@@ -5,8 +5,8 @@ STORM, Zhang et al. 2023 (arXiv:2310.09615), which has 1.22 of the human-normali
 frame are drawn independently of each other. It is here for its speed: K + 1 = 17 times fewer steps, so that a frame is
 one pass instead of 16, and a window of as many frames costs a seventeenth of the memory. What it gives up: tokens of
 one frame that fit each other where several futures are possible. Unlike STORM, codes are those of a tokenizer that is
-trained apart (as delta-IRIS' and IRIS'), rewards have no loss of their own scale, and what tells a place's next token
-also sees its present one.
+trained apart (as delta-IRIS' and IRIS'), rewards have no loss of their own scale, what tells a place's next token also
+sees its present one, and tokens are told by how near their embeddings are, which begin as the tokenizer's codes lie.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import replace
 import torch
 from einops import rearrange
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from racing_vpt.nn.imagination import Imagined, draw, seen_in
 from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of, look_back
@@ -26,8 +27,6 @@ PART = 64  # numbers of a token's embedding here
 class FrameWorld(TokenWorldNet):
     """STORM's: one step for each frame and its action; arguments as `TokenWorldNet`."""
 
-    token: nn.Embedding
-
     def build(self, D: int) -> None:
         """As `TokenWorldNet.build`."""
         K = self.num_tokens
@@ -35,9 +34,10 @@ class FrameWorld(TokenWorldNet):
         self.place = nn.Parameter(torch.randn(K, PART) * 0.02)
         self.mix = nn.Sequential(nn.Linear(K * PART + D, 2 * D), nn.LayerNorm(2 * D), nn.GELU(), nn.Linear(2 * D, D))
         self.parts = nn.Linear(D, K * PART)
-        self.next_token = nn.Sequential(
-            nn.LayerNorm(PART), nn.Linear(PART, 4 * PART), nn.GELU(), nn.Linear(4 * PART, self.vocabulary)
-        )
+        self.next_part = nn.Sequential(nn.LayerNorm(PART), nn.Linear(PART, 4 * PART), nn.GELU())
+        self.next_code, self.next_token = nn.Linear(4 * PART, PART), nn.Linear(4 * PART, self.vocabulary)
+        nn.init.zeros_(self.next_token.weight)
+        nn.init.zeros_(self.next_token.bias)
 
     def embed(self, tokens: Tensor, actions: Tensor) -> Tensor:
         """Embeddings (B, T, D) of frames [B, T, K] with the actions [B, T, A] that answer them."""
@@ -46,8 +46,29 @@ class FrameWorld(TokenWorldNet):
 
     def tell(self, features: Tensor, tokens: Tensor) -> Tensor:
         """Float32 logits [..., K, vocabulary] of the next tokens, of features [..., D] and present tokens [..., K]."""
-        parts = rearrange(self.parts(features), "... (k d) -> ... k d", k=self.num_tokens)
-        return self.next_token(parts + self.token(tokens) + self.place).float()
+        return self.logits(rearrange(self.parts(features), "... (k d) -> ... k d", k=self.num_tokens), tokens)
+
+    def logits(self, parts: Tensor, tokens: Tensor) -> Tensor:
+        """Float32 logits [..., K, vocabulary] of the next tokens, of what is told of each place [..., K, PART].
+
+        A token is the likelier the nearer its embedding is to that of the present one and a change, and by what each
+        has for itself besides: what is known of a token holds for those like it too.
+        """
+        present = self.token(tokens)
+        told = self.next_part(parts + present + self.place)
+        near = F.linear(present + self.next_code(told), self.token.weight) / PART**0.5
+        return (near + self.next_token(told)).float()
+
+    def tokens(self, logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
+        """Tokens int64 [..., K] drawn of logits [..., K, vocabulary]; at tau 0 those nearest to what is expected.
+
+        Between futures that differ the likeliest token is often of a future by itself; the one whose embedding is
+        nearest to the expected embedding is wrong by less (LOG.md).
+        """
+        if tau:
+            return draw(logits, tau, generator)
+        vectors = self.token.weight.float()
+        return (vectors.square().sum(1) - 2 * logits.softmax(-1) @ vectors @ vectors.T).argmin(-1)
 
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
         """As `TokenWorldNet.predict`."""
@@ -95,5 +116,5 @@ class FrameWorld(TokenWorldNet):
         x = self.embed(last.unsqueeze(1), actions.unsqueeze(1))
         features = self.blocks(x, memory.extend(1), memory)[:, -1]
         reward, end = self.outcomes(features)
-        observation = draw(self.tell(features, last), tau, generator)
+        observation = self.tokens(self.tell(features, last), tau, generator)
         return Imagined(observation, reward, end, replace(state, observation=observation))

@@ -60,7 +60,7 @@ class World(Protocol[State]):
     def imagine(
         self, actions: Tensor, state: State, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Imagined:
-        """What follows from actions float32 [B, A], drawn at temperature tau (0: the likeliest)."""
+        """What follows from actions float32 [B, A], drawn at temperature tau; at 0 nothing is drawn."""
 
 
 def led_here(actions: Tensor) -> Tensor:

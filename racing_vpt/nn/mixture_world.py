@@ -93,8 +93,8 @@ class MixtureWorld(FrameWorld):
             tokens: the present ones, [..., K].
         """
         parts = rearrange(self.parts(features), "... (m k d) -> ... m k d", m=COMPONENTS, k=self.num_tokens)
-        present = (self.token(tokens) + self.place).unsqueeze(-3)
-        return self.share(features).float().log_softmax(-1), self.next_token(parts + present).float().log_softmax(-1)
+        each = self.logits(parts, tokens.unsqueeze(-2))
+        return self.share(features).float().log_softmax(-1), each.log_softmax(-1)
 
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
         """As `TokenWorldNet.predict`; of each token by itself, whatever component."""
@@ -136,5 +136,5 @@ class MixtureWorld(FrameWorld):
         reward, end = self.outcomes(features)
         shares, each = self.components(features, last)
         chosen = draw(shares, tau, generator)
-        observation = draw(each[torch.arange(len(each), device=each.device), chosen], tau, generator)
+        observation = self.tokens(each[torch.arange(len(each), device=each.device), chosen], tau, generator)
         return Imagined(observation, reward, end, replace(state, memory=memory, observation=observation))

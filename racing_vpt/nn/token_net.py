@@ -89,6 +89,7 @@ class TokenWorldNet(nn.Module, ABC):
     """
 
     blocks: TokenBlocks
+    token: nn.Embedding
 
     def __init__(
         self,
@@ -112,6 +113,14 @@ class TokenWorldNet(nn.Module, ABC):
     @abstractmethod
     def build(self, D: int) -> None:
         """Make what codes tokens and tells the next ones, for features of width D."""
+
+    @torch.no_grad()
+    def take_codes(self, codes: Tensor) -> None:
+        """Begin with embeddings that lie as the tokenizer's codes [vocabulary, D'], and are as large as they were."""
+        weight, codes = self.token.weight, codes - codes.mean(0)
+        axes = torch.linalg.svd(codes, full_matrices=False).Vh[: weight.shape[1]]  # along which codes differ most
+        parts, size = codes @ axes.T, weight.square().sum()
+        weight.zero_()[:, : len(axes)] = parts * (size / parts.square().sum()).sqrt()
 
     @abstractmethod
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
@@ -172,7 +181,7 @@ class TokenWorldNet(nn.Module, ABC):
         """The tokens, but in some rows `unroll` frames are as it imagines them after those before.
 
         It learns to go on from what it imagined, which is never quite true: scheduled sampling, Bengio et al. 2015
-        (arXiv:1506.03099), of whole frames and the likeliest tokens. Arguments as `predict`.
+        (arXiv:1506.03099), of whole frames, without draws. Arguments as `predict`.
         """
         B, T = first.shape
         steps = min(self.unroll, T - 1)

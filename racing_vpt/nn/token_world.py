@@ -20,8 +20,6 @@ from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins
 class GPTWorld(TokenWorldNet):
     """IRIS's: a sequence of K tokens and an action for each frame; arguments as `TokenWorldNet`."""
 
-    token: nn.Embedding
-
     def build(self, D: int) -> None:
         """As `TokenWorldNet.build`."""
         self.token = nn.Embedding(self.vocabulary, D)

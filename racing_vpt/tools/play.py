@@ -40,7 +40,7 @@ def play(
             agent, as with a tokenizer or a world model alone, you drive.
         header: show the checkpoint, the world, the step and the rate above the picture.
         save_mode: ask after each episode whether its trajectory is to be kept (y, n).
-        tau: temperature of dreams; 0 is what the model thinks likeliest.
+        tau: temperature of dreams; at 0 nothing is drawn.
         scale: how many times frames are enlarged; to about 384 rows, or 288 with --reconstruction, if not given.
         recordings: folder for the recordings. Without it, of what is no run folder: runs/play/NAME/media/recordings.
         out: mp4 to write instead of opening a window, for which no display is needed.

@@ -61,6 +61,9 @@ def test_a_window_that_slides_equals_the_same_in_one_piece(kind: type[TokenWorld
     assert torch.stack(ends, 1).std() > 0.01
     if isinstance(net, MixtureWorld):  # the likeliest frame is not made of the likeliest tokens
         return
+    if isinstance(net, FrameWorld):
+        assert torch.equal(drawn[:, 1:], net.tokens(whole.tokens, 0.0))
+        return
     best = whole.tokens.max(-1).values
     torch.testing.assert_close(whole.tokens.gather(-1, drawn[:, 1:, :, None])[..., 0], best, atol=1e-4, rtol=0)
 
@@ -288,3 +291,25 @@ def test_a_thousand_imagined_frames_have_no_seam_where_a_flushed_memory_has_many
 def test_actions_need_all_controls() -> None:
     with pytest.raises(ValueError, match="carracing"):
         numbers_of({"steering": torch.zeros(2)}, control_scheme("carracing"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_embeddings_begin_as_codes_lie_and_as_large_as_they_were(kind: type[TokenWorldNet]) -> None:
+    net, few = world(kind), torch.randn(VOCABULARY, 3) + 5
+    size = net.token.weight.square().mean()
+    for codes in (few, few @ torch.randn(3, 500)):  # fewer numbers than an embedding has, and more
+        net.take_codes(codes)
+        apart, expected = torch.cdist(net.token.weight, net.token.weight), torch.cdist(codes, codes)
+        torch.testing.assert_close(apart / apart.max(), expected / expected.max(), atol=1e-3, rtol=0)
+        torch.testing.assert_close(net.token.weight.square().mean(), size)
+
+
+@torch.no_grad()
+def test_between_two_futures_the_token_nearest_to_what_is_expected_is_told() -> None:
+    net = world(FrameWorld)
+    net.token.weight.zero_()[:3, 0] = torch.tensor([-1.0, 0.1, 1.0])  # type: ignore[union-attr]
+    net.token.weight[3:, 1] = 9.0  # type: ignore[union-attr]
+    logits = torch.tensor([0.4, 0.2, 0.4] + [0.0] * (VOCABULARY - 3)).log()
+    assert net.tokens(logits, 0.0) == 1  # type: ignore[operator]
+    drawn = net.tokens(logits.expand(500, -1), 1.0)  # type: ignore[operator]
+    assert {0, 1, 2} == {*drawn.tolist()}
