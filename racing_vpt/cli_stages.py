@@ -37,8 +37,8 @@ def run_stage(stage: str, words: list[str]) -> int:
     words = allow_imports(words)
     torch.set_flush_denormal(True)  # with gradients that small a CPU is a hundred times slower
     warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*Checkpoint directory .* exists.*")
-    told = logging.getLogger("lightning.pytorch.utilities.rank_zero")
-    told.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
+    lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    lightning_log.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
     StageCLI(stage, words)
     return 0
 
@@ -189,8 +189,8 @@ class StageCLI(LightningCLI):
 
     def _write_metrics(self) -> None:
         if self.trainer.is_global_zero:
-            values = sorted(self.trainer.callback_metrics.items())
-            finite = {name: float(value) if math.isfinite(value) else None for name, value in values}
+            values = {name: float(value) for name, value in sorted(self.trainer.callback_metrics.items())}
+            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
             write_json(self.folder / "metrics.json", {"checkpoint": self.checkpoint, **finite})
 
     def _run_folder(self) -> Path:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from racing_vpt.nn.imagination import Imagined, draw, seen_in
+from racing_vpt.nn.quantizer import nearest
 from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of, look_back
 
 PART = 64  # numbers of a token's embedding here
@@ -68,7 +69,7 @@ class FrameWorld(TokenWorldNet):
         if tau:
             return draw(logits, tau, generator)
         vectors = self.token.weight.float()
-        return (vectors.square().sum(1) - 2 * logits.softmax(-1) @ vectors @ vectors.T).argmin(-1)
+        return nearest(logits.softmax(-1) @ vectors, vectors)
 
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
         """As `TokenWorldNet.predict`."""

@@ -66,19 +66,13 @@ class VectorQuantizer(nn.Module):
         if self.training and not self.begun:
             self.codebook.copy_(flat[torch.randint(len(flat), (self.vocabulary,), device=flat.device)])
             self.begun.fill_(True)
-        tokens = self.nearest(flat)
+        tokens = nearest(flat, self.codebook)
         codes = self.lookup(tokens).view(features.shape)  # before the codebook moves on
         if self.training:
             self.follow(flat, tokens, (flat - codes.flatten(0, -2)).square().sum(1))
         commitment = F.mse_loss(features.float(), codes)
         straight = features + (codes - features).detach()
         return Quantized(straight, tokens.view(features.shape[:-1]), commitment)
-
-    def nearest(self, flat: Tensor) -> Tensor:
-        """Tokens int64 [N] of features [N, D]."""
-        with torch.autocast(flat.device.type, enabled=False):  # neighbours are nearer to each other than bf16 tells
-            distance = self.codebook.square().sum(1) - 2 * flat @ self.codebook.T  # (N, vocabulary), but for a constant
-        return distance.argmin(1)
 
     def lookup(self, tokens: Tensor) -> Tensor:
         """Codes [..., D] of tokens [...]."""
@@ -152,6 +146,13 @@ class ScalarQuantizer(nn.Module):
     def lookup(self, tokens: Tensor) -> Tensor:
         """Codes [..., D] of tokens [...]."""
         return self.up(F.embedding(tokens, self.table))
+
+
+def nearest(features: Tensor, codes: Tensor) -> Tensor:
+    """Tokens int64 [...]: which code of [vocabulary, D] is nearest to each of the features [..., D], all float32."""
+    with torch.autocast(features.device.type, enabled=False):  # neighbours are nearer to each other than bf16 tells
+        distance = codes.square().sum(1) - 2 * features @ codes.T  # (..., vocabulary), but for a constant
+    return distance.argmin(-1)
 
 
 def usage(tokens: Tensor, vocabulary: int) -> Tensor:
