@@ -100,7 +100,7 @@ class IRIS(LightningModule):
         sees: what the agent sees of tokens, `pictures` as the paper's, or the tokenizer's `codes` of them, which is
             quicker by far and wants a tokenizer that stays as it is by the time that the agent learns.
         compile: whether the world model's blocks go through torch.compile, to learn and to dream; for a GPU: on a CPU
-            a dream is as quick without.
+            a dream is about as quick without.
     """
 
     TWINS = (("slow.net.", "agent."),)  # not exported
@@ -211,7 +211,7 @@ class IRIS(LightningModule):
             self.take_parts()
             self.slow.net.load_state_dict(self.agent.state_dict())
         if self.compiles:
-            cast(nn.Module, self.world.net.blocks).compile(dynamic=True)
+            cast(nn.Module, self.world.net.blocks).compile()
 
     def take_parts(self) -> None:
         """Start from other checkpoints, as asked for.

@@ -7,7 +7,8 @@ IRIS, Micheli et al. 2022 (arXiv:2209.00588), appendix A.2, whose blocks are tho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from itertools import pairwise
+from typing import Any, Literal, cast
 
 import torch
 from einops import rearrange
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from racing_vpt.nn.sliding_memory import Look, SlidingMemory
 
 Positions = Literal["rotary", "absolute"]
+Asked = tuple[Tensor, Tensor, Tensor]  # queries, keys and values, each [B, heads, Q, width]
 BASE = 10_000.0  # of the slowest turn, the usual one
 
 
@@ -86,16 +88,32 @@ class Block(nn.Module):
         self.query_key_value, self.out = nn.Linear(D, 3 * D), nn.Linear(D, D)
         self.up, self.down = nn.Linear(D, 4 * D), nn.Linear(4 * D, D)
 
-    def forward(self, x: Tensor, look: Look, turn: Tensor | None, memory: SlidingMemory | None) -> Tensor:
+    def ask(self, x: Tensor, turn: Tensor | None) -> Asked:
+        """Queries, keys and values [B, heads, Q, width] of x [B, Q, D], whose tokens are turned by `turn`."""
         q, k, v = rearrange(self.query_key_value(self.attention_norm(x)), "b q (p h e) -> p b h q e", p=3, h=self.heads)
         if turn is not None:
             q, k = turned(q, turn), turned(k, turn)
+        return q, k, v
+
+    def attend(self, asked: Asked, look: Look, memory: SlidingMemory | None) -> Tensor:
+        """What is read [B, heads, Q, width] of these tokens and of those remembered."""
+        q, k, v = asked
         if memory is not None:
             k, v = memory.store(self.number, k, v)
         dropout = self.dropout if self.training else 0.0
-        read = F.scaled_dot_product_attention(q, k, v, attn_mask=look.visible, dropout_p=dropout)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=look.visible, dropout_p=dropout)
+
+    def add(self, x: Tensor, read: Tensor) -> Tensor:
+        """X [B, Q, D] and what follows from what was read."""
+        dropout = self.dropout if self.training else 0.0
         x = x + F.dropout(self.out(rearrange(read, "b h q e -> b q (h e)")), dropout)
         return x + F.dropout(self.down(F.gelu(self.up(self.mlp_norm(x)))), dropout)
+
+
+def between(block: Block, then: Block, x: Tensor, read: Tensor, turn: Tensor | None) -> tuple[Tensor, Asked]:
+    """What lies between the attentions of two layers: x [B, Q, D] with what one read, and what the next one asks."""
+    x = block.add(x, read)
+    return x, then.ask(x, turn)
 
 
 class Blocks(nn.Module):
@@ -119,6 +137,16 @@ class Blocks(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
+        self.ask, self.between, self.add = Block.ask, between, Block.add  # or compiled
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile what lies between two attentions, in place; arguments as `torch.compile`.
+
+        Attention stays as it is: what is remembered becomes longer from pass to pass, and each length would be another
+        program. Layers share theirs, so that it is there within seconds.
+        """
+        for name, part in (("ask", Block.ask), ("between", between), ("add", Block.add)):
+            setattr(self, name, torch.compile(part, *args, **kwargs))
 
     def memory(self, batch: int) -> SlidingMemory:
         """An empty memory for `batch` rows."""
@@ -139,6 +167,8 @@ class Blocks(nn.Module):
         if self.places is not None:
             x = x + self.places(look.numbers)
         x = F.dropout(x, self.size.dropout if self.training else 0.0)
-        for block in self.blocks:
-            x = block(x, look, turn, memory)
-        return self.norm(x)
+        blocks = cast(list[Block], list(self.blocks))
+        asked = self.ask(blocks[0], x, turn)
+        for block, then in pairwise(blocks):
+            x, asked = self.between(block, then, x, block.attend(asked, look, memory), turn)
+        return self.norm(self.add(blocks[-1], x, blocks[-1].attend(asked, look, memory)))

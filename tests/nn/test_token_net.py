@@ -1,5 +1,7 @@
 """World models over tokens: a window that slides exactly, episodes that are apart, losses that learn, and no seam."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -68,13 +70,19 @@ def test_a_window_that_slides_equals_the_same_in_one_piece(kind: type[TokenWorld
     torch.testing.assert_close(whole.tokens.gather(-1, drawn[:, 1:, :, None])[..., 0], best, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
 @torch.no_grad()
-def test_compiled_blocks_dream_the_same_over_several_windows() -> None:
-    (tokens, actions, _), dreams = episode(), []
+def test_compiled_blocks_dream_the_same_over_several_windows_with_few_programs(kind: type[TokenWorldNet]) -> None:
+    def program(graph: Any, inputs: Any) -> Any:
+        programs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()  # type: ignore[no-untyped-call]
+    (tokens, actions, _), dreams, programs = episode(), [], list[object]()
     for compiled in (False, True):
-        net = world(FrameWorld)
+        net = world(kind)
         if compiled:
-            net.blocks.compile(backend="eager", dynamic=True)  # type: ignore[attr-defined]
+            net.blocks.compile(backend=program)  # type: ignore[attr-defined]
         state, dream = net.observe(tokens[:, :1], actions[:, :1], net.initial(3)), []
         for step in range(12):  # three windows
             found = net.imagine(actions[:, step], state, tau=0.0)
@@ -83,6 +91,7 @@ def test_compiled_blocks_dream_the_same_over_several_windows() -> None:
         dreams.append(torch.stack(dream, 1))
     torch.testing.assert_close(dreams[0], dreams[1])
     assert len(dreams[0].unique(dim=1)) > 1
+    assert 3 <= len(programs) <= 12  # of three parts, for one token and for more, however many layers and windows
 
 
 @pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
