@@ -120,7 +120,7 @@ class TokenWorldNet(nn.Module, ABC):
         weight, codes = self.token.weight, codes - codes.mean(0)
         axes = torch.linalg.svd(codes, full_matrices=False).Vh[: weight.shape[1]]  # along which codes differ most
         parts, size = codes @ axes.T, weight.square().sum()
-        weight.zero_()[:, : len(axes)] = parts * (size / parts.square().sum()).sqrt()
+        weight.zero_()[:, : len(axes)] = parts * (size / parts.square().sum().clamp(min=1e-12)).sqrt()
 
     @abstractmethod
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:

@@ -15,6 +15,7 @@ from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.models.look_ahead import HORIZONS, ROWS, psnr
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.models.worlds import token_world_of
 from racing_vpt.nn.outcomes import numbers_of
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.tokenizer_net import pictures_of
@@ -60,10 +61,10 @@ def measure_eye(run: Path, recordings: str, clips: int) -> dict[str, object]:
 def measure_world(run: Path, recordings: str, clips: int) -> dict[str, object]:
     """What true next tokens cost a world model, nats each; how far its imagination can be believed; its speed.
 
-    The second as in `models/look_ahead.py`; the third in frames imagined a second.
+    The second as in `models/look_ahead.py`; the third in frames imagined a second. Of an IRIS, its world model.
     """
-    module = load_module(run)
-    assert isinstance(module, TokenWorld)
+    module = token_world_of(load_module(run))
+    assert module is not None
     data = held_out(recordings, module.frames, max(HORIZONS) + module.size.window + 1, ROWS)
     costs = []
     for batch in spread(data, clips // ROWS):

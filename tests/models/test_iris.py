@@ -204,6 +204,12 @@ def test_recordings_alone_teach_an_actor_that_drives(
     assert "init_world" not in json.loads((tmp_path / "small" / "config.json").read_text())["init_args"]
     assert fit(tmp_path, words, "offline", 2, "--ckpt_path=last", "--model.gamma=0.5") == 2
     assert "gamma" in capsys.readouterr().err
+    words = config(tmp_path, "iris", "iris/tiny", "iris/settle", parts=(nothing, PART, nothing))
+    words += [f"--data.recordings={tiny_shards}", "--data.collect=12", f"--model.init_from={run}"]
+    assert fit(tmp_path, words, "settled", 2) == 0  # the actor drives, and the world model alone learns from it
+    changed = differences(saved(tmp_path, "settled")["state_dict"], after)
+    assert any(name.startswith("/world.net.") for name in changed)
+    assert not [name for name in changed if name.startswith(("/agent.", "/world.tokenizer."))]
 
 
 def test_bad_input_is_refused_in_one_line(
