@@ -7,8 +7,8 @@ IRIS, Micheli et al. 2022 (arXiv:2209.00588), appendix A.2, whose blocks are tho
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any, Literal, cast
+from functools import partial
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
@@ -105,15 +105,11 @@ class Block(nn.Module):
 
     def add(self, x: Tensor, read: Tensor) -> Tensor:
         """X [B, Q, D] and what follows from what was read."""
-        dropout = self.dropout if self.training else 0.0
-        x = x + F.dropout(self.out(rearrange(read, "b h q e -> b q (h e)")), dropout)
-        return x + F.dropout(self.down(F.gelu(self.up(self.mlp_norm(x)))), dropout)
+        x = x + F.dropout(self.out(rearrange(read, "b h q e -> b q (h e)")), self.dropout, self.training)
+        return x + F.dropout(self.down(F.gelu(self.up(self.mlp_norm(x)))), self.dropout, self.training)
 
-
-def between(block: Block, then: Block, x: Tensor, read: Tensor, turn: Tensor | None) -> tuple[Tensor, Asked]:
-    """What lies between the attentions of two layers: x [B, Q, D] with what one read, and what the next one asks."""
-    x = block.add(x, read)
-    return x, then.ask(x, turn)
+    def forward(self, x: Tensor, look: Look, turn: Tensor | None, memory: SlidingMemory | None) -> Tensor:
+        return self.add(x, self.attend(self.ask(x, turn), look, memory))
 
 
 class Blocks(nn.Module):
@@ -137,16 +133,16 @@ class Blocks(nn.Module):
                 nn.init.normal_(module.weight, std=0.02)
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
-        self.ask, self.between, self.add = Block.ask, between, Block.add  # or compiled
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile what lies between two attentions, in place; arguments as `torch.compile`.
+        """Compile what lies before and after each attention, in place; arguments as `torch.compile`.
 
         Attention stays as it is: what is remembered becomes longer from pass to pass, and each length would be another
         program. Layers share theirs, so that it is there within seconds.
         """
-        for name, part in (("ask", Block.ask), ("between", between), ("add", Block.add)):
-            setattr(self, name, torch.compile(part, *args, **kwargs))
+        parts = {name: torch.compile(getattr(Block, name), *args, **kwargs) for name in ("ask", "add")}
+        for block in self.blocks:
+            vars(block).update({name: partial(part, block) for name, part in parts.items()})
 
     def memory(self, batch: int) -> SlidingMemory:
         """An empty memory for `batch` rows."""
@@ -167,8 +163,6 @@ class Blocks(nn.Module):
         if self.places is not None:
             x = x + self.places(look.numbers)
         x = F.dropout(x, self.size.dropout if self.training else 0.0)
-        blocks = cast(list[Block], list(self.blocks))
-        asked = self.ask(blocks[0], x, turn)
-        for block, then in pairwise(blocks):
-            x, asked = self.between(block, then, x, block.attend(asked, look, memory), turn)
-        return self.norm(self.add(blocks[-1], x, blocks[-1].attend(asked, look, memory)))
+        for block in self.blocks:
+            x = block(x, look, turn, memory)
+        return self.norm(x)
