@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from racing_vpt.data.recording import RecordingWriter
-from racing_vpt.tools.pack import pack
 from racing_vpt.types import Frame, FrameRecord
+from racing_vpt.verbs.pack import pack
 
 torch.set_num_threads(1)  # with networks this small, threads wait for each other longer than they work
 

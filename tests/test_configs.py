@@ -9,9 +9,9 @@ import pytest
 import torch
 import yaml
 
-from racing_vpt.cli import main
-from racing_vpt.cli_stages import parse_stage
-from racing_vpt.tools.bench_label import WINDOWS
+from racing_vpt.bench.label import WINDOWS
+from racing_vpt.cli.main import main
+from racing_vpt.cli.stages import parse_stage
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -26,7 +26,7 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
     "tensorboard": ["vpt", "logger/tensorboard"],
     **{f"size-{path.stem}": ["vpt", f"size/{path.stem}"] for path in sorted((CONFIGS / "size").glob("*.yaml"))},
 }
-POLICY = ROOT / "tests" / "data" / "vpt_parity" / "policy.model"  # for what starts from a checkpoint
+POLICY = ROOT / "tests" / "vpt_parity" / "policy.model"  # for what starts from a checkpoint
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
 COLLECTS = tuple(
     f"{path.parent.name}/{path.stem}"

@@ -10,18 +10,18 @@ import pytest
 import torch
 import yaml
 
-from racing_vpt.agents import load_agent
-from racing_vpt.checkpoints import load_module, read_checkpoint
-from racing_vpt.cli import main
+from racing_vpt.agents.load import load_agent
+from racing_vpt.checkpoints.load import load_module, read_checkpoint
+from racing_vpt.cli.main import main
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.envs.make import MEADOW_ID, make_env
 from racing_vpt.envs.offers import step_controls
-from racing_vpt.minecraft import BUTTONS, CAMERA
+from racing_vpt.games.minecraft import BUTTONS, CAMERA
 from racing_vpt.models.vpt import VPT
 from racing_vpt.types import FrameRecord
 
 CONFIGS = Path(__file__).parents[1] / "configs"
-POLICY = str(Path(__file__).parent / "data" / "vpt_parity" / "policy.model")
+POLICY = str(Path(__file__).parent / "vpt_parity" / "policy.model")
 LANES = ["--data.mode=lanes", "--data.batch_size=2", "--data.clip_frames=20"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from racing_vpt.cli import STAGES, TOOLS, main, tool_parser
+from racing_vpt.cli.main import STAGES, TOOLS, main, tool_parser
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,7 +37,7 @@ def test_commands_of_the_readme_parse(command: str, monkeypatch: pytest.MonkeyPa
     if verb in TOOLS:
         tool_parser(verb)[0].parse_args(words)
     elif verb in STAGES:
-        from racing_vpt.cli_stages import parse_stage
+        from racing_vpt.cli.stages import parse_stage
 
         parse_stage(verb, words)
     else:
@@ -82,7 +82,7 @@ def test_commands_of_the_makefile_parse(monkeypatch: pytest.MonkeyPatch) -> None
         if verb in TOOLS:
             tool_parser(verb)[0].parse_args(words)
         else:
-            from racing_vpt.cli_stages import parse_stage
+            from racing_vpt.cli.stages import parse_stage
 
             parse_stage(verb, words)
 

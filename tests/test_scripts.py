@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from racing_vpt.cli import TOOLS, tool_parser
+from racing_vpt.cli.main import TOOLS, tool_parser
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted((ROOT / "scripts" / "slurm").glob("[1-8]_*.sh"))
@@ -85,7 +85,7 @@ def test_what_a_script_runs_parses(script: Path, cluster: Cluster, monkeypatch: 
         if verb in TOOLS:
             tool_parser(verb)[0].parse_args(words)
         else:
-            from racing_vpt.cli_stages import parse_stage
+            from racing_vpt.cli.stages import parse_stage
 
             parse_stage(verb, words)
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 from racing_vpt.agents.expert import ExpertAgent, clip
 from racing_vpt.agents.styles import ExpertStyle
-from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.envs.actions import DISCRETE_CONTROLS
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.types import Controls
 
 WHEELS_TURN = 0.4  # radians: the stop of CarRacing's steering joint

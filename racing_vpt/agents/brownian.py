@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from racing_vpt.agents.solo import SoloAgent
-from racing_vpt.controls import CARRACING_CONTROLS, ControlScheme, control_scheme
 from racing_vpt.envs.offers import check_driver
+from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme, control_scheme
 from racing_vpt.types import Controls, Frame
 
 LOW, HIGH = np.array([-1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0])

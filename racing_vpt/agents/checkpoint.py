@@ -11,9 +11,9 @@ from einops import rearrange
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from racing_vpt.controls import Axis, ControlScheme
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.frames import prepare
+from racing_vpt.games.controls import Axis, ControlScheme
 from racing_vpt.types import Controls, Frame, FrameSpec
 
 State = Any  # nested lists and tuples of tensors [N, ...], the policy's own
@@ -161,7 +161,7 @@ def load_driver(name: str, device: str = "cpu", *, greedy: bool = True, seed: in
         FileNotFoundError: where there is no such checkpoint; it lists the other agents.
         ValueError: for a model that does not drive.
     """
-    from racing_vpt.checkpoints import load_module
+    from racing_vpt.checkpoints.load import load_module
 
     try:
         module = load_module(name, device=device)

@@ -8,8 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from racing_vpt.atari import JOYSTICK
-from racing_vpt.controls import CARRACING_CONTROLS
+from racing_vpt.games.atari import JOYSTICK
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.types import Controls
 
 LEFT, RIGHT = frozenset({"left", "a"}), frozenset({"right", "d"})

@@ -9,8 +9,8 @@ import pygame
 
 from racing_vpt.agents.key_controls import KeyControls, key_controls
 from racing_vpt.agents.solo import SoloAgent
-from racing_vpt.controls import CARRACING_CONTROLS, control_scheme
 from racing_vpt.envs.make import has_display
+from racing_vpt.games.controls import CARRACING_CONTROLS, control_scheme
 from racing_vpt.types import Controls, Frame
 
 ROWS = 768  # to which a picture is enlarged, about

@@ -14,7 +14,7 @@ import numpy as np
 from racing_vpt.agents.brownian import HIGH, LOW
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.agents.varied import VariedAgent
-from racing_vpt.controls import CARRACING_CONTROLS
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.types import Controls, Frame
 
 ANTICS = ("spin", "u_turn", "stop", "coast", "held", "brownian", "off_road", "slalom", "drag")

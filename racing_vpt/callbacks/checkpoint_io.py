@@ -17,7 +17,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from racing_vpt.checkpoints.integrity import PREVIOUS, non_finite
-from racing_vpt.data.files import published, sync_folder
+from racing_vpt.files import published, sync_folder
 from racing_vpt.free_memory import give_back_memory
 
 

@@ -16,10 +16,10 @@ from lightning.pytorch import LightningModule, Trainer
 from tqdm import tqdm
 
 from racing_vpt.callbacks.driving import Driving
-from racing_vpt.data.stretch_datamodule import StretchDataModule
 from racing_vpt.envs.make import make_env
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.iris import IRIS
+from racing_vpt.replay.segment_datamodule import StretchDataModule
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Scene
 from racing_vpt.types import Step
@@ -63,7 +63,7 @@ class Collection(Driving):
         if not isinstance(pl_module, IRIS) or not isinstance(data, StretchDataModule):
             raise ValueError(
                 f"collection is for an IRIS with a StretchDataModule, not a {type(pl_module).__name__} with a "
-                f"{type(data).__name__}; give data.class_path racing_vpt.data.stretch_datamodule.StretchDataModule"
+                f"{type(data).__name__}; give data.class_path racing_vpt.replay.segment_datamodule.StretchDataModule"
             )
         self.data, self.module = data, pl_module
         if not data.collect:

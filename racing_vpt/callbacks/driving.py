@@ -10,7 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from racing_vpt.callbacks.return_curve import ReturnCurve
-from racing_vpt.data.replay import ReplayBuffer
+from racing_vpt.replay.buffer import ReplayBuffer
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Lanes
 from racing_vpt.types import Step

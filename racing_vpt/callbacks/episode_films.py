@@ -13,13 +13,13 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
-from racing_vpt.callbacks.rollouts import JUDGING_SEEDS
-from racing_vpt.data.stretch_datamodule import StretchDataModule
 from racing_vpt.envs.make import make_env
 from racing_vpt.models.imagined_drive import imagined_drive
 from racing_vpt.models.iris import IRIS
-from racing_vpt.rollout import Episode
-from racing_vpt.rollout.take import Take
+from racing_vpt.play.take import Take
+from racing_vpt.replay.segment_datamodule import StretchDataModule
+from racing_vpt.rollout.episodes import Episode
+from racing_vpt.seeds import JUDGING_SEEDS
 from racing_vpt.types import Batch, Controls, Frame
 
 Moment = tuple[Frame, Controls, float, bool, bool]

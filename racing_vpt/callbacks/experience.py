@@ -15,14 +15,14 @@ import torch
 from lightning.pytorch import LightningModule, Trainer
 from tqdm import tqdm
 
-from racing_vpt.agents import load_agent
 from racing_vpt.agents.action_expert import ActionExpert
+from racing_vpt.agents.load import load_agent
 from racing_vpt.callbacks.driving import Driving
-from racing_vpt.data.replay_datamodule import ReplayDataModule
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.action_table import rows_of
 from racing_vpt.models.dqn import DQN
+from racing_vpt.replay.datamodule import ReplayDataModule
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Lanes, Scene
 from racing_vpt.types import Step, Transitions
@@ -79,7 +79,7 @@ class Experience(Driving):
         if not isinstance(pl_module, DQN) or not isinstance(data, ReplayDataModule):
             raise ValueError(
                 f"experience is for a DQN with a ReplayDataModule, not a {type(pl_module).__name__} with a "
-                f"{type(data).__name__}; give data.class_path racing_vpt.data.replay_datamodule.ReplayDataModule"
+                f"{type(data).__name__}; give data.class_path racing_vpt.replay.datamodule.ReplayDataModule"
             )
         if trainer.world_size > 1:
             raise ValueError(

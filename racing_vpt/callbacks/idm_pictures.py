@@ -12,8 +12,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from racing_vpt.controls import Axis, Head
 from racing_vpt.frames import film_strip
+from racing_vpt.games.controls import Axis, Head
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence, confusion
 from racing_vpt.types import Batch

@@ -9,7 +9,7 @@ import cv2
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from racing_vpt.callbacks.images import log_picture
-from racing_vpt.data.files import published
+from racing_vpt.files import published
 from racing_vpt.types import Batch, Frame
 
 

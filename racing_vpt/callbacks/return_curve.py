@@ -16,7 +16,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from racing_vpt.callbacks.images import log_picture
-from racing_vpt.data.files import published
+from racing_vpt.files import published
 from racing_vpt.types import Frame
 
 EPISODE = ("decisions", "seconds", "return", "frames", "lap", "cut_off")

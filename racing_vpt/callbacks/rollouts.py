@@ -15,11 +15,11 @@ from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.callbacks.images import log_picture
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import film_strip
-from racing_vpt.rollout import run_episodes
-from racing_vpt.rollout.film import FilmWriter
+from racing_vpt.play.film import FilmWriter
+from racing_vpt.rollout.episodes import run_episodes
+from racing_vpt.seeds import JUDGING_SEEDS
 from racing_vpt.types import Batch, Frame, FrameRecord
 
-JUDGING_SEEDS = range(100)
 STRIP = 16  # pictures of an episode in tensorboard
 
 

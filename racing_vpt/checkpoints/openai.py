@@ -17,8 +17,8 @@ from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
 from racing_vpt.checkpoints.plain_pickle import RefusedNameError, load_plain
-from racing_vpt.controls import control_scheme
 from racing_vpt.free_memory import require_memory
+from racing_vpt.games.controls import control_scheme
 
 LARGEST_MODEL = 2**20  # bytes; the public files have about a thousand
 LARGEST_WIDTH = 2**16  # of anything in the settings

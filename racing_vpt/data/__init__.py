@@ -1,1 +1,1 @@
-"""Recordings, labels, shards and videos: what is on disk, and how it becomes batches."""
+"""Recordings, labels and shards, and the data modules that make batches of them."""

@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from racing_vpt.data.files import published
 from racing_vpt.data.reader import EpisodeReader
+from racing_vpt.files import published
 from racing_vpt.types import FrameSpec
 
 CHUNK = 512  # frames that are coded together

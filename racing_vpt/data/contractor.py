@@ -21,7 +21,7 @@ from typing import TypedDict
 import cv2
 import numpy as np
 
-from racing_vpt.minecraft import BUTTONS
+from racing_vpt.games.minecraft import BUTTONS
 from racing_vpt.types import Controls, Frame
 
 FRAMES_PER_SECOND = 20.0

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from racing_vpt.data.decode import MOST_BYTES, Decoder, open_recording, resample
-from racing_vpt.data.decoders import Video
-from racing_vpt.data.encode import PixelFormat, VideoWriter
 from racing_vpt.data.episodes import Episode
+from racing_vpt.data.recorded_video import open_recording
 from racing_vpt.frames import resize
 from racing_vpt.types import Fit, Resize
+from racing_vpt.video.decode import MOST_BYTES, Decoder, resample
+from racing_vpt.video.decoders import Video
+from racing_vpt.video.encode import PixelFormat, VideoWriter
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader
 
 from racing_vpt.data.codes import Codes, CodesFrames, codes_of
 from racing_vpt.data.dataset import WHOLE_BATCHES, ClipDataset, EncodedBatch, Perturbed, ResumableLoader, Trust
-from racing_vpt.data.decode import Decoder, Device, choose_decoder
 from racing_vpt.data.manifest import PACK_HINT
 from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.remote import Remote
@@ -22,6 +21,7 @@ from racing_vpt.data.stores import open_store
 from racing_vpt.data.window_batches import WindowDataset
 from racing_vpt.data.windows import find_videos
 from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.video.decode import Decoder, Device, choose_decoder
 
 log = logging.getLogger(__name__)
 

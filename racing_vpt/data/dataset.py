@@ -12,11 +12,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from racing_vpt.data.codes import Codes
 from racing_vpt.data.columns import Columns
-from racing_vpt.data.decode import open_video
 from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.sampler import Item
 from racing_vpt.frames import prepare
 from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.video.decode import open_video
 
 Perturbed = Literal["keep", "ignore", "intended"]
 MIRRORED = frozenset({"steering", "camera_yaw"})  # controls whose sign changes in a mirror

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from zlib import crc32
 
-from racing_vpt.data.files import plain_name, write_json
 from racing_vpt.data.remote import Check, RemoteFiles, is_remote
+from racing_vpt.files import plain_name, write_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"

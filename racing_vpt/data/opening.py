@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from racing_vpt.data.files import plain_name, read_json
 from racing_vpt.data.lines import read_lines
+from racing_vpt.files import plain_name, read_json
 
 FORMAT = 1
 
@@ -35,7 +35,7 @@ def describe(path: Path) -> Description:
         return _of_pictures(path, lines)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
-    from racing_vpt.data.decode_process import examined  # only a video that is not ours must be looked into
+    from racing_vpt.video.decode_process import examined  # only a video that is not ours must be looked into
 
     num_frames, frames_per_second = examined(path)
     return Description(path.stem, path, num_frames, frames_per_second, lines, {})

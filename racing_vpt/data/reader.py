@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from racing_vpt.controls import ControlScheme, control_scheme
 from racing_vpt.data.columns import Columns
-from racing_vpt.data.decode import read_prepared, resample
 from racing_vpt.data.store import Clip, Store, StoredEpisode
+from racing_vpt.games.controls import ControlScheme, control_scheme
 from racing_vpt.types import FrameSpec
+from racing_vpt.video.decode import read_prepared, resample
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,12 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from racing_vpt.data.encode import PixelFormat, VideoWriter, count_frames
-from racing_vpt.data.files import TEMPORARY, publish, published, read_json, sha256_of, write_json
 from racing_vpt.data.lines import check_controls, columns, read_lines, to_line, write_lines
 from racing_vpt.data.opening import FORMAT, describe
+from racing_vpt.files import TEMPORARY, publish, published, read_json, sha256_of, write_json
 from racing_vpt.types import Frame, FrameRecord
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
+from racing_vpt.video.decoders import VIDEO_SUFFIXES
+from racing_vpt.video.encode import PixelFormat, VideoWriter, count_frames
 
 
 class RecordingWriter:

@@ -16,7 +16,7 @@ from pathlib import Path
 import fsspec
 import fsspec.asyn
 
-from racing_vpt.data.files import TEMPORARY
+from racing_vpt.files import TEMPORARY
 
 SYSTEMS = frozenset({"file", "memory", "http", "https", "s3", "gs", "gcs", "az", "abfs", "hf", "ftp", "sftp"})
 DEFINITE = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, NotImplementedError)

@@ -15,12 +15,12 @@ from zlib import crc32
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.cut import Sample
-from racing_vpt.data.decode import Decoder, open_video
-from racing_vpt.data.decoders import Video
-from racing_vpt.data.files import TEMPORARY, publish, sha256_of, write_json
 from racing_vpt.data.manifest import PACK_HINT, Place, Shard, read_manifest, wrong_crc32
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.store import Clip, StoredEpisode
+from racing_vpt.files import TEMPORARY, publish, sha256_of, write_json
+from racing_vpt.video.decode import Decoder, open_video
+from racing_vpt.video.decoders import Video
 
 
 class ShardWriter:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Protocol
 
 from racing_vpt.data.columns import Columns
-from racing_vpt.data.decode import Decoder, open_recording
-from racing_vpt.data.decoders import Video
-from racing_vpt.data.encode import MAX_GROUP
 from racing_vpt.data.episodes import Episode
+from racing_vpt.data.recorded_video import open_recording
+from racing_vpt.video.decode import Decoder
+from racing_vpt.video.decoders import Video
+from racing_vpt.video.encode import MAX_GROUP
 
 OPEN_VIDEOS = 8  # readers that stay open in each process
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from racing_vpt.data.decode import Decoder
 from racing_vpt.data.episodes import find_episodes, split_episodes
 from racing_vpt.data.manifest import MANIFEST, PACK_HINT, read_manifest
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import RecordingStore, Store
+from racing_vpt.video.decode import Decoder
 
 
 def open_store(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from racing_vpt.data.files import published
+from racing_vpt.files import published
 
 
 @dataclass(frozen=True)

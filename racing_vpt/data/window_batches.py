@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from racing_vpt.data.decode import Decoder, Device
 from racing_vpt.data.windows import PredictWindow, windows_of
 from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.video.decode import Decoder, Device
 
 
 @dataclass

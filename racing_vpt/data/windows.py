@@ -15,39 +15,12 @@ from pathlib import Path
 
 import numpy as np
 
-from racing_vpt.data.decode import Decoder, Device, nearest, open_video, read_prepared, resample
-from racing_vpt.data.decode_process import examined, shared
-from racing_vpt.data.decoders import Video
-from racing_vpt.data.files import TEMPORARY, sha256_of
-from racing_vpt.data.recording import VIDEO_SUFFIXES
+from racing_vpt.files import TEMPORARY, sha256_of
 from racing_vpt.types import FrameSpec
-
-
-@dataclass(kw_only=True)
-class CutWindow:
-    """What one window of a video holds.
-
-    Args:
-        num_frames: frames in the source video: the number of labels due.
-        frames_per_second: of the source video.
-        keep: rows [start, stop) of this window whose predictions count.
-        source_frames: int64 [M], the frames of the source video that this window labels, rising without gaps.
-        source_rows: int64 [M], the row of this window whose prediction each of them gets (`keep[0] <= row < keep[1]`).
-        source_timestamps: float64 [M], their times in seconds.
-        last: this is the video's last window, so that its labels are complete.
-        frames: uint8 [T, H, W, 3], as the model wants them; empty once they are in a `PredictBatch`.
-        valid: bool [T], false where the video is shorter than a window.
-    """
-
-    num_frames: int
-    frames_per_second: float
-    keep: tuple[int, int]
-    source_frames: np.ndarray
-    source_rows: np.ndarray
-    source_timestamps: np.ndarray
-    last: bool
-    frames: np.ndarray
-    valid: np.ndarray
+from racing_vpt.video.decode import Decoder, Device, open_video
+from racing_vpt.video.decode_process import examined, shared
+from racing_vpt.video.decoders import VIDEO_SUFFIXES
+from racing_vpt.video.windows import CutWindow, cut_windows
 
 
 @dataclass(kw_only=True)
@@ -134,39 +107,3 @@ def windows_of(
             source_frames=none, source_rows=none, source_timestamps=none * 0.0, last=True,
             frames=empty, valid=np.zeros(window, bool),
         )  # fmt: skip
-
-
-def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iterator[CutWindow]:
-    """The windows of one video, whose frames are read in rising order; ValueError names what is wrong with it."""
-    full = resample(video.timestamps, spec.frames_per_second)
-    shown = full[:: spec.stride]  # source frame of each of the model's frames
-    if len(full) == video.num_frames and np.array_equal(full, np.arange(len(full))):
-        labelled_by = full
-    else:
-        labelled_by = nearest(np.arange(len(full)) / spec.frames_per_second, video.timestamps)
-    labelled_by = np.minimum(labelled_by // spec.stride, len(shown) - 1)  # model frame that labels each source frame
-    margin = (window - stride) // 2
-    held = np.zeros((0, spec.height, spec.width, 3), np.uint8)  # the frames [held_from, held_from + len(held))
-    held_from, kept = 0, 0
-    while kept < len(shown):
-        start = max(0, min(kept - margin, len(shown) - window))  # windows at the ends are moved inwards, not padded
-        stop = min(start + window, len(shown))
-        fresh = shown[held_from + len(held) : stop]
-        held = np.concatenate([held[start - held_from :], read_prepared(video, fresh, spec)])
-        held_from = start
-        last = stop == len(shown)
-        keep_to = len(shown) if last else stop - (window - stride - margin)
-        sources = np.arange(*np.searchsorted(labelled_by, [kept, keep_to]))
-        padding = np.zeros((window - len(held), *held.shape[1:]), np.uint8)
-        yield CutWindow(
-            num_frames=video.num_frames,
-            frames_per_second=video.frames_per_second,
-            keep=(int(kept - start), int(keep_to - start)),
-            source_frames=sources,
-            source_rows=labelled_by[sources] - start,
-            source_timestamps=video.timestamps[sources],
-            last=last,
-            frames=np.concatenate([held, padding]) if len(padding) else held,
-            valid=np.arange(window) < len(held),
-        )
-        kept = keep_to

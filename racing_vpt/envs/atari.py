@@ -16,8 +16,7 @@ from typing import Any, SupportsFloat
 import gymnasium
 from gymnasium.utils import RecordConstructorArgs
 
-from racing_vpt.atari import position_of, scheme_of
-from racing_vpt.envs.make import ATARI
+from racing_vpt.games.atari import ATARI, position_of, scheme_of
 from racing_vpt.types import Frame
 
 CONSOLE_FRAMES_PER_SECOND = 60.0

@@ -9,13 +9,14 @@ import gymnasium
 from racing_vpt.envs.actions import ControlEnv
 from racing_vpt.envs.frame_skip import FrameSkip
 from racing_vpt.envs.offers import offered
+from racing_vpt.envs.register import FAST_ID, MEADOW_ID, register_envs
+from racing_vpt.games.atari import ATARI
 
 STOCK_ID = "CarRacing-v3"
-FAST_ID = "racing_vpt/CarRacingFast-v3"
-MEADOW_ID = "racing_vpt/Meadow-v0"
-ATARI = "ALE/"
 RenderMode = Literal["human", "rgb_array", "state_pixels"]
 OLDER_IDS = ("CarRacing-v0", "CarRacing-v1", "CarRacing-v2")
+
+register_envs()  # also where the package was not installed with its entry points
 
 
 def make_env(

@@ -14,7 +14,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from racing_vpt.minecraft import BUTTONS, CAMERA
+from racing_vpt.games.minecraft import BUTTONS, CAMERA
 from racing_vpt.types import Frame
 
 PREFIX = "minerl:"

@@ -86,7 +86,7 @@ def check_driver(controls: tuple[str, ...], scheme: str, env: gymnasium.Env) -> 
 
     A gear change may be missing, or be said to a car with one gear.
     """
-    from racing_vpt.controls import control_scheme
+    from racing_vpt.games.controls import control_scheme
 
     assert isinstance(env, ControlledEnv), f"{env} was not made by make_env"
     taken = control_scheme(env.control_scheme).controls

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import torch
 
-from racing_vpt.controls import CARRACING_ACTIONS, CARRACING_CONTROLS, ControlScheme, Joint, control_scheme
+from racing_vpt.games.controls import CARRACING_ACTIONS, CARRACING_CONTROLS, ControlScheme, Joint, control_scheme
 from racing_vpt.types import Transitions
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from racing_vpt.controls import Axis, ControlScheme
+from racing_vpt.games.controls import Axis, ControlScheme
 from racing_vpt.models.idm_metrics import STEERING_STOP, pressed
 
 

@@ -16,7 +16,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint
-from racing_vpt.controls import CARRACING_CONTROLS, control_scheme
+from racing_vpt.games.controls import CARRACING_CONTROLS, control_scheme
 from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder, take_memory
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
@@ -95,7 +95,7 @@ class Controller(LightningModule):
     def setup(self, stage: str) -> None:
         if stage != "fit":
             return
-        from racing_vpt.checkpoints import read_checkpoint
+        from racing_vpt.checkpoints.load import read_checkpoint
 
         name = self.memory_name or self.vae_name
         if name is None or (self.memory_use == "trained" and self.memory_name is None):

@@ -20,7 +20,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from racing_vpt.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme
 from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.nn.q_learning import grow, margin_loss, quantile_huber, shrink
@@ -143,7 +143,7 @@ class DQN(LightningModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.init_from is not None and self.trainer.ckpt_path is None:
-            from racing_vpt.checkpoints import load_strictly, read_checkpoint
+            from racing_vpt.checkpoints.load import load_strictly, read_checkpoint
 
             load_strictly(self, read_checkpoint(self.init_from).state_dict, self.init_from)
 

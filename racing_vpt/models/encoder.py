@@ -29,7 +29,7 @@ def take_encoder(vae: VAENet, frames: FrameSpec, checkpoint: Checkpoint, name: s
     Raises:
         ValueError: it holds no VAE, one of another latent size, or one that sees other frames.
     """
-    from racing_vpt.checkpoints import load_strictly
+    from racing_vpt.checkpoints.load import load_strictly
 
     if not checkpoint.class_path.endswith(".VAE"):
         raise ValueError(f"{name} holds a {checkpoint.class_path}, but a VAE is needed; train one with: make vae")
@@ -52,7 +52,7 @@ def take_memory(world: WorldNet, frames: FrameSpec, checkpoint: Checkpoint, name
     Raises:
         ValueError: it holds no memory, one of other sizes, or one that sees other frames.
     """
-    from racing_vpt.checkpoints import load_strictly
+    from racing_vpt.checkpoints.load import load_strictly
 
     if not checkpoint.class_path.endswith(".MDNRNN"):
         raise ValueError(

@@ -36,7 +36,7 @@ def checkpoint_size(size: str | NetSize | dict, init_from: str | None) -> str | 
     Raises:
         ValueError: there is none, or it holds no policy.
     """
-    from racing_vpt.checkpoints import read_checkpoint
+    from racing_vpt.checkpoints.load import read_checkpoint
 
     if size != FROM_CHECKPOINT:
         return size

@@ -16,7 +16,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from racing_vpt.controls import Axis
+from racing_vpt.games.controls import Axis
 from racing_vpt.models.idm_labels import LabelKind, label, mean_losses
 from racing_vpt.models.idm_metrics import HeldOut, fit_temperature, measure
 from racing_vpt.models.idm_motion import GlobalMotion

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from racing_vpt.controls import Axis, ControlScheme
+from racing_vpt.games.controls import Axis, ControlScheme
 
 LabelKind = Literal["mean", "mode"]
 ERROR_POWER = 1.5  # between the mean's 2, which a few frames that cannot be read would rule, and the median's 1

@@ -22,7 +22,7 @@ from torchmetrics.functional.classification import (
 )
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
-from racing_vpt.controls import Axis, ControlScheme, Head
+from racing_vpt.games.controls import Axis, ControlScheme, Head
 
 STEERING_STOP = 0.4  # CarRacing's steering joint ends here: commands beyond look alike
 PRESSED = 0.05  # an axis counts as pressed (steering: to the left or to the right) beyond this

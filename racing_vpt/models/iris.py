@@ -2,7 +2,7 @@
 
 Micheli et al. 2022 (arXiv:2209.00588), algorithm 1. One module trains all three, each from its own epoch on with its
 own number of updates an epoch; what they learn from are stretches of recordings, of what the actor itself lived
-through, or of both (`data/stretch_datamodule.py`, `callbacks/collection.py`). Unlike the paper, each part can be a
+through, or of both (`replay/segment_datamodule.py`, `callbacks/collection.py`). Unlike the paper, each part can be a
 trained one that stays as it is, the world model sees all true frames of the burn-in before it imagines, and the actor
 may begin by imitating recorded drivers. What else differs is said where the parts are, in `nn/`.
 """
@@ -17,7 +17,7 @@ from einops import rearrange
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
-from racing_vpt.controls import ControlScheme
+from racing_vpt.games.controls import ControlScheme
 from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.iris_parts import (
     TRAIN_AGENT,
@@ -221,7 +221,7 @@ class IRIS(LightningModule):
             ValueError: one does not fit, such as a tokenizer of another vocabulary or of other frames; or the tokenizer
                 is neither given nor trained.
         """
-        from racing_vpt.checkpoints import load_strictly, read_checkpoint
+        from racing_vpt.checkpoints.load import load_strictly, read_checkpoint
 
         if not self.trainings["tokenizer"].steps and not (self.init_from or self.init_world or self.init_tokenizer):
             raise ValueError(

@@ -18,8 +18,8 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from torch.nn import functional as F
 
-from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.frames import film_strip
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.masked import masked_mean
@@ -82,7 +82,7 @@ class MDNRNN(LightningModule):
             return
         if self.vae_name is None:
             raise ValueError("a memory is trained on the codes of a VAE: name one with --model.vae (make vae first)")
-        from racing_vpt.checkpoints import read_checkpoint
+        from racing_vpt.checkpoints.load import read_checkpoint
 
         take_encoder(self.vae, self.frames, read_checkpoint(self.vae_name), self.vae_name)
 

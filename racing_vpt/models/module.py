@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from racing_vpt.controls import ControlScheme, control_scheme
+from racing_vpt.games.controls import ControlScheme, control_scheme
 from racing_vpt.types import Batch, FrameSpec, frame_spec
 
 Schedule = Literal["constant", "cosine", "linear"]
@@ -72,7 +72,7 @@ class ControlModule(LightningModule):
 
     def setup(self, stage: str) -> None:
         if stage == "fit" and self.init_from is not None and self.trainer.ckpt_path is None:
-            from racing_vpt.checkpoints import read_checkpoint
+            from racing_vpt.checkpoints.load import read_checkpoint
 
             checkpoint = read_checkpoint(self.init_from)
             kind = type(self).__name__

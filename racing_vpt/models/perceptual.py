@@ -22,7 +22,7 @@ def perceptual_loss(name: str) -> PerceptualLoss:
         FileNotFoundError: there is nothing of that name.
         ValueError: it holds none of these.
     """
-    from racing_vpt.checkpoints import build_module, read_checkpoint
+    from racing_vpt.checkpoints.load import build_module, read_checkpoint
 
     checkpoint = read_checkpoint(name)
     kind = checkpoint.class_path.rsplit(".", 1)[-1]

@@ -17,7 +17,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from racing_vpt.controls import control_scheme
+from racing_vpt.games.controls import control_scheme
 from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.look_ahead import LookAhead, next_frames
 from racing_vpt.models.module import Schedule, with_schedule
@@ -147,7 +147,7 @@ class TokenWorld(LightningModule):
                 "a world model is trained on the tokens of a tokenizer: name one with --model.tokenizer (make "
                 "iris-tokenizer first)"
             )
-        from racing_vpt.checkpoints import read_checkpoint
+        from racing_vpt.checkpoints.load import read_checkpoint
 
         take_tokenizer(self.tokenizer, self.frames, read_checkpoint(self.tokenizer_name), self.tokenizer_name)
         if self.trainer.ckpt_path is not None:

@@ -122,7 +122,7 @@ class Tokenizer(LightningModule):
         if stage != "fit":
             return
         if self.init_from is not None and self.trainer.ckpt_path is None:
-            from racing_vpt.checkpoints import read_checkpoint
+            from racing_vpt.checkpoints.load import read_checkpoint
 
             self.take_weights(read_checkpoint(self.init_from).state_dict, self.init_from)
         for name in frozen_names(self, self.frozen, ()) if self.frozen else ():
@@ -130,7 +130,7 @@ class Tokenizer(LightningModule):
 
     def take_weights(self, state: dict[str, Tensor], name: str) -> None:
         """Load the network of another tokenizer; ValueError where it is another network."""
-        from racing_vpt.checkpoints import load_strictly
+        from racing_vpt.checkpoints.load import load_strictly
 
         load_strictly(
             self.net, {key.removeprefix("net."): x for key, x in state.items() if key.startswith("net.")}, name

@@ -16,7 +16,7 @@ def take_tokenizer(net: TokenizerNet, frames: FrameSpec, checkpoint: Checkpoint,
     Raises:
         ValueError: it holds no tokenizer, one of another vocabulary, size or quantizer, or one that sees other frames.
     """
-    from racing_vpt.checkpoints import load_strictly
+    from racing_vpt.checkpoints.load import load_strictly
 
     if not checkpoint.class_path.endswith(".Tokenizer"):
         raise ValueError(
@@ -43,7 +43,7 @@ def take_world(world: nn.Module, frames: FrameSpec, checkpoint: Checkpoint, name
     Raises:
         ValueError: it holds no world model over tokens, one that is built otherwise, or one that sees other frames.
     """
-    from racing_vpt.checkpoints import load_strictly
+    from racing_vpt.checkpoints.load import load_strictly
 
     weights = checkpoint.state_dict
     if checkpoint.class_path.endswith(".IRIS"):

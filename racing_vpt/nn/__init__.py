@@ -1,1 +1,1 @@
-"""Parts of networks; they know nothing of games, data or training."""
+"""Parts of networks."""

@@ -17,7 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from racing_vpt.controls import ControlScheme
+from racing_vpt.games.controls import ControlScheme
 from racing_vpt.nn.heads import ActionHeads, log_probabilities
 from racing_vpt.nn.imagination import draw
 from racing_vpt.nn.outcomes import ValueDistribution

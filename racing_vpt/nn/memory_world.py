@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from racing_vpt.controls import CARRACING_CONTROLS
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.nn.imagination import Imagined, seen_in
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from racing_vpt.controls import Axis, Choice, ControlScheme
+from racing_vpt.games.controls import Axis, Choice, ControlScheme
 
 RewardKind = Literal["symlog", "sign"]
 ActionKind = Literal["continuous", "discrete"]

@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from racing_vpt.controls import ControlScheme
+from racing_vpt.games.controls import ControlScheme
 from racing_vpt.nn.imagination import Imagined, led_here
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.outcomes import ActionCoder, ActionKind, RewardKind, ValueDistribution

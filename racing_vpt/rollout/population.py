@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from racing_vpt.controls import CARRACING_CONTROLS
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import prepare
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.nn.world import WorldNet, drive
-from racing_vpt.rollout import Episode
+from racing_vpt.rollout.episodes import Episode
 from racing_vpt.types import FrameSpec
 
 FRAME_COST = 0.1  # what CarRacing takes for each frame

@@ -5,10 +5,10 @@ import numpy as np
 import pygame
 import pytest
 
-from racing_vpt.agents import load_agent
 from racing_vpt.agents.keyboard import KeyboardAgent
+from racing_vpt.agents.load import load_agent
 from racing_vpt.agents.perturbation import Disturbance, Perturbation
-from racing_vpt.controls import control_scheme
+from racing_vpt.games.controls import control_scheme
 from racing_vpt.types import Agent
 
 FRAME = np.zeros((96, 96, 3), np.uint8)

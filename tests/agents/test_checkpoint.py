@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from racing_vpt.agents import load_agent
 from racing_vpt.agents.checkpoint import CheckpointAgent
-from racing_vpt.checkpoints import save_checkpoint
-from racing_vpt.controls import CARRACING_ACTIONS, control_scheme
+from racing_vpt.agents.load import load_agent
+from racing_vpt.checkpoints.load import save_checkpoint
+from racing_vpt.games.controls import CARRACING_ACTIONS, control_scheme
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.vpt import VPT
 from racing_vpt.types import Agent, FrameSpec

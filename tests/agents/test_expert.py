@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import yaml
 
-from racing_vpt.agents import load_agent
 from racing_vpt.agents.action_expert import ELEVEN_ACTIONS
 from racing_vpt.agents.expert import ExpertAgent
 from racing_vpt.agents.line import ROAD_HALF_WIDTH, pace, racing_line, resample
+from racing_vpt.agents.load import load_agent
 from racing_vpt.agents.styles import HELD_OUT, STYLES, ExpertStyle, style_names
 from racing_vpt.agents.varied import VariedAgent
-from racing_vpt.controls import CARRACING_ACTIONS
 from racing_vpt.envs.make import FAST_ID, make_env
-from racing_vpt.rollout import run_episode
+from racing_vpt.games.controls import CARRACING_ACTIONS
+from racing_vpt.rollout.episodes import run_episode
 
 NO_FRAME = np.zeros((96, 96, 3), np.uint8)
 

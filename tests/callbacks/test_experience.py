@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader
 
 from racing_vpt.callbacks.experience import Experience
 from racing_vpt.callbacks.return_curve import ReturnCurve, draw, pixels
-from racing_vpt.cli import main
-from racing_vpt.data.replay_datamodule import ReplayDataModule
+from racing_vpt.cli.main import main
 from racing_vpt.models.dqn import DQN
+from racing_vpt.replay.datamodule import ReplayDataModule
 from racing_vpt.rollout.lanes import Scene, lanes_in, shared_memory
-from racing_vpt.tools.returns import needed
 from racing_vpt.types import FrameSpec
+from racing_vpt.verbs.returns import needed
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 TINY = ["--model.channels=[4,4]", "--model.hidden=16", "--data.warm_up=30", "--data.capacity=400",

@@ -16,12 +16,12 @@ from lightning.pytorch import Trainer
 
 from racing_vpt.callbacks.labels import WriteLabels
 from racing_vpt.data.datamodule import VideoDataModule
-from racing_vpt.data.encode import VideoWriter
-from racing_vpt.data.files import TEMPORARY, sha256_of
 from racing_vpt.data.recording import read_labels
+from racing_vpt.files import TEMPORARY, sha256_of
 from racing_vpt.models.idm import IDM
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import FrameSpec
+from racing_vpt.video.encode import VideoWriter
 
 LENGTHS = (1, 2, 63, 64, 65, 127, 128, 129, 200)
 SIZE = NetSize(

@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from racing_vpt.checkpoints import load_module
-from racing_vpt.cli import main
-from racing_vpt.controls import control_scheme
-from racing_vpt.data.decode import open_video
-from racing_vpt.data.encode import VideoWriter
+from racing_vpt.checkpoints.load import load_module
+from racing_vpt.cli.main import main
 from racing_vpt.data.recording import read_labels
 from racing_vpt.frames import prepare
-from racing_vpt.minecraft import BUTTONS, CAMERA, camera_degrees
+from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.minecraft import BUTTONS, CAMERA, camera_degrees
 from racing_vpt.models.idm import IDM
-from racing_vpt.tools.openai import load_vpt
+from racing_vpt.models.openai_vpt import load_vpt
+from racing_vpt.video.decode import open_video
+from racing_vpt.video.encode import VideoWriter
 
-PARITY = Path(__file__).parents[1] / "data" / "vpt_parity"
+PARITY = Path(__file__).parents[1] / "vpt_parity"
 MODEL = PARITY / "idm.model"
 NUM_FRAMES = 41
 

@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 import torch
 
-from racing_vpt.checkpoints import load_module
+from racing_vpt.checkpoints.load import load_module
 from racing_vpt.checkpoints.openai import openai_settings, read_openai_model, read_openai_weights
 from racing_vpt.checkpoints.plain_pickle import RefusedNameError, load_plain
-from racing_vpt.tools.openai import load_vpt
+from racing_vpt.models.openai_vpt import load_vpt
 
-PARITY = Path(__file__).parents[1] / "data" / "vpt_parity"
+PARITY = Path(__file__).parents[1] / "vpt_parity"
 
 
 def saved(content: object, **options: bool) -> bytes:

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from racing_vpt.envs import FAST_ID, make_env
 from racing_vpt.envs.actions import DISCRETE_CONTROLS, ControlEnv, check_action, observation_of, to_action
+from racing_vpt.envs.make import FAST_ID, make_env
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import gymnasium
 import numpy as np
 import pytest
 
-from racing_vpt.agents import load_agent
-from racing_vpt.atari import JOYSTICK, MINIMAL, POSITIONS, position_of, rows_of
-from racing_vpt.cli import main
-from racing_vpt.controls import control_scheme
+from racing_vpt.agents.load import load_agent
+from racing_vpt.cli.main import main
 from racing_vpt.data.recording import find_recordings
-from racing_vpt.envs import make_env
-from racing_vpt.rollout import run_episode
+from racing_vpt.envs.make import make_env
+from racing_vpt.games.atari import JOYSTICK, MINIMAL, POSITIONS, position_of, rows_of
+from racing_vpt.games.controls import control_scheme
+from racing_vpt.rollout.episodes import run_episode
 
 REST = dict.fromkeys(JOYSTICK, 0.0)
 FIRE = {**REST, "fire": 1.0}

@@ -7,7 +7,7 @@ import pytest
 from gymnasium.envs.box2d.car_racing import CarRacing
 from gymnasium.wrappers import TimeLimit
 
-from racing_vpt.envs.carracing_fast import CarRacingFast
+from racing_vpt.envs.carracing.fast import CarRacingFast
 
 Driver = Callable[[CarRacing, int, np.random.Generator], np.ndarray]
 

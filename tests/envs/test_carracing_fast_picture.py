@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from gymnasium.envs.box2d.car_racing import CarRacing
 
-from racing_vpt.envs.carracing_fast import CarRacingFast
-from racing_vpt.envs.instruments import coverage
+from racing_vpt.envs.carracing.fast import CarRacingFast
+from racing_vpt.envs.carracing.instruments import coverage
 
 MUCH = 40  # of 255: a difference that the eye sees
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
 
-from racing_vpt.envs import FAST_ID, make_env
-from racing_vpt.envs.carracing_fast import CarRacingFast
-from racing_vpt.envs.make import STOCK_ID
+from racing_vpt.envs.carracing.fast import CarRacingFast
+from racing_vpt.envs.make import FAST_ID, STOCK_ID, make_env
 
 GAS = np.array([0.0, 0.5, 0.0], np.float32)
 

@@ -14,12 +14,12 @@ import torch
 from gymnasium import spaces
 from gymnasium.utils.env_checker import check_env
 
-from racing_vpt.controls import control_scheme
 from racing_vpt.envs.make import FAST_ID, MEADOW_ID, make_env
 from racing_vpt.envs.meadow import FELLING, WALK, Meadow
 from racing_vpt.envs.minecraft import SETTINGS, MinecraftControls, action_space, observation_space, to_action
 from racing_vpt.envs.offers import check_driver, offered
-from racing_vpt.minecraft import BUTTONS, CAMERA
+from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.minecraft import BUTTONS, CAMERA
 
 REST = {**dict.fromkeys(BUTTONS, 0.0), **dict.fromkeys(CAMERA, 0.0)}
 MINERL_KEYS = [

@@ -21,9 +21,9 @@ from pathlib import Path
 import torch
 
 FULL = os.environ.get("RACING_VPT_FAULTS") == "full"
-PRELOADED = ["racing_vpt.cli_stages", "racing_vpt.models.idm", "racing_vpt.models.vpt", "racing_vpt.callbacks.labels",
+PRELOADED = ["racing_vpt.cli.stages", "racing_vpt.models.idm", "racing_vpt.models.vpt", "racing_vpt.callbacks.labels",
              "racing_vpt.callbacks.finite_guard", "racing_vpt.callbacks.stop_signals",
-             "racing_vpt.callbacks.checkpoint_io", "racing_vpt.tools.pack", "racing_vpt.agents.expert",
+             "racing_vpt.callbacks.checkpoint_io", "racing_vpt.verbs.pack", "racing_vpt.agents.expert",
              "racing_vpt.envs", "racing_vpt.rollout", "racing_vpt.checkpoints", "tensorboard.summary.writer",
              "torch.utils.tensorboard", "decord"]  # fmt: skip
 
@@ -90,7 +90,7 @@ def command(*words: str, log: Path) -> BaseProcess:
 
 
 def _main(words: tuple[str, ...], log: Path) -> None:
-    from racing_vpt.cli import main
+    from racing_vpt.cli.main import main
 
     os.setsid()
     torch.set_num_threads(1)

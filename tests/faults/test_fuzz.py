@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from racing_vpt.data.decode_process import examined
 from racing_vpt.data.lines import read_lines
 from racing_vpt.data.manifest import MANIFEST
 from racing_vpt.data.recording import Recording, read_labels, write_labels
 from racing_vpt.data.shards import ShardStore
-from racing_vpt.tools.verify import verify
+from racing_vpt.verbs.verify import verify
+from racing_vpt.video.decode_process import examined
 from tests.faults import videos
 from tests.faults.harness import note, tries
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from racing_vpt.tools.verify import verify
+from racing_vpt.verbs.verify import verify
 from tests.faults.harness import command, kill_session, note, tries
 
 ROOT = Path(__file__).parents[2]

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from racing_vpt.data.decode_process import DecodeProcess, examined, shared
 from racing_vpt.data.windows import PredictWindow, find_videos, windows_of
 from racing_vpt.types import FrameSpec
+from racing_vpt.video.decode_process import DecodeProcess, examined, shared
 from tests.faults import videos
 from tests.faults.harness import FULL, note
 

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
-from racing_vpt.checkpoints import save_checkpoint
-from racing_vpt.cli import main
+from racing_vpt.checkpoints.load import save_checkpoint
+from racing_vpt.cli.main import main
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import make_env
 from racing_vpt.models.controller import Controller
@@ -23,8 +23,8 @@ from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
-from racing_vpt.rollout import run_episode
-from racing_vpt.rollout.pool import Pool
+from racing_vpt.process_pool import Pool
+from racing_vpt.rollout.episodes import run_episode
 from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +99,7 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(memory: Path, tmp_path: 
     assert whole["global_step"] == parts["global_step"] == 4
     assert [name for name, x in whole["evolution"].items() if not torch.equal(x, parts["evolution"][name])] == []
     assert [name for name, x in whole["state_dict"].items() if not torch.equal(x, parts["state_dict"][name])] == []
-    from racing_vpt.agents import load_agent
+    from racing_vpt.agents.load import load_agent
 
     controls = load_agent(str(tmp_path / "controller" / "whole")).act(np.full((96, 96, 3), 100, np.uint8))
     assert {*controls} == {"steering", "throttle", "brake", "gear_change"}
@@ -129,7 +129,7 @@ def test_two_processes_search_as_one_does(memory: Path, tmp_path: Path) -> None:
     assert fit(memory, tmp_path, "one", "--trainer.max_steps=3", "--model.pop_size=5") == 0
     ddp = ["--config", str(ROOT / "configs" / "strategy" / "ddp.yaml"), "--trainer.max_steps=3", "--model.pop_size=5"]
     words = words_of(memory, tmp_path, "two", *ddp)
-    done = subprocess.run([sys.executable, "-m", "racing_vpt.cli", *words], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-m", "racing_vpt", *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     one, two = (searched(tmp_path / "controller" / name) for name in ("one", "two"))
     assert all(torch.equal(value, two["evolution"][name]) for name, value in one["evolution"].items())

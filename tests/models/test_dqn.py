@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from racing_vpt.agents import load_agent
 from racing_vpt.agents.checkpoint import CheckpointAgent
-from racing_vpt.checkpoints import save_checkpoint
-from racing_vpt.envs import FAST_ID, make_env
+from racing_vpt.agents.load import load_agent
+from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.envs.actions import to_action
+from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.dqn import DQN
 from racing_vpt.types import Agent, FrameSpec, Transitions

@@ -10,15 +10,15 @@ import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
-from racing_vpt.checkpoints import load_module
 from racing_vpt.checkpoints.folder import save_checkpoint
-from racing_vpt.minecraft import BUTTONS, CAMERA
+from racing_vpt.checkpoints.load import load_module
+from racing_vpt.games.minecraft import BUTTONS, CAMERA
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
 
-POLICY = "tests/data/vpt_parity/policy.model"
+POLICY = "tests/vpt_parity/policy.model"
 OPENAI = FrameSpec(height=128, width=128, resize="linear", mask_bottom=0.0, frames_per_second=20.0)
 SMALL = NetSize(hidsize=32, attention_heads=2, impala_chans=(4, 8), n_recurrence_layers=2, attention_memory_size=24,
                 timesteps=16)  # fmt: skip
@@ -96,7 +96,7 @@ def test_frozen_parts_thaw_at_the_step_that_was_asked_for(tmp_path: Path) -> Non
         ({"unfreeze_at": 0}, "unfreeze_at counts from 1"),
         ({"recompute": 0}, "recompute counts from 1"),
         ({"size": "init_from"}, "name one with --model.init_from"),
-        ({"size": "init_from", "init_from": "tests/data/vpt_parity/idm.model"}, r"idm\.model holds a .*IDM, but"),
+        ({"size": "init_from", "init_from": "tests/vpt_parity/idm.model"}, r"idm\.model holds a .*IDM, but"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:

@@ -11,8 +11,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from racing_vpt.callbacks.idm_pictures import draw_confusion, draw_strip
-from racing_vpt.controls import Axis, control_scheme
 from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.games.controls import Axis, control_scheme
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_labels import label, mean_losses
 from racing_vpt.models.idm_metrics import confidence, fit_temperature, measure

@@ -13,8 +13,8 @@ import torch
 import yaml
 
 from racing_vpt.agents.checkpoint import load_driver
-from racing_vpt.checkpoints import load_module, read_checkpoint, save_checkpoint
-from racing_vpt.cli import main
+from racing_vpt.checkpoints.load import load_module, read_checkpoint, save_checkpoint
+from racing_vpt.cli.main import main
 from racing_vpt.data.trajectory import read_trajectory
 from racing_vpt.models.iris import IRIS, PARTS
 from racing_vpt.models.iris_parts import TokenMemo, Training, joined

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from racing_vpt.cli import main
+from racing_vpt.cli.main import main
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.nn.memory import LSTM, MemoryNet
 from racing_vpt.nn.mixture import Mixture

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from racing_vpt.checkpoints import load_module, save_checkpoint
-from racing_vpt.cli import main
+from racing_vpt.checkpoints.load import load_module, save_checkpoint
+from racing_vpt.cli.main import main
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.pretrained import language_model_blocks
 from racing_vpt.models.token_world import TokenWorld

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from racing_vpt.cli import main
+from racing_vpt.cli.main import main
 from racing_vpt.frames import prepare
 from racing_vpt.models.perceptual import perceptual_loss
 from racing_vpt.models.tokenizer import Tokenizer
@@ -113,7 +113,7 @@ def test_each_choice_trains(choice: str, tiny_shards: Path, tmp_path: Path) -> N
 def test_it_starts_from_another_tokenizer_frozen_or_not(
     tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from racing_vpt.checkpoints import read_checkpoint
+    from racing_vpt.checkpoints.load import read_checkpoint
 
     assert fit(tiny_shards, tmp_path, "one") == 0
     run = tmp_path / "tokenizer" / "one"

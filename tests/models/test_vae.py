@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from racing_vpt.cli import main
+from racing_vpt.cli.main import main
 from racing_vpt.frames import prepare
 from racing_vpt.models.vae import VAE, WORLD_FRAMES
 from racing_vpt.nn.vae_net import Code, VAENet

@@ -6,7 +6,7 @@ import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
-from racing_vpt.checkpoints import read_checkpoint
+from racing_vpt.checkpoints.load import read_checkpoint
 from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
@@ -190,7 +190,7 @@ def test_bad_options_are_named(options: dict, message: str) -> None:
 
 
 def test_a_policy_for_cars_starts_from_openais_trunk() -> None:
-    published = read_checkpoint("tests/data/vpt_parity/policy.model")
+    published = read_checkpoint("tests/vpt_parity/policy.model")
     model = VPT(frames=FrameSpec(height=128, width=128), size=published.init_args["size"], temperature=2.0)
     own = {key for key in published.state_dict if not key.startswith("class_counts_")}
     assert own - set(model.state_dict()) == {

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from racing_vpt.controls import control_scheme
+from racing_vpt.games.controls import control_scheme
 from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic, chosen_log_prob, entropy
 from racing_vpt.nn.dreaming import dream, learn
 from racing_vpt.nn.imagination import Imagined

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from racing_vpt.controls import Choice, ControlScheme, control_scheme
+from racing_vpt.games.controls import Choice, ControlScheme, control_scheme
 from racing_vpt.nn.frame_world import FrameWorld
 from racing_vpt.nn.mixture_world import MixtureWorld, Recurrence
 from racing_vpt.nn.outcomes import ActionKind, ValueDistribution, numbers_of

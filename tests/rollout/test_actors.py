@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from racing_vpt.agents import load_agent
 from racing_vpt.agents.action_expert import ActionExpert
-from racing_vpt.envs import FAST_ID, make_env
+from racing_vpt.agents.load import load_agent
+from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import prepare
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Scene

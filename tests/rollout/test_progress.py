@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from racing_vpt.envs import FAST_ID, make_env
+from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.rollout.progress import BEHIND, GIVEN_UP, LapProgress
 
 START = (0, 1, 39)  # tiles of forty that the car stands on

@@ -1,0 +1,58 @@
+"""Who drives: the scripted expert, Brownian motion, chance, a person at the keyboard, or a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from racing_vpt.types import Agent
+
+
+def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = True) -> Agent:
+    """The agent of that name, ready to drive.
+
+    Args:
+        name: `expert` or `expert:STYLE`, `brownian`, `random`, `keyboard`, or a checkpoint: `zoo:NAME`, a run folder,
+            a file, an OpenAI `F.model`.
+        device: where a checkpoint's network runs.
+        seed: of the agents that draw random numbers; a rollout seeds them again with each episode's seed.
+        greedy: a checkpoint acts as its configuration says (mean or mode); otherwise it draws from its distribution.
+
+    Raises:
+        ValueError: for a style that is not known, or a checkpoint that cannot drive.
+        FileNotFoundError: where neither an agent nor a checkpoint has that name; it lists what there is.
+    """
+    kind, _, style = name.partition(":")
+    if kind == "expert":
+        from racing_vpt.agents.action_expert import ElevenActionExpert, FiveActionExpert
+        from racing_vpt.agents.expert import ExpertAgent
+        from racing_vpt.agents.styles import ELEVEN, FIVE, STYLES, VARIED, WILD, style_names
+        from racing_vpt.agents.varied import VariedAgent
+        from racing_vpt.agents.wild import WildAgent
+
+        if style == WILD:
+            return WildAgent(seed)
+        if style == VARIED:
+            return VariedAgent(seed)
+        if style == FIVE:
+            return FiveActionExpert(seed)
+        if style == ELEVEN:
+            return ElevenActionExpert(seed)
+        if (style or "limit") not in STYLES:
+            raise ValueError(f"the expert has no style {style!r}; it has {', '.join(style_names())}")
+        return ExpertAgent(STYLES[style or "limit"], seed)
+    if name == "brownian":
+        from racing_vpt.agents.brownian import BrownianAgent
+
+        return BrownianAgent(seed)
+    if name == "random":
+        from racing_vpt.agents.brownian import RandomAgent
+
+        return RandomAgent(seed)
+    if name == "keyboard":
+        from racing_vpt.agents.keyboard import KeyboardAgent
+
+        return KeyboardAgent()
+    from racing_vpt.agents.checkpoint import load_driver
+
+    return load_driver(name, device, seed=seed, greedy=greedy)

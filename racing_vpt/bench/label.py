@@ -1,0 +1,68 @@
+"""How many frames a second an inverse dynamics model labels, decoding and writing included."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+FRAMES_PER_SECOND = 50.0  # of CarRacing, so what is real time
+
+WINDOWS = {"window": 256, "window_stride": 216, "predict_batch_size": 2}  # those of configs/label.yaml (a test)
+
+
+def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:
+    """Label a video of CarRacing by the verb `predict`, once to warm up and once on the clock.
+
+    Args:
+        checkpoint: the model.
+        num_frames: length of the video.
+
+    Returns:
+        `frames_per_second`, and `times_real_time` of it.
+    """
+    import torch
+
+    from racing_vpt.cli.stages import run_stage
+
+    with TemporaryDirectory() as folder:
+        videos = {"short": 300, "long": num_frames}
+        seconds = {}
+        for name, frames in videos.items():
+            video = Path(folder) / name / f"{name}.mp4"
+            film(video, frames)
+            words = ["--ckpt_path", checkpoint, "--data.videos", str(video.parent), "--out", f"{folder}/labels-{name}"]
+            begun = time.perf_counter()
+            words += [word for option, value in WINDOWS.items() for word in (f"--data.{option}", str(value))]
+            run_stage("predict", [*words, "--runs", f"{folder}/runs"])
+            seconds[name] = time.perf_counter() - begun
+    speed = num_frames / seconds["long"]
+    print(
+        f"labelling with {checkpoint}: {speed:.0f} frames/s, {speed / FRAMES_PER_SECOND:.1f} x real time "
+        f"({num_frames} frames of 96x96, {torch.get_num_threads()} threads, decoding and writing included)"
+    )
+    return {"frames_per_second": speed, "times_real_time": speed / FRAMES_PER_SECOND}
+
+
+def film(path: Path, num_frames: int) -> None:
+    """Write a video of somebody driving the fast CarRacing at random, mp4."""
+    import numpy as np
+
+    from racing_vpt.envs.make import make_env
+    from racing_vpt.video.encode import VideoWriter
+
+    env = make_env("racing_vpt/CarRacingFast-v3", render_mode="rgb_array")
+    generator, seed, written = np.random.default_rng(0), 10_000, 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with closing(VideoWriter(path, FRAMES_PER_SECOND, 96, 96)) as video:
+        while written < num_frames:
+            frame, _ = env.reset(seed=seed)
+            seed, ended = seed + 1, False
+            while not ended and written < num_frames:
+                video.add(frame)
+                written += 1
+                action = np.array([generator.uniform(-0.4, 0.4), 0.3, 0.0], np.float32)
+                frame, _, terminated, truncated, _ = env.step(action)
+                ended = terminated or truncated
+    env.close()

@@ -1,0 +1,53 @@
+"""How fast candidates of a controller's search drive, beside one process of the stock environment, one at a time."""
+
+from __future__ import annotations
+
+import os
+import time
+
+
+def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
+    """Let the same candidates drive the same tracks by the search's means, and by those of everybody.
+
+    Args:
+        candidates: of a generation, with random numbers; networks have the paper's sizes, and random weights.
+        frames: at which each episode ends, so that both do the same work. A twentieth of it is enough for the slow one.
+
+    Returns:
+        `rollouts_per_second` and `stock_rollouts_per_second`, of episodes of 1000 frames, and their `ratio`.
+    """
+    import numpy as np
+
+    from racing_vpt.envs.make import FAST_ID, STOCK_ID
+    from racing_vpt.models.controller import Controller
+    from racing_vpt.models.encoder import WORLD_FRAMES
+    from racing_vpt.process_pool import Pool
+    from racing_vpt.processes import num_cores
+    from racing_vpt.rollout.population import WHOLE_EPISODE, DrivePopulation, Task
+    from racing_vpt.types import FrameSpec
+
+    spec = FrameSpec(**{**vars(WORLD_FRAMES), "stride": 3})  # as configs/controller.yaml has it
+    world, cores = Controller(memory_use="random").world, num_cores()
+    numbers = np.random.default_rng(0).normal(0, 0.1, (candidates, 3 * (world.width + 1)))
+    numbers[:, -2] = -1  # little throttle, so that all of them stay on the field
+    tasks = [Task(some, [10_000] * len(some)) for some in np.array_split(numbers, cores)]
+    pool = Pool(DrivePopulation(world, spec, FAST_ID, frames), cores)
+    try:
+        pool.map([Task(task.controllers[:1], task.seeds[:1]) for task in tasks])  # processes are there
+        begun = time.perf_counter()
+        pool.map(tasks)
+        ours = candidates * frames / WHOLE_EPISODE / (time.perf_counter() - begun)
+    finally:
+        pool.close()
+    few = max(1, candidates // 20)
+    alone = DrivePopulation(world, spec, STOCK_ID, frames)
+    alone(Task(numbers[:1], [10_000]))
+    begun = time.perf_counter()
+    for row in range(few):
+        alone(Task(numbers[row : row + 1], [10_000]))
+    stock = few * frames / WHOLE_EPISODE / (time.perf_counter() - begun)
+    print(
+        f"search: {ours:.2f} rollouts/s in {cores} processes, batched; stock environment, one process, one at a time: "
+        f"{stock:.2f}; ratio {ours / stock:.1f} (a decision every {spec.stride} frames, load {os.getloadavg()[0]:.1f})"
+    )
+    return {"rollouts_per_second": ours, "stock_rollouts_per_second": stock, "ratio": ours / stock}

@@ -1,0 +1,185 @@
+"""Weights on disk: one door for everything that is called a checkpoint.
+
+A checkpoint is named by a run folder, a Lightning `.ckpt`, a folder of ours, `zoo:NAME`, or OpenAI's `F.model` with
+`F.weights` beside it. Nothing is unpickled but tensors and plain data, and only classes of this package are built.
+"""
+
+import importlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from racing_vpt.checkpoints.folder import CONFIG, TRAINING_ONLY, Checkpoint, read_folder, save_checkpoint
+from racing_vpt.checkpoints.lightning_run import best_of_run, read_lightning
+from racing_vpt.checkpoints.openai import read_openai
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+
+ZOO = Path(__file__).parents[1] / "zoo"
+KINDS = "a run folder, a .ckpt, a folder with config.json, zoo:NAME or an OpenAI F.model (F.weights beside it)"
+logger = logging.getLogger(__name__)
+
+
+class WeightsError(ValueError):
+    """Weights that are not those of the network that is to take them."""
+
+
+def zoo_names() -> list[str]:
+    """Names of the checkpoints that come with the package."""
+    return sorted(path.parent.name for path in ZOO.glob(f"*/{CONFIG}"))
+
+
+def read_checkpoint(name: str | Path) -> Checkpoint:
+    """Read what `name` names; see the top of this file.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        ValueError: it is damaged, or no checkpoint.
+    """
+    if str(name).startswith("zoo:"):
+        wanted = str(name).removeprefix("zoo:")
+        if wanted not in zoo_names():
+            there = ", ".join(f"zoo:{known}" for known in zoo_names()) or "nothing"
+            raise FileNotFoundError(f"{name} is not in the zoo, which holds {there}")
+        return read_folder(ZOO / wanted)
+    path = Path(name)
+    if not path.exists():
+        raise FileNotFoundError(f"checkpoint {name} does not exist; expected {KINDS}")
+    if path.suffix == ".model":
+        return read_openai(path)
+    if path.suffix == ".ckpt":
+        return read_lightning(path)
+    if path.suffix == ".safetensors":
+        return read_folder(path.parent)
+    if path.suffix == ".weights":
+        raise ValueError(f"{path} holds weights without settings; name the file {path.with_suffix('.model')} beside it")
+    if (path / CONFIG).is_file():
+        return read_folder(path)
+    if (path / "checkpoints").is_dir():
+        return read_lightning(best_of_run(path / "checkpoints"))
+    raise ValueError(f"{path} is no checkpoint; expected {KINDS}")
+
+
+def load_module(
+    name: str | Path, *, expected: str | None = None, device: torch.device | str = "cpu"
+) -> "LightningModule":
+    """Build the module that a checkpoint names and load its weights, in evaluation mode.
+
+    Args:
+        name: as `read_checkpoint` takes it.
+        expected: class that it must be, by name (`IDM`) or in full (`racing_vpt.models.idm.IDM`).
+        device: where to put it.
+
+    Raises:
+        FileNotFoundError: there is nothing of that name.
+        ValueError: damaged, of another class, or weights that are not those of the module.
+    """
+    return build_module(read_checkpoint(name), str(name), expected=expected, device=device)
+
+
+def build_module(
+    checkpoint: Checkpoint, name: str, *, expected: str | None = None, device: torch.device | str = "cpu"
+) -> "LightningModule":
+    """As `load_module`, of a checkpoint that was read; `name` is for messages and for what the module writes."""
+    held, foreign = checkpoint.class_path, "openai" in checkpoint.extra
+    if expected is not None and expected not in (held, held.rsplit(".", 1)[-1]):
+        raise ValueError(f"{name} holds a {held}, but {expected} is needed here; give a checkpoint of that class")
+    module_class = _module_class(held, name)
+    arguments = {key: value for key, value in checkpoint.init_args.items() if key not in TRAINING_ONLY}
+    try:
+        if foreign:  # settings and weights come in two files: they must agree before there is memory for either
+            with torch.device("meta"):
+                check_weights(module_class(**arguments), checkpoint.state_dict, name, allow_extra=True)
+        module = module_class(**arguments)
+    except WeightsError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: no {held} can be built from its arguments {arguments}: {error}") from error
+    load_strictly(module, checkpoint.state_dict, name, allow_extra=foreign)
+    setattr(module, "checkpoint_name", name)  # noqa: B010 - a label names who made it
+    return module.to(device).eval()
+
+
+def load_strictly(
+    module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False, assign: bool = False
+) -> None:
+    """Load weights; ValueError names what is missing, unexpected or of another shape.
+
+    Args:
+        module: takes the weights.
+        state_dict: all of its tensors by name.
+        name: of the checkpoint, for messages.
+        allow_extra: log unexpected tensors as a warning instead.
+        assign: let the module have the tensors themselves, without a copy; for a module on the meta device.
+    """
+    state_dict = with_twins(module, state_dict)
+    unexpected = check_weights(module, state_dict, name, allow_extra=allow_extra)
+    if unexpected:
+        logger.warning("%s: not used: %s", name, ", ".join(unexpected))
+    module.load_state_dict({key: state_dict[key] for key in module.state_dict()}, assign=assign)
+
+
+def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, and where an export left out those of a network's slow copy (`TWINS`), the network's instead."""
+    held = dict(state_dict)
+    for twin, original in getattr(module, "TWINS", ()):
+        for key in module.state_dict():
+            source = original + key.removeprefix(twin)
+            if key.startswith(twin) and key not in held and source in held:
+                held[key] = held[source]
+    return held
+
+
+def check_weights(
+    module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False
+) -> list[str]:
+    """Names of the tensors that the module has no use for; WeightsError where `load_strictly` would refuse."""
+    own = module.state_dict()
+    missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
+    shapes = [
+        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}"
+        for key in own
+        if key in state_dict and state_dict[key].shape != own[key].shape
+    ]
+    found = [f"{what}: {', '.join(keys)}" for what, keys in (
+        ("missing", missing), ("unexpected", [] if allow_extra else unexpected), ("of another shape", shapes)
+    ) if keys]  # fmt: skip
+    if found:
+        kind = type(module).__name__
+        raise WeightsError(f"{name}: the weights are not those of a {kind} so built; {'; '.join(found)}")
+    return unexpected
+
+
+def export_run(checkpoint_name: str | Path, folder: Path, card: str) -> Checkpoint:
+    """Write any checkpoint in our format, with `card` as its README.md, and give it back as read from there.
+
+    What only training needs stays behind, such as a network's slow copy (a module names it in `TWINS`).
+    """
+    checkpoint = read_checkpoint(checkpoint_name)
+    twins = tuple(twin for twin, _ in getattr(_module_class(checkpoint.class_path, checkpoint_name), "TWINS", ()))
+    weights = {key: tensor for key, tensor in checkpoint.state_dict.items() if not key.startswith(twins)}
+    extra = {key: value for key, value in checkpoint.extra.items() if key != "fingerprint"}
+    save_checkpoint(folder, checkpoint.class_path, checkpoint.init_args, weights, extra, card)
+    return read_checkpoint(folder)
+
+
+def _module_class(class_path: str, name: str | Path) -> "type[LightningModule]":
+    from lightning.pytorch import LightningModule
+
+    module_name, _, class_name = class_path.rpartition(".")
+    if not module_name.startswith("racing_vpt."):
+        raise ValueError(f"{name} names the class {class_path}; only classes of racing_vpt are built from a checkpoint")
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"{name} names the class {class_path}, which this version of racing_vpt lacks: {error}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, LightningModule)):
+        raise ValueError(f"{name} names {class_path}, which is no LightningModule")
+    return found

@@ -1,0 +1,1 @@
+"""The command line: parsing, Lightning's stages, run folders, errors."""

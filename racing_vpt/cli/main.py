@@ -1,0 +1,217 @@
+"""racing-vpt: learn to drive in racing games by watching video.
+
+usage: racing-vpt VERB [--config FILE.yaml ...] [--option value ...]
+       racing-vpt VERB --help
+
+data
+  collect    drive an environment and record it: video, and the controls if wanted
+  import-contractor  OpenAI's recordings of people who play Minecraft, as recordings
+  pack       turn recordings (or videos with labels) into shards to train from
+  inspect    show what is in recordings, labels or shards, as text and one picture
+  view       a video with its labels beside it, and the truth: in a window or as a film
+  verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256
+
+models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --trainer.X ...)
+  fit        train; --name NAME puts it in runs/idm/NAME or runs/vpt/NAME, --ckpt_path last continues it
+  validate   measure a checkpoint on the validation data
+  test       measure a checkpoint on the test data
+  predict    label videos with an inverse dynamics model: --ckpt_path X --data.videos FOLDER --out FOLDER
+  export     turn a checkpoint into a small folder of weights, as the zoo holds them
+  import-vpt turn OpenAI VPT's F.model and F.weights into a checkpoint of ours
+  export-vpt turn a checkpoint with Minecraft's controls into OpenAI's pair of files
+
+driving
+  drive      let a checkpoint or another agent drive seeds; scores, film
+  play       watch an agent, take the wheel from it, drive in its world model; window or film
+  compare    several drivers on the same tracks, and by how much they differ there
+  returns    learning curves of runs that learn by driving, and what each needed to drive so well
+  dream      what a controller of World Models earns in its dream, and on the road
+  seam       whether a world model's long imagination jumps where a memory is emptied
+  iris-experiments  tokenizers and world models that differ in one thing each, measured
+  demo       the whole circle on CarRacing in minutes
+  bench      measure speeds on this machine
+  doctor     what works on this machine, what does not, and what to do about it
+
+A checkpoint is a run folder, a file, zoo:NAME, or an OpenAI F.model. Every verb takes --config FILE.yaml;
+what is given later wins. --debug shows the traceback of an error. Errors end with status 2.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from racing_vpt.free_memory import keep_freed_memory
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+STAGES = ("fit", "validate", "test", "predict")
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A verb that is no training stage.
+
+    Args:
+        module: where its function lives; it imports heavy things inside the function, so that its help is quick.
+        function: name of the function; its signature and docstring are the options and the help.
+        positional: whether its required arguments stand without `--name` (`inspect PATH`).
+    """
+
+    module: str
+    function: str
+    positional: bool = False
+
+
+TOOLS = {
+    "collect": Tool("racing_vpt.verbs.collect", "collect"),
+    "import-contractor": Tool("racing_vpt.verbs.import_contractor", "import_contractor", positional=True),
+    "pack": Tool("racing_vpt.verbs.pack", "pack"),
+    "inspect": Tool("racing_vpt.verbs.inspect", "inspect_data", positional=True),
+    "view": Tool("racing_vpt.verbs.view", "view", positional=True),
+    "verify": Tool("racing_vpt.verbs.verify", "verify", positional=True),
+    "export": Tool("racing_vpt.verbs.export", "export", positional=True),
+    "import-vpt": Tool("racing_vpt.verbs.vpt_files", "import_vpt"),
+    "export-vpt": Tool("racing_vpt.verbs.vpt_files", "export_vpt"),
+    "drive": Tool("racing_vpt.verbs.drive", "drive"),
+    "play": Tool("racing_vpt.verbs.play", "play", positional=True),
+    "compare": Tool("racing_vpt.verbs.compare", "compare"),
+    "returns": Tool("racing_vpt.verbs.returns", "returns", positional=True),
+    "dream": Tool("racing_vpt.verbs.dream", "dream", positional=True),
+    "seam": Tool("racing_vpt.verbs.seam", "seam", positional=True),
+    "iris-experiments": Tool("racing_vpt.verbs.iris_experiments", "iris_experiments"),
+    "demo": Tool("racing_vpt.verbs.demo", "demo"),
+    "bench": Tool("racing_vpt.verbs.bench", "bench"),
+    "doctor": Tool("racing_vpt.verbs.doctor", "doctor"),
+}
+
+
+def console() -> None:
+    """What the command `racing-vpt` runs."""
+    keep_freed_memory()
+    sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line; returns the exit status: 0, or 2 for an error of the user's.
+
+    SIGTERM, SIGINT and SIGUSR1 end it with 143, 130 and 138 after it has cleaned up; `fit` saves a checkpoint before.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(__doc__.strip())
+        return 0
+    if words[0] == "--version":
+        from racing_vpt import __version__
+
+        print(__version__)
+        return 0
+    verb, *rest = words
+    if verb not in STAGES and verb not in TOOLS:
+        from racing_vpt.cli.errors import nearest
+
+        known = [*TOOLS, *STAGES]
+        return _fail(verb, f"there is no verb {verb!r}{nearest(verb, known)}; see: racing-vpt --help", named=False)
+    log, handler = logging.getLogger("racing_vpt"), logging.StreamHandler()
+    level = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        with _ended_by_signals(verb):
+            return _run(verb, rest)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `racing-vpt inspect X | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if debug:
+            raise
+        from racing_vpt.cli.errors import explain
+
+        message = explain(error)
+        if message is None:  # a defect of ours: its traceback is wanted
+            raise
+        return _fail(verb, message)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(level)
+
+
+def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
+    """The parser of a tool's options and the function that it calls; imports neither torch nor lightning."""
+    from jsonargparse import ActionConfigFile, ArgumentParser
+
+    tool = TOOLS[verb]
+    function = getattr(import_module(tool.module), tool.function)
+    parser = ArgumentParser(prog=f"racing-vpt {verb}", description=function.__doc__, exit_on_error=False)
+    parser.description = (function.__doc__ or "").split("Args:")[0].split("Returns:")[0].strip()
+    parser.add_argument("--config", action=ActionConfigFile, help="YAML file with these options; what follows wins.")
+    parser.add_function_arguments(function, as_positional=tool.positional, fail_untyped=True)
+    parser._action_groups[-1].title = "arguments"  # otherwise the description once more
+    for action in parser._actions:
+        if getattr(action, "_typehint", None) is bool and action.option_strings:
+            action.nargs, action.const = "?", True  # `--flag` alone means true
+    return parser, function
+
+
+def _run(verb: str, words: list[str]) -> int:
+    if verb in STAGES:
+        from racing_vpt.cli.stages import run_stage
+
+        return run_stage(verb, words)
+    parser, function = tool_parser(verb)
+    try:
+        options = parser.parse_args(words)
+    except Exception as error:
+        from racing_vpt.cli.errors import ParseError
+
+        raise ParseError(error, parser) from error
+    arguments = parser.instantiate(options).as_dict()
+    arguments.pop("config", None)
+    arguments.pop("__path__", None)
+    status = function(**arguments)
+    return status if type(status) is int else 0
+
+
+@contextmanager
+def _ended_by_signals(verb: str) -> Iterator[None]:
+    """Within it, signals that ask for an end raise SystemExit, so that whoever works removes what is unfinished."""
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == ours:  # a worker that was forked from us is ended by us
+            os.write(2, f"racing-vpt {verb}: stopped by {signal.Signals(number).name}\n".encode())
+        raise SystemExit(128 + number)
+
+    ours = os.getpid()
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _fail(verb: str, message: str, named: bool = True) -> int:
+    print(f"racing-vpt{f' {verb}' if named else ''}: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    console()

@@ -1,0 +1,239 @@
+"""fit, validate, test and predict: LightningCLI with any of our models and data modules, and one run folder.
+
+Differences from LightningCLI, each deliberate:
+- other data modules are named by class_path; without one it is `VideoDataModule`, so that `data:` needs none;
+- everything of a run lies in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
+- `fit --ckpt_path` only resumes (`last` or a training checkpoint), and refuses a checkpoint of another configuration,
+  where Lightning lets the checkpoint's hyperparameters win silently;
+- the other stages take any name of a checkpoint (run folder, file, `zoo:NAME`, OpenAI's `F.model`) and build the model
+  that it holds, so that `--model` is not needed;
+- YAML can name classes of racing_vpt, lightning and torch only.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import warnings
+from pathlib import Path
+from typing import Literal
+
+import torch
+from jsonargparse import Namespace
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from racing_vpt.cli.errors import ParseError
+from racing_vpt.cli.runs import allow_imports, check_same_model, checkpoint_to_resume, loggers_into
+from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.files import write_json
+
+
+def run_stage(stage: str, words: list[str]) -> int:
+    """Run one of Lightning's stages with the options `words`; returns the exit status."""
+    words = allow_imports(words)
+    torch.set_flush_denormal(True)  # with gradients that small a CPU is a hundred times slower
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*Checkpoint directory .* exists.*")
+    lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
+    lightning_log.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
+    StageCLI(stage, words)
+    return 0
+
+
+def parse_stage(stage: str, words: list[str]) -> Namespace:
+    """The options of a stage as `run_stage` would take them; nothing is built and nothing runs.
+
+    Raises:
+        ParseError: they do not parse.
+    """
+    return ParsedOnly(stage, allow_imports(words)).options
+
+
+class StageCLI(LightningCLI):
+    """The command line of one stage.
+
+    Args:
+        stage: fit, validate, test or predict.
+        words: the options that follow it.
+    """
+
+    def __init__(self, stage: str, words: list[str]) -> None:
+
+        self.stage = stage
+        super().__init__(
+            LightningModule,
+            VideoDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            save_config_callback=SaveConfigCallback if stage == "fit" else None,
+            save_config_kwargs={"overwrite": True},  # of the run that is continued
+            seed_everything_default=0,
+            auto_configure_optimizers=False,
+            parser_kwargs={"prog": "racing-vpt", "exit_on_error": False, stage: {"exit_on_error": False}},
+            args=[stage, *words],
+        )
+
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+        """Only the stage that was asked for: four parsers take four times as long."""
+        ours = {"ckpt_path", "weights_only", "return_predictions"}
+        return {self.stage: LightningCLI.subcommands()[self.stage] | ours}
+
+    def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """As LightningCLI, but only training requires a model: elsewhere the checkpoint says what it is."""
+        parser.add_lightning_class_args(Trainer, "trainer")
+        parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=self.stage == "fit")
+        parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=False)
+        parser.set_defaults({"data": {"class_path": f"{VideoDataModule.__module__}.{VideoDataModule.__qualname__}"}})
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The checkpoint, where the run lies, and for `predict` where the labels go."""
+        meaning = "Checkpoint: run folder, file, zoo:NAME or OpenAI's F.model."
+        if self.stage == "fit":
+            meaning = "Training checkpoint of the same configuration to resume from: `last`, a file or a run folder."
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help=meaning)
+        named = "Name of the run folder (default: `default`)."
+        parser.add_argument("--name", type=str | None, default=None, help=named)
+        parser.add_argument("--runs", type=Path, default=Path("runs"), help="Folder that holds the run folders.")
+        if self.stage == "predict":
+            parser.add_argument("--out", type=Path | None, default=None, help="Folder that receives the labels.")
+            parser.add_argument(
+                "--on_error",
+                type=Literal["raise", "skip"],
+                default="raise",
+                help="What to do with a video that cannot be read: stop, or report it and pass over it.",
+            )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
+        """Parse, and say in one line what does not parse."""
+        try:
+            self.config = parser.parse_args(args)
+        except Exception as error:
+            raise ParseError(error, self._subcommand_parsers[self.stage]) from error
+
+    def _parse_ckpt_path(self) -> None:
+        """Override of what lets a checkpoint's hyperparameters beat the command line: nothing is taken from it here."""
+
+    @property
+    def options(self) -> Namespace:
+        """What was parsed for the stage."""
+        return self.config[self.stage]
+
+    def before_instantiate_classes(self) -> None:
+        """Settle the run folder and the checkpoint."""
+        options = self.options
+        if self.stage != "fit":
+            self.checkpoint = options.ckpt_path
+            if self.checkpoint is None:
+                raise ValueError(f"{self.stage} needs --ckpt_path: a run folder, a file, zoo:NAME or an OpenAI F.model")
+            self.expected = options.model.class_path if options.get("model") else None
+            options.model = options.ckpt_path = None
+        self.folder = self._run_folder()
+        options.trainer.default_root_dir = str(self.folder)
+        options.trainer.logger = loggers_into(self.folder, options.trainer.logger, training=self.stage == "fit")
+        if self.stage == "predict" and options.trainer.enable_progress_bar is None:
+            options.trainer.enable_progress_bar = False  # labels have one of their own
+        self.resume: str | None = None
+        if self.stage == "fit":
+            self._check_run()
+
+    def instantiate_trainer(self, **arguments: object) -> Trainer:
+        """As LightningCLI; `fit` is guarded, `predict` writes labels."""
+        trainer = super().instantiate_trainer(**arguments)
+        if self.stage == "fit":
+            guard(trainer)
+        if self.stage == "predict":
+            from racing_vpt.callbacks.labels import WriteLabels
+
+            callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+            if not any(isinstance(callback, WriteLabels) for callback in callbacks):
+                callbacks.append(WriteLabels(self.options.out, self.options.on_error))
+        return trainer
+
+    def instantiate_classes(self) -> None:
+        """As LightningCLI; where nothing is trained, the model is the one of the checkpoint."""
+        super().instantiate_classes()
+        if self.stage != "fit":
+            from racing_vpt.checkpoints.load import load_module
+
+            self.model = load_module(self.checkpoint, expected=self.expected)
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, object]:
+        arguments = super()._prepare_subcommand_kwargs(subcommand)
+        if self.stage == "fit":
+            arguments |= {"ckpt_path": self.resume, "weights_only": True}
+        if self.stage == "predict":
+            arguments["return_predictions"] = False  # they are written as they come; memory stays flat
+        return arguments
+
+    def after_validate(self) -> None:
+        """Keep what was measured."""
+        self._write_metrics()
+
+    def after_test(self) -> None:
+        """Keep what was measured."""
+        self._write_metrics()
+
+    def _write_metrics(self) -> None:
+        if self.trainer.is_global_zero:
+            values = {name: float(value) for name, value in sorted(self.trainer.callback_metrics.items())}
+            finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+            write_json(self.folder / "metrics.json", {"checkpoint": self.checkpoint, **finite})
+
+    def _run_folder(self) -> Path:
+        options = self.options
+        if self.stage == "fit":
+            kind = options.model.class_path.rsplit(".", 1)[-1].lower()
+            return options.runs / kind / (options.name or "default")
+        checkpoint = Path(self.checkpoint.removeprefix("zoo:"))
+        return options.runs / self.stage / (options.name or checkpoint.resolve().name)
+
+    def _check_run(self) -> None:
+        """Resume only from a training checkpoint of the same model; never start over an earlier run."""
+        options, checkpoints = self.options, self.folder / "checkpoints"
+        path = options.ckpt_path
+        if path is None:
+            started = any(checkpoints.glob("*.ckpt")) and not options.trainer.fast_dev_run
+            if started and int(os.environ.get("LOCAL_RANK", "0")) == 0:
+                raise ValueError(
+                    f"{self.folder} holds an earlier run: continue it with --ckpt_path last, or choose another --name"
+                )
+            return
+        found = checkpoint_to_resume(path, checkpoints)
+        check_same_model(found, self._parser(self.stage), options)
+        self.resume, options.ckpt_path = str(found), None  # so that config.yaml can start another run
+
+
+def guard(trainer: Trainer) -> None:
+    """What every training has: whole checkpoints, an end on signals, finite numbers, the same draws after a stop."""
+    from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
+    from racing_vpt.callbacks.finite_guard import FiniteGuard
+    from racing_vpt.callbacks.step_seed import StepSeed
+    from racing_vpt.callbacks.stop_signals import StopSignals
+
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    # `last` is saved once `best` has noted what is to be beaten
+    callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint) and callback.monitor is None)
+    for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
+        if not any(isinstance(callback, kind) for callback in callbacks):
+            callbacks.insert(place, kind())
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+
+
+class ParsedOnly(StageCLI):
+    """The command line of a stage that stops after parsing."""
+
+    def _set_seed(self) -> None:
+        pass
+
+    def before_instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def instantiate_classes(self) -> None:
+        """Nothing."""
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        pass

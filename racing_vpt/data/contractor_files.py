@@ -1,0 +1,120 @@
+"""What `import-contractor` does to one recording."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from racing_vpt.data.contractor import FRAMES_PER_SECOND, ContractorFrame, Quirks, draw_pointer, read_contractor
+from racing_vpt.data.recording import RecordingWriter
+from racing_vpt.files import TEMPORARY, read_json, sha256_of
+from racing_vpt.frames import resize
+from racing_vpt.games.controls import control_scheme
+from racing_vpt.types import FrameRecord, Resize
+from racing_vpt.video.decode import open_video
+
+log = logging.getLogger(__name__)
+CHUNK = 64  # frames that are decoded at once
+
+
+@dataclass(frozen=True)
+class Import:
+    """How recordings are imported; the options of `import-contractor`."""
+
+    quirks: Quirks
+    drop_null: bool
+    draws_pointer: bool
+    size: tuple[int, int] | None
+    resize: Resize
+    slack: int
+    crf: int
+
+
+def pairs_of(folder: Path) -> dict[str, tuple[Path, Path]]:
+    """Videos and their lines by name, in order; a video without lines is said and passed over.
+
+    Raises:
+        FileNotFoundError: there is no pair.
+    """
+    found: dict[str, tuple[Path, Path]] = {}
+    for video in sorted(folder.rglob("*.mp4")):
+        lines = video.with_suffix(".jsonl")
+        if video.name.startswith(TEMPORARY):
+            continue
+        if not lines.is_file():
+            log.warning("%s has no %s beside it and is passed over", video, lines.name)
+            continue
+        name = str(video.relative_to(folder).with_suffix("")).replace(".", "_").replace("/", "_")
+        if name in found:
+            raise ValueError(f"{found[name][0]} and {video} would share the name {name}; rename one")
+        found[name] = video, lines
+    if not found:
+        raise FileNotFoundError(f"{folder} holds no NAME.mp4 with NAME.jsonl beside it, as contractors' recordings are")
+    return found
+
+
+def source_of(video: Path, lines: Path, how: Import) -> dict[str, object]:
+    """What the meta file says of where a recording came from; the same again means that it is done."""
+    how_said = {**asdict(how), "size": list(how.size) if how.size else None}
+    return {"source_sha256": [sha256_of(video), sha256_of(lines)], "import": how_said}
+
+
+def is_imported(out: Path, name: str, video: Path, lines: Path, how: Import) -> bool:
+    """Whether this very recording was imported in this way."""
+    meta_file = out / f"{name}.meta.json"
+    if not meta_file.is_file():
+        return False
+    meta, source = read_json(meta_file), source_of(video, lines, how)
+    return {key: meta.get(key) for key in source} == source
+
+
+def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> int:
+    """Write one recording; returns its number of frames.
+
+    Raises:
+        ValueError: video or lines cannot be read, do not belong together, or nothing is left.
+    """
+    frames, source = read_contractor(lines, how.quirks), open_video(video)
+    rate = (source.num_frames - 1) / (source.timestamps[-1] - source.timestamps[0]) if source.num_frames > 1 else 0.0
+    if source.num_frames > 1 and abs(rate - FRAMES_PER_SECOND) > 0.5:
+        raise ValueError(f"{video} has {rate:.2f} frames a second; a contractor's recording has {FRAMES_PER_SECOND:g}")
+    if abs(source.num_frames - len(frames)) > how.slack:
+        raise ValueError(
+            f"{video} has {source.num_frames} frames, {lines} has {len(frames)} lines; they may differ by --slack "
+            f"{how.slack}: is one of them half a download, or of another recording?"
+        )
+    total = min(source.num_frames, len(frames))
+    idle = at_rest(frames[:total])
+    kept = np.flatnonzero(~idle) if how.drop_null else np.arange(total)
+    if not len(kept):
+        raise ValueError(f"{lines}: nothing is done in any of its {total} frames; give --null_actions keep")
+    meta = {
+        "agent": "contractor",
+        "environment": "Minecraft",
+        "scheme": "minecraft",
+        "null_actions": int(idle.sum()),
+        **source_of(video, lines, how),
+    }
+    with RecordingWriter(out, name, frames_per_second=FRAMES_PER_SECOND, meta=meta, crf=how.crf) as writer:
+        for start in range(0, len(kept), CHUNK):
+            rows = kept[start : start + CHUNK]
+            for offset, (row, picture) in enumerate(zip(rows.tolist(), source.read(rows), strict=True)):
+                pointer = frames[row].pointer
+                if how.draws_pointer and pointer is not None:
+                    picture = draw_pointer(picture, pointer)
+                if how.size is not None:
+                    picture = resize(picture, *how.size, "stretch", how.resize)
+                place = start + offset
+                time = place / FRAMES_PER_SECOND
+                writer.add(picture, FrameRecord(place, time, frames[row].controls, first=place == 0))
+    return len(kept)
+
+
+def at_rest(frames: list[ContractorFrame]) -> np.ndarray:
+    """Where nothing is done, bool [T]: no button, and the camera in its class of rest, as VPT's paper counts."""
+    columns = {name: torch.tensor([frame.controls[name] for frame in frames]) for name in frames[0].controls}
+    return control_scheme("minecraft").is_null(columns).numpy()

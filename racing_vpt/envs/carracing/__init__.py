@@ -1,0 +1,1 @@
+"""CarRacing with gymnasium's physics and rewards, drawn directly at observation size."""

@@ -1,0 +1,1 @@
+"""What a game is: its controls and how each becomes classes."""

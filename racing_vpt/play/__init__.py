@@ -1,0 +1,1 @@
+"""Showing: windows, panels, films, viewers."""

@@ -1,0 +1,115 @@
+"""Agents with a world model that may be relieved at the wheel, on the road or in the dream.
+
+A controller of World Models remembers what was done, whoever did it; IRIS's actor remembers what it saw.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import gymnasium
+import numpy as np
+import torch
+from torch import Tensor
+
+from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
+from racing_vpt.frames import prepare
+from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.models.controller import Controller
+from racing_vpt.models.token_world import TokenWorld
+from racing_vpt.nn.actor_critic import ActorCritic
+from racing_vpt.nn.dreaming import view
+from racing_vpt.nn.world import drive
+from racing_vpt.types import Controls, Frame
+
+
+class WorldDriver:
+    """Drives on the road, or in the dream of its own memory.
+
+    `CheckpointAgent` remembers what it says itself, which is right as long as nobody else drives.
+
+    Args:
+        module: the controller.
+    """
+
+    def __init__(self, module: Controller) -> None:
+        self.module, self.world = module.eval(), module.world
+        self.repeat = module.frames.stride
+        self.begin()
+
+    def begin(self, env: gymnasium.Env | None = None, seed: int = 0) -> None:
+        """A new episode on the road of `env`; ValueError where that takes other controls."""
+        if env is not None:
+            known = CheckpointAgent(self.module)
+            known.attach(env)
+            self.repeat = known.repeat
+        self.age, self.state = 0, self.module.initial_state(1)
+        self.said: Controls = {}
+
+    def begin_dream(self, before: Tensor) -> None:
+        """A new dream, which begins with an episode."""
+        self.begin()
+
+    @torch.inference_mode()
+    def act(self, frame: Frame) -> Controls:
+        """Controls for a frame uint8 [H, W, 3] of the road; they are held between decisions."""
+        if self.age % self.repeat == 0:
+            picture = np.ascontiguousarray(prepare(frame[None], self.module.frames))
+            self.said = self.answer(self.world.vae.encode(torch.from_numpy(picture)).mean)
+        return dict(self.said)
+
+    def told(self, controls: Controls) -> None:
+        """These controls answered the frame."""
+        if self.age % self.repeat == 0:
+            self.remember(controls)
+        self.age += 1
+
+    @torch.inference_mode()
+    def answer(self, observation: Tensor, picture: Tensor | None = None) -> Controls:
+        """Controls for the code [1, latent] of what is seen."""
+        self.z = observation
+        action = drive(self.module.controller[None], self.world.features(observation, self.state))
+        return dict(zip(CARRACING_CONTROLS, action[0].tolist(), strict=True))
+
+    @torch.inference_mode()
+    def remember(self, controls: Controls) -> None:
+        """These controls answered the code."""
+        action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
+        self.state = self.world.remember(self.z, action, self.state)
+
+
+class Imaginer(Policy, Protocol):
+    """A policy with a world model over tokens, whose actor sees what that makes of them; `IRIS` is one."""
+
+    world: TokenWorld
+    agent: ActorCritic
+
+
+class ActorDreamer:
+    """IRIS's actor in what its world model imagines.
+
+    Args:
+        module: of the actor.
+    """
+
+    def __init__(self, module: Imaginer) -> None:
+        self.world, self.actor = module.world, module.agent.eval()
+        self.chooser = CheckpointAgent(module)
+
+    @torch.inference_mode()
+    def begin_dream(self, before: Tensor) -> None:
+        """A new dream; the actor has seen tokens [T, K], as the world model."""
+        self.chooser.reset()
+        self.state = self.actor.initial(1)
+        if len(before):
+            self.state = self.actor(view(self.world, self.actor, before).unsqueeze(0), self.state)[1]
+
+    @torch.inference_mode()
+    def answer(self, observation: Tensor, picture: Tensor) -> Controls:
+        """Controls for tokens [1, K], as it acts on the road."""
+        judged, self.state = self.actor(view(self.world, self.actor, observation).unsqueeze(1), self.state)
+        chosen = self.chooser.choose({name: x[:, -1].exp() for name, x in judged.log_probs.items()})
+        return {name: float(value) for name, value in chosen.items()}
+
+    def remember(self, controls: Controls) -> None:
+        """It remembers nothing but what it sees."""

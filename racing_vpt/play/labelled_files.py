@@ -1,0 +1,65 @@
+"""The files of a film with labels: what is read, and the mp4 that is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from racing_vpt.data.columns import Columns
+from racing_vpt.data.lines import read_lines
+from racing_vpt.data.recorded_video import open_recording
+from racing_vpt.data.recording import Recording
+from racing_vpt.files import published
+from racing_vpt.play.labelled_film import LabelledFilm
+from racing_vpt.video.encode import VideoWriter
+
+
+def open_film(
+    video: Path, labels: Path | None, truth: Path | None, tolerance: float
+) -> tuple[LabelledFilm, str, float]:
+    """The film, its name and its frames per second.
+
+    Raises:
+        FileNotFoundError: the video or a file of lines does not exist.
+        ValueError: there are no labels, not a line for each frame, or labels and truth have no control in common.
+    """
+    recording = Recording.open(video)
+    own = recording.lines
+    if labels is None and own is None:
+        raise ValueError(f"{video} has no controls beside it; give --labels NAME.jsonl, written by: racing-vpt predict")
+    said, confidence = lines_of(labels or own, recording.num_frames, video)  # type: ignore[arg-type]
+    truth = truth or (own if labels is not None and own != labels else None)
+    true = None
+    if truth is not None:
+        true, _ = lines_of(truth, recording.num_frames, video)
+        if not said.keys() & true.keys():
+            raise ValueError(
+                f"{labels or own} has the controls {sorted(said)}, {truth} has {sorted(true)}: none is in both, so "
+                "there is nothing to compare; give labels and truth of the same game"
+            )
+        said = {name: column for name, column in said.items() if name in true}
+    heading = "labelled" if labels is not None and labels != own else "recorded"
+    film = LabelledFilm(open_recording(recording), recording.name, said, true, confidence, tolerance, heading)
+    return film, recording.name, recording.frames_per_second
+
+
+def lines_of(file: Path, num_frames: int, video: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Controls [T] by name and confidence [T] or None of a file of lines; ValueError where T is not the video's."""
+    file = file / f"{video.stem.removesuffix('.meta')}.jsonl" if file.is_dir() else file
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no {file}; labels are NAME.jsonl, written by: racing-vpt predict")
+    known = Columns.of_records(read_lines(file))
+    if len(known) != num_frames:
+        raise ValueError(f"{file} has {len(known)} lines, but {video} has {num_frames} frames; is it of another video?")
+    return known.controls, known.confidence
+
+
+def write_film(film: LabelledFilm, frames: range, frames_per_second: float, out: Path) -> None:
+    """Write frames of the film to an mp4, whole or not at all."""
+    with published(out) as temporary:
+        writer = VideoWriter(temporary, frames_per_second, *film.shape, crf=20, pixel_format="yuv420p")
+        for index in tqdm(frames, unit="frame", desc=out.name):
+            writer.add(film.picture(index))
+        writer.close()

@@ -1,0 +1,181 @@
+"""A video with its labels beside it, frame by frame: what was said, what was true, and how often the two agreed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+
+from racing_vpt.data.lines import RANGES
+from racing_vpt.games.minecraft import CAMERA, camera_class
+from racing_vpt.play.panel import (
+    BACKGROUND,
+    BOX_WIDTH,
+    DARK,
+    FAINT,
+    PRESSED,
+    RIGHT,
+    TEXT,
+    WRONG,
+    Colour,
+    box_height,
+    draw_box,
+    fitting,
+    write,
+)
+from racing_vpt.types import Frame
+from racing_vpt.video.decoders import Video
+
+MARGIN, HEADER, HEADING, ROW = 16, 78, 26, 19  # pixels: at the edges; rows of the parts of the panel
+WIDEST = 960  # columns of the enlarged picture at most
+FEW = 8  # more controls than these take two columns of the table
+CHUNK = 64  # frames that are decoded at once
+
+
+def agreement(
+    said: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], tolerance: float
+) -> dict[str, np.ndarray]:
+    """Where controls [T] agree, bool [T] by name: axes within the tolerance, the camera in its class, others equal."""
+    agreed = {}
+    for name in said.keys() & true.keys():
+        if name in CAMERA:
+            classes = [camera_class(torch.from_numpy(column)).numpy() for column in (said[name], true[name])]
+            agreed[name] = classes[0] == classes[1]
+        else:
+            agreed[name] = np.abs(said[name] - true[name]) <= (
+                tolerance if name in RANGES and name != "gear_change" else 0.5
+            )
+    return {name: agreed[name] for name in said if name in agreed}
+
+
+@dataclass
+class LabelledFilm:
+    """A video and what is to be shown beside it.
+
+    Args:
+        video: its frames.
+        title: written on top.
+        said: controls [T] by name, as labelled.
+        true: controls [T] by name, as recorded; None where nobody knows.
+        confidence: [T], of the labels; None where they say none.
+        tolerance: by which a steering wheel or a pedal may be off.
+        heading: what stands above `said`.
+    """
+
+    video: Video
+    title: str
+    said: dict[str, np.ndarray]
+    true: dict[str, np.ndarray] | None = None
+    confidence: np.ndarray | None = None
+    tolerance: float = 0.1
+    heading: str = "labelled"
+
+    def __len__(self) -> int:
+        return self.video.num_frames
+
+    @cached_property
+    def agreed(self) -> dict[str, np.ndarray]:
+        """Where a label is right, bool [T] by name."""
+        return {} if self.true is None else agreement(self.said, self.true, self.tolerance)
+
+    @cached_property
+    def running(self) -> dict[str, np.ndarray]:
+        """Share [T] of the frames up to each that were right, by name; `""` for those with all controls right."""
+        count = np.arange(1, len(self) + 1)
+        every = np.all(list(self.agreed.values()), axis=0) if self.agreed else np.ones(len(self), bool)
+        return {name: flags.cumsum() / count for name, flags in {**self.agreed, "": every}.items()}
+
+    @property
+    def panel_width(self) -> int:
+        return 2 * MARGIN + BOX_WIDTH + (0 if self.true is None else MARGIN + BOX_WIDTH)
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of a picture of the film, both even."""
+        names = [*self.said]
+        rows = 0 if self.true is None else -(-len(names) // self.table_columns) + 1
+        height = HEADER + HEADING + box_height(names) + MARGIN // 2 + rows * ROW + MARGIN // 2
+        scaled = self.scaled(height)
+        height = max(height, scaled[0])
+        return height + height % 2, (scaled[1] + self.panel_width + 1) // 2 * 2
+
+    @property
+    def table_columns(self) -> int:
+        return 2 if len(self.said) > FEW else 1
+
+    def scaled(self, height: int) -> tuple[int, int]:
+        """Rows and columns of the video's picture beside a panel of `height` rows; small ones grow by whole numbers."""
+        scale = min(height / self.video.height, WIDEST / self.video.width)
+        scale = float(int(scale)) if scale >= 2 else scale
+        return round(self.video.height * scale), round(self.video.width * scale)
+
+    def frame(self, index: int) -> Frame:
+        """A frame of the video; those around it are decoded with it."""
+        start = index // CHUNK * CHUNK
+        if getattr(self, "_held_from", None) != start:
+            self._held = self.video.read(np.arange(start, min(start + CHUNK, len(self))))
+            self._held_from = start
+        return self._held[index - start]
+
+    def picture(self, index: int) -> Frame:
+        """What is shown for a frame, uint8 [H, W, 3]."""
+        canvas = np.full((*self.shape, 3), BACKGROUND, np.uint8)
+        rows, columns = self.scaled(self.shape[0])
+        smaller = rows < self.video.height
+        picture = cv2.resize(
+            self.frame(index), (columns, rows), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
+        )
+        top = (self.shape[0] - rows) // 2
+        canvas[top : top + rows, :columns] = picture
+        panel = np.ascontiguousarray(canvas[:, columns : columns + self.panel_width])
+        self._draw_panel(panel, index)
+        canvas[:, columns : columns + self.panel_width] = panel
+        return canvas
+
+    def _draw_panel(self, panel: Frame, index: int) -> None:
+        right = self.panel_width - MARGIN
+        write(panel, fitting(self.title, right - MARGIN), (MARGIN, 24))
+        write(panel, f"frame {index} of {len(self)}, {self.video.timestamps[index]:.2f} s", (MARGIN, 44))
+        if self.confidence is not None:
+            self._draw_confidence(panel, float(self.confidence[index]))
+        marks = {name: RIGHT if flags[index] else WRONG for name, flags in self.agreed.items()}
+        sides = [(self.heading, self.said)] + ([] if self.true is None else [("true", self.true)])
+        for column, (heading, controls) in enumerate(sides):
+            left = MARGIN + column * (BOX_WIDTH + MARGIN)
+            write(panel, heading, (left + BOX_WIDTH // 2, HEADER + 16), PRESSED, centred=True)
+            values = {name: float(values[index]) for name, values in controls.items() if name in self.said}
+            shown = {name: colour for name, colour in marks.items() if colour is WRONG or values.get(name, 0) > 0.5}
+            draw_box(panel, (left, HEADER + HEADING), values, marks if len(marks) <= FEW else shown)
+        if self.true is not None:
+            self._draw_table(panel, index, marks)
+
+    def _draw_confidence(self, panel: Frame, value: float) -> None:
+        left, right, top = MARGIN + 132, self.panel_width - MARGIN, 54
+        write(panel, f"confidence {value:.2f}", (MARGIN, 66))
+        cv2.rectangle(panel, (left, top), (right, top + 14), DARK, -1)
+        cv2.rectangle(panel, (left, top), (left + round(value * (right - left)), top + 14), PRESSED, -1)
+        cv2.rectangle(panel, (left, top), (right, top + 14), FAINT, 1)
+
+    def _draw_table(self, panel: Frame, index: int, marks: Mapping[str, Colour]) -> None:
+        assert self.true is not None
+        names = [name for name in self.said if name in self.agreed]
+        top = HEADER + HEADING + box_height([*self.said]) + MARGIN // 2 + 14
+        write(panel, f"right so far: every control at once {self.running[''][index]:.1%}", (MARGIN, top), PRESSED)
+        deep = -(-len(names) // self.table_columns)
+        for place, name in enumerate(names):
+            left = MARGIN + place // deep * (BOX_WIDTH + MARGIN)
+            y = top + ROW * (place % deep + 1)
+            if marks[name] is RIGHT:
+                cv2.rectangle(panel, (left, y - 9), (left + 9, y), RIGHT, -1)
+            else:  # another shape too, for those who see red as green
+                cv2.drawMarker(panel, (left + 5, y - 5), WRONG, cv2.MARKER_TILTED_CROSS, 11, 3)
+            write(panel, name, (left + 16, y), TEXT)
+            if self.table_columns == 1:
+                said, true = self.said[name][index], self.true[name][index]
+                write(panel, f"{said:+.2f}", (left + 150, y))
+                write(panel, f"true {true:+.2f}", (left + 220, y))
+            write(panel, f"{self.running[name][index]:7.1%}", (left + (150, 350)[self.table_columns == 1], y))

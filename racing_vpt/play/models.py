@@ -1,0 +1,168 @@
+"""What of a checkpoint can be played: its agent, its world model, and its eye."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import gymnasium
+import torch
+from lightning.pytorch import LightningModule
+from torch import Tensor
+
+from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
+from racing_vpt.dream import begun
+from racing_vpt.envs.make import STOCK_ID, make_env
+from racing_vpt.envs.offers import check_driver
+from racing_vpt.games.atari import ATARI, MINIMAL
+from racing_vpt.games.controls import ControlScheme
+from racing_vpt.models.controller import Controller
+from racing_vpt.models.mdn_rnn import MDNRNN
+from racing_vpt.models.token_world import STARTS, TokenWorld
+from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.models.vae import VAE
+from racing_vpt.models.worlds import token_world_of, world_of
+from racing_vpt.nn.imagination import World
+from racing_vpt.nn.memory_world import CodeEye
+from racing_vpt.nn.tokenizer_net import TokenizerNet
+from racing_vpt.play.driver import ActorDreamer, Imaginer, WorldDriver
+from racing_vpt.play.imagination import Beginning, Begun, Eye, Reconstruction, WorldImagination
+from racing_vpt.play.scene import Dreamer, Driver, RoadScene, WatchingAgent
+from racing_vpt.types import FrameSpec
+
+
+class TokenEye:
+    """A tokenizer alone.
+
+    Args:
+        net: the tokenizer.
+        columns: of the tokens of a frame.
+    """
+
+    def __init__(self, net: TokenizerNet, columns: int) -> None:
+        self.net, self.columns = net.eval(), columns
+
+    def code(self, frames: Tensor) -> Tensor:
+        """Tokens int64 [N, K] of frames uint8 [N, H, W, 3]."""
+        return self.net.tokens(frames)
+
+    def show(self, observations: Tensor) -> Tensor:
+        """Pictures float32 [N, 3, H, W] in [0, 1] of tokens [N, K]."""
+        return self.net.pictures(observations, self.columns)
+
+
+def eye_of(module: LightningModule) -> Eye | None:
+    """What of it codes frames and shows codes."""
+    if isinstance(module, Controller):
+        return CodeEye(module.world.vae)
+    if isinstance(module, MDNRNN | VAE):
+        return CodeEye(module.vae if isinstance(module, MDNRNN) else module.net)
+    if isinstance(module, Tokenizer):
+        return TokenEye(module.net, module.net.grid(module.frames.height, module.frames.width)[1])
+    return token_world_of(module)
+
+
+def driver_of(module: LightningModule) -> Driver | None:
+    """The agent for the road, where there is one."""
+    if isinstance(module, Controller):
+        return WorldDriver(module)
+    return WatchingAgent(CheckpointAgent(cast(Policy, module))) if hasattr(module, "policy") else None
+
+
+def dreamer_of(module: LightningModule) -> Dreamer | None:
+    """The agent for the dream, where there is one."""
+    if isinstance(module, Controller):
+        return WorldDriver(module)
+    return ActorDreamer(cast(Imaginer, module)) if hasattr(module, "agent") and token_world_of(module) else None
+
+
+def road_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> RoadScene:
+    """Its agent, or a person where it has none, in an environment.
+
+    Args:
+        module: of a checkpoint.
+        name: of the checkpoint.
+        env: environment; None: the one that its controls are of.
+        reconstruction: show what it makes of the frames.
+
+    Raises:
+        ValueError: there is nobody who drives and nothing to be shown, or the environment is not what it was made for.
+    """
+    driver, eye, kind = driver_of(module), eye_of(module), type(module).__name__
+    if reconstruction and eye is None:
+        raise ValueError(
+            f"{name} is a {kind}, which reconstructs nothing; --reconstruction is for what has a world model or a "
+            "tokenizer, such as a controller of World Models or an IRIS"
+        )
+    if driver is None and not reconstruction:
+        more = "" if eye is None else "; see what it makes of your driving with --reconstruction"
+        more += (
+            "" if token_world_of(module) is None and not isinstance(module, MDNRNN) else ", or drive in --world_model"
+        )
+        raise ValueError(f"{name} is a {kind}, which does not drive{more}")
+    env = env or game_of(module)
+    made = make_env(env)
+    if eye is not None:
+        check_game(module, name, made, env)
+    frames = cast(FrameSpec, module.frames)
+    return RoadScene(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None)
+
+
+def game_of(module: LightningModule) -> str:
+    """The environment that a model's controls are of."""
+    scheme = getattr(module, "scheme", None)
+    game = scheme.name.removeprefix("atari-") if isinstance(scheme, ControlScheme) else ""
+    return f"{ATARI}{game.title()}-v5" if game in MINIMAL else STOCK_ID
+
+
+def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) -> None:
+    """ValueError where an environment's frames are not what a model was trained on, as far as can be told."""
+    rate, wanted = float(env.metadata.get("render_fps", 50)), cast(FrameSpec, module.frames).frames_per_second
+    if rate != wanted:
+        raise ValueError(
+            f"{name} was trained on frames of a game with {wanted:g} a second, but {id} has {rate:g}; give --env with "
+            f"the game that it was trained on"
+        )
+    scheme, theirs = getattr(module, "scheme", None), env.control_scheme  # type: ignore[attr-defined]
+    if not isinstance(scheme, ControlScheme):
+        return
+    check_driver(scheme.controls, scheme.name, env)
+    if scheme.name != theirs and scheme.name.startswith("atari-"):
+        raise ValueError(
+            f"{name} was trained on {game_of(module)}, but {id} is another game; give --env {game_of(module)}"
+        )
+
+
+def imagination_of(module: LightningModule, name: str, tau: float) -> WorldImagination:
+    """The world model; ValueError where there is none, or none that was trained."""
+    world = world_of(module, name)
+    if isinstance(world, TokenWorld):
+        beginning = token_beginning(world, name)
+    else:
+        beginning = code_beginning(world, cast(Controller | MDNRNN, module).beginnings, name)
+    return WorldImagination(world, cast(FrameSpec, module.frames), beginning, tau)
+
+
+def code_beginning(world: World[Any], starts: Tensor, name: str) -> Beginning:
+    """Draws one of the codes [S, 2 * latent] of first frames, means and log-variances, as `DreamEnv` does."""
+    if not len(starts):
+        raise ValueError(f"{name}: its memory saw no episode begin, so that no dream can; train it on whole episodes")
+
+    def begin(random: torch.Generator) -> Begun:
+        z = begun(starts, 1, random)
+        return Begun(z, world.observe(z[:, None], torch.zeros(1, 1, len(world.controls)), world.initial(1)), z[:0])
+
+    return begin
+
+
+def token_beginning(module: TokenWorld, name: str) -> Beginning:
+    """Draws one of the beginnings that the world model kept; a dream goes on from its last frame."""
+    count = min(int(module.num_starts), STARTS)
+    if not count:
+        raise ValueError(f"{name} was never trained, so that it has no beginning to start from")
+
+    def begin(random: torch.Generator) -> Begun:
+        row = torch.randint(count, (1,), generator=random)
+        seen = module.start_tokens[int(row)].long()
+        return Begun(seen[-1:], module.begin(row), seen[:-1])
+
+    return begin

@@ -1,0 +1,62 @@
+"""What a world model makes of an episode while it is driven: the frame as it sees it, and the next as it expects it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.frames import prepare, unstretched
+from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.nn.memory import MemoryState
+from racing_vpt.nn.world import WorldNet
+from racing_vpt.types import Agent, Controls, Frame, FrameSpec
+
+
+@dataclass
+class WorldView:
+    """Follows one episode, frame by frame.
+
+    Args:
+        world: eye and memory.
+        frames: what the eye wants to see; it looks every `stride` frames.
+    """
+
+    world: WorldNet
+    frames: FrameSpec
+    age: int = 0
+    state: MemoryState | None = None
+    shown: list[tuple[str, Frame]] = field(default_factory=list)
+
+    @torch.inference_mode()
+    def __call__(self, frame: Frame, controls: Controls) -> list[tuple[str, Frame]]:
+        """Pictures uint8 [h, w, 3] beside a frame that is answered with controls, each with its name.
+
+        The reconstruction of the last frame looked at, and where there is a memory the frame that it expects next, as
+        the likeliest of its mixture says.
+        """
+        if self.age % self.frames.stride == 0:
+            picture = torch.from_numpy(np.ascontiguousarray(prepare(frame[None], self.frames)))
+            z = self.world.vae.encode(picture).mean
+            self.shown = [("reconstruction", self.picture(z, frame))]
+            if self.world.memory is not None:
+                state = self.state if self.state is not None else self.world.initial_state(1)
+                action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
+                self.state = self.world.remember(z, action, state)
+                dreamt = self.world.memory.predict(self.state[0]).draw(tau=0.0)
+                self.shown.append((f"expected in {self.frames.stride}", self.picture(dreamt, frame)))
+        self.age += 1
+        return self.shown
+
+    def picture(self, z: Tensor, frame: Frame) -> Frame:
+        """What codes [1, latent] look like, in the proportions of the frame."""
+        return unstretched(self.world.vae.pictures(z)[0].numpy(), frame, self.frames)
+
+
+def world_view_of(agent: Agent) -> WorldView | None:
+    """What an agent's world model makes of an episode; None where it drives without one."""
+    world = getattr(agent.module, "world", None) if isinstance(agent, CheckpointAgent) else None
+    return WorldView(world, agent.module.frames) if isinstance(world, WorldNet) else None  # type: ignore[attr-defined]

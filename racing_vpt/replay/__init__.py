@@ -1,0 +1,1 @@
+"""Replay: what was experienced, kept to learn from, and its data modules."""

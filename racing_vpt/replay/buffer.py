@@ -1,0 +1,232 @@
+"""What was experienced, kept to learn from: the last of what each environment did, and demonstrations for ever.
+
+Demonstrations: DQfD, Hester et al. 2018 (arXiv:1704.03732). Unlike there, their share of a batch is given by the caller
+instead of by a bonus to their priority, so that it can follow a schedule; importance weights are those within either
+part, divided by the largest of the batch.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from racing_vpt.free_memory import require_memory
+from racing_vpt.replay.priorities import Drawn
+from racing_vpt.replay.ring import Ring
+from racing_vpt.types import Step, Stretches, Transitions
+
+
+class ReplayBuffer:
+    """The last `capacity` steps of N lanes, frames once each, and demonstrations that stay.
+
+    A stack at the beginning of an episode repeats its first frame. Sums of n rewards end with the episode: where it
+    terminated nothing is bootstrapped, where it was truncated the last frame of the episode is. The newest n steps of
+    a running episode cannot be drawn yet.
+
+    Args:
+        capacity: steps kept of all lanes together; each lane keeps capacity // lanes.
+        lanes: environments that step together, N.
+        frame_shape: (H, W), or (H, W, 3).
+        action_shape: () for the index of a discrete action, (A,) for continuous controls.
+        stack: frames in an observation, S.
+        n_step: rewards summed before bootstrapping.
+        discount: gamma, of a decision.
+        prioritised: alpha, how far a transition's priority decides how often it is drawn; None: all alike.
+        seed: of the draws.
+
+    Raises:
+        ValueError: it would not fit into free memory; a number out of range.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        lanes: int,
+        frame_shape: tuple[int, ...],
+        action_shape: tuple[int, ...] = (),
+        *,
+        stack: int = 4,
+        n_step: int = 1,
+        discount: float = 0.99,
+        prioritised: float | None = None,
+        seed: int = 0,
+    ) -> None:
+        if min(lanes, stack, n_step) < 1 or max(stack, n_step) > 255:
+            raise ValueError(f"lanes, stack and n_step count from 1 to 255, but they are {lanes}, {stack} and {n_step}")
+        if not 0 <= discount <= 1 or not 0 <= (prioritised or 0) <= 1:
+            raise ValueError(f"discount and alpha lie in [0, 1], but {discount} and {prioritised} were given")
+        least = lanes * (stack + n_step + 1)
+        if capacity < least:
+            raise ValueError(
+                f"a capacity of {capacity} steps is too little for {lanes} lanes, stacks of {stack} and {n_step}-step "
+                f"returns: {least} at least"
+            )
+        needed = bytes_needed(capacity, frame_shape, action_shape, prioritised is not None)
+        what = f"a replay buffer of {capacity:,} frames of {'x'.join(map(str, frame_shape))}"
+        require_memory(needed, what, instead="lower data.capacity or the model's frames")
+        self.lanes, self.discount, self.seed = lanes, discount, seed
+        self._options = (frame_shape, action_shape, stack, n_step)
+        self.experience = Drawn(Ring(capacity // lanes, lanes, *self._options), prioritised)
+        self.demonstrations: Drawn | None = None
+        self.imitated = np.zeros(0, bool)  # of the demonstrations' slots
+        self.draws = self.changes = 0  # batches drawn, and times that priorities or episodes changed
+
+    def __len__(self) -> int:
+        """Transitions that can be drawn, demonstrations not counted."""
+        return self.experience.ring.count
+
+    @property
+    def num_steps(self) -> int:
+        """Steps that were ever added, all lanes together."""
+        return self.experience.ring.steps * self.lanes
+
+    def add(self, step: Step) -> None:
+        """Append what the lanes did.
+
+        Raises:
+            ValueError: shapes or types are others than the buffer's, or a reward is not finite.
+        """
+        self.experience.add(step)
+
+    def forget_episodes(self, lanes: np.ndarray) -> None:
+        """Unlearn the running episode of some lanes (bool [N]): their worker died. What they do next starts another."""
+        self.changes += 1
+        self.experience.forget_episodes(lanes)
+
+    def add_demonstrations(self, episodes: Step, imitated: np.ndarray | None = None) -> None:
+        """Keep episodes for ever; all at once.
+
+        Args:
+            episodes: one after the other: what is N in a `Step` is time here; `first` says where each begins. Of an
+                episode that does not say how it ended, the last transition is left out: what came of it is not known.
+            imitated: bool [T], where the demonstrator did what it wanted; elsewhere a step is learnt from as any other,
+                without `Transitions.demonstration`. None: everywhere.
+
+        Raises:
+            ValueError: shapes or types are others than the buffer's, or there are demonstrations already.
+        """
+        length = len(episodes.first)
+        if self.demonstrations is not None:
+            raise ValueError("there are demonstrations already; give all of them at once")
+        frame_shape, action_shape, *_ = self._options
+        alpha = self.experience.alpha
+        needed = bytes_needed(length + 1, frame_shape, action_shape, alpha is not None)
+        require_memory(needed, f"a region of {length:,} frames of demonstrations", instead="give fewer of them")
+        kept = Drawn(Ring(length + 1, 1, *self._options), alpha)
+        columns = {name: column for name, column in vars(episodes).items() if column is not None}
+        for at in range(length):
+            kept.add(Step(**{name: column[at : at + 1] for name, column in columns.items()}))
+        end = {name: np.zeros_like(column[:1]) for name, column in columns.items()} | {"first": np.ones(1, bool)}
+        kept.add(Step(**end))
+        if not kept.ring.count:
+            raise ValueError(f"{length} steps of demonstrations make no transition; give longer episodes")
+        imitated = np.ones(length, bool) if imitated is None else imitated
+        if not action_shape:
+            kept.ring.shown[:length] = np.where(imitated, episodes.actions, -1)
+        self.demonstrations, self.imitated = kept, np.append(imitated, False)
+
+    def sample(
+        self, batch_size: int, *, beta: float = 1.0, demonstration_share: float = 0.0, step: int | None = None
+    ) -> Transitions:
+        """Draw transitions; a pure function of (seed, step) and of what is in the buffer.
+
+        Args:
+            batch_size: B.
+            beta: how far the weights make up for unequal chances, in [0, 1].
+            demonstration_share: share of the batch that is demonstrations, in the mean over batches.
+            step: None counts the draws.
+
+        Raises:
+            ValueError: there is nothing to draw from.
+        """
+        generator = self._generator(step, 0)
+        shown = math.floor(batch_size * demonstration_share + generator.random()) if demonstration_share > 0 else 0
+        parts = [(self.experience, batch_size - shown), (self.demonstrations, shown)]
+        shape = (batch_size, self._options[2], *self._options[0])
+        observation, following = np.empty(shape, np.uint8), np.empty(shape, np.uint8)
+        columns, begin = [], 0
+        for part, count in parts:
+            if count == 0:
+                continue
+            if part is None or not part.ring.count:
+                missing = "demonstrations" if part is not self.experience else "transitions to learn from yet"
+                raise ValueError(f"the replay buffer holds no {missing}, but {count} of a batch are to be drawn")
+            slots, weight = part.draw(count, beta, generator)
+            reward, discount, after = part.ring.sums(slots, self.discount)
+            part.ring.stacks(slots, observation[begin : begin + count])
+            part.ring.stacks(after, following[begin : begin + count])
+            own = part is self.experience
+            index = self._index(slots) if own else -1 - slots
+            imitated = np.zeros(count, bool) if own else self.imitated[slots]
+            told = part.ring.shown[slots].astype(np.int64)
+            columns.append((part.ring.actions[slots], reward, discount, index, weight, imitated, told))
+            begin += count
+        action, reward, discount, index, weight, imitated, told = (
+            np.concatenate(each) for each in zip(*columns, strict=True)
+        )
+        return Transitions(
+            observation=torch.from_numpy(observation),
+            action=torch.from_numpy(action),
+            reward=torch.from_numpy(reward),
+            discount=torch.from_numpy(discount),
+            next_observation=torch.from_numpy(following),
+            index=torch.from_numpy(index),
+            weight=torch.from_numpy((weight / weight.max()).astype(np.float32)),
+            demonstration=torch.from_numpy(imitated),
+            shown=torch.from_numpy(told),
+        )
+
+    def sample_stretches(self, batch_size: int, length: int, *, step: int | None = None) -> Stretches:
+        """Draw stretches of `length` consecutive steps, every start equally likely; a function as `sample` is.
+
+        Raises:
+            ValueError: no lane has so many steps.
+        """
+        ring = self.experience.ring
+        slots = ring.draw_stretches(batch_size, length, self._generator(step, 1))
+        names = ("frames", "actions", "rewards", "first", "terminated", "truncated", "valid")
+        drawn = {name: torch.from_numpy(getattr(ring, name)[slots]) for name in names}
+        return Stretches(**drawn, index=torch.from_numpy(self._index(slots)))
+
+    def update_priorities(self, index: Tensor | np.ndarray, td_error: Tensor | np.ndarray) -> None:
+        """Tell how wrong the model was about transitions of a batch, demonstrations among them or not.
+
+        Args:
+            index: int64 [B], of `Transitions`; what was overwritten meanwhile is passed over.
+            td_error: float [B]; its sign does not matter.
+
+        Raises:
+            ValueError: an error is not finite.
+        """
+        index, error = (np.asarray(torch.as_tensor(value).detach().cpu()) for value in (index, td_error))
+        if not np.isfinite(error).all():
+            raise ValueError(f"TD errors must be finite, but {error[~np.isfinite(error)].tolist()} were given")
+        self.changes += 1
+        ring = self.experience.ring
+        kept = index >= (ring.steps - ring.filled) * ring.lanes
+        self.experience.update(index[kept] % ring.size, error[kept].astype(np.float64))
+        if self.demonstrations is not None:
+            self.demonstrations.update(-1 - index[index < 0], error[index < 0].astype(np.float64))
+
+    def _index(self, slots: np.ndarray) -> np.ndarray:
+        """Numbers of slots that no later step will have."""
+        ring = self.experience.ring
+        newest = ring.steps * ring.lanes - 1
+        return newest - (newest - slots) % ring.size
+
+    def _generator(self, step: int | None, purpose: int) -> np.random.Generator:
+        at = self.draws if step is None else step
+        self.draws += step is None
+        return np.random.default_rng([self.seed, at, purpose])
+
+
+def bytes_needed(
+    capacity: int, frame_shape: tuple[int, ...], action_shape: tuple[int, ...] = (), prioritised: bool = False
+) -> int:
+    """Memory of a buffer of `capacity` steps: frames, and what else is kept of each."""
+    action = 4 * math.prod(action_shape) if action_shape else 8
+    tree = 8.1 if prioritised else 0
+    return math.ceil(capacity * (math.prod(frame_shape) + action + 4 + 4 + 2 + 2 + tree))

@@ -1,0 +1,56 @@
+"""Prioritised replay: how often each step of a ring is drawn, and what that weighs.
+
+Schaul et al. 2016, section 3.3 (arXiv:1511.05952), the proportional variant.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from racing_vpt.replay.ring import Ring
+from racing_vpt.replay.sum_tree import SumTree
+from racing_vpt.types import Step
+
+SMALLEST_ERROR = 1e-3  # is added to each TD error, so that nothing is never drawn again; DQfD's epsilon
+
+
+class Drawn:
+    """A ring and how often each of its slots is drawn.
+
+    Args:
+        ring: the steps.
+        alpha: how far priorities decide; None: all alike.
+    """
+
+    def __init__(self, ring: Ring, alpha: float | None) -> None:
+        self.ring, self.alpha = ring, alpha
+        self.tree = None if alpha is None else SumTree(ring.size)
+        self.highest = 1.0  # priority so far, which new transitions have
+
+    def add(self, step: Step) -> None:
+        """Append a row."""
+        born, died = self.ring.add(step)
+        if self.tree is not None:
+            self.tree.set(np.concatenate([died, born]), np.repeat([0.0, self.highest], [len(died), len(born)]))
+
+    def forget_episodes(self, lanes: np.ndarray) -> None:
+        """As `Ring.forget_episodes`."""
+        gone = self.ring.forget_episodes(lanes)
+        if self.tree is not None:
+            self.tree.set(gone, 0.0)
+
+    def draw(self, count: int, beta: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Slots int64 [count] and their importance weights float64 [count], not divided by the largest."""
+        if self.tree is None or count == 0:
+            return self.ring.draw(count, generator), np.ones(count)
+        slots = self.tree.draw(count, generator)
+        return slots, (self.ring.count * self.tree.leaves[slots] / self.tree.total) ** -beta
+
+    def update(self, slots: np.ndarray, td_error: np.ndarray) -> None:
+        """Give slots the priorities of these errors; those that can no longer be drawn are passed over."""
+        if self.tree is None or self.alpha is None:
+            return
+        there = self.ring.span[slots] > 0
+        priorities = (np.abs(td_error[there]) + SMALLEST_ERROR) ** self.alpha
+        self.tree.set(slots[there], priorities)
+        self.highest = max(self.highest, float(priorities.max(initial=0)))

@@ -1,0 +1,19 @@
+"""Intervals of means by the bootstrap."""
+
+from __future__ import annotations
+
+import numpy as np
+
+RESAMPLES = 10_000
+SEED = 0  # of the resampling, so that the same scores always have the same interval
+
+
+def bootstrap_interval(returns: np.ndarray) -> tuple[float, float]:
+    """The 95% interval of the mean by the BCa bootstrap with a fixed seed; of one score, or equal ones, that score."""
+    from scipy.stats import bootstrap
+
+    if len(returns) < 2 or np.ptp(returns) == 0:
+        return float(returns.mean()), float(returns.mean())
+    random = np.random.default_rng(SEED)
+    interval = bootstrap((returns,), np.mean, n_resamples=RESAMPLES, rng=random).confidence_interval
+    return float(interval.low), float(interval.high)

@@ -1,0 +1,1 @@
+"""Measurements that compare several models or recipes."""

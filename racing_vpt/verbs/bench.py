@@ -1,0 +1,63 @@
+"""Speeds on this machine, as ratios within one run where that is what counts; no test asserts them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+
+def bench(
+    what: Literal["all", "envs", "label", "policy", "dream", "imagination", "search", "dqn", "guards"] = "all",
+    checkpoint: str = "zoo:idm-carracing",
+    frames: int = 2000,
+    json: Path | None = None,
+) -> None:
+    """Measure how fast environments step, how fast an inverse dynamics model labels and how long a policy thinks.
+
+    Args:
+        what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, `policy` (a
+            step with memory at tiny, small and 1x, and 2x where there is a GPU), `dream` (controllers in a world
+            model), `imagination` (a world model of IRIS, with its memory of keys and values and without),
+            `search` (those on the road), `dqn` (learning by doing, beside stable-baselines3's where it is
+            installed), `guards` (what those against NaN, signals and broken checkpoints cost a training), or `all`.
+        checkpoint: the inverse dynamics model that labels.
+        frames: how many frames each environment is driven, and decisions a DQN takes.
+        json: file that receives the figures as well.
+    """
+    figures: dict[str, object] = {}
+    if what in ("all", "envs"):
+        from racing_vpt.bench.envs import bench_envs
+
+        figures["envs"] = bench_envs(frames)
+    if what in ("all", "label"):
+        from racing_vpt.bench.label import bench_label
+
+        figures["label"] = bench_label(checkpoint)
+    if what in ("all", "policy"):
+        from racing_vpt.bench.policy import bench_policy
+
+        figures["policy"] = bench_policy()
+    if what in ("all", "dream"):
+        from racing_vpt.bench.dream import bench_dream
+
+        figures["dream"] = bench_dream()
+    if what in ("all", "imagination"):
+        from racing_vpt.bench.imagination import bench_imagination
+
+        figures["imagination"] = bench_imagination()
+    if what in ("all", "search"):
+        from racing_vpt.bench.search import bench_search
+
+        figures["search"] = bench_search()
+    if what in ("all", "dqn"):
+        from racing_vpt.bench.dqn import bench_dqn
+
+        figures["dqn"] = bench_dqn(frames)
+    if what in ("all", "guards"):
+        from racing_vpt.bench.guards import bench_guards
+
+        figures["guards"] = bench_guards()
+    if json is not None:
+        from racing_vpt.files import write_json
+
+        write_json(json, figures)

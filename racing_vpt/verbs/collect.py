@@ -1,0 +1,248 @@
+"""`racing-vpt collect`: let agents drive and record them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from racing_vpt.agents.perturbation import Perturbation
+from racing_vpt.agents.styles import ExpertStyle
+
+if TYPE_CHECKING:
+    from racing_vpt.data.recording import RecordingWriter
+    from racing_vpt.rollout.episodes import EpisodeResult
+    from racing_vpt.types import Agent
+
+GOLDEN = 0.6180339887498949  # its multiples spread evenly over [0, 1), whichever stretch of them is taken
+
+
+@dataclass(frozen=True)
+class Driver:
+    """One of the agents that are recorded.
+
+    Args:
+        agent: its name: `expert:STYLE`, `brownian`, `random`, a checkpoint.
+        share: how many of the episodes it drives, relative to the others' shares.
+        style: numbers for `expert` instead of a named style.
+        perturb: disturbance of its controls instead of the collection's.
+    """
+
+    agent: str = "expert:calm"
+    share: float = 1.0
+    style: ExpertStyle | None = None
+    perturb: Perturbation | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the recording processes need to know."""
+
+    out: Path
+    env: str
+    drivers: tuple[Driver, ...]
+    perturb: Perturbation | None
+    truth: Path | None
+    video_only: bool
+    pictures: bool
+    max_frames: int | None
+
+    def driver_of(self, seed: int) -> Driver:
+        """Who drives the episode of that seed; nothing but the seed decides."""
+        place = (seed * GOLDEN) % 1.0 * sum(driver.share for driver in self.drivers)
+        for driver in self.drivers:
+            place -= driver.share
+            if place < 0:
+                return driver
+        return self.drivers[-1]
+
+    def perturbation_of(self, seed: int) -> Perturbation | None:
+        return self.driver_of(seed).perturb or self.perturb
+
+    def name_of(self, seed: int) -> str:
+        """Name of the recording: seed and agent."""
+        words = "".join(letter if letter.isalnum() else "-" for letter in Path(self.driver_of(seed).agent).name)
+        return f"{seed:06d}-{words}"
+
+    def settings_of(self, seed: int) -> dict[str, object]:
+        """What decides the content of that recording, as JSON values."""
+        driver, perturbation = self.driver_of(seed), self.perturbation_of(seed)
+        return {
+            "agent": driver.agent,
+            "style": asdict(driver.style) if driver.style else None,
+            "perturbation": {**asdict(perturbation), "kinds": list(perturbation.kinds)} if perturbation else None,
+            "max_frames": self.max_frames,
+        }
+
+    def load_driver(self, seed: int) -> Agent:
+        from racing_vpt.agents.expert import ExpertAgent
+        from racing_vpt.agents.load import load_agent
+
+        driver = self.driver_of(seed)
+        return ExpertAgent(driver.style, seed) if driver.style else load_agent(driver.agent, seed=seed)
+
+
+def collect(
+    out: Path,
+    seeds: str = "10000-10049",
+    agents: list[Driver] | None = None,
+    env: str = "racing_vpt/CarRacingFast-v3",
+    perturb: Perturbation | None = None,
+    video_only: bool = False,
+    truth: Path | None = None,
+    pictures: bool = False,
+    max_frames: int | None = None,
+    workers: int | None = None,
+    allow_judging_seeds: bool = False,
+) -> list[EpisodeResult]:
+    """Record agents that drive: one episode a seed, as video, controls and meta file.
+
+    Stopped at any moment, the same command continues: episodes that are there are kept, half of one never is.
+
+    Args:
+        out: folder of the recordings.
+        seeds: tracks, such as 10000-10049 or 5,7-9. Seeds below 10000 are kept for validation and judging.
+        agents: who drives which share of the episodes; the calm expert alone if not given.
+        env: environment; the fast one has the same physics and rewards as CarRacing-v3; ALE/Enduro-v5 is Atari's.
+        perturb: short disturbances of the executed controls, so that recoveries are recorded; none if not given.
+        video_only: keep the controls out of `out`: video that the inverse dynamics model is to label.
+        truth: where the controls go then, for scoring; OUT-truth if not given.
+        pictures: write folders of PNG frames instead of mp4 files.
+        max_frames: end episodes after so many frames; None leaves it to the environment (1000).
+        workers: processes; as many as there are cores if not given.
+        allow_judging_seeds: record seeds below 10000 nevertheless.
+
+    Returns:
+        The results of the episodes recorded now.
+    """
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from racing_vpt.processes import in_parallel, num_cores
+    from racing_vpt.seeds import FIRST_TRAINING_SEED, parse_seeds
+
+    numbers = parse_seeds(seeds)
+    if min(numbers) < FIRST_TRAINING_SEED and not allow_judging_seeds:
+        raise ValueError(
+            f"seeds {seeds}: scores are judged on 0 to 99 and models chosen on 1000 to 1099, so data for training "
+            f"starts at seed {FIRST_TRAINING_SEED}; to record {min(numbers)} all the same, add --allow_judging_seeds"
+        )
+    if truth is not None and not video_only:
+        raise ValueError("--truth says where the controls go with --video_only, which was not given")
+    if video_only and truth is None:
+        truth = out.with_name(out.name + "-truth")
+    if truth is not None and truth.resolve().is_relative_to(out.resolve()):
+        raise ValueError(f"truth {truth} lies in {out}, beside the videos that must not know it; choose another folder")
+    drivers = tuple(agents or [Driver()])
+    if min(driver.share for driver in drivers) < 0 or sum(driver.share for driver in drivers) <= 0:
+        raise ValueError(f"shares must not be negative, nor all 0; given: {[driver.share for driver in drivers]}")
+    plan = Plan(out, env, drivers, perturb, truth, video_only, pictures, max_frames)
+    for seed in {plan.driver_of(number).agent: number for number in numbers}.values():
+        plan.load_driver(seed)  # a wrong name is an error here, not in a worker
+    frames_per_second = check_env(env, any(plan.perturbation_of(seed) for seed in numbers))
+    todo = [seed for seed in numbers if not is_recorded(plan, seed)]
+    if any(driver.agent == "keyboard" for driver in drivers):
+        workers = 1  # there is one person
+    results: list[EpisodeResult] = []
+    with tqdm(total=len(numbers), initial=len(numbers) - len(todo), unit="episode", desc=str(out)) as bar:
+        for result in in_parallel(partial(record, plan), todo, workers or num_cores()):
+            results.append(result)
+            frames = sum(result.frames for result in results)
+            bar.set_postfix_str(f"{frames} frames, {frames / max(1e-9, bar.format_dict['elapsed']):.0f} frames/s")
+            bar.update()
+    print(summary(plan, results, len(numbers) - len(todo), frames_per_second))
+    return sorted(results, key=lambda result: result.seed)
+
+
+def check_env(env: str, perturbed: bool) -> float:
+    """Frames a second of the environment; ValueError where there is none, or its controls cannot be perturbed."""
+    from racing_vpt.envs.make import make_env
+
+    made = make_env(env)
+    made.close()
+    scheme = made.control_scheme  # type: ignore[attr-defined]
+    if perturbed and scheme != "car":
+        raise ValueError(f"a perturbation disturbs a car, but {env} has the controls of {scheme}; leave perturb out")
+    return float(made.metadata["render_fps"])
+
+
+def is_recorded(plan: Plan, seed: int) -> bool:
+    """Whether that recording is there already; ValueError where it was made with other settings."""
+    from racing_vpt.files import read_json
+
+    meta_file = plan.out / f"{plan.name_of(seed)}.meta.json"
+    if not meta_file.is_file():
+        return False
+    meta = read_json(meta_file)
+    wanted = {"environment": plan.env, "actions": not plan.video_only, "settings": plan.settings_of(seed)}
+    there = {key: meta.get(key) for key in wanted}
+    if there != wanted:
+        raise ValueError(f"{meta_file} was recorded with {there}, not {wanted}; remove it or choose another --out")
+    return True
+
+
+def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
+    """Record the episodes of these seeds."""
+    from functools import partial
+
+    from racing_vpt.envs.make import make_env
+    from racing_vpt.rollout.episodes import run_episodes
+
+    env = make_env(plan.env)
+    loaded: dict[Driver, Agent] = {}
+    try:
+        for seed in seeds:
+            driver = plan.driver_of(seed)
+            if driver not in loaded:
+                loaded[driver] = plan.load_driver(seed)
+            yield from run_episodes(
+                [env],
+                loaded[driver],
+                [seed],
+                open_writer=partial(open_recording, plan, float(env.metadata["render_fps"])),
+                perturbation=plan.perturbation_of(seed),
+                max_frames=plan.max_frames,
+            )
+    finally:
+        env.close()
+
+
+def open_recording(plan: Plan, frames_per_second: float, seed: int) -> RecordingWriter:
+    """The writer of that seed's recording."""
+    from racing_vpt.cli.versions import deciding_versions
+    from racing_vpt.data.recording import RecordingWriter
+
+    return RecordingWriter(
+        plan.out,
+        plan.name_of(seed),
+        frames_per_second=frames_per_second,
+        meta={
+            "environment": plan.env,
+            "seed": seed,
+            "agent": plan.driver_of(seed).agent,
+            "settings": plan.settings_of(seed),
+            "versions": deciding_versions(plan.env),
+        },
+        video=not plan.pictures,
+        actions=not plan.video_only,
+        truth_folder=plan.truth,
+    )
+
+
+def summary(plan: Plan, results: list[EpisodeResult], num_kept: int, frames_per_second: float) -> str:
+    """One line an agent: episodes, frames, mean score, laps, disturbed frames."""
+    by_agent: dict[str, list[EpisodeResult]] = {}
+    for result in results:
+        by_agent.setdefault(plan.driver_of(result.seed).agent, []).append(result)
+    lines = [f"{'agent':24}{'episodes':>9}{'frames':>9}{'score':>8}{'laps':>6}{'disturbed':>11}"]
+    for agent, group in sorted(by_agent.items()):
+        frames = sum(result.frames for result in group)
+        score = sum(result.score for result in group) / len(group)
+        laps = sum(result.lap_finished for result in group)
+        disturbed = sum(result.perturbed_frames for result in group) / frames
+        lines.append(f"{agent:24}{len(group):9}{frames:9}{score:8.1f}{laps:6}{disturbed:11.1%}")
+    minutes = sum(result.frames for result in results) / frames_per_second / 60
+    lines.append(f"{len(results)} episodes, {minutes:.1f} minutes recorded in {plan.out}; {num_kept} were there before")
+    return "\n".join(lines)

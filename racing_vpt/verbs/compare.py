@@ -1,0 +1,72 @@
+"""`racing-vpt compare`: drivers on the same tracks, and by how much they differ there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+
+def compare(
+    checkpoints: list[str],
+    env: str = "CarRacing-v3",
+    seeds: str = "0-99",
+    json: Path | None = None,
+    workers: int | None = None,
+    device: str = "cpu",
+) -> dict[str, dict]:
+    """Let several checkpoints drive the same seeds, and print how much each earns more or less than the first.
+
+    Tracks differ more than drivers do, so that the differences on each track tell what two means cannot.
+
+    Args:
+        checkpoints: who drives, the one that others are compared with first: [zoo:A, runs/vpt/b, expert:calm].
+        env: environment.
+        seeds: tracks, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
+        json: file for all scores and differences.
+        workers: processes; as many as there are cores if not given.
+        device: where networks run.
+
+    Returns:
+        By checkpoint what `drive` reports, and `difference` and `difference_ci95` to the first.
+    """
+    from dataclasses import asdict
+
+    from racing_vpt.agents.load import load_agent
+    from racing_vpt.files import write_json
+    from racing_vpt.statistics import bootstrap_interval
+    from racing_vpt.verbs.drive import drive
+
+    if len(set(checkpoints)) < 2:
+        raise ValueError(f"two different checkpoints or more can be compared, but {checkpoints} were given")
+    for checkpoint in checkpoints:
+        load_agent(checkpoint, device)  # a wrong name is an error now, not after an hour
+    found: dict[str, dict] = {}
+    first = np.empty(0)
+    for checkpoint in checkpoints:
+        report = drive(checkpoint, env, seeds, workers=workers, device=device)
+        if report is None:
+            break
+        returns = np.array(report.returns)
+        first = first if found else returns
+        low, high = bootstrap_interval(returns - first)
+        difference = {"difference": round(float((returns - first).mean()), 4), "difference_ci95": (low, high)}
+        found[checkpoint] = asdict(report) | difference
+        if json is not None:
+            write_json(json, found)
+    print(table(found))
+    return found
+
+
+def table(found: dict[str, dict]) -> str:
+    """Markdown: means with intervals, and differences to the first in the same tracks."""
+    lines = ["| driver | mean (95%) | median | laps | more than the first, paired (95%) |", "|---|---|---|---|---|"]
+    for number, (checkpoint, report) in enumerate(found.items()):
+        low, high = report["ci95"]
+        below, above = report["difference_ci95"]
+        difference = f"{report['difference']:+.1f} ({below:+.1f} to {above:+.1f})" if number else ""
+        lines.append(
+            f"| {checkpoint} | {report['mean']:.1f} ({low:.1f} to {high:.1f}) | {report['median']:.1f} | "
+            f"{report['laps_finished']} of {len(report['seeds'])} | {difference} |"
+        )
+    return "\n".join(lines)

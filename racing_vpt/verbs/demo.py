@@ -1,0 +1,169 @@
+"""The whole circle on CarRacing in minutes, by the commands that anybody would type.
+
+Minutes of labelled driving teach an inverse dynamics model; it labels video that has no controls; a policy learns from
+those labels alone, and then drives tracks that nobody saw. The sizes stand in `configs/demo/*.yaml`.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+CONFIGS = Path("configs/demo")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command of the circle.
+
+    Args:
+        title: what it does.
+        words: the command line after `racing-vpt`.
+        makes: the file or folder that it makes.
+        needs: what it reads, made by earlier steps.
+    """
+
+    title: str
+    words: tuple[str, ...]
+    makes: Path
+    needs: tuple[Path, ...] = ()
+
+
+def demo(out: Path = Path("runs/demo"), configs: Path = CONFIGS, seeds: str = "1050-1059") -> None:
+    """Run the whole circle; what an earlier call has finished is kept, and the rest continues where it stopped.
+
+    Args:
+        out: folder for everything that is made, also scores.json, drive.mp4 and training.png.
+        configs: folder with the recipes: labelled, watched, and what idm and vpt have otherwise than the folder above.
+        seeds: tracks that are driven in the end, on the stock environment; neither training nor labelling saw them.
+    """
+    if not (configs / "idm.yaml").is_file():
+        raise FileNotFoundError(
+            f"{configs} holds no idm.yaml; start the demo in a checkout of the repository: make demo"
+        )
+    steps = circle(out, configs, seeds)
+    fingerprints: dict[Path, str] = {}
+    seconds = 0.0
+    for number, step in enumerate(steps, 1):
+        print(f"\n[{number}/{len(steps)}] {step.title}\n$ racing-vpt {shlex.join(step.words)}", flush=True)
+        fingerprints[step.makes] = fingerprint(step, [fingerprints[need] for need in step.needs])
+        took = run_step(step, fingerprints[step.makes], out / "steps" / f"{number}.json")
+        seconds += took
+        print(f"  {took:.0f} s", flush=True)
+    summarize(out, seconds)
+
+
+def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
+    """The commands in order."""
+    labelled, watched, labels = out / "labelled", out / "watched", out / "labels"
+    shards_idm, shards_vpt = out / "shards-idm", out / "shards-vpt"
+    idm, vpt = out / "idm" / "demo", out / "vpt" / "demo"
+    brownian, scores = out / "brownian.json", out / "scores.json"
+
+    def words(*given: object) -> tuple[str, ...]:
+        return tuple(str(word) for word in given)
+
+    def fit(kind: str, shards: Path) -> tuple[str, ...]:
+        recipes = (configs.parent / "base.yaml", configs.parent / f"{kind}.yaml", configs / f"{kind}.yaml")
+        data = ("--data.train", shards, "--data.val", shards)
+        return words("fit", *(word for recipe in recipes for word in ("--config", recipe)), *run, *data)
+
+    def collect(kind: str, folder: Path) -> tuple[str, ...]:
+        return words("collect", "--config", configs / f"{kind}.yaml", "--out", folder)
+
+    run, tracks = ("--runs", out, "--name", "demo"), ("--env", "CarRacing-v3", "--seeds", seeds)
+    label = words(
+        "predict",
+        "--config",
+        configs.parent / "label.yaml",
+        "--ckpt_path",
+        idm,
+        "--data.videos",
+        watched,
+        "--out",
+        labels,
+        *run,
+    )
+    pack_labels = words("pack", "--recordings", watched, "--labels", labels, "--out", shards_vpt)
+    drive = words("drive", "--checkpoint", vpt, *tracks, "--json", scores, "--video", out / "drive.mp4")
+    blind = ("--env", "racing_vpt/CarRacingFast-v3", "--seeds", seeds)  # same physics and rewards; it does not look
+    wander = words("drive", "--checkpoint", "brownian", *blind, "--json", brownian)
+    return [
+        Step("Record minutes of driving with the controls", collect("labelled", labelled), labelled),
+        Step("Pack them", words("pack", "--recordings", labelled, "--out", shards_idm), shards_idm, (labelled,)),
+        Step("Train an inverse dynamics model on them", fit("idm", shards_idm), idm, (shards_idm,)),
+        Step("Record other driving as video only", collect("watched", watched), watched),
+        Step("Let that model say which controls were used in the video", label, labels, (idm, watched)),
+        Step("Pack the video with those labels", pack_labels, shards_vpt, (watched, labels)),
+        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, (shards_vpt,)),
+        Step("Drive at random, for comparison", wander, brownian),
+        Step("Let the policy drive tracks that it never saw", drive, scores, (vpt,)),
+    ]
+
+
+def fingerprint(step: Step, needs: list[str]) -> str:
+    """What a step's result depends on: its command, its recipes, and the fingerprints of what it reads."""
+    recipes = [Path(word).read_text() for word in step.words if word.endswith(".yaml")]
+    return sha256(json.dumps([step.words, recipes, needs]).encode()).hexdigest()
+
+
+def run_step(step: Step, wanted: str, record: Path) -> float:
+    """Run a step unless it has finished before with the same fingerprint; continue it if it was stopped.
+
+    Returns:
+        Seconds that it took, now or then.
+
+    Raises:
+        ValueError: the command failed, or would overwrite what the demo did not make.
+    """
+    from racing_vpt.files import write_json
+
+    before = json.loads(record.read_text()) if record.is_file() else {}
+    same = before.get("fingerprint") == wanted
+    if same and before["finished"] and step.makes.exists():
+        print("  done before")
+        return before["seconds"]
+    if not same and step.makes.exists():
+        if before.get("makes") != str(step.makes):
+            raise ValueError(f"{step.makes} is there already, and the demo did not make it; choose another --out")
+        print(f"  the recipe changed since {step.makes} was made; it is made anew")
+        shutil.rmtree(step.makes) if step.makes.is_dir() else step.makes.unlink()
+    seconds = before["seconds"] if same else 0.0
+    entry = {"title": step.title, "makes": str(step.makes), "fingerprint": wanted}
+    write_json(record, entry | {"seconds": seconds, "finished": False})
+    words = list(step.words)
+    if words[0] == "fit" and (step.makes / "checkpoints" / "last.ckpt").is_file():
+        words += ["--ckpt_path", "last"]
+    begun, status = time.monotonic(), 1
+    try:
+        status = subprocess.run([sys.executable, "-m", "racing_vpt", *words]).returncode
+    finally:
+        seconds += time.monotonic() - begun
+        write_json(record, entry | {"seconds": seconds, "finished": status == 0})
+    if status:
+        raise ValueError(f"the step ended with status {status}; what is finished stays, and the same command continues")
+    return seconds
+
+
+def summarize(out: Path, seconds: float) -> None:
+    """Draw the training, and print the scores beside those of driving at random."""
+    from racing_vpt.play.curves import plot_training
+
+    plot_training(
+        {"inverse dynamics model": out / "idm" / "demo", "policy": out / "vpt" / "demo"}, out / "training.png"
+    )
+    scores, brownian = (json.loads((out / name).read_text()) for name in ("scores.json", "brownian.json"))
+    print(f"\n{len(scores['seeds'])} tracks of {scores['env']} that it never saw; {seconds / 60:.1f} minutes in all:")
+    for who, result in (("policy from unlabelled video", scores), ("Brownian driving", brownian)):
+        low, high = result["ci95"]
+        print(
+            f"  {who:30} {result['mean']:7.1f}  (95%: {low:.0f} to {high:.0f}), {result['laps_finished']} laps finished"
+        )
+    print(f"scores {out / 'scores.json'}, film {out / 'drive.mp4'}, curves {out / 'training.png'}")

@@ -1,0 +1,212 @@
+"""`racing-vpt drive`: let an agent drive, and judge it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from racing_vpt.statistics import bootstrap_interval
+
+if TYPE_CHECKING:
+    from racing_vpt.rollout.episodes import EpisodeResult
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a driving process needs to know."""
+
+    checkpoint: str
+    env: str
+    device: str
+    greedy: bool
+    batch: int
+    max_frames: int | None
+    film: Path | None = None
+    film_scale: int | None = None
+    film_seed: int | None = None
+    render: bool = False
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the JSON file holds; lists in the order of the seeds."""
+
+    env: str
+    checkpoint: str
+    seeds: list[int]
+    returns: list[float]
+    mean: float
+    ci95: tuple[float, float]
+    median: float
+    p10: float
+    laps_finished: int
+    frames: list[int]
+    frames_per_second: float
+    complete: bool  # whether every seed that was asked for was driven
+    command: list[str]
+
+
+def drive(
+    checkpoint: str,
+    env: str = "CarRacing-v3",
+    seeds: str = "0-99",
+    video: Path | None = None,
+    json: Path | None = None,
+    render: Literal["human"] | None = None,
+    film_seed: int | None = None,
+    film_scale: int | None = None,
+    workers: int | None = None,
+    batch: int = 8,
+    device: str = "cpu",
+    sample: bool = False,
+    max_frames: int | None = None,
+) -> Report | None:
+    """Let a checkpoint or another agent drive each seed once, and print what it scored.
+
+    Args:
+        checkpoint: who drives: zoo:NAME, a run folder or file, or expert, expert:STYLE, brownian, random, keyboard.
+        env: environment whose controls the driver knows. Scores that are compared come from the stock CarRacing-v3;
+            racing_vpt/CarRacingFast-v3 is the same, drawn faster; minerl:HumanSurvival is Minecraft, for which a policy
+            wants --sample; racing_vpt/Meadow-v0 has its controls; ALE/Enduro-v5 is Atari's; others of gymnasium offer
+            theirs themselves.
+        seeds: tracks or worlds, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
+        video: mp4 file for a film of one episode; of a world model, what it sees and expects beside the frame.
+        json: file for the scores; written after every episode, so that a run that was stopped leaves what it had.
+        render: `human` shows a window; one episode after the other.
+        film_seed: seed to film; the first if not given.
+        film_scale: how many times the film enlarges the picture; to about 384 rows if not given.
+        workers: processes; as many as there are cores if not given.
+        batch: environments that a process drives at once, seen by a network in one call.
+        device: where a checkpoint's network runs.
+        sample: draw controls from the policy's distribution instead of taking the best.
+        max_frames: end episodes after so many frames; None leaves it to the environment (CarRacing: 1000).
+
+    Returns:
+        What the JSON file holds; None if nothing was driven.
+    """
+    import time
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from racing_vpt.agents.load import load_agent
+    from racing_vpt.envs.make import make_env
+    from racing_vpt.files import write_json
+    from racing_vpt.processes import in_parallel, num_cores
+    from racing_vpt.seeds import parse_seeds
+
+    numbers = parse_seeds(seeds)
+    film_seed = numbers[0] if film_seed is None else film_seed
+    if film_seed not in numbers:
+        raise ValueError(f"--film_seed {film_seed} is not among the seeds {seeds}")
+    if batch < 1 or (film_scale is not None and film_scale < 1):
+        raise ValueError(f"--batch and --film_scale count from 1; {batch} and {film_scale} were given")
+    shown = render == "human" or checkpoint == "keyboard"
+    make_env(env, render_mode=render).close()  # a wrong id, or no display, is an error here and not in a worker
+    if not shown:
+        load_agent(checkpoint, device)
+    workers = 1 if shown else workers or num_cores()
+    batch = 1 if shown else max(1, min(batch, -(-len(numbers) // workers)))
+    trial = Trial(
+        checkpoint, env, device, not sample, batch, max_frames, video, film_scale, film_seed, render == "human"
+    )
+    results: list[EpisodeResult] = []
+    report: Report | None = None
+    started = time.monotonic()
+    try:
+        with tqdm(total=len(numbers), unit="episode", desc=checkpoint) as bar:
+            for result in in_parallel(partial(run_trial, trial), film_first(numbers, film_seed), workers):
+                results.append(result)
+                seconds = time.monotonic() - started
+                bar.write(
+                    f"seed {result.seed:6}  score {result.score:7.1f}  frames {result.frames:5}  {outcome(result)}"
+                )
+                bar.update()
+                report = report_of(checkpoint, env, numbers, results, seconds)
+                bar.set_postfix_str(f"mean {report.mean:.1f}, {report.frames_per_second:.0f} frames/s")
+                if json:
+                    write_json(json, asdict(report))
+    finally:
+        if report:
+            print(table(results, report))
+    return report
+
+
+def film_first(seeds: Sequence[int], film_seed: int) -> list[int]:
+    """The seeds, with the one that is filmed in front."""
+    return [film_seed, *(seed for seed in seeds if seed != film_seed)]
+
+
+def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
+    """Drive the episodes of these seeds."""
+    from racing_vpt.agents.load import load_agent
+    from racing_vpt.envs.make import make_env
+    from racing_vpt.play.film import FilmWriter
+    from racing_vpt.play.world_view import world_view_of
+    from racing_vpt.rollout.episodes import run_episodes
+
+    def open_film(seed: int) -> FilmWriter | None:
+        if trial.film is None or seed != trial.film_seed:
+            return None
+        rate = float(envs[0].metadata.get("render_fps", 50))
+        title = f"{Path(trial.checkpoint).name} {seed}"
+        return FilmWriter(trial.film, title, rate, trial.film_scale, world_view_of(agent))
+
+    agent = load_agent(trial.checkpoint, trial.device, greedy=trial.greedy)
+    envs = [make_env(trial.env, render_mode="human" if trial.render else None) for _ in range(trial.batch)]
+    try:
+        yield from run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=trial.max_frames)
+    finally:
+        for env in envs:
+            env.close()
+
+
+def report_of(
+    checkpoint: str, env: str, seeds: Sequence[int], results: Sequence[EpisodeResult], seconds: float
+) -> Report:
+    """The scores in the order of the seeds, and what they come to; of the seeds driven so far."""
+    by_seed = {result.seed: result for result in results}
+    driven = [by_seed[seed] for seed in seeds if seed in by_seed]
+    returns = np.array([result.score for result in driven])
+    low, high = bootstrap_interval(returns)
+    return Report(
+        env=env,
+        checkpoint=checkpoint,
+        seeds=[result.seed for result in driven],
+        returns=[round(float(score), 4) for score in returns],
+        mean=round(float(returns.mean()), 4),
+        ci95=(round(low, 4), round(high, 4)),
+        median=round(float(np.median(returns)), 4),
+        p10=round(float(np.percentile(returns, 10)), 4),
+        laps_finished=sum(result.lap_finished for result in driven),
+        frames=[result.frames for result in driven],
+        frames_per_second=round(sum(result.frames for result in driven) / seconds, 1),
+        complete=len(driven) == len(seeds),
+        command=sys.argv,
+    )
+
+
+def outcome(result: EpisodeResult) -> str:
+    if not result.tiles:  # no race track
+        return "ended"
+    return "lap" if result.lap_finished else f"{result.tiles_visited} of {result.tiles} tiles"
+
+
+def table(results: Sequence[EpisodeResult], report: Report) -> str:
+    """Score, frames and outcome by seed, and what they come to."""
+    lines = [f"{'seed':>6}{'score':>9}{'frames':>8}  outcome"]
+    for result in sorted(results, key=lambda result: result.seed):
+        lines.append(f"{result.seed:6}{result.score:9.1f}{result.frames:8}  {outcome(result)}")
+    low, high = report.ci95
+    laps = f"{report.laps_finished} laps finished, " if any(result.tiles for result in results) else ""
+    lines.append(
+        f"{report.checkpoint} in {report.env}, {len(results)} episodes: mean {report.mean:.1f} "
+        f"(95% interval {low:.1f} to {high:.1f}), median {report.median:.1f}, 10th percentile {report.p10:.1f}, "
+        f"{laps}{sum(report.frames)} frames"
+    )
+    return "\n".join(lines)

@@ -1,0 +1,23 @@
+"""`racing-vpt export`: a checkpoint as the zoo holds it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def export(checkpoint: str, out: Path, card: Path | None = None) -> None:
+    """Write a checkpoint as a folder of model.safetensors, config.json and README.md, without what only training needs.
+
+    Args:
+        checkpoint: run folder, file, zoo:NAME or OpenAI's F.model.
+        out: folder to write; racing_vpt/zoo/NAME makes it `zoo:NAME`.
+        card: text file with the model card: data, seeds, commands, time, scores, limits.
+    """
+    from racing_vpt.checkpoints.load import export_run
+
+    if card is not None and not card.is_file():
+        raise FileNotFoundError(f"there is no model card {card}")
+    text = card.read_text() if card is not None else f"# {out.name}\n\nMade from {Path(checkpoint).name}.\n"
+    written = export_run(checkpoint, out, text)
+    mib = sum(path.stat().st_size for path in out.iterdir()) / 2**20
+    print(f"{written.class_path}, {written.fingerprint}, {mib:.1f} MiB in {out}")

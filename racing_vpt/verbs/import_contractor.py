@@ -1,0 +1,90 @@
+"""`racing-vpt import-contractor`: OpenAI's recordings of people who play Minecraft, as recordings of ours."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from racing_vpt.types import Resize
+
+
+def import_contractor(
+    recordings: Path,
+    *,
+    out: Path,
+    null_actions: Literal["keep", "drop"] = "keep",
+    draw_pointer: bool = True,
+    recorder_version: str | None = None,
+    release_stuck_attack: bool = True,
+    slot_keys: bool = True,
+    escape_is_inventory: bool = True,
+    height: int | None = None,
+    width: int | None = None,
+    resize: Resize = "linear",
+    slack: int = 20,
+    crf: int = 14,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> dict[str, int]:
+    """Turn contractor recordings of Minecraft (NAME.mp4 with keys and mouse in NAME.jsonl, 20 frames a second) into
+    recordings with the controls of scheme minecraft, to be packed, trained from and viewed.
+
+    Started again, it passes over what is done.
+
+    Args:
+        recordings: folder with NAME.mp4 and NAME.jsonl side by side, or below.
+        out: folder for the recordings; not the same.
+        null_actions: what becomes of the third of the frames in which nothing is done: keep them, and let training
+            leave them out (--model.null_filter true), which keeps the film whole for an IDM and for memory; or drop
+            them here, as OpenAI's loader does. A mouse that moves less than VPT can tell from rest counts as nothing.
+        draw_pointer: draw the mouse pointer where a GUI is open: the recorder left it out, MineRL shows it.
+        recorder_version: version of the recorder, such as 6.8. In GUIs 5.7 and 5.8 counted the mouse double, 6.7 to 6.9
+            half; None, and any other: as elsewhere, 0.15 degrees a unit.
+        release_stuck_attack: where attack is down from the first frame on, it counts only once it was pressed anew.
+        slot_keys: press hotbar.N where the chosen slot changed, since the scroll wheel was not recorded.
+        escape_is_inventory: let escape in a GUI count as inventory, which closes it too and which policies know.
+        height: rows of the new video; those of the source if not given. Policies of OpenAI's see 128.
+        width: columns of the new video; those of the source if not given. Policies of OpenAI's see 128.
+        resize: how pictures shrink: linear as OpenAI's checkpoints know them, or area.
+        slack: frames by which video and lines may differ in number; the longer one is cut.
+        crf: quality of the video; lower is better.
+        on_error: what happens with a recording that cannot be read.
+
+    Returns:
+        Numbers of recordings: done, passed_over and failed, and of frames.
+    """
+    from tqdm import tqdm
+
+    from racing_vpt.data.contractor import GUI_SCALES, Quirks
+    from racing_vpt.data.contractor_files import Import, import_one, is_imported, pairs_of
+
+    if (height is None) != (width is None) or min(height or 1, width or 1) < 1 or slack < 0:
+        raise ValueError(
+            f"--height {height}, --width {width}, --slack {slack}: give both sides or none, slack from 0 on"
+        )
+    if out.resolve() == recordings.resolve():
+        raise ValueError(f"--out {out} is the folder of the contractors' files, which would be replaced; give another")
+    if recorder_version is not None and not recorder_version.replace(".", "").isdigit():
+        known = ", ".join(GUI_SCALES)
+        raise ValueError(
+            f"--recorder_version {recorder_version!r} is no version such as 6.8; those that matter: {known}"
+        )
+    quirks = Quirks(recorder_version, release_stuck_attack, slot_keys, escape_is_inventory)
+    size = None if height is None or width is None else (height, width)
+    how = Import(quirks, null_actions == "drop", draw_pointer, size, resize, slack, crf)
+    counts = {"done": 0, "passed_over": 0, "failed": 0, "frames": 0}
+    pairs = pairs_of(recordings)
+    with tqdm(pairs.items(), unit="recording", desc=out.name) as bar:
+        for name, (video, lines) in bar:
+            if is_imported(out, name, video, lines, how):
+                counts["passed_over"] += 1
+                continue
+            try:
+                counts["frames"] += import_one(video, lines, out, name, how)
+                counts["done"] += 1
+            except (ValueError, OSError) as error:
+                if on_error == "raise":
+                    raise
+                counts["failed"] += 1
+                bar.write(f"passed over {video}: {error}")
+    print(f"{out}: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()))
+    return counts

@@ -1,0 +1,245 @@
+"""Pack recordings into shards that training reads: short clips at one size and rate, split by episode."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import multiprocessing
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
+from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
+from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
+from racing_vpt.data.shards import ShardWriter, entry_of, tidy
+from racing_vpt.files import TEMPORARY, read_json
+from racing_vpt.types import Fit, Resize
+from racing_vpt.video.decode import Decoder
+from racing_vpt.video.encode import PixelFormat
+
+log = logging.getLogger(__name__)
+
+
+def pack(
+    recordings: Path,
+    out: Path,
+    *,
+    labels: Path | None = None,
+    val_fraction: float = 0.1,
+    clip_frames: int = 64,
+    height: int = 96,
+    width: int = 96,
+    frames_per_second: float | None = None,
+    fit: Fit = "stretch",
+    resize: Resize = "area",
+    shard_mib: float = 64.0,
+    seed: int = 0,
+    crf: int = 12,
+    pixel_format: PixelFormat = "yuv444p",
+    decoder: Decoder = "auto",
+    workers: int = 1,
+    on_error: Literal["raise", "skip"] = "raise",
+) -> dict:
+    """Pack recordings into shards (WebDataset tars) with a manifest.
+
+    A run that was stopped goes on where it was when it is started again with the same arguments.
+
+    Args:
+        recordings: folder of recordings, or of any videos.
+        out: folder for the shards.
+        labels: folder of labels that an IDM wrote; they take the place of recorded controls, and only videos that are
+            labelled there are packed. Pairs are found by the video's sha256.
+        val_fraction: fraction of the episodes that go into the split `val`; 0 for none, 1 for all.
+        clip_frames: frames in a clip.
+        height: pixels.
+        width: pixels.
+        frames_per_second: rate of the clips; videos of another rate are resampled by time stamps. None keeps theirs.
+        fit: what happens to a picture of another aspect ratio: stretch, crop or letterbox.
+        resize: how a picture shrinks: area (means, so that thin lines stay), or linear for OpenAI's checkpoints.
+        shard_mib: a shard is closed when it is larger than this.
+        seed: of the split.
+        crf: quality of clips that are encoded anew; lower is better.
+        pixel_format: of clips that are encoded anew; yuv420p if they are to be decoded on a GPU.
+        decoder: which library decodes.
+        workers: processes; more than one pays where clips must be encoded anew.
+        on_error: what happens with a recording that cannot be read.
+
+    Returns:
+        The manifest.
+    """
+    if clip_frames < 1 or height < 1 or width < 1 or workers < 1 or shard_mib <= 0:
+        raise ValueError(
+            f"clip_frames, height, width, workers and shard_mib must be positive, but are {clip_frames}, {height}, "
+            f"{width}, {workers} and {shard_mib}"
+        )
+    form = ClipFormat(height, width, frames_per_second, clip_frames, fit, resize, crf, pixel_format, decoder)
+    episodes = find_episodes(recordings, labels)
+    splits = split_episodes([episode.name for episode in episodes], val_fraction, seed)
+    pieces, skipped = _plan(episodes, form, on_error)
+    plan = _fingerprint(episodes, form, seed, val_fraction, shard_mib)
+    out.mkdir(parents=True, exist_ok=True)
+    if (out / MANIFEST).is_file():
+        manifest = read_manifest(str(out))
+        if manifest.get("plan") != plan:
+            raise ValueError(f"{out} already holds other shards; remove them or pack into another folder")
+        log.info("%s holds these shards already", out)
+        tidy(out)
+        return manifest
+    shards = _finished(out, plan)
+    done = {place.key for shard in shards for place in shard.samples}
+    counts = {split: sum(shard.split == split for shard in shards) for split in splits}
+    by_split = sorted(zip(splits, episodes, strict=True), key=lambda pair: pair[0])
+    todo = [(split, piece) for split, episode in by_split for piece in pieces.get(episode.name, [])]
+    writer: ShardWriter | None = None
+    try:
+        for split, piece, samples in tqdm(
+            _cut_all(todo, form, done, workers), total=len(todo), unit="piece", desc=f"pack {out.name}"
+        ):
+            if piece.episode.name in skipped:  # the rest of an episode that broke off
+                continue
+            if isinstance(samples, ValueError | OSError):
+                if on_error == "raise":
+                    raise samples
+                skipped[piece.episode.name] = str(samples)
+                continue
+            if writer is not None and writer.split != split:
+                writer.close()
+                writer = None
+            for sample in samples:
+                if sample.key in done:
+                    continue
+                if writer is None:
+                    writer = ShardWriter(out / f"{split}-{counts[split]:06d}.tar", split, plan)
+                    counts[split] += 1
+                writer.add(sample)
+                if writer.num_bytes > shard_mib * 2**20:
+                    writer.close()
+                    writer = None
+        if writer is not None:
+            writer.close()
+            writer = None
+    finally:
+        if writer is not None:
+            writer.abort()
+    shards = _finished(out, plan)
+    if not shards:
+        raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
+    manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, seed, skipped)})
+    tidy(out)
+    log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
+    return manifest
+
+
+def _plan(
+    episodes: list[Episode], form: ClipFormat, on_error: Literal["raise", "skip"]
+) -> tuple[dict[str, list[Piece]], dict[str, str]]:
+    pieces, skipped = {}, {}
+    for episode in episodes:
+        try:
+            pieces[episode.name] = pieces_of(episode, form)
+        except (ValueError, OSError) as error:
+            if on_error == "raise":
+                raise
+            skipped[episode.name] = str(error)
+    return pieces, skipped
+
+
+Cut = tuple[str, Piece, list[Sample] | ValueError | OSError]
+
+
+def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], workers: int) -> Iterator[Cut]:
+    """Each piece with its split and clips, in order; a few are cut ahead. Pieces whose clips are all done have none."""
+
+    def is_done(piece: Piece) -> bool:
+        starts = range(piece.start, piece.stop, form.clip_frames)
+        return all(f"{piece.episode.name}-{start:07d}" in done for start in starts)
+
+    if workers == 1:
+        for split, piece in todo:
+            yield split, piece, [] if is_done(piece) else _try_cut(piece, form)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        waiting = iter(todo)
+        ahead: deque[tuple[str, Piece, Future | None]] = deque()
+
+        def fill(count: int) -> None:
+            for split, piece in islice(waiting, count):
+                ahead.append((split, piece, None if is_done(piece) else pool.submit(_try_cut, piece, form)))
+
+        try:
+            fill(4 * workers)
+            while ahead:
+                split, piece, future = ahead.popleft()
+                yield split, piece, [] if future is None else future.result()
+                fill(1)
+        finally:
+            for _, _, future in ahead:
+                if future is not None:
+                    future.cancel()
+
+
+def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | ValueError | OSError:
+    try:
+        return cut(piece, form)
+    except (ValueError, OSError) as error:
+        return error
+
+
+def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> str:
+    """What is packed and how; the same for a run that goes on."""
+    inputs = []
+    for episode in episodes:
+        lines = episode.labels or episode.recording.lines
+        controls = None if lines is None else hashlib.sha256(lines.read_bytes()).hexdigest()
+        inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls])
+    how = {**asdict(form), "decoder": None}
+    if form.resize == "area":  # as it was when there was no choice: shards of that time are the same
+        del how["resize"]
+    described = json.dumps([inputs, how, options])
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _finished(out: Path, plan: str) -> list[Shard]:
+    """Shards that an earlier run of the same plan finished; what other runs left is removed."""
+    shards = []
+    for path in sorted([*out.glob("train-*.tar"), *out.glob("val-*.tar"), *out.glob(f"{TEMPORARY}*.tar")]):
+        entry = read_json(entry_of(path)) if entry_of(path).is_file() else {}
+        if entry.pop("plan", None) == plan:
+            shards.append(Shard.of_json(entry))
+        else:
+            path.unlink()
+            entry_of(path).unlink(missing_ok=True)
+    return shards
+
+
+def _about(
+    episodes: list[Episode], shards: list[Shard], form: ClipFormat, seed: int, skipped: dict[str, str]
+) -> dict[str, object]:
+    """What the manifest says of how the shards were made."""
+    names = {place.episode for shard in shards for place in shard.samples}
+    packed = [episode for episode in episodes if episode.name in names]
+    origins = {json.dumps(episode.actions_from, sort_keys=True): episode.actions_from for episode in packed}
+    kept = ("environment", "seed", "agent", "lap_finished")
+    return {
+        "clip_format": {**asdict(form), "decoder": None},
+        "split_seed": seed,
+        "actions_from": list(origins.values()),
+        "episode_rates": {episode.name: output_rate(episode, form) for episode in packed},
+        "episodes": {
+            episode.name: {
+                "video_sha256": episode.recording.sha256,
+                "actions_from": episode.actions_from,
+                **{name: episode.recording.meta[name] for name in kept if name in episode.recording.meta},
+            }
+            for episode in packed
+        },
+        "skipped": skipped,
+    }

@@ -1,0 +1,172 @@
+"""Check data: recompute what the meta files and manifests promise."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from racing_vpt.data.manifest import Shard
+
+
+def verify(path: str) -> None:
+    """Check recordings, labels, shards or checkpoints: counts, bytes, sha256, that lines parse and match frames.
+
+    Args:
+        path: folder of recordings, labels or shards, a single recording, or a checkpoint (run folder, file, zoo:NAME).
+
+    Raises:
+        ValueError: something is wrong; every fault is printed.
+    """
+    from tqdm import tqdm
+
+    from racing_vpt.data.overview import kind_of
+
+    kind = "checkpoints" if _is_checkpoint(path) else kind_of(path)
+    checks = {
+        "shards": _check_shards,
+        "labels": _check_labels,
+        "recordings": _check_recordings,
+        "checkpoints": _check_checkpoints,
+    }[kind]
+    faults, count = [], 0
+    for name, problem in tqdm(checks(path), desc=f"verify {kind}", unit="file"):
+        count += 1
+        if problem:
+            faults.append(f"{name}: {problem}" if name not in problem else problem)
+    for fault in faults:
+        print(fault)
+    if faults:
+        more = f" and {len(faults) - 1} more, listed above" if len(faults) > 1 else ""
+        raise ValueError(f"{len(faults)} of {count} {kind} in {path} are damaged: {faults[0]}{more}")
+    if not count:
+        raise FileNotFoundError(f"{path} holds no recordings, labels or shards; make some with: racing-vpt collect")
+    print(f"{path}: {count} {kind} verified")
+
+
+def _is_checkpoint(path: str) -> bool:
+    """Whether a path names weights: a run folder, a folder of ours, a file, `zoo:NAME`."""
+    if path.startswith("zoo:") or path.endswith((".ckpt", ".ckpt.previous", ".safetensors", ".model")):
+        return True
+    return (Path(path) / "checkpoints").is_dir() or (Path(path) / "model.safetensors").is_file()
+
+
+def _check_checkpoints(path: str) -> Iterator[tuple[str, str]]:
+    """Name and fault (or nothing) of each checkpoint: checksums, fingerprint, and that all numbers are finite."""
+    from racing_vpt.checkpoints.integrity import fault_of, non_finite
+    from racing_vpt.checkpoints.load import read_checkpoint
+
+    folder = Path(path) / "checkpoints" if (Path(path) / "checkpoints").is_dir() else Path(path)
+    files = sorted([*folder.glob("*.ckpt"), *folder.glob("*.ckpt.previous")]) if folder.is_dir() else [folder]
+    files = [file for file in files if ".ckpt" in file.suffixes]
+    for file in files:
+        yield str(file), (fault_of(file) if file.is_file() else f"{file} does not exist") or ""
+    if files:
+        return
+    try:
+        bad = list(non_finite({"state_dict": read_checkpoint(path).state_dict}))
+        yield path, f"{', '.join(bad)} hold NaN or infinity" if bad else ""
+    except (ValueError, OSError) as error:
+        yield path, str(error)
+
+
+def _check_recordings(path: str) -> Iterator[tuple[str, str]]:
+    """Name and fault (or nothing) of each recording."""
+    from racing_vpt.data.recording import Recording, find_recordings
+    from racing_vpt.files import TEMPORARY, read_json, sha256_of
+    from racing_vpt.video.encode import count_frames
+
+    folder = Path(path)
+    metas = sorted(folder.rglob("*.meta.json")) if folder.is_dir() else []
+    for file in metas:  # those that cannot even be opened, which find_recordings would stop at
+        try:
+            if not file.name.startswith(TEMPORARY) and read_json(file).get("kind") == "recording":
+                Recording.open(file)
+        except (ValueError, OSError) as error:
+            yield str(file), str(error)
+            return
+    for recording in find_recordings(folder):
+        problem = ""
+        try:
+            counted = recording.num_frames if recording.video.is_dir() else count_frames(recording.video)
+            if "video_sha256" in recording.meta and sha256_of(recording.video) != recording.meta["video_sha256"]:
+                problem = "its sha256 is not that of the meta file"
+            elif counted != recording.num_frames:
+                problem = f"it holds {counted} frames, but the meta file says {recording.num_frames}"
+            elif recording.has_actions:
+                recording.records()
+        except (ValueError, OSError) as error:
+            problem = str(error)
+        yield str(recording.video), problem
+
+
+def _check_labels(path: str) -> Iterator[tuple[str, str]]:
+    """Name and fault (or nothing) of each label file."""
+    from racing_vpt.data.overview import label_metas
+    from racing_vpt.data.recording import read_labels
+
+    for meta_file in label_metas(Path(path)):
+        lines = meta_file.with_name(meta_file.name.removesuffix(".meta.json") + ".jsonl")
+        problem = ""
+        try:
+            _, meta = read_labels(lines)
+            missing = [name for name in ("video_sha256", "num_frames") if name not in meta]
+            problem = f"its meta file lacks {missing}" if missing else ""
+        except (ValueError, OSError) as error:
+            problem = str(error)
+        yield str(lines), problem
+
+
+def _check_shards(path: str) -> Iterator[tuple[str, str]]:
+    """Name and fault (or nothing) of each shard, and of the manifest's counts."""
+    import fsspec
+
+    from racing_vpt.data.manifest import Shard, read_manifest
+
+    manifest = read_manifest(path)
+    shards = [Shard.of_json(entry) for entry in manifest["shards"]]
+    for shard in shards:
+        address = f"{path.rstrip('/')}/{shard.file}"
+        try:
+            with fsspec.open(address, "rb") as file:
+                yield address, _fault_of(file.read(), shard)
+        except (OSError, tarfile.TarError) as error:
+            yield address, f"it cannot be read: {error}"
+    for split, promised in manifest["splits"].items():
+        places = [place for shard in shards if shard.split == split for place in shard.samples]
+        found = {
+            "episodes": len({place.episode for place in places}),
+            "samples": len(places),
+            "frames": sum(place.frames for place in places),
+        }
+        yield f"{path} {split}", "" if found == promised else f"the shards list {found}, the manifest counts {promised}"
+
+
+def _fault_of(content: bytes, shard: Shard) -> str:
+    """What is wrong with a shard's bytes, or nothing."""
+    import hashlib
+    import json
+
+    from racing_vpt.video.decoders import PyAVVideo
+
+    if len(content) != shard.bytes:
+        return f"it has {len(content)} bytes, but the manifest says {shard.bytes}"
+    if hashlib.sha256(content).hexdigest() != shard.sha256:
+        return "its sha256 is not that of the manifest"
+    with tarfile.open(fileobj=io.BytesIO(content)) as tar:
+        names = {member.name for member in tar}
+    if names != {f"{place.key}.{suffix}" for place in shard.samples for suffix in ("json", "mp4")}:
+        return f"it holds {len(names)} files, not those of the {len(shard.samples)} samples in the manifest"
+    for place in shard.samples:
+        try:
+            about = json.loads(content[place.json_offset : place.json_offset + place.json_size])
+            video = PyAVVideo(content[place.mp4_offset : place.mp4_offset + place.mp4_size])
+        except ValueError as error:
+            return f"sample {place.key}: {error}"
+        counts = {len(about["first"]), *(len(column) for column in about["controls"].values()), video.num_frames}
+        if counts != {place.frames}:
+            return f"sample {place.key} has {sorted(counts)} frames, but the manifest says {place.frames}"
+    return ""

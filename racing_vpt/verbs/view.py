@@ -1,0 +1,61 @@
+"""`racing-vpt view`: look at labels, beside the video and beside the truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def view(
+    video: Path,
+    *,
+    labels: Path | None = None,
+    truth: Path | None = None,
+    out: Path | None = None,
+    first_frame: int = 0,
+    num_frames: int | None = None,
+    tolerance: float = 0.1,
+    speed: float = 1.0,
+) -> Path | None:
+    """Show a video with its labels, frame by frame: steering wheel, pedals and gear, or pad, or keys and mouse.
+
+    Where the truth is known it stands beside them; what agrees is edged green, what does not red, with the share that
+    was right so far. In the window space stops and goes on, left and right step a frame, page up and page down a
+    second, up and down change the speed, home and end jump, escape closes.
+
+    Args:
+        video: a video, or a recording (its mp4, meta file or folder of PNG frames).
+        labels: NAME.jsonl that an IDM wrote for it, or the folder that holds it; the recording's own controls if not
+            given.
+        truth: NAME.jsonl of what was really done, or its folder; the recording's own controls if it has some.
+        out: mp4 to write instead of opening a window. Without a display and without it: NAME.view.mp4 in this folder.
+        first_frame: where the film starts.
+        num_frames: frames of the film; all that follow if not given.
+        tolerance: by which steering, throttle and brake may be off and still count as right. The camera of Minecraft
+            must fall in the same of VPT's 11 classes, buttons and gear changes must be equal.
+        speed: how many times as fast as it was; an mp4's rate changes with it.
+
+    Returns:
+        The mp4, or None where a window was shown.
+    """
+    from racing_vpt.envs.make import has_display
+    from racing_vpt.play.labelled_files import open_film, write_film
+
+    film, name, rate = open_film(video, labels, truth, tolerance)
+    stop = len(film) if num_frames is None else first_frame + num_frames
+    if not 0 <= first_frame < stop <= len(film) or not 0 < speed <= 16:
+        raise ValueError(
+            f"--first_frame {first_frame} and --num_frames {num_frames} of a video with {len(film)} frames, --speed "
+            f"{speed}: give frames that are there, and a speed above 0 and up to 16"
+        )
+    if out is None and has_display():
+        from racing_vpt.play.film_window import show
+
+        show(film, rate, speed, first_frame)
+        return None
+    out = out or Path(f"{name}.view.mp4")
+    write_film(film, range(first_frame, stop), rate * speed, out)
+    if film.true is not None:
+        last = {control or "every control at once": shares[-1] for control, shares in film.running.items()}
+        print("right: " + ", ".join(f"{control} {share:.1%}" for control, share in last.items()))
+    print(f"film: {out}")
+    return out

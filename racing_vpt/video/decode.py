@@ -1,0 +1,152 @@
+"""Opening videos, whichever decoder is there; and time stamps.
+
+`auto` tries decord on the GPU, torchcodec on the GPU, decord on the CPU, PyAV, and says once what it took. An explicit
+choice never falls back. `open_video` is the one place where a video is opened.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import logging
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from racing_vpt.frames import prepare
+from racing_vpt.types import FrameSpec
+from racing_vpt.video.decoders import DecordVideo, PictureFolder, PyAVVideo, Source, TorchcodecVideo, Video
+from racing_vpt.video.encode import VideoWriter
+
+Decoder = Literal["auto", "decord", "torchcodec", "pyav"]
+Device = Literal["auto", "cpu", "cuda"]
+DECODERS: dict[str, Callable[[Source, str], Video]] = {
+    "decord": DecordVideo,
+    "torchcodec": TorchcodecVideo,
+    "pyav": PyAVVideo,
+}
+INSTALL = {"decord": "pip install decord", "torchcodec": "pip install 'racing-vpt[gpu]'", "pyav": "pip install av"}
+MOST_BYTES = 1 << 27  # of frames that are read at a time
+SAME_RATE = 0.005  # rates that differ by less count as the same, or a frame would be doubled every few seconds
+SAME_TIME = 1e-4  # seconds; containers round time stamps, and a tie should not depend on that
+
+log = logging.getLogger(__name__)
+
+
+def open_video(source: Source, decoder: Decoder = "auto", device: Device = "cpu") -> Video:
+    """Open a video for reading, in the process that will read it.
+
+    Args:
+        source: a file, the bytes of one, or a folder of PNG frames (taken at 50 a second; `open_recording` knows).
+        decoder: which library.
+        device: where it decodes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file cannot be decoded, or the decoder or device is not there.
+    """
+    if isinstance(source, Path):
+        if not source.exists():
+            raise FileNotFoundError(f"there is no video {source}")
+        if source.is_dir():
+            return PictureFolder(source, 50.0)
+    name, where = choose_decoder(decoder, device)
+    return DECODERS[name](source, where)
+
+
+@cache
+def choose_decoder(decoder: Decoder = "auto", device: Device = "auto") -> tuple[str, str]:
+    """The decoder and device to use, such as ("decord", "cpu"). Probes the GPU: call it before workers are forked."""
+    if decoder != "auto" and decoder not in DECODERS:
+        raise ValueError(f"there is no decoder {decoder!r}; there are auto, {', '.join(DECODERS)}")
+    names = [decoder] if decoder != "auto" else ["decord", "torchcodec"]
+    failures = []
+    if device in ("auto", "cuda") and (device == "cuda" or _has_cuda()):
+        for name in names:
+            failure = _probe_failure(name, "cuda")
+            if failure is None:
+                return _chosen(name, "cuda", decoder, device)
+            failures.append(f"{name} on the GPU: {failure}")
+    if device == "cuda":
+        raise ValueError(
+            f"no decoder works on the GPU ({'; '.join(failures)}); choose device cpu, or {INSTALL['torchcodec']}"
+        )
+    names = [decoder] if decoder != "auto" else ["decord", "pyav"]
+    for name in names:
+        failure = _probe_failure(name, "cpu")
+        if failure is None:
+            return _chosen(name, "cpu", decoder, device)
+        failures.append(f"{name}: {failure}")
+    raise ValueError(f"{'; '.join(failures)}; install it with: {INSTALL[names[-1]]}")
+
+
+def read_prepared(video: Video, indices: np.ndarray, spec: FrameSpec) -> np.ndarray:
+    """Frames uint8 [T, H, W, 3] of these indices, as the model wants them; a few at a time: 4K has 25 MB each."""
+    step = max(1, MOST_BYTES // (video.height * video.width * 3))
+    parts = [prepare(video.read(indices[at : at + step]), spec) for at in range(0, len(indices), step)]
+    return np.concatenate(parts) if len(parts) != 1 else parts[0]
+
+
+def resample(timestamps: np.ndarray, frames_per_second: float) -> np.ndarray:
+    """Which source frames to show to have this rate: the nearest in time at each tick, from the first frame on.
+
+    Args:
+        timestamps: float64 [N], seconds, rising.
+        frames_per_second: the rate asked for.
+
+    Returns:
+        int64 [M], source indices that never fall; `arange(N)` where the rates agree to half a percent.
+    """
+    count = len(timestamps)
+    if count < 2 or timestamps[-1] <= timestamps[0]:
+        return np.arange(count)
+    frame_time = (timestamps[-1] - timestamps[0]) / (count - 1)
+    if (
+        abs(frame_time * frames_per_second - 1) < SAME_RATE
+        and np.abs(np.diff(timestamps) - frame_time).max() < frame_time / 2
+    ):
+        return np.arange(count)
+    ticks = max(1, round(count * frame_time * frames_per_second))
+    return nearest(timestamps - timestamps[0], np.arange(ticks) / frames_per_second)
+
+
+def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Index int64 [M] of the nearest of the rising times [N] for each wanted time [M]; the earlier one of two."""
+    middles = (times[1:] + times[:-1]) / 2
+    return np.searchsorted(middles, wanted - SAME_TIME)
+
+
+def _chosen(name: str, where: str, decoder: Decoder, device: Device) -> tuple[str, str]:
+    log.info("videos are decoded by %s on the %s (asked for: %s, %s)", name, where, decoder, device)
+    return name, where
+
+
+def _has_cuda() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@cache
+def _probe_failure(name: str, where: str) -> str | None:
+    """None where this decoder reads a small video on this device, else why not."""
+    if importlib.util.find_spec({"pyav": "av"}.get(name, name)) is None:
+        return "it is not installed"
+    try:
+        frames = DECODERS[name](_small_video(), where).read([0, 7])
+    except Exception as error:  # a probe: whatever goes wrong means that it does not work here
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return None if frames.shape == (2, 128, 160, 3) else f"a 128x160 video was read as {list(frames.shape)}"
+
+
+@cache
+def _small_video() -> bytes:
+    file = io.BytesIO()
+    writer = VideoWriter(file, 50.0, 128, 160, pixel_format="yuv420p")
+    for level in range(8):
+        writer.add(np.full((128, 160, 3), level * 30, np.uint8))
+    writer.close()
+    return file.getvalue()

@@ -1,0 +1,138 @@
+"""Decoding where it can be killed: a process of its own reads videos of strangers, and one that hangs is ended.
+
+What goes through the pipes is lines of JSON and plain arrays, nothing that is unpickled: a decoder that was taken over
+by a file can send wrong numbers, and no more. The process ends with whoever started it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+SECONDS = 60.0  # that may pass until the next sign of life
+LARGEST = 4 << 30  # bytes of one array
+DTYPES = ("uint8", "bool", "int64", "float64")
+Arrays = dict[str, np.ndarray]
+
+
+class DecodeProcess:
+    """The other process, as its parent sees it; it starts with the first request and is started anew after a kill.
+
+    Args:
+        seconds: that may pass without a sign of life before it is killed.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self.seconds = seconds
+        self._process: subprocess.Popen[bytes] | None = None
+        self._parent = os.getpid()
+
+    def ask(self, what: str, path: Path, **options: object) -> Iterator[tuple[dict, Arrays]]:
+        """What the process has to say about a video, message by message.
+
+        Raises:
+            ValueError: what it found wrong with the video, or that it hung or died over it.
+        """
+        if self._process is None or self._process.poll() is not None or self._parent != os.getpid():
+            self._start()
+        process, ended = self._process, False
+        assert process is not None
+        assert process.stdin is not None
+        try:
+            process.stdin.write(json.dumps({"what": what, "path": str(path), **options}).encode() + b"\n")
+            process.stdin.flush()
+            while True:
+                message, arrays = self._receive(path)
+                kind = message.pop("kind")
+                if kind == "end":
+                    ended = True
+                    return
+                if kind == "error":
+                    ended = True
+                    raise ValueError(message["text"])
+                if kind == "message":
+                    yield message, arrays
+        except BrokenPipeError as error:
+            raise ValueError(f"{path} {self._death()}") from error
+        finally:
+            if not ended:  # what is still in the pipe belongs to nobody
+                self.close()
+
+    def close(self) -> None:
+        """Kill the process."""
+        if self._process is not None and self._parent == os.getpid():
+            self._process.kill()
+            self._process.wait()
+        self._process = None
+
+    def _start(self) -> None:
+        command = [sys.executable, "-m", "racing_vpt.video.decode_server"]
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
+            start_new_session=False, env={**os.environ, "RACING_VPT_PARENT": str(os.getpid())},
+        )  # fmt: skip
+        self._parent = os.getpid()
+
+    def _receive(self, path: Path) -> tuple[dict, Arrays]:
+        header = self._read(min(1 << 20, int.from_bytes(self._read(4, path), "little")), path)
+        message = json.loads(header)
+        arrays = {}
+        for name, dtype, shape in message.pop("arrays", []):
+            size = int(np.prod(shape, dtype=np.float64)) * np.dtype(dtype).itemsize
+            if dtype not in DTYPES or not 0 <= size <= LARGEST:
+                raise ValueError(f"{path} made the decoder send nonsense")
+            arrays[name] = np.frombuffer(self._read(size, path), dtype).reshape(shape)
+        return message, arrays
+
+    def _read(self, size: int, path: Path) -> bytearray:
+        """Exactly so many bytes; ValueError where they do not come in time."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        source, content, view, filled = self._process.stdout.fileno(), bytearray(size), None, 0
+        view = memoryview(content)
+        deadline = time.monotonic() + self.seconds
+        while filled < size:
+            ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
+            if not ready:
+                self.close()
+                raise ValueError(f"{path} kept the decoder busy for {self.seconds:g} s without a frame; it was stopped")
+            count = os.readv(source, [view[filled:]])
+            if not count:
+                raise ValueError(f"{path} {self._death()}")
+            filled += count
+            deadline = time.monotonic() + self.seconds
+        return content
+
+    def _death(self) -> str:
+        code = self._process.wait() if self._process is not None else None
+        how = f"with {signal.Signals(-code).name}" if code is not None and code < 0 else f"with status {code}"
+        return f"ended the decoder {how}; it is damaged, or made to do so"
+
+
+_shared = DecodeProcess()
+atexit.register(_shared.close)
+
+
+def shared() -> DecodeProcess:
+    """The one of this process."""
+    return _shared
+
+
+def examined(path: Path, decoder: str = "auto") -> tuple[int, float]:
+    """Frames and frames per second of a stranger's video that was decoded from end to end, in the other process.
+
+    Raises:
+        ValueError: what is wrong with it.
+    """
+    ((message, _),) = shared().ask("examine", path, decoder=decoder)
+    return int(message["frames"]), float(message["frames_per_second"])

@@ -1,0 +1,85 @@
+"""The decoding process: answers the questions of `decode_process.py` on its pipes. Started by name, as a module."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from racing_vpt.types import FrameSpec
+from racing_vpt.video.decode import open_video
+from racing_vpt.video.examine import ExaminedVideo, examine
+from racing_vpt.video.windows import cut_windows
+
+MEMORY = 12 << 30  # bytes of address space: 4K video, and a decoder's threads
+Arrays = dict[str, np.ndarray]
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """What the other process does: answer requests until there are no more."""
+    for line in requests:
+        request = json.loads(line)
+        last = [time.monotonic()]
+
+        def send(kind: str, arrays: Arrays | None = None, **message: object) -> None:
+            named = [[name, array.dtype.name, list(array.shape)] for name, array in (arrays or {}).items()]
+            header = json.dumps({"kind": kind, "arrays": named, **message}).encode() + b"\n"
+            answers.write(len(header).to_bytes(4, "little") + header)
+            for array in (arrays or {}).values():
+                answers.write(np.ascontiguousarray(array).tobytes())
+            answers.flush()
+
+        def beat(last: list[float] = last, send: Callable[..., None] = send) -> None:
+            if time.monotonic() - last[0] > 1:
+                last[0] = time.monotonic()
+                send("beat")
+
+        try:
+            _answer(request, send, beat)
+            send("end")
+        except (ValueError, OSError, MemoryError, IndexError) as error:
+            send("error", text=str(error) or type(error).__name__)
+
+
+def _answer(request: dict, send: Callable[..., None], beat: Callable[[], None]) -> None:
+    path, decoder = Path(request["path"]), request["decoder"]
+    in_one_pass = request["what"] == "windows" and decoder in ("auto", "pyav")
+    if not in_one_pass:
+        frames, rate = examine(path, decoder, beat)
+        if request["what"] == "examine":
+            send("message", frames=frames, frames_per_second=rate)
+            return
+    video = ExaminedVideo(path, beat) if in_one_pass else open_video(path, decoder)
+    for window in cut_windows(video, FrameSpec(**request["spec"]), request["window"], request["stride"]):
+        if window.last and isinstance(video, ExaminedVideo):
+            video.finish()  # with the last window labels are complete, so that nothing may be wrong after it
+        arrays = {name: value for name, value in vars(window).items() if isinstance(value, np.ndarray)}
+        send("message", arrays, **{name: value for name, value in vars(window).items() if name not in arrays})
+
+
+def main() -> None:
+    """Answer on the pipes that the parent holds, and die with it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, also where a decoder holds the interpreter
+    if os.getppid() != int(os.environ.get("RACING_VPT_PARENT", os.getppid())):
+        sys.exit()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is no answer
+    serve(sys.stdin.buffer, answers)
+
+
+if __name__ == "__main__":
+    main()

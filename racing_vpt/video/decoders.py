@@ -1,0 +1,227 @@
+"""One class a decoder, all alike: `num_frames`, `frames_per_second`, `height`, `width`, `timestamps` and `read`.
+
+A decoder is opened in the process that reads with it: a decord reader that was opened before a fork hangs.
+"""
+
+from __future__ import annotations
+
+import io
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+Source = Path | bytes  # a file, or the bytes of one
+VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
+
+
+class Video(ABC):
+    """A video that is open for reading.
+
+    Args:
+        source: where it comes from.
+        num_frames: frames that can be read.
+        frames_per_second: average rate.
+        height: pixels.
+        width: pixels.
+        timestamps: float64 [num_frames], seconds; the first is 0.
+    """
+
+    source: Source
+    num_frames: int
+    frames_per_second: float
+    height: int
+    width: int
+    timestamps: np.ndarray
+
+    def read(self, indices: np.ndarray | range | list[int]) -> np.ndarray:
+        """Frames uint8 [T, H, W, 3] of these indices, in any order, repeats allowed; cheapest when they rise.
+
+        Raises:
+            ValueError: names the video and what cannot be decoded; frames are never made up.
+            IndexError: an index outside the video.
+        """
+        wanted = np.asarray(indices, np.int64)
+        if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.num_frames):
+            raise IndexError(
+                f"{self.name} has {self.num_frames} frames; {wanted.min()} to {wanted.max()} were asked for"
+            )
+        if not len(wanted):
+            return np.zeros((0, self.height, self.width, 3), np.uint8)
+        distinct, inverse = np.unique(wanted, return_inverse=True)
+        frames = self._read(distinct)
+        if len(frames) != len(distinct):
+            raise ValueError(f"{self.name}: {len(frames)} of {len(distinct)} frames could be decoded; is it truncated?")
+        return frames if np.array_equal(distinct, wanted) else frames[inverse]
+
+    @property
+    def name(self) -> str:
+        """How errors call it."""
+        return str(self.source) if isinstance(self.source, Path) else f"a clip of {len(self.source)} bytes"
+
+    @abstractmethod
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        """Frames of rising, distinct, valid indices."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """Let go of the file."""
+
+
+class DecordVideo(Video):
+    """decord; on the GPU only where it was built from source with CUDA."""
+
+    def __init__(self, source: Source, device: str = "cpu") -> None:
+        import decord
+
+        self.source = source
+        context = decord.gpu(0) if device == "cuda" else decord.cpu(0)
+        uri = str(source) if isinstance(source, Path) else io.BytesIO(source)
+        try:  # fault_tol: otherwise a bad frame is replaced by the one before it, without a word
+            self._reader = decord.VideoReader(uri, ctx=context, num_threads=1, fault_tol=1e-9)
+            self.num_frames = len(self._reader)
+            self.frames_per_second = float(self._reader.get_avg_fps())
+            first = self._reader[0].shape
+            times = self._reader.get_frame_timestamp(range(self.num_frames))[:, 0].astype(np.float64)
+        except Exception as error:  # decord raises its own kinds, RuntimeError and IndexError
+            raise ValueError(f"{self.name} cannot be decoded by decord: {_first_line(error)}") from error
+        self.height, self.width = int(first[0]), int(first[1])
+        self.timestamps = times - times[0]
+
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        try:
+            return self._reader.get_batch(indices.tolist()).asnumpy()
+        except Exception as error:
+            raise ValueError(f"{self.name} cannot be decoded by decord: {_first_line(error)}") from error
+
+
+class TorchcodecVideo(Video):
+    """torchcodec; on the GPU where its build and the driver allow."""
+
+    def __init__(self, source: Source, device: str = "cpu") -> None:
+        from torchcodec.decoders import VideoDecoder
+
+        self.source = source
+        given = str(source) if isinstance(source, Path) else source
+        try:
+            self._decoder = VideoDecoder(given, dimension_order="NHWC", num_ffmpeg_threads=1, device=device)
+            metadata = self._decoder.metadata
+            self.num_frames = int(metadata.num_frames)
+            self.frames_per_second = float(metadata.average_fps)
+            self.height, self.width = int(metadata.height), int(metadata.width)
+            times = self._decoder.get_frames_in_range(0, self.num_frames).pts_seconds if self.num_frames < 256 else None
+        except Exception as error:
+            raise ValueError(f"{self.name} cannot be decoded by torchcodec: {_first_line(error)}") from error
+        regular = np.arange(self.num_frames) / self.frames_per_second
+        self.timestamps = regular if times is None else times.cpu().numpy() - float(times[0])
+
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        try:
+            return self._decoder.get_frames_at(indices=indices.tolist()).data.cpu().numpy()
+        except Exception as error:
+            raise ValueError(f"{self.name} cannot be decoded by torchcodec: {_first_line(error)}") from error
+
+
+class PyAVVideo(Video):
+    """PyAV, which brings FFmpeg along and works everywhere. Reading forward decodes each frame once."""
+
+    def __init__(self, source: Source, device: str = "cpu") -> None:
+        self.source = source
+        if device != "cpu":
+            raise ValueError("pyav decodes on the CPU; choose decoder decord or torchcodec for cuda")
+        self._opened = str(source) if isinstance(source, Path) else io.BytesIO(source)
+        try:
+            with av.open(self._opened, "r") as container:
+                stream = container.streams.video[0]
+                known = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
+                seconds = float(stream.time_base or 1)
+                rate = float(stream.average_rate or stream.guessed_rate or 0)
+                self.height, self.width = stream.height, stream.width
+            pts = sorted(i if at is None else at for i, (at, _) in enumerate(known))
+            self.num_frames = len(pts)
+            if not pts:
+                raise ValueError("it holds no frames")
+        except (av.FFmpegError, IndexError, ValueError) as error:
+            raise ValueError(f"{self.name} cannot be decoded by PyAV: {_first_line(error)}") from error
+        times = np.array(pts, np.float64) * seconds
+        self.timestamps = times - times[0]
+        length = self.timestamps[-1]
+        self.frames_per_second = (self.num_frames - 1) / length if length > 0 else rate or 1.0
+        self._pts = np.array(pts, np.int64)
+        self._keys = np.array(sorted(at or 0 for at, is_key in known if is_key), np.int64)
+        self._reformatter = VideoReformatter()
+        self._container: av.container.InputContainer | None = None
+        self._stream: Iterator[av.VideoFrame] = iter(())
+        self._position = -1  # index of the frame that was decoded last
+
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        frames = np.empty((len(indices), self.height, self.width, 3), np.uint8)
+        try:
+            for row, index in enumerate(indices.tolist()):
+                picture = self._advance(index)
+                frames[row] = self._reformatter.reformat(picture, format="rgb24", threads=1).to_ndarray()
+        except (av.FFmpegError, StopIteration) as error:
+            raise ValueError(
+                f"{self.name} cannot be decoded by PyAV near frame {index}: {_first_line(error)}"
+            ) from error
+        return frames
+
+    def _advance(self, index: int) -> av.VideoFrame:
+        """Decode up to and including the frame of this index, from a key frame where that is nearer."""
+        key = self._keys[self._keys <= self._pts[index]]
+        before = int(np.searchsorted(self._pts, key[-1])) if len(key) else 0
+        if self._container is None or index <= self._position or before > self._position + 1:
+            self._seek(int(self._pts[before]))
+        for picture in self._stream:
+            if picture.is_corrupt:
+                raise ValueError(f"{self.name} is damaged near frame {index}")
+            if picture.pts is None or picture.pts >= self._pts[index]:
+                self._position = index
+                return picture
+        raise StopIteration("the video ends too early")
+
+    def _seek(self, pts: int) -> None:
+        self.close()
+        if isinstance(self._opened, io.BytesIO):
+            self._opened.seek(0)
+        container = av.open(self._opened, "r")
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        if pts > self._pts[0]:
+            container.seek(pts, stream=stream)
+        self._container, self._stream = container, container.decode(stream)
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+
+class PictureFolder(Video):
+    """A folder of PNG frames, in the order of their names; the rate is told, not read."""
+
+    def __init__(self, source: Path, frames_per_second: float) -> None:
+        self.source, self.frames_per_second = source, frames_per_second
+        self._files = sorted(source.glob("*.png"))
+        self.num_frames = len(self._files)
+        if not self._files:
+            raise FileNotFoundError(f"{source} holds no PNG frames")
+        self.height, self.width = self._decode(0).shape[:2]
+        self.timestamps = np.arange(self.num_frames) / frames_per_second
+
+    def _read(self, indices: np.ndarray) -> np.ndarray:
+        return np.stack([self._decode(index) for index in indices])
+
+    def _decode(self, index: int) -> np.ndarray:
+        picture = cv2.imread(str(self._files[index]), cv2.IMREAD_COLOR)
+        if picture is None:
+            raise ValueError(f"{self._files[index]} is not a picture that can be read")
+        return np.ascontiguousarray(picture[..., ::-1])
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return lines[-1].strip()[:200] if lines else type(error).__name__

@@ -1,0 +1,53 @@
+"""The doctor names what is wrong, with what to do, and ends with 1 only where something does not work."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from racing_vpt.cli.main import main
+from racing_vpt.cli.versions import compare
+from racing_vpt.verbs import doctor as doctor_module
+from racing_vpt.verbs.doctor import Finding, doctor
+
+
+def test_versions_are_right_missing_or_different(tmp_path: Path) -> None:
+    constraints = tmp_path / "constraints.txt"
+    constraints.write_text(f"# exact\nnumpy=={version('numpy')}\neinops==0.0.1 # old\nno-such-package==1.0\n")
+    found = compare(constraints)
+    assert found.right == ["numpy"]
+    assert found.missing == [("no-such-package", "1.0")]
+    assert found.different == [("einops", "0.0.1", version("einops"))]
+    constraints.write_text("numpy>=2\n")
+    with pytest.raises(ValueError, match="line 1: expected name==version"):
+        compare(constraints)
+
+
+def test_each_check_speaks_and_this_machine_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert doctor(runs=tmp_path / "runs", constraints=Path(__file__).parents[2] / "constraints.txt") == 0
+    said = capsys.readouterr().out
+    for word in ("Python", "versions", "decoder pyav", "GPU", "environment CarRacing-v3", "window", "run folder",
+                 "temporary folder", "disk", "memory"):  # fmt: skip
+        assert word in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_does_not_work_is_red_with_advice(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken() -> list[Finding]:
+        raise OSError("the screen is upside down")
+
+    monkeypatch.setattr(doctor_module, "check_window", broken)
+    assert main(["doctor", "--only", '["window"]']) == 1
+    said = capsys.readouterr().out
+    assert said.startswith("red")
+    assert "upside down" in said
+    assert "do: " in said
+
+
+def test_a_check_that_is_not_there_is_answered_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--only", '["windows"]']) == 2
+    assert "there are versions, decoders" in capsys.readouterr().err

@@ -1,0 +1,149 @@
+"""`racing-vpt play`: films by a script of keys, a window with real events, and what it says when it cannot."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pygame
+import pytest
+import torch
+
+from racing_vpt.agents.key_controls import Keys
+from racing_vpt.checkpoints.load import save_checkpoint
+from racing_vpt.cli.main import main
+from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.models.controller import Controller
+from racing_vpt.models.encoder import WORLD_FRAMES
+from racing_vpt.play.key_script import parse_keys
+from racing_vpt.video.decode import open_video
+
+torch.set_num_threads(1)
+FAST = "--env=racing_vpt/CarRacingFast-v3"
+
+
+@pytest.fixture(scope="module")
+def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A controller with random weights whose dreams go on."""
+    torch.manual_seed(0)
+    frames = asdict(replace(WORLD_FRAMES, stride=2))
+    module, folder = Controller(frames=frames), tmp_path_factory.mktemp("controller")
+    module.starts[:2, :32], module.num_starts[()] = torch.randn(2, 32), 2
+    module.controller.data.normal_(0, 0.3)
+    assert module.world.memory is not None
+    assert module.world.memory.outcome is not None
+    module.world.memory.outcome.bias.data[1] = -20
+    save_checkpoint(folder, "racing_vpt.models.controller.Controller", {"frames": frames}, module.state_dict())
+    return folder
+
+
+@pytest.fixture
+def nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_a_script_says_what_is_held_and_pressed_in_each_frame() -> None:
+    up, both = frozenset({"up"}), frozenset({"up", "left"})
+    assert parse_keys("up*2 , up+left m") == [
+        Keys(up, ("up",)), Keys(up), Keys(both, (",", "up", "left")), Keys(pressed=("m",)),
+    ]  # fmt: skip
+    assert parse_keys("none*3") == [Keys()] * 3
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("up*5 upp*3", "no key 'upp'.*'upp[*]3'.*down, left"),
+        ("up*0", "'0' is no number of frames"),
+        ("up*-3", "no number of frames"),
+        (",*3", "stand alone"),
+        ("left*999999999", "more than 100000 frames"),
+        ("", "empty"),
+    ],
+)
+def test_a_script_with_unknown_keys_is_refused(script: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_keys(script)
+
+
+@pytest.mark.usefixtures("nothing_to_look_at")
+def test_a_film_of_driving_in_the_dream(controller: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, folder = tmp_path / "film.mp4", tmp_path / "kept"
+    words = [
+        "--world_model",
+        "--header",
+        f"--out={out}",
+        f"--recordings={folder}",
+        "--keys",
+        "up*4 , left*3 up+left*2 , m none",
+    ]
+    assert main(["play", str(controller), *words]) == 0
+    film, seen = open_video(out), read_trajectory(folder / "dream-0001.npz")
+    assert film.num_frames == 10
+    assert film.frames_per_second == pytest.approx(25)
+    assert len(seen.frames) == 5
+    assert seen.by_hand.all()
+    assert seen.controls[-1].tolist() == pytest.approx([-0.6, 1, 0])  # two frames a step
+    assert "tau 1" in seen.world
+    assert "dream-0001.npz" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("nothing_to_look_at")
+def test_films_of_the_agent(controller: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain, wide = Path("plain.mp4"), Path("wide.mp4")
+    keys = ["--keys", "none*6 m up*2"]
+    assert main(["play", str(controller), FAST, f"--out={plain}", *keys]) == 0
+    assert main(["play", str(controller), FAST, f"--out={wide}", *keys, "--reconstruction"]) == 0
+    one, three = open_video(plain), open_video(wide)
+    assert one.num_frames == three.num_frames == 8
+    assert one.frames_per_second == pytest.approx(50)
+    assert three.width == one.width - 4 * 96 + 3 * (3 * 96) + 2 * 4  # so that it fits a screen
+    dreamt = Path("dreamt.mp4")
+    words = ["--agent_in_world_model", "--keys", ", none*3", f"--out={dreamt}"]
+    assert main(["play", str(controller), *words]) == 0
+    recorded = Path("runs/play") / controller.name / "media" / "recordings" / "dream-0001.npz"
+    assert not read_trajectory(recorded).by_hand.any()
+    again = Path("again.mp4")
+    assert main(["play", str(controller), "--episodes", f"--out={again}"]) == 0
+    assert open_video(again).num_frames == 3
+
+
+@pytest.mark.usefixtures("nothing_to_look_at")
+def test_what_cannot_be_played_is_said(controller: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, keys = f"--out={tmp_path / 'no.mp4'}", ["--keys", "up*3"]
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / ".tmp-last.ckpt").write_bytes(b"PK half of it")
+    cases = [
+        ([str(controller)], "--out FILM.mp4"),
+        ([str(controller), out, "--keys", "up*3 jump"], "no key 'jump'"),
+        ([str(controller), *keys], "give --out"),
+        ([str(controller), out, "--world_model"], "nobody drives"),
+        ([str(controller), out, "--world_model", "--episodes"], "only one of them"),
+        ([str(controller), out, *keys, "--world_model", "--reconstruction"], "no true frames"),
+        ([str(controller), out, *keys, "--world_model", "--tau=-1"], "0 or more"),
+        (["zoo:vpt-carracing", out, *keys, "--world_model"], "is a VPT, which has no world model"),
+        (["zoo:idm-carracing", out, *keys], "does not drive"),
+        ([str(run), out, *keys], "is saving its first: wait"),
+        ([str(run), out, "--episodes"], "no .mp4 or .npz"),
+        ([str(tmp_path / "nowhere"), out], "does not exist"),
+    ]
+    for words, said in cases:
+        assert main(["play", *words]) == 2, words
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "no.mp4").exists()
+
+
+def test_a_window_is_played_in(controller: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    pygame.display.init()
+    for key in (pygame.K_UP, pygame.K_COMMA, pygame.K_ESCAPE):
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+    assert main(["play", str(controller), "--world_model", f"--recordings={tmp_path}"]) == 0
+    assert not pygame.display.get_init()
+    assert not list(tmp_path.glob("*.npz"))  # it began in the frame that escape ended
+    assert not list(tmp_path.glob(".tmp-*"))
+    assert os.environ["SDL_VIDEODRIVER"] == "dummy"

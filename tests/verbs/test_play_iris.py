@@ -1,0 +1,65 @@
+"""`racing-vpt play` with IRIS: its actor in the dream is the one on the road, watched and relieved in both."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from racing_vpt.checkpoints.load import load_module, save_checkpoint
+from racing_vpt.cli.main import main
+from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.models.encoder import WORLD_FRAMES
+from racing_vpt.models.iris import IRIS
+from racing_vpt.play.driver import ActorDreamer
+from racing_vpt.play.models import driver_of
+
+torch.set_num_threads(1)
+FAST = "--env=racing_vpt/CarRacingFast-v3"
+CAR = asdict(replace(WORLD_FRAMES, stride=3))
+SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
+
+
+@pytest.fixture(scope="module", params=["pictures", "codes"])
+def iris(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny one with random weights; dreams have beginnings, and no end."""
+    torch.manual_seed(0)
+    words = {"frames": CAR, "size": "tiny", "world_size": SMALL, "perceptual": None, "sees": request.param}
+    module, folder = IRIS(**words), tmp_path_factory.mktemp(request.param)
+    module.world.start_tokens.random_(0, 512)
+    module.world.num_starts[()] = 2
+    module.world.net.end[-1].bias.data.fill_(-20)  # type: ignore[operator, union-attr]
+    save_checkpoint(folder, "racing_vpt.models.iris.IRIS", words, module.state_dict())
+    return folder
+
+
+def test_an_actor_acts_in_the_dream_as_on_the_road(iris: Path) -> None:
+    module = load_module(str(iris))
+    assert isinstance(module, IRIS)
+    road, dreamer = driver_of(module), ActorDreamer(module)
+    assert road is not None
+    frames = np.random.default_rng(0).integers(256, size=(4, 64, 64, 3), dtype=np.uint8)
+    road.agent.module.frames = replace(module.frames, stride=1, crop_bottom=0.0)  # type: ignore[attr-defined]
+    road.agent.keep_pace(50)  # type: ignore[attr-defined]
+    said = [road.act(frame) for frame in frames]
+    tokens = module.world.code(torch.from_numpy(frames))
+    dreamer.begin_dream(tokens[:2])  # it saw them before the dream
+    for index in (2, 3):
+        answer = dreamer.answer(tokens[index : index + 1], module.world.show(tokens[index : index + 1]))
+        assert answer == pytest.approx(said[index], abs=1e-5)
+    dreamer.begin_dream(tokens[:0])
+    assert dreamer.answer(tokens[:1], torch.empty(0)) == pytest.approx(said[0], abs=1e-5)
+
+
+def test_the_actor_is_watched_in_its_world_model_and_relieved(iris: Path, tmp_path: Path) -> None:
+    words = ["--agent_in_world_model", f"--recordings={tmp_path}", f"--out={tmp_path / 'film.mp4'}"]
+    assert main(["play", str(iris), *words, "--keys", ", none*3 m up*2 m none*2 ,"]) == 0
+    seen = read_trajectory(tmp_path / "dream-0001.npz")
+    assert seen.by_hand.tolist() == [*[False] * 3, True, True, *[False] * 2]
+    assert seen.rewards.shape == (7,)
+    road = [FAST, "--reconstruction", f"--recordings={tmp_path}", f"--out={tmp_path / 'road.mp4'}"]
+    assert main(["play", str(iris), *road, "--keys", ", none*4 ,"]) == 0
+    assert not read_trajectory(tmp_path / "road-0001.npz").by_hand.any()
