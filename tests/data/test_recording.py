@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from racing_vpt.data.recorded_video import open_recording
 from racing_vpt.data.recording import (
     Recording,
     RecordingWriter,
     find_recordings,
-    open_recording,
     read_labels,
     write_labels,
 )
