@@ -17,6 +17,7 @@ import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from racing_vpt.checkpoints.integrity import PREVIOUS, non_finite
+from racing_vpt.checkpoints.migrate import migrate_training
 from racing_vpt.files import published, sync_folder
 from racing_vpt.free_memory import give_back_memory
 
@@ -54,8 +55,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         self, path: str | Path, map_location: Callable | None = lambda storage, _: storage,
         weights_only: bool | None = True,
     ) -> dict[str, Any]:  # fmt: skip
-        """Read a checkpoint of tensors and plain data; whatever is asked for, nothing else is unpickled."""
-        return super().load_checkpoint(path, map_location, weights_only=True)
+        """Read a checkpoint of tensors and plain data, of an earlier version too; nothing else is unpickled."""
+        return migrate_training(super().load_checkpoint(path, map_location, weights_only=True))
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint that is no longer wanted, and the one before it."""

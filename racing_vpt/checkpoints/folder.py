@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from racing_vpt.checkpoints.migrate import migrate_class, migrate_weights
+
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 TRAINING_ONLY = frozenset({  # say nothing about a module's network
@@ -100,7 +102,8 @@ def read_folder(folder: Path) -> Checkpoint:
     found = fingerprint(state_dict)
     if found != recorded:
         raise ValueError(f"{folder}: the weights' fingerprint is {found}, but {CONFIG} belongs to {recorded}")
-    return Checkpoint(folder, class_path, init_args, state_dict, config, found)
+    class_path, init_args = migrate_class(class_path, init_args, folder)
+    return Checkpoint(folder, class_path, init_args, migrate_weights(state_dict), config, found)
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
+from racing_vpt.checkpoints.migrate import migrate_class, migrate_training
 from racing_vpt.checkpoints.openai import load_tensors
 
 FROM_CHECKPOINT = "init_from"  # a size of this name is that of the checkpoint that training started from
@@ -29,8 +30,11 @@ def read_lightning(path: Path) -> Checkpoint:
         raise ValueError(f"{path} does not say which class it is of, nor does {config}; write it with racing-vpt fit")
     if arguments.get("size") == FROM_CHECKPOINT:
         arguments |= saved.get("resolved", {})
+    weights_name = fingerprint(saved["state_dict"])  # of the file's own names, so that it stays what it was
+    class_path, arguments = migrate_class(class_path, arguments, path)
+    saved = migrate_training(saved)
     extra = {key: saved[key] for key in ("epoch", "global_step") if key in saved}
-    return Checkpoint(path, class_path, arguments, saved["state_dict"], extra, fingerprint(saved["state_dict"]))
+    return Checkpoint(path, class_path, arguments, saved["state_dict"], extra, weights_name)
 
 
 def best_of_run(checkpoints: Path) -> Path:

@@ -10,6 +10,7 @@ from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
 from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
+from racing_vpt.checkpoints.migrate import migrate_config
 
 NAMED = ("racing_vpt", "lightning", "torch")  # packages whose classes YAML may name
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options:
     config = checkpoint.parent.parent / "config.yaml"
     if not config.is_file():
         return
-    before = yaml.safe_load(config.read_text())["model"]
+    before = migrate_config(yaml.safe_load(config.read_text())["model"], config)
     now = yaml.safe_load(parser.dump(options, skip_none=False))["model"]
     if before["class_path"] != now["class_path"]:
         raise ValueError(f"{checkpoint} holds a {before['class_path']}, not a {now['class_path']}")

@@ -1,0 +1,131 @@
+"""What earlier versions wrote, in today's terms: the one place that knows old names of classes, options and weights.
+
+Class paths and arguments stand in a checkpoint's `config.json` and in a run's `config.yaml`; names of weights, of
+callbacks and of data modules in a run's `.ckpt`. To rename one of these, add a line to a table below. Old names stay
+here for good; what is written today passes through unchanged.
+
+`VERSION_THAT_READS` is named where something cannot be migrated, such as an option that is gone and was in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any
+
+VERSION_THAT_READS = "0.1.0"  # the last version that reads everything that is written in the old way
+
+Arguments = dict[str, Any]
+Change = Callable[[Arguments], None]
+"""Turns arguments of an earlier version into today's, in place; leaves today's as they are."""
+
+
+class MigrationError(ValueError):
+    """What an earlier version wrote and this one cannot express."""
+
+
+def renamed(old: str, new: str) -> Change:
+    """An argument that has another name, or lies within another (`network.size`)."""
+
+    def change(arguments: Arguments) -> None:
+        if old not in arguments:
+            return
+        *outer, name = new.split(".")
+        value, place = arguments.pop(old), arguments
+        for part in outer:
+            place = place.setdefault(part, {})
+        place.setdefault(name, value)
+
+    return change
+
+
+def removed(name: str, *harmless: object) -> Change:
+    """An argument that is gone; MigrationError where its value was none of the `harmless` ones (none: all are)."""
+
+    def change(arguments: Arguments) -> None:
+        if name not in arguments:
+            return
+        value = arguments.pop(name)
+        if harmless and value not in harmless:
+            raise MigrationError(f"{name} is {value!r}, but this version has no such option")
+
+    return change
+
+
+CLASSES: dict[str, str] = {  # class path of old: today's
+    "racing_vpt.data.replay_datamodule.ReplayDataModule": "racing_vpt.replay.datamodule.ReplayDataModule",
+    "racing_vpt.data.stretch_datamodule.StretchDataModule": "racing_vpt.replay.segment_datamodule.StretchDataModule",
+}
+ARGUMENTS: dict[str, tuple[Change, ...]] = {}  # by today's name of the class, in the order in which they apply
+WEIGHTS: dict[str, str] = {}  # beginning of a weight's name of old: today's
+STATES: dict[str, str] = {}  # class of a callback or data module in a `.ckpt` of old: today's
+
+
+def migrate_class(class_path: str, init_args: Mapping, name: object) -> tuple[str, Arguments]:
+    """A class and its arguments as this version calls them; nested classes and plain values too.
+
+    Args:
+        class_path: such as `racing_vpt.models.idm.IDM`.
+        init_args: its arguments, plain data.
+        name: of the file, for messages.
+
+    Raises:
+        MigrationError: this version cannot do what they ask for; it names the version that can.
+    """
+    class_path = CLASSES.get(class_path, class_path)
+    arguments = deepcopy(dict(init_args))
+    for change in ARGUMENTS.get(class_path.rsplit(".", 1)[-1], ()):
+        try:
+            change(arguments)
+        except MigrationError as error:
+            raise MigrationError(f"{name}: {class_path}: {error}; {how_to_read()}") from error
+    return class_path, {key: _migrate_value(value, name) for key, value in arguments.items()}
+
+
+def migrate_config(config: Mapping, name: object) -> dict[str, Any]:
+    """A run's `config.yaml`, or any part of one: every class in it by `migrate_class`."""
+    migrated = _migrate_value(dict(config), name)
+    assert isinstance(migrated, dict), "a mapping stays one"
+    return migrated
+
+
+def migrate_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights by today's names."""
+    return {_begins(key, WEIGHTS): value for key, value in state_dict.items()}
+
+
+def migrate_training(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """What Lightning wrote (`.ckpt`): weights, averages of them, and states of callbacks and data modules; in place."""
+    for part in ("state_dict", "current_model_state"):
+        if isinstance(checkpoint.get(part), Mapping):
+            checkpoint[part] = migrate_weights(checkpoint[part])
+    if isinstance(checkpoint.get("callbacks"), Mapping):
+        checkpoint["callbacks"] = {_begins(key, STATES): value for key, value in checkpoint["callbacks"].items()}
+    for old, new in STATES.items():
+        if old in checkpoint:
+            checkpoint[new] = checkpoint.pop(old)
+    return checkpoint
+
+
+def how_to_read() -> str:
+    """What to do with what this version cannot read."""
+    return f"version {VERSION_THAT_READS} of racing-vpt can read it"
+
+
+def _migrate_value(value: Any, name: object) -> Any:
+    if isinstance(value, list):
+        return [_migrate_value(each, name) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("class_path"), str):
+        class_path, init_args = migrate_class(value["class_path"], value.get("init_args") or {}, name)
+        rest = {key: each for key, each in value.items() if key not in ("class_path", "init_args")}
+        return {"class_path": class_path, **({"init_args": init_args} if "init_args" in value else {}), **rest}
+    return {key: _migrate_value(each, name) for key, each in value.items()}
+
+
+def _begins(name: str, table: Mapping[str, str]) -> str:
+    for old, new in table.items():
+        if name.startswith(old):
+            return new + name.removeprefix(old)
+    return name

@@ -1,0 +1,60 @@
+"""What version 0.1.0 wrote is read: settings of checkpoints and of runs, of every class, in `version_0_1_0/`."""
+
+import inspect
+import json
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from racing_vpt.checkpoints import migrate
+from racing_vpt.checkpoints.migrate import migrate_class, migrate_config, migrate_training, removed, renamed
+from racing_vpt.cli.stages import parse_stage
+
+OLD = Path(__file__).parent / "version_0_1_0"
+RUNS = sorted(OLD.glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_the_settings_of_an_old_run_parse_today(path: Path, tmp_path: Path) -> None:
+    config = migrate_config(yaml.safe_load(path.read_text()), path)
+    now = tmp_path / "config.yaml"
+    now.write_text(yaml.safe_dump(config))
+    options = parse_stage("fit", ["--config", str(now)])
+    assert options.model.class_path.startswith("racing_vpt.models.")
+    assert migrate_config(config, path) == config  # today's stay as they are
+
+
+@pytest.mark.parametrize("path", sorted(OLD.glob("*.json")), ids=lambda path: path.stem)
+def test_the_settings_of_an_old_checkpoint_are_arguments_of_todays_class(path: Path) -> None:
+    old = json.loads(path.read_text())
+    class_path, arguments = migrate_class(old["class_path"], old["init_args"], path)
+    module, _, name = class_path.rpartition(".")
+    assert arguments.keys() <= inspect.signature(getattr(import_module(module), name)).parameters.keys()
+
+
+def test_an_option_that_is_gone_and_was_used_names_the_version_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = (renamed("size", "network.size"), removed("colour", None, "red"), removed("flavour"))
+    monkeypatch.setitem(migrate.ARGUMENTS, "Thing", rules)
+    old = {"size": 3, "network": {"depth": 2}, "colour": "red", "flavour": "sweet"}
+    assert migrate_class("ours.Thing", old, "x")[1] == {"network": {"depth": 2, "size": 3}}
+    with pytest.raises(
+        ValueError, match=r"runs/a: ours.Thing: colour is 'blue'.* version 0\.1\.0 of racing-vpt can read"
+    ):
+        migrate_class("ours.Thing", {"colour": "blue"}, "runs/a")
+
+
+def test_names_in_a_training_checkpoint_are_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(migrate.WEIGHTS, "slow.net.", "target.net.")
+    monkeypatch.setitem(migrate.STATES, "OldModule", "NewModule")
+    saved = {
+        "state_dict": {"slow.net.x": torch.zeros(1), "net.x": torch.ones(1)},
+        "callbacks": {"OldModule{'a': 1}": 1},
+        "OldModule": {"step": 2},
+    }
+    migrated = migrate_training(saved)
+    assert migrated["state_dict"].keys() == {"target.net.x", "net.x"}
+    assert migrated["callbacks"] == {"NewModule{'a': 1}": 1}
+    assert migrated["NewModule"] == {"step": 2}
