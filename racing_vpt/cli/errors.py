@@ -6,10 +6,12 @@ import difflib
 import inspect
 import re
 from argparse import ArgumentError, ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 
 from jsonargparse import ArgumentParser
+
+from racing_vpt.cli.renamed import renamed_option
 
 USER_ERRORS = (ValueError, OSError)
 _NAMED_BASES = (
@@ -26,11 +28,15 @@ class ParseError(ValueError):
     Args:
         error: what jsonargparse raised.
         parser: the parser that raised it, whose options are the candidates for what was meant.
+        verb: the verb or stage.
+        words: the options that were typed after it.
     """
 
-    def __init__(self, error: Exception, parser: ArgumentParser) -> None:
+    def __init__(self, error: Exception, parser: ArgumentParser, verb: str, words: Sequence[str]) -> None:
         options = [option for action in parser._actions for option in action.option_strings]
-        super().__init__(_plain(str(error), [option for option in options if option.startswith("--")]))
+        unknown = _unknown(str(error))
+        renamed = renamed_option(verb, unknown, words) if unknown else None
+        super().__init__(renamed or _plain(str(error), [option for option in options if option.startswith("--")]))
 
 
 def explain(error: Exception) -> str | None:
@@ -52,6 +58,12 @@ def nearest(word: str, known: Iterable[str]) -> str:
         ends = [name for name in known if name.rsplit(".", 1)[-1] == word.rsplit(".", 1)[-1].lstrip("-")]
         match = ends[:1]
     return f"; did you mean {match[0]}?" if match else ""
+
+
+def _unknown(message: str) -> str | None:
+    """The option or YAML key that a message of jsonargparse says is not known."""
+    found = re.search(r"unrecognized arguments: (\S+)|Option '([^']+)' is not accepted", message)
+    return found and (found[1] or found[2])
 
 
 def _plain(message: str, options: list[str]) -> str:

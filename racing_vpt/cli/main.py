@@ -121,8 +121,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     verb, *rest = words
     if verb not in STAGES and verb not in TOOLS:
         from racing_vpt.cli.errors import nearest
+        from racing_vpt.cli.renamed import renamed_verb
 
-        known = [*TOOLS, *STAGES]
+        renamed, known = renamed_verb(verb), [*TOOLS, *STAGES]
+        if renamed is not None:
+            return _fail(verb, renamed, named=False)
         return _fail(verb, f"there is no verb {verb!r}{nearest(verb, known)}; see: racing-vpt --help", named=False)
     log, handler = logging.getLogger("racing_vpt"), logging.StreamHandler()
     level = log.level
@@ -178,7 +181,7 @@ def _run(verb: str, words: list[str]) -> int:
     except Exception as error:
         from racing_vpt.cli.errors import ParseError
 
-        raise ParseError(error, parser) from error
+        raise ParseError(error, parser, verb, words) from error
     arguments = parser.instantiate(options).as_dict()
     arguments.pop("config", None)
     arguments.pop("__path__", None)

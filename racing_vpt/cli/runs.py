@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
+from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
+from pkgutil import iter_modules
 
 import yaml
 from jsonargparse import Namespace, set_parsing_settings
 from lightning.pytorch.cli import LightningArgumentParser
 
+from racing_vpt import models
 from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
 from racing_vpt.checkpoints.migrate import migrate_config
 
@@ -34,6 +38,15 @@ def allow_imports(words: list[str]) -> list[str]:
         more += value.split(",")
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*NAMED, *more])
     return rest
+
+
+def know_models(words: list[str]) -> None:
+    """Import our models where one is asked for by its class name alone, `--model VPT`."""
+    asked = [word.partition("=")[2] for word in words if word.startswith("--model=")]
+    asked += [value for word, value in pairwise(words) if word == "--model"]
+    if any(name.isidentifier() for name in asked):
+        for module in iter_modules(models.__path__):
+            import_module(f"{models.__name__}.{module.name}")
 
 
 def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:

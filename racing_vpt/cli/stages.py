@@ -27,7 +27,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from racing_vpt.cli.errors import ParseError
-from racing_vpt.cli.runs import allow_imports, check_same_model, checkpoint_to_resume, loggers_into
+from racing_vpt.cli.runs import allow_imports, check_same_model, checkpoint_to_resume, know_models, loggers_into
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.files import write_json
 
@@ -35,6 +35,7 @@ from racing_vpt.files import write_json
 def run_stage(stage: str, words: list[str]) -> int:
     """Run one of Lightning's stages with the options `words`; returns the exit status."""
     words = allow_imports(words)
+    know_models(words)
     torch.set_flush_denormal(True)  # with gradients that small a CPU is a hundred times slower
     warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*Checkpoint directory .* exists.*")
     lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
@@ -49,7 +50,9 @@ def parse_stage(stage: str, words: list[str]) -> Namespace:
     Raises:
         ParseError: they do not parse.
     """
-    return ParsedOnly(stage, allow_imports(words)).options
+    words = allow_imports(words)
+    know_models(words)
+    return ParsedOnly(stage, words).options
 
 
 class StageCLI(LightningCLI):
@@ -111,7 +114,7 @@ class StageCLI(LightningCLI):
         try:
             self.config = parser.parse_args(args)
         except Exception as error:
-            raise ParseError(error, self._subcommand_parsers[self.stage]) from error
+            raise ParseError(error, self._subcommand_parsers[self.stage], self.stage, args[1:]) from error
 
     def _parse_ckpt_path(self) -> None:
         """Override of what lets a checkpoint's hyperparameters beat the command line: nothing is taken from it here."""

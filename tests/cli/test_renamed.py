@@ -1,0 +1,61 @@
+"""Old names of verbs and options, answered with the new ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from racing_vpt.cli.main import STAGES, TOOLS, main
+from racing_vpt.cli.renamed import OPTIONS, VERBS, renamed_option
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line on stderr of a command line that ends with status 2."""
+    assert main(words) == 2
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "error:" in line)
+    return line
+
+
+def test_an_old_verb_is_answered_with_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(VERBS, "watch", "view")
+    monkeypatch.setitem(VERBS, "sweep", "it is gone; run racing-vpt fit for each setting")
+    assert said(capsys, "watch", "x.mp4").endswith("error: watch is called racing-vpt view now")
+    assert said(capsys, "sweep").endswith("error: sweep: it is gone; run racing-vpt fit for each setting")
+
+
+def test_an_old_option_of_a_verb_is_answered_with_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(OPTIONS, "demo", {"folder": "out"})
+    assert said(capsys, "demo", "--folder", "x").endswith("error: --folder is called --out now")
+    assert said(capsys, "demo", "--folder=x").endswith("error: --folder is called --out now")
+
+
+@pytest.mark.parametrize("where", ["command line", "YAML"])
+def test_an_old_option_of_a_class_is_answered_with_the_new_one(
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "old.yaml"
+    config.write_text("data:\n  least_sure: 0.5\n")
+    monkeypatch.setitem(OPTIONS, "VideoDataModule", {"data.least_sure": "data.trust.min_confidence"})
+    words = ["--data.least_sure", "0.5"] if where == "command line" else ["--config", str(config)]
+    answer = said(capsys, "fit", "--model", "VPT", *words)
+    assert answer.endswith("error: --data.least_sure is called --data.trust.min_confidence now")
+
+
+def test_an_option_that_only_ends_alike_is_left_alone() -> None:
+    table = {"stages": {"data.frames.height": "game"}}
+    assert renamed_option("fit", "--model.frames.height", ["--model.frames.height", "3"], table) is None
+    assert (
+        renamed_option("fit", "height", ["--data.frames.height=3"], table)
+        == "--data.frames.height is called --game now"
+    )
+
+
+def test_every_row_of_the_table_has_an_owner_that_exists() -> None:
+    owners = {owner for owner in OPTIONS if not owner[0].isupper()}
+    assert owners <= {"stages", *STAGES, *TOOLS}
+    assert not VERBS.keys() & {*STAGES, *TOOLS}, "a verb that exists is not an old one"
