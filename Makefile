@@ -43,7 +43,7 @@ demo: setup  ## the whole circle on CarRacing in about 15 minutes: a score, a fi
 test: setup  ## run the tests
 	$(BIN)/python -m pytest
 
-test-faults: setup  ## kill, fill, cut and garble as often as the README says: about 8 minutes, and a table
+test-faults: setup  ## kill, fill, cut and garble as often as tests/README.md says: about 8 minutes, and a table
 	RACING_VPT_FAULTS=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --timeout=1200
 
 lint: setup  ## check style and types

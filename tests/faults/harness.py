@@ -1,7 +1,7 @@
 """What the tests of faults share: processes that are killed, and the table of what was tried.
 
 Within `make test` each fault is tried a few times; `make test-faults` (RACING_VPT_FAULTS=full) tries it as often as the
-README says, and prints the table.
+page says, and prints the table.
 """
 
 from __future__ import annotations
