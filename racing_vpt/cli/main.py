@@ -171,6 +171,9 @@ def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
 
 
 def _run(verb: str, words: list[str]) -> int:
+    from racing_vpt.cli.configs import with_config_paths
+
+    words = with_config_paths(verb, words)
     if verb in STAGES:
         from racing_vpt.cli.stages import run_stage
 

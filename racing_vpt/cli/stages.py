@@ -26,6 +26,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from racing_vpt.cli.configs import with_config_paths
 from racing_vpt.cli.errors import ParseError
 from racing_vpt.cli.runs import allow_imports, check_same_model, checkpoint_to_resume, know_models, loggers_into
 from racing_vpt.data.datamodule import VideoDataModule
@@ -50,7 +51,7 @@ def parse_stage(stage: str, words: list[str]) -> Namespace:
     Raises:
         ParseError: they do not parse.
     """
-    words = allow_imports(words)
+    words = allow_imports(with_config_paths(stage, words))
     know_models(words)
     return ParsedOnly(stage, words).options
 

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from racing_vpt.cli.configs import find_config
+
 CONFIGS = Path("configs/demo")
 
 
@@ -44,10 +46,7 @@ def demo(out: Path = Path("runs/demo"), configs: Path = CONFIGS, seeds: str = "1
         configs: folder with the recipes: labelled, watched, and what idm and vpt have otherwise than the folder above.
         seeds: tracks that are driven in the end, on the stock environment; neither training nor labelling saw them.
     """
-    if not (configs / "idm.yaml").is_file():
-        raise FileNotFoundError(
-            f"{configs} holds no idm.yaml; start the demo in a checkout of the repository: make demo"
-        )
+    find_config(str(configs / "idm.yaml"))  # a folder without recipes is an error before anything is made
     steps = circle(out, configs, seeds)
     fingerprints: dict[Path, str] = {}
     seconds = 0.0
@@ -110,7 +109,7 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
 
 def fingerprint(step: Step, needs: list[str]) -> str:
     """What a step's result depends on: its command, its recipes, and the fingerprints of what it reads."""
-    recipes = [Path(word).read_text() for word in step.words if word.endswith(".yaml")]
+    recipes = [find_config(word).read_text() for word in step.words if word.endswith(".yaml")]
     return sha256(json.dumps([step.words, recipes, needs]).encode()).hexdigest()
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-CONFIGS = Path(__file__).parents[2] / "configs"
 BEFORE_RIVAL = 0.2  # share of a training after which the discriminator has a say
 
 
@@ -94,7 +93,7 @@ def train(stage: str, row: Row, size: str, out: Path, words: list[str]) -> Path:
 
     files = ["base", f"iris/{stage}", *([f"iris/size/{size}"] if size != "paper" else [])]
     files += [f"iris/{stage}/{row.choice}"] if row.choice else []
-    given = [word for name in files for word in ("--config", str(CONFIGS / f"{name}.yaml"))]
+    given = [word for name in files for word in ("--config", name)]
     run = out / stage.replace("_", "") / row.name
     go_on = ["--ckpt_path=last"] if (run / "checkpoints" / "last.ckpt").is_file() else []
     if main(["fit", *given, *words, *row.words, f"--name={row.name}", *go_on]):

@@ -44,7 +44,7 @@ def test_a_missing_config_is_named(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_what_a_tool_raises_for_its_user_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "holds no idm.yaml" in said(capsys, "demo", "--configs", str(tmp_path))
+    assert "idm.yaml" in said(capsys, "demo", "--configs", str(tmp_path))
 
 
 def test_debug_lets_the_traceback_through(tmp_path: Path) -> None:
