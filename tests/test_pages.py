@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import yaml
 
@@ -147,6 +150,28 @@ def test_what_pages_import_is_there() -> None:
 def test_yaml_of_a_page_is_yaml(page: str) -> None:
     for snippet in re.findall(r"```yaml\n(.*?)```", PAGES[page], re.DOTALL):
         assert yaml.safe_load(snippet)
+
+
+def test_a_recording_written_as_the_page_says_can_be_packed(tmp_path: Path) -> None:
+    rows = re.findall(r"^\| `(\w+)`.*\brequired\b", PAGES["data/README.md"], re.MULTILINE)
+    known = {"format": 1, "kind": "recording", "name": "ride", "video": "ride.mp4", "num_frames": 12,
+             "frames_per_second": 50.0, "actions": True, "seed": 3}  # fmt: skip
+    assert set(rows) == known.keys() - {"seed"}
+    with av.open(str(tmp_path / "ride.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=50)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        pictures = np.random.default_rng(0).integers(0, 255, (12, 64, 64, 3), np.uint8)
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    line = re.search(r"```json\n(.*?)```", PAGES["data/README.md"], re.DOTALL)
+    assert line is not None
+    lines = [{**json.loads(line[1]), "frame": frame, "timestamp": frame / 50} for frame in range(12)]
+    (tmp_path / "ride.jsonl").write_text("".join(json.dumps(each) + "\n" for each in lines))
+    (tmp_path / "ride.meta.json").write_text(json.dumps({name: known[name] for name in rows}))
+    words = ["pack", "--recordings", str(tmp_path), "--out", str(tmp_path / "shards"), "--val_fraction", "0"]
+    assert main(words) == 0
+    assert json.loads((tmp_path / "shards" / "manifest.json").read_text())["splits"]["train"]["frames"] == 12
 
 
 def test_the_table_of_rooms_is_the_one_that_is_tested() -> None:
