@@ -11,7 +11,7 @@ import yaml
 
 from racing_vpt.bench.label import WINDOWS
 from racing_vpt.cli.main import main
-from racing_vpt.cli.stages import parse_stage
+from racing_vpt.cli.parsing import parse_stage
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"

@@ -60,7 +60,9 @@ def commands() -> set[str]:
 
 def different() -> list[str]:
     """One command of those that differ in names and seeds alone."""
-    return list({re.sub(r"(--name|--seeds|--out|--json|zoo:|runs/)\s*\S+", "", one): one for one in commands()}.values())
+    return list(
+        {re.sub(r"(--name|--seeds|--out|--json|zoo:|runs/)\s*\S+", "", one): one for one in commands()}.values()
+    )
 
 
 def parse(command: str) -> None:
@@ -69,7 +71,7 @@ def parse(command: str) -> None:
     if verb in TOOLS:
         tool_parser(verb)[0].parse_args(with_config_paths(verb, words))
     elif verb in STAGES:
-        from racing_vpt.cli.stages import parse_stage
+        from racing_vpt.cli.parsing import parse_stage
 
         parse_stage(verb, words)
     else:

@@ -85,7 +85,7 @@ def test_what_a_script_runs_parses(script: Path, cluster: Cluster, monkeypatch: 
         if verb in TOOLS:
             tool_parser(verb)[0].parse_args(words)
         else:
-            from racing_vpt.cli.stages import parse_stage
+            from racing_vpt.cli.parsing import parse_stage
 
             parse_stage(verb, words)
 

@@ -1,39 +1,43 @@
 """racing-vpt: learn to drive in racing games by watching video.
 
-usage: racing-vpt VERB [--config FILE.yaml ...] [--option value ...]
+usage: racing-vpt VERB [--option value ...]
        racing-vpt VERB --help
 
-data
-  collect    drive an environment and record it: video, and the controls if wanted
-  import-contractor  OpenAI's recordings of people who play Minecraft, as recordings
-  pack       turn recordings (or videos with labels) into shards to train from
-  inspect    show what is in recordings, labels or shards, as text and one picture
-  view       a video with its labels beside it, and the truth: in a window or as a film
-  verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256
-
-models (Lightning: --config configs/idm.yaml --model.X ... --data.X ... --trainer.X ...)
-  fit        train; --name NAME puts it in runs/idm/NAME or runs/vpt/NAME, --ckpt_path last continues it
-  validate   measure a checkpoint on the validation data
-  test       measure a checkpoint on the test data
-  predict    label videos with an inverse dynamics model: --ckpt_path X --data.videos FOLDER --out FOLDER
-  export     turn a checkpoint into a small folder of weights, as the zoo holds them
-  import-vpt turn OpenAI VPT's F.model and F.weights into a checkpoint of ours
-  export-vpt turn a checkpoint with Minecraft's controls into OpenAI's pair of files
-
-driving
-  drive      let a checkpoint or another agent drive seeds; scores, film
-  play       watch an agent, take the wheel from it, drive in its world model; window or film
-  compare    several drivers on the same tracks, and by how much they differ there
-  returns    learning curves of runs that learn by driving, and what each needed to drive so well
-  dream      what a controller of World Models earns in its dream, and on the road
-  seam       whether a world model's long imagination jumps where a memory is emptied
-  iris-experiments  tokenizers and world models that differ in one thing each, measured
-  demo       the whole circle on CarRacing in minutes
-  bench      measure speeds on this machine
+try it: trained networks come with it (zoo:vpt-carracing drives, zoo:idm-carracing labels, zoo:iris-carracing dreams)
+  drive      let a network or another agent drive tracks: scores and a film; --checkpoint zoo:vpt-carracing
+  play       watch it drive, take the wheel from it, drive inside its world model: play zoo:iris-carracing
+  predict    label videos by an inverse dynamics model: --ckpt_path zoo:idm-carracing --data.videos FOLDER --out FOLDER
+  view       a video with its labels, and the truth beside them: in a window or as a film
+  demo       the whole circle on CarRacing in minutes: record, train, label, clone, drive
   doctor     what works on this machine, what does not, and what to do about it
 
-A checkpoint is a run folder, a file, zoo:NAME, or an OpenAI F.model. Every verb takes --config FILE.yaml;
-what is given later wins. --debug shows the traceback of an error. Errors end with status 2.
+data
+  collect    drive an environment and record it: video, with or without the controls
+  pack       turn recordings, or videos with labels, into shards to train from
+  inspect    show what is in recordings, labels or shards, as text and one picture
+  verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256
+  import-contractor  turn OpenAI's recordings of people playing Minecraft into recordings
+
+training: racing-vpt fit --config NAME --name RUN, where NAME is a shipped recipe (idm, vpt, dqn, iris, ...) or a file
+  fit        train a model: runs/MODEL/RUN; --ckpt_path last resumes it
+  validate   measure a checkpoint on the validation data
+  test       measure a checkpoint on the test data
+  returns    learning curves of runs that learn by driving
+
+comparing and exchanging checkpoints
+  compare    several drivers on the same tracks, with paired differences
+  export     turn a checkpoint into a small folder of weights, as in the zoo
+  import-vpt turn OpenAI VPT's F.model and F.weights into a checkpoint
+  export-vpt turn a checkpoint with Minecraft's controls into F.model and F.weights
+
+studies
+  dream      returns of a controller of World Models in its dream and in the environment
+  seam       whether a world model's long imagination jumps where its memory is emptied
+  iris-experiments  tokenizers and world models that differ in one setting each, measured
+  bench      measure speeds on this machine
+
+A checkpoint is a run folder, a file, zoo:NAME, or an OpenAI F.model. Every verb takes --config FILE.yaml; what is given
+later wins. --version shows the version, --debug the traceback of an error. Errors end with status 2.
 """
 
 from __future__ import annotations
@@ -110,7 +114,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
-    if not words or words[0] in ("-h", "--help", "help"):
+    if words[:1] == ["help"]:  # `help VERB` is `VERB --help`
+        words = [*words[1:], "--help"]
+    if not words or words[0] in ("-h", "--help"):
         print(__doc__.strip())
         return 0
     if words[0] == "--version":
@@ -144,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         from racing_vpt.cli.errors import explain
 
-        message = explain(error)
+        message = explain(error, rest)
         if message is None:  # a defect of ours: its traceback is wanted
             raise
         return _fail(verb, message)
@@ -175,14 +181,27 @@ def _run(verb: str, words: list[str]) -> int:
 
     words = with_config_paths(verb, words)
     if verb in STAGES:
+        from racing_vpt.cli.stage_help import asks_for_help, stage_help
+
+        asked = asks_for_help(words)
+        if asked == "short":
+            print(stage_help(verb), end="")
+            return 0
+        from racing_vpt.cli.parsing import print_every_option
         from racing_vpt.cli.stages import run_stage
 
+        if asked == "all":
+            print_every_option(verb, [word for word in words if word not in ("-h", "--help", "all")])
+            return 0
+
         return run_stage(verb, words)
+    from racing_vpt.cli.lists import with_lists
+
     parser, function = tool_parser(verb)
     try:
-        options = parser.parse_args(words)
+        options = parser.parse_args(with_lists(parser, words))
     except Exception as error:
-        from racing_vpt.cli.errors import ParseError
+        from racing_vpt.cli.parse_errors import ParseError
 
         raise ParseError(error, parser, verb, words) from error
     arguments = parser.instantiate(options).as_dict()

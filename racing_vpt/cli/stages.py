@@ -21,13 +21,12 @@ from typing import Literal
 
 import torch
 from jsonargparse import Namespace
-from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-from racing_vpt.cli.configs import with_config_paths
-from racing_vpt.cli.errors import ParseError
+from racing_vpt.cli.guard import guard, removed_unless_started
+from racing_vpt.cli.outcome import outcome
+from racing_vpt.cli.parse_errors import ParseError
 from racing_vpt.cli.runs import allow_imports, check_same_model, checkpoint_to_resume, know_models, loggers_into
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.files import write_json
@@ -43,17 +42,6 @@ def run_stage(stage: str, words: list[str]) -> int:
     lightning_log.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
     StageCLI(stage, words)
     return 0
-
-
-def parse_stage(stage: str, words: list[str]) -> Namespace:
-    """The options of a stage as `run_stage` would take them; nothing is built and nothing runs.
-
-    Raises:
-        ParseError: they do not parse.
-    """
-    words = allow_imports(with_config_paths(stage, words))
-    know_models(words)
-    return ParsedOnly(stage, words).options
 
 
 class StageCLI(LightningCLI):
@@ -172,6 +160,18 @@ class StageCLI(LightningCLI):
             arguments["return_predictions"] = False  # they are written as they come; memory stays flat
         return arguments
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        if self.stage == "fit":
+            with removed_unless_started(self.folder, self.trainer):
+                super()._run_subcommand(subcommand)
+        else:
+            super()._run_subcommand(subcommand)
+
+    def after_fit(self) -> None:
+        """Say what was made and what to type next."""
+        if self.trainer.is_global_zero:
+            print(outcome(self.folder, self.trainer))
+
     def after_validate(self) -> None:
         """Keep what was measured."""
         self._write_metrics()
@@ -208,36 +208,3 @@ class StageCLI(LightningCLI):
         found = checkpoint_to_resume(path, checkpoints)
         check_same_model(found, self._parser(self.stage), options)
         self.resume, options.ckpt_path = str(found), None  # so that config.yaml can start another run
-
-
-def guard(trainer: Trainer) -> None:
-    """What every training has: whole checkpoints, an end on signals, finite numbers, the same draws after a stop."""
-    from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
-    from racing_vpt.callbacks.finite_guard import FiniteGuard
-    from racing_vpt.callbacks.step_seed import StepSeed
-    from racing_vpt.callbacks.stop_signals import StopSignals
-
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-    # `last` is saved once `best` has noted what is to be beaten
-    callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint) and callback.monitor is None)
-    for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
-        if not any(isinstance(callback, kind) for callback in callbacks):
-            callbacks.insert(place, kind())
-    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
-        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
-
-
-class ParsedOnly(StageCLI):
-    """The command line of a stage that stops after parsing."""
-
-    def _set_seed(self) -> None:
-        pass
-
-    def before_instantiate_classes(self) -> None:
-        """Nothing."""
-
-    def instantiate_classes(self) -> None:
-        """Nothing."""
-
-    def _run_subcommand(self, subcommand: str) -> None:
-        pass

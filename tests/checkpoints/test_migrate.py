@@ -11,7 +11,7 @@ import yaml
 
 from racing_vpt.checkpoints import migrate
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_config, migrate_training, removed, renamed
-from racing_vpt.cli.stages import parse_stage
+from racing_vpt.cli.parsing import parse_stage
 
 OLD = Path(__file__).parent / "version_0_1_0"
 RUNS = sorted(OLD.glob("*.yaml"))

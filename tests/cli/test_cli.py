@@ -6,21 +6,29 @@ from pathlib import Path
 
 import pytest
 
+import racing_vpt
 from racing_vpt.cli.main import main
 from racing_vpt.cli.runs import alike
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line on stderr of a command line that ends with status 2."""
-    assert main(words) == 2
-    lines = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]
-    assert len(lines) == 1, lines
-    return lines[0]
+from tests.cli.answers import said
 
 
 def test_without_a_verb_the_help_page_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     assert "usage: racing-vpt VERB" in capsys.readouterr().out
+
+
+def test_help_of_a_verb_is_asked_for_in_two_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    pages = []
+    for words in (["help", "fit"], ["fit", "--help"]):
+        assert main(words) == 0
+        pages.append(capsys.readouterr().out)
+    assert pages[0] == pages[1]
+    assert "usage: racing-vpt fit" in pages[0]
+
+
+def test_the_version_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.strip() == racing_vpt.__version__
 
 
 def test_a_mistyped_verb_is_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,25 +58,6 @@ def test_what_a_tool_raises_for_its_user_is_one_line(tmp_path: Path, capsys: pyt
 def test_debug_lets_the_traceback_through(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"idm\.yaml"):
         main(["demo", "--configs", str(tmp_path), "--debug"])
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (["--model", "VTP"], "no class 'VTP' for model; did you mean VPT?"),
-        (["--model", "VPT", "--model.sise", "tiny"], "did you mean size?"),
-        (["--model", "VPT", "--model.forget", "much"], "Expected a float. Got value: much"),
-        (["--model", "VPT", "--data.batchsize", "3"], "did you mean batch_size?"),
-        (["--model", "VPT", "--trainer.logger", "TensorBordLogger"], "did you mean TensorBoardLogger?"),
-        (["--data.batch_size", "3"], "--model"),
-        (["--model", "VPT", "--ckpt_path", "zoo:vpt-carracing"], "--model.init_from zoo:vpt-carracing"),
-        (["--model", "VPT", "--ckpt_path", "last", "--name", "nobody"], "nobody/checkpoints/last.ckpt does not exist"),
-    ],
-)
-def test_a_mistake_in_fit_is_answered_in_one_line(
-    words: list[str], expected: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert expected in said(capsys, "fit", *words)
 
 
 @pytest.mark.parametrize("where", [["--model"], ["--model", "VPT", "--model.optimizer"], ["--trainer.callbacks"]])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from racing_vpt.cli.configs import config_names, find_config, shipped_configs, with_config_paths
-from racing_vpt.cli.stages import parse_stage
+from racing_vpt.cli.parsing import parse_stage
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 

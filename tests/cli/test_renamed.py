@@ -6,15 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from racing_vpt.cli.main import STAGES, TOOLS, main
+from racing_vpt.cli.main import STAGES, TOOLS
 from racing_vpt.cli.renamed import OPTIONS, VERBS, renamed_option
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line on stderr of a command line that ends with status 2."""
-    assert main(words) == 2
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "error:" in line)
-    return line
+from tests.cli.answers import said
 
 
 def test_an_old_verb_is_answered_with_the_new_one(

@@ -16,7 +16,7 @@ import torch
 
 from racing_vpt.checkpoints.folder import save_checkpoint
 from racing_vpt.checkpoints.integrity import fault_of
-from racing_vpt.cli.stages import parse_stage
+from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.models.mdn_rnn import HORIZONS
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.vae import VAE

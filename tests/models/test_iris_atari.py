@@ -9,7 +9,7 @@ import yaml
 
 from racing_vpt.checkpoints.load import load_module
 from racing_vpt.cli.main import main
-from racing_vpt.cli.stages import parse_stage
+from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.data.trajectory import read_trajectory
 from racing_vpt.games.atari import JOYSTICK, MINIMAL
 from racing_vpt.models.token_world import TokenWorld

@@ -1,0 +1,45 @@
+"""What protects every training, whatever its configuration says."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+
+def guard(trainer: Trainer) -> None:
+    """Add whole checkpoints, an end on signals, finite numbers, and the same random draws after a stop."""
+    from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
+    from racing_vpt.callbacks.finite_guard import FiniteGuard
+    from racing_vpt.callbacks.step_seed import StepSeed
+    from racing_vpt.callbacks.stop_signals import StopSignals
+
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    # `last` is saved once `best` has noted what is to be beaten
+    callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint) and callback.monitor is None)
+    for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
+        if not any(isinstance(callback, kind) for callback in callbacks):
+            callbacks.insert(place, kind())
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+        trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+
+
+@contextmanager
+def removed_unless_started(folder: Path, trainer: Trainer) -> Iterator[None]:
+    """Within it, an error before the first step removes a run folder that was not there before.
+
+    Otherwise a mistake such as missing data leaves a folder that looks like a run.
+    """
+    existed = folder.exists()
+    try:
+        yield
+    except Exception:
+        begun = trainer.global_step > 0 or any(folder.rglob("*.ckpt"))
+        if not existed and not begun and trainer.is_global_zero:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
