@@ -126,7 +126,7 @@ class FrameRecord:
 
 
 @dataclass
-class Step:
+class LaneStep:
     """What N environments (lanes) did in one decision.
 
     With gymnasium's next-step autoreset the step after an end sees the episode's last frame, its action is ignored,
@@ -184,10 +184,10 @@ class Transitions:
 
 
 @dataclass
-class Stretches:
-    """B stretches of T consecutive steps of one environment each, for a model of the world.
+class Segments:
+    """B segments of T consecutive steps of one environment each, for a model of the world.
 
-    A stretch may run from one episode into the next; `first` says where. The last frame of an episode, which nobody
+    A segment may run from one episode into the next; `first` says where. The last frame of an episode, which nobody
     acted upon, is there with `valid` false.
 
     Args:
@@ -213,13 +213,13 @@ class Stretches:
     codes: Tensor | None = None
 
 
-class Wanted(NamedTuple):
+class PartRequest(NamedTuple):
     """What one update of a model that has several parts is to learn from.
 
     Args:
         part: which part learns.
-        rows: stretches, B; 0: the part does not learn yet.
-        frames: of a stretch, T.
+        rows: segments, B; 0: the part does not learn yet.
+        frames: of a segment, T.
     """
 
     part: str
@@ -228,13 +228,13 @@ class Wanted(NamedTuple):
 
 
 @dataclass
-class Work:
+class PartBatch:
     """What one update of a model that has several parts learns from.
 
     Args:
         part: which part learns.
-        stretches: those of recordings, those of experience, or both; none: the part does not learn yet.
+        segments: those of recordings, those of experience, or both; none: the part does not learn yet.
     """
 
     part: str
-    stretches: list[Stretches] = field(default_factory=list)
+    segments: list[Segments] = field(default_factory=list)

@@ -19,10 +19,10 @@ from racing_vpt.callbacks.driving import Driving
 from racing_vpt.envs.make import make_env
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.iris import IRIS
-from racing_vpt.replay.segment_datamodule import StretchDataModule
+from racing_vpt.replay.segment_datamodule import SegmentDataModule
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Scene
-from racing_vpt.types import Step
+from racing_vpt.types import LaneStep
 
 
 class Collection(Driving):
@@ -60,10 +60,10 @@ class Collection(Driving):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(pl_module, IRIS) or not isinstance(data, StretchDataModule):
+        if not isinstance(pl_module, IRIS) or not isinstance(data, SegmentDataModule):
             raise ValueError(
-                f"collection is for an IRIS with a StretchDataModule, not a {type(pl_module).__name__} with a "
-                f"{type(data).__name__}; give data.class_path racing_vpt.replay.segment_datamodule.StretchDataModule"
+                f"collection is for an IRIS with a SegmentDataModule, not a {type(pl_module).__name__} with a "
+                f"{type(data).__name__}; give data.class_path racing_vpt.replay.segment_datamodule.SegmentDataModule"
             )
         self.data, self.module = data, pl_module
         if not data.collect:
@@ -134,7 +134,7 @@ class Collection(Driving):
         self.actors.act(actions)
         self.seen, broken = self.actors.collect()
         now = self.seen
-        step = Step(before.frames, actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
+        step = LaneStep(before.frames, actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
         self.keep(step, broken)
         for row, done in enumerate(self.done):
             if now.first[row]:

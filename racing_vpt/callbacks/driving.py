@@ -13,7 +13,7 @@ from racing_vpt.callbacks.return_curve import ReturnCurve
 from racing_vpt.replay.buffer import ReplayBuffer
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Lanes
-from racing_vpt.types import Step
+from racing_vpt.types import LaneStep
 
 
 class Driving(Callback):
@@ -76,7 +76,7 @@ class Driving(Callback):
             self.actors.close()
             self.actors = None
 
-    def keep(self, step: Step, broken: np.ndarray) -> None:
+    def keep(self, step: LaneStep, broken: np.ndarray) -> None:
         """Put a step of all lanes into the buffer; what lanes with `broken` bool [N] were in is forgotten."""
         self.buffer.add(step)
         if broken.any():

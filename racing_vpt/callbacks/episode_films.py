@@ -17,7 +17,7 @@ from racing_vpt.envs.make import make_env
 from racing_vpt.models.imagined_drive import imagined_drive
 from racing_vpt.models.iris import IRIS
 from racing_vpt.play.take import Take
-from racing_vpt.replay.segment_datamodule import StretchDataModule
+from racing_vpt.replay.segment_datamodule import SegmentDataModule
 from racing_vpt.rollout.episodes import Episode
 from racing_vpt.seeds import JUDGING_SEEDS
 from racing_vpt.types import Batch, Controls, Frame
@@ -67,9 +67,9 @@ class EpisodeFilms(Callback):
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(pl_module, IRIS) or not isinstance(data, StretchDataModule):
+        if not isinstance(pl_module, IRIS) or not isinstance(data, SegmentDataModule):
             raise ValueError(
-                f"callback EpisodeFilms is for an IRIS with a StretchDataModule, not a {type(pl_module).__name__} with "
+                f"callback EpisodeFilms is for an IRIS with a SegmentDataModule, not a {type(pl_module).__name__} with "
                 f"a {type(data).__name__}"
             )
         self.validations += 1
@@ -137,7 +137,7 @@ class EpisodeFilms(Callback):
         self.validations = state_dict["validations"]
 
 
-def collected(data: StretchDataModule, names: tuple[str, ...]) -> Iterator[Moment]:
+def collected(data: SegmentDataModule, names: tuple[str, ...]) -> Iterator[Moment]:
     """The newest whole episode of the first lane, as far as it is kept; where none is whole, what there is."""
     assert data.buffer is not None
     ring = data.buffer.experience.ring

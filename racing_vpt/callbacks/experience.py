@@ -25,7 +25,7 @@ from racing_vpt.models.dqn import DQN
 from racing_vpt.replay.datamodule import ReplayDataModule
 from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Lanes, Scene
-from racing_vpt.types import Step, Transitions
+from racing_vpt.types import LaneStep, Transitions
 
 
 class Experience(Driving):
@@ -150,7 +150,9 @@ class Experience(Driving):
         ended = now.cut_off & self.cut_off_ends
         terminated, truncated = now.terminated | ended, now.truncated & ~ended
         rewards = now.rewards - module.missed_cost * now.missed
-        step = Step(before.frames, self.actions, rewards, terminated, truncated, before.first, now.valid, before.shown)
+        step = LaneStep(
+            before.frames, self.actions, rewards, terminated, truncated, before.first, now.valid, before.shown
+        )
         self.keep(step, broken)
         self.keep_score(before, now)
         self.observe(module)

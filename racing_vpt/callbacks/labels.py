@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.lines import to_line
-from racing_vpt.data.recording import FORMAT
+from racing_vpt.data.opening import FORMAT
 from racing_vpt.data.window_batches import PredictBatch
 from racing_vpt.data.windows import PredictWindow
 from racing_vpt.files import TEMPORARY, publish, read_json, sha256_of, write_json

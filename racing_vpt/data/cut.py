@@ -10,7 +10,6 @@ import av
 import numpy as np
 
 from racing_vpt.data.episodes import Episode
-from racing_vpt.data.recorded_video import open_recording
 from racing_vpt.frames import resize
 from racing_vpt.types import Fit, Resize
 from racing_vpt.video.decode import MOST_BYTES, Decoder, resample
@@ -85,7 +84,7 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
     sources = _sources(episode, form)
     columns = episode.columns()
     copies = _copy_clips(piece, form, sources)
-    video = None if copies else open_recording(episode.recording, form.decoder)
+    video = None if copies else episode.recording.open_video(form.decoder)
     samples = []
     for number, start in enumerate(range(piece.start, piece.stop, form.clip_frames)):
         stop = min(start + form.clip_frames, len(sources))
@@ -118,7 +117,7 @@ def _sources(episode: Episode, form: ClipFormat) -> np.ndarray:
     if recording.meta or recording.video.is_dir():  # ours: of a constant rate
         times = np.arange(recording.num_frames) / recording.frames_per_second
     else:
-        times = open_recording(recording, form.decoder).timestamps
+        times = recording.open_video(form.decoder).timestamps
     return resample(times, form.frames_per_second)
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from racing_vpt.data.columns import Columns
-from racing_vpt.data.recording import Recording, find_recordings, read_labels
+from racing_vpt.data.label_files import read_labels
+from racing_vpt.data.recording import Recording, find_recordings
 from racing_vpt.files import TEMPORARY, read_json
 
 log = logging.getLogger(__name__)

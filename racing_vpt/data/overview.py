@@ -11,8 +11,8 @@ import numpy as np
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.episodes import find_episodes
+from racing_vpt.data.label_files import read_labels
 from racing_vpt.data.manifest import MANIFEST, read_manifest
-from racing_vpt.data.recording import read_labels
 from racing_vpt.data.remote import is_remote
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import RecordingStore, Store, StoredEpisode

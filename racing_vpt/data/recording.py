@@ -7,7 +7,7 @@ unlabelled recording without a meta file.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -15,11 +15,13 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from racing_vpt.data.lines import check_controls, columns, read_lines, to_line, write_lines
+from racing_vpt.data.label_files import write_labels
+from racing_vpt.data.lines import check_controls, columns, read_lines, to_line
 from racing_vpt.data.opening import FORMAT, describe
-from racing_vpt.files import TEMPORARY, publish, published, read_json, sha256_of, write_json
+from racing_vpt.files import TEMPORARY, publish, read_json, sha256_of, write_json
 from racing_vpt.types import Frame, FrameRecord
-from racing_vpt.video.decoders import VIDEO_SUFFIXES
+from racing_vpt.video.decode import Decoder, Device, open_video
+from racing_vpt.video.decoders import VIDEO_SUFFIXES, PictureFolder, Video
 from racing_vpt.video.encode import PixelFormat, VideoWriter, count_frames
 
 
@@ -186,6 +188,23 @@ class Recording:
         """Hexadecimal sha256 of the video, as the meta file says, or computed."""
         return self.meta.get("video_sha256") or sha256_of(self.video)
 
+    def open_video(self, decoder: Decoder = "auto", device: Device = "cpu") -> Video:
+        """Open the video for reading.
+
+        Raises:
+            ValueError: the video holds another number of frames than the meta file says, or cannot be decoded.
+        """
+        if self.video.is_dir():
+            video: Video = PictureFolder(self.video, self.frames_per_second)
+        else:
+            video = open_video(self.video, decoder, device)
+        if video.num_frames != self.num_frames:
+            raise ValueError(
+                f"{self.video} holds {video.num_frames} frames, but {self.num_frames} were recorded; "
+                f"check it with: racing-vpt verify {self.video.parent}"
+            )
+        return video
+
     def records(self) -> list[FrameRecord]:
         """One record a frame; ValueError names file and line of what is wrong."""
         if self.lines is None:
@@ -214,33 +233,6 @@ def find_recordings(folder: Path) -> list[Recording]:
     rest = {file.parent if file.suffix == ".png" else file for file in shown} - {one.video for one in found}
     found += [Recording.open(path) for path in rest if _has_lines(path) == path.is_dir()]  # the others are unfinished
     return sorted(found, key=lambda recording: str(recording.video))
-
-
-def write_labels(path: Path, records: Iterable[FrameRecord], meta: Mapping[str, object]) -> None:
-    """Write labels NAME.jsonl and, last, NAME.meta.json; ValueError where these would replace a recording's own.
-
-    Args:
-        path: NAME.jsonl.
-        records: one a frame of the source video, in order.
-        meta: `checkpoint` (fingerprint), `checkpoint_name`, `video`, `video_sha256` and what else is worth knowing.
-    """
-    meta_file = path.with_name(f"{path.stem}.meta.json")
-    if meta_file.is_file() and read_json(meta_file).get("kind") == "recording":
-        raise ValueError(f"{meta_file} belongs to a recording; write labels into another folder than the videos'")
-    with published(path) as temporary:
-        num_frames = write_lines(temporary, records)
-    write_json(meta_file, {"format": FORMAT, "name": path.stem, "kind": "labels", **meta, "num_frames": num_frames})
-
-
-def read_labels(path: Path) -> tuple[list[FrameRecord], dict]:
-    """Records and meta of a label file NAME.jsonl; FileNotFoundError where its meta file is missing (unfinished)."""
-    meta_file = path.with_name(f"{path.stem}.meta.json")
-    if not path.is_file() or not meta_file.is_file():
-        raise FileNotFoundError(f"{path} and {meta_file.name} make labels only together; run racing-vpt predict again")
-    records, meta = read_lines(path), read_json(meta_file)
-    if len(records) != meta.get("num_frames"):
-        raise ValueError(f"{path} has {len(records)} lines, but {meta_file.name} says {meta.get('num_frames')}")
-    return records, meta
 
 
 def _has_lines(video: Path) -> bool:

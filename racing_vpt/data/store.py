@@ -10,7 +10,6 @@ from typing import Protocol
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.episodes import Episode
-from racing_vpt.data.recorded_video import open_recording
 from racing_vpt.video.decode import Decoder
 from racing_vpt.video.decoders import Video
 from racing_vpt.video.encode import MAX_GROUP
@@ -102,7 +101,7 @@ class RecordingStore:
         number, _ = self._clips[clip.handle]
         key = (os.getpid(), number)
         if key not in self._videos:
-            self._videos[key] = open_recording(self._sources[number].recording, self.decoder)
+            self._videos[key] = self._sources[number].recording.open_video(self.decoder)
             if len(self._videos) > OPEN_VIDEOS:
                 self._videos.popitem(last=False)
         self._videos.move_to_end(key)

@@ -1,7 +1,7 @@
 """IRIS: a tokenizer, a world model on its tokens, and an actor-critic that learns in what the world model imagines.
 
 Micheli et al. 2022 (arXiv:2209.00588), algorithm 1. One module trains all three, each from its own epoch on with its
-own number of updates an epoch; what they learn from are stretches of recordings, of what the actor itself lived
+own number of updates an epoch; what they learn from are segments of recordings, of what the actor itself lived
 through, or of both (`replay/segment_datamodule.py`, `callbacks/collection.py`). Unlike the paper, each part can be a
 trained one that stays as it is, the world model sees all true frames of the burn-in before it imagines, and the actor
 may begin by imitating recorded drivers. What else differs is said where the parts are, in `nn/`.
@@ -44,7 +44,7 @@ from racing_vpt.nn.sizes import named_size
 from racing_vpt.nn.token_blocks import Positions, WorldSize
 from racing_vpt.nn.token_net import known_in
 from racing_vpt.nn.tokenizer_net import QuantizerKind, TokenizerSize, pictures_of
-from racing_vpt.types import Batch, Frame, FrameSpec, Stretches, Wanted, Work, frame_spec
+from racing_vpt.types import Batch, Frame, FrameSpec, PartBatch, PartRequest, Segments, frame_spec
 
 Named = Literal["paper", "tiny"]
 PARTS = ("tokenizer", "world", "agent")
@@ -73,14 +73,14 @@ class IRIS(LightningModule):
         pretrained: folder of a causal language model whose blocks take the place of the world model's.
         actions: how the world model sees them, `continuous` or `discrete`.
         reward: how it tells rewards, `symlog` or `sign`.
-        unroll: frames that it imagines in training, in some stretches, and goes on from; not for `gpt`.
+        unroll: frames that it imagines in training, in some segments, and goes on from; not for `gpt`.
         init_tokenizer: checkpoint of a tokenizer to start from (path, run folder or zoo:NAME).
         init_world: checkpoint of a world model, or of an IRIS for its world, to start from, its tokenizer with it.
         init_from: checkpoint of an IRIS to start from, all of it.
         train_tokenizer: how it is trained. Where it is not, recorded frames are coded once and for all.
         train_world: how the world model is trained.
         train_agent: how actor and critic are trained; its batch is the number of dreams.
-        world_frames: frames of a stretch that the world model learns from.
+        world_frames: frames of a segment that the world model learns from.
         burn_in: true frames that world model and agent see before a dream begins.
         horizon: steps of a dream.
         reuse: updates from the same dreams; they count as one in the plan. The paper's is 1.
@@ -154,7 +154,7 @@ class IRIS(LightningModule):
         super().__init__()
         if min(world_frames - 1, burn_in + 1, horizon, reuse, imitate_updates + 1) < 1 or not 0 <= epsilon <= 1:
             raise ValueError(
-                f"a stretch has 2 frames or more, a dream 1 step or more, reuse counts from 1, burn_in and "
+                f"a segment has 2 frames or more, a dream 1 step or more, reuse counts from 1, burn_in and "
                 f"imitate_updates from 0 and epsilon is a share, but world_frames, horizon, reuse, burn_in, "
                 f"imitate_updates and epsilon are {world_frames}, {horizon}, {reuse}, {burn_in}, {imitate_updates} and "
                 f"{epsilon}"
@@ -277,7 +277,7 @@ class IRIS(LightningModule):
         """Whose tokens take the place of recorded frames; None where the tokenizer is trained."""
         return None if self.trainings["tokenizer"].steps else self.world
 
-    def wanted(self, step: int) -> Wanted:
+    def wanted(self, step: int) -> PartRequest:
         """What the update of this number, from 0, is to learn from."""
         return self.plan.wanted(step)
 
@@ -313,14 +313,14 @@ class IRIS(LightningModule):
 
     # ------------------------------------------------------------ learning
 
-    def training_step(self, work: Work, batch_idx: int) -> None:
-        if not work.stretches:
+    def training_step(self, work: PartBatch, batch_idx: int) -> None:
+        if not work.segments:
             return
         if work.part == "agent":
-            found = self.learn_to_act(self.joined(work.stretches))
+            found = self.learn_to_act(self.joined(work.segments))
         else:
             losses = self.tokenizer_losses if work.part == "tokenizer" else self.world_losses
-            found = losses(work.stretches)
+            found = losses(work.segments)
             self.update(work.part, found["loss"])
         prefix = "actor" if work.part == "agent" else work.part
         self.log_dict({f"train/{prefix}_{name}": x.detach() for name, x in found.items()}, batch_size=1)
@@ -356,36 +356,36 @@ class IRIS(LightningModule):
         done = min(1.0, int(self.updates[PARTS.index("agent")]) / self.total_updates("agent"))
         return self.entropy_weight + done * (self.entropy_end - self.entropy_weight)
 
-    def joined(self, stretches: list[Stretches]) -> Joined:
-        """Stretches as one batch of tokens."""
+    def joined(self, segments: list[Segments]) -> Joined:
+        """Segments as one batch of tokens."""
         tokens = []
-        for each in stretches:
+        for each in segments:
             if each.codes is not None:
                 tokens.append(each.codes.round().long())
             else:
                 assert each.index is not None
                 tokens.append(self.memo.tokens(each.frames, each.index, self.world.code))
-        return joined(stretches, tokens)
+        return joined(segments, tokens)
 
-    def tokenizer_losses(self, stretches: list[Stretches]) -> dict[str, Tensor]:
+    def tokenizer_losses(self, segments: list[Segments]) -> dict[str, Tensor]:
         """As `Tokenizer.losses`, and the perplexity of the codebook."""
-        pictures = pictures_of(torch.cat([each.frames.flatten(0, 1) for each in stretches]))
+        pictures = pictures_of(torch.cat([each.frames.flatten(0, 1) for each in segments]))
         coder = self._coder[0].train()
         losses, _, tokens = coder.losses(pictures)
         with torch.no_grad():
             losses["codebook_perplexity"] = perplexity(usage(tokens, self.world.tokenizer.vocabulary))
         return losses
 
-    def world_losses(self, stretches: list[Stretches]) -> dict[str, Tensor]:
+    def world_losses(self, segments: list[Segments]) -> dict[str, Tensor]:
         """As `TokenWorldNet.losses`."""
-        given = self.joined(stretches)
+        given = self.joined(segments)
         self.world.keep_start(given.batch(self.control_names))
         self.world.net.train()
         known = known_in(given.first, given.valid, given.ended_known)
         return self.world.net.losses(given.tokens, given.actions, given.first, known, given.rewards, given.ended)
 
     def learn_to_act(self, given: Joined) -> dict[str, Tensor]:
-        """Updates of actor and critic from dreams that begin where stretches end; what was learnt, for the log.
+        """Updates of actor and critic from dreams that begin where segments end; what was learnt, for the log.
 
         As `nn.dreaming.learn` says, and what imitation costs; of the last update.
         """

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from racing_vpt.models.module import Schedule, decay_groups
-from racing_vpt.types import Batch, Stretches, Wanted
+from racing_vpt.types import Batch, PartRequest, Segments
 
 MOST_FRAMES = 256  # that are coded in one piece
 
@@ -23,7 +23,7 @@ class Training:
         steps: updates in an epoch; 0: the part stays as it is.
         start_epoch: epoch, from 0, in which it begins to learn.
         end_epoch: epoch from which on it stays as it is; -1: it learns to the end.
-        batch_size: stretches in a batch.
+        batch_size: segments in a batch.
         lr: learning rate of AdamW.
         weight_decay: of matrices and kernels.
         clip: largest norm of the gradient.
@@ -74,10 +74,10 @@ class Plan:
 
     Args:
         trainings: of the parts, in their order; the last one is the actor's.
-        world_frames: of a stretch that the world model learns from.
+        world_frames: of a segment that the world model learns from.
         burn_in: true frames before a dream.
         horizon: steps of a dream.
-        imitate_updates: first updates of the actor, in which it imitates stretches as long as a dream.
+        imitate_updates: first updates of the actor, in which it imitates segments as long as a dream.
     """
 
     trainings: dict[str, Training]
@@ -91,7 +91,7 @@ class Plan:
         """Those of parts that do not learn yet included."""
         return max(1, sum(training.steps for training in self.trainings.values()))
 
-    def wanted(self, step: int) -> Wanted:
+    def wanted(self, step: int) -> PartRequest:
         """What the update of this number, from 0, is to learn from."""
         epoch, place = divmod(step, self.updates_per_epoch)
         lengths = {"tokenizer": 1, "world": self.world_frames, "agent": self.burn_in + 1}
@@ -100,13 +100,13 @@ class Plan:
                 done = (epoch - training.start_epoch) * training.steps + place  # updates of this part
                 imitates = part == "agent" and done < self.imitate_updates
                 frames = lengths[part] + (self.horizon if imitates else 0)
-                return Wanted(part, training.batch_size * training.learns(epoch), frames)
+                return PartRequest(part, training.batch_size * training.learns(epoch), frames)
             place -= training.steps
-        return Wanted("agent", 0, 1)
+        return PartRequest("agent", 0, 1)
 
 
 class Joined(NamedTuple):
-    """B stretches of T steps as tokens int64 [B, T, K]; all else as in `Stretches`.
+    """B segments of T steps as tokens int64 [B, T, K]; all else as in `Segments`.
 
     `ended_known` bool [B, T] says where it is known whether the action ended the episode: where something follows, or
     the end is told.
@@ -133,16 +133,16 @@ class Joined(NamedTuple):
         )
 
 
-def joined(stretches: list[Stretches], tokens: list[Tensor]) -> Joined:
-    """Stretches with their tokens as one batch."""
+def joined(segments: list[Segments], tokens: list[Tensor]) -> Joined:
+    """Segments with their tokens as one batch."""
     columns: dict[str, Tensor] = {
-        name: torch.cat([getattr(each, name) for each in stretches])
+        name: torch.cat([getattr(each, name) for each in segments])
         for name in ("actions", "rewards", "first", "valid", "terminated", "truncated")
     }
     told, valid = columns["terminated"] | columns.pop("truncated"), columns["valid"]
     known = valid & told
     known[:, :-1] |= valid[:, :-1] & valid[:, 1:]
-    known[:, -1] = False  # of a stretch that was cut here only ends would be known
+    known[:, -1] = False  # of a segment that was cut here only ends would be known
     return Joined(torch.cat(tokens), **columns | {"ended": columns.pop("terminated")}, ended_known=known)
 
 

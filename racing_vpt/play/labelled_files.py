@@ -9,7 +9,6 @@ from tqdm import tqdm
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.lines import read_lines
-from racing_vpt.data.recorded_video import open_recording
 from racing_vpt.data.recording import Recording
 from racing_vpt.files import published
 from racing_vpt.play.labelled_film import LabelledFilm
@@ -41,7 +40,7 @@ def open_film(
             )
         said = {name: column for name, column in said.items() if name in true}
     heading = "labelled" if labels is not None and labels != own else "recorded"
-    film = LabelledFilm(open_recording(recording), recording.name, said, true, confidence, tolerance, heading)
+    film = LabelledFilm(recording.open_video(), recording.name, said, true, confidence, tolerance, heading)
     return film, recording.name, recording.frames_per_second
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from racing_vpt.free_memory import require_memory
 from racing_vpt.replay.priorities import Drawn
 from racing_vpt.replay.ring import Ring
-from racing_vpt.types import Step, Stretches, Transitions
+from racing_vpt.types import LaneStep, Segments, Transitions
 
 
 class ReplayBuffer:
@@ -83,7 +83,7 @@ class ReplayBuffer:
         """Steps that were ever added, all lanes together."""
         return self.experience.ring.steps * self.lanes
 
-    def add(self, step: Step) -> None:
+    def add(self, step: LaneStep) -> None:
         """Append what the lanes did.
 
         Raises:
@@ -96,11 +96,11 @@ class ReplayBuffer:
         self.changes += 1
         self.experience.forget_episodes(lanes)
 
-    def add_demonstrations(self, episodes: Step, imitated: np.ndarray | None = None) -> None:
+    def add_demonstrations(self, episodes: LaneStep, imitated: np.ndarray | None = None) -> None:
         """Keep episodes for ever; all at once.
 
         Args:
-            episodes: one after the other: what is N in a `Step` is time here; `first` says where each begins. Of an
+            episodes: one after the other: what is N in a `LaneStep` is time here; `first` says where each begins. Of an
                 episode that does not say how it ended, the last transition is left out: what came of it is not known.
             imitated: bool [T], where the demonstrator did what it wanted; elsewhere a step is learnt from as any other,
                 without `Transitions.demonstration`. None: everywhere.
@@ -118,9 +118,9 @@ class ReplayBuffer:
         kept = Drawn(Ring(length + 1, 1, *self._options), alpha)
         columns = {name: column for name, column in vars(episodes).items() if column is not None}
         for at in range(length):
-            kept.add(Step(**{name: column[at : at + 1] for name, column in columns.items()}))
+            kept.add(LaneStep(**{name: column[at : at + 1] for name, column in columns.items()}))
         end = {name: np.zeros_like(column[:1]) for name, column in columns.items()} | {"first": np.ones(1, bool)}
-        kept.add(Step(**end))
+        kept.add(LaneStep(**end))
         if not kept.ring.count:
             raise ValueError(f"{length} steps of demonstrations make no transition; give longer episodes")
         imitated = np.ones(length, bool) if imitated is None else imitated
@@ -179,17 +179,17 @@ class ReplayBuffer:
             shown=torch.from_numpy(told),
         )
 
-    def sample_stretches(self, batch_size: int, length: int, *, step: int | None = None) -> Stretches:
-        """Draw stretches of `length` consecutive steps, every start equally likely; a function as `sample` is.
+    def sample_segments(self, batch_size: int, length: int, *, step: int | None = None) -> Segments:
+        """Draw segments of `length` consecutive steps, every start equally likely; a function as `sample` is.
 
         Raises:
             ValueError: no lane has so many steps.
         """
         ring = self.experience.ring
-        slots = ring.draw_stretches(batch_size, length, self._generator(step, 1))
+        slots = ring.draw_segments(batch_size, length, self._generator(step, 1))
         names = ("frames", "actions", "rewards", "first", "terminated", "truncated", "valid")
         drawn = {name: torch.from_numpy(getattr(ring, name)[slots]) for name in names}
-        return Stretches(**drawn, index=torch.from_numpy(self._index(slots)))
+        return Segments(**drawn, index=torch.from_numpy(self._index(slots)))
 
     def update_priorities(self, index: Tensor | np.ndarray, td_error: Tensor | np.ndarray) -> None:
         """Tell how wrong the model was about transitions of a batch, demonstrations among them or not.

@@ -14,7 +14,7 @@ from racing_vpt.data.remote import Remote
 from racing_vpt.replay.buffer import ReplayBuffer
 from racing_vpt.replay.buffer_files import ReplayFiles
 from racing_vpt.replay.demonstrations import Actions, read_demonstrations
-from racing_vpt.types import FrameSpec, Stretches, Transitions
+from racing_vpt.types import FrameSpec, Segments, Transitions
 from racing_vpt.video.decode import Decoder, choose_decoder
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class ReplayDataModule(VideoDataModule):
         teacher: `expert:five` or `expert:eleven`, who is asked at each decision of the learner what it would do there
             (DAgger, Ross et al. 2011, arXiv:1011.0686): unlike demonstrations, that tells how to get out of the
             learner's own mistakes.
-        stretch: T: batches are stretches of T consecutive steps, for world models, instead of transitions.
+        stretch: T: batches are segments of T consecutive steps, for world models, instead of transitions.
         keep_buffer: save the buffer beside the checkpoints, so that a run goes on with it; else it is filled anew.
         seed: of the draws.
         decoder: of demonstrations: auto, decord, torchcodec or pyav.
@@ -151,7 +151,7 @@ class ReplayDataModule(VideoDataModule):
         self._resume()
         return self.buffer
 
-    def draw(self) -> Transitions | Stretches:
+    def draw(self) -> Transitions | Segments:
         """The next batch.
 
         Raises:
@@ -160,7 +160,7 @@ class ReplayDataModule(VideoDataModule):
         if self.buffer is None:
             raise ValueError("there is no replay buffer yet; a callback that acts opens it (open_buffer) and fills it")
         if self.stretch is not None:
-            return self.buffer.sample_stretches(self.batch_size, self.stretch)
+            return self.buffer.sample_segments(self.batch_size, self.stretch)
         at = self.buffer.draws
         share = self.demonstration_share.at(at) if self.train else 0.0
         return self.buffer.sample(self.batch_size, beta=self.beta.at(at), demonstration_share=share)
@@ -197,7 +197,7 @@ class ReplayDataModule(VideoDataModule):
             log.info("the replay buffer was not kept, or is not wanted: it is filled anew before learning goes on")
 
 
-class Draws(Dataset[Transitions | Stretches]):
+class Draws(Dataset[Transitions | Segments]):
     """Batches of an epoch; which comes is not a matter of the index, but of when it is asked for.
 
     Args:
@@ -210,5 +210,5 @@ class Draws(Dataset[Transitions | Stretches]):
     def __len__(self) -> int:
         return self.data.steps_per_epoch or 1
 
-    def __getitem__(self, index: int) -> Transitions | Stretches:
+    def __getitem__(self, index: int) -> Transitions | Segments:
         return self.data.draw()

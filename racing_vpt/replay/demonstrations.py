@@ -16,7 +16,7 @@ import numpy as np
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.lines import RANGES
 from racing_vpt.data.reader import EpisodeReader
-from racing_vpt.types import Step
+from racing_vpt.types import LaneStep
 
 Actions = Sequence[Mapping[str, float]] | Sequence[str]
 log = logging.getLogger(__name__)
@@ -27,12 +27,12 @@ class Demonstrations:
     """Episodes one after the other.
 
     Args:
-        steps: what is N in a `Step` is time here.
+        steps: what is N in a `LaneStep` is time here.
         imitated: bool [T], false where the driver was disturbed: a transition like others, but nothing to imitate.
-        distance: mean distance of the executed controls from the action that stands for them; see `nearest`.
+        distance: mean distance of the executed controls from the action that stands for them; see `nearest_actions`.
     """
 
-    steps: Step
+    steps: LaneStep
     imitated: np.ndarray
     distance: float
 
@@ -57,18 +57,18 @@ def read_demonstrations(reader: EpisodeReader, actions: Actions, seen: tuple[int
         check_size(reader, number, seen)
         columns = reader.columns(number, 0, length)
         controls = controls_of(columns, names, reader.name(number))
-        done, distance = (controls, np.zeros(length)) if table is None else nearest(controls, table, names)
+        done, distance = (controls, np.zeros(length)) if table is None else nearest_actions(controls, table, names)
         frames = reader.frames(number, 0, length)
         first, terminated = columns.first.copy(), np.zeros(length, bool)
         first[0], terminated[-1] = True, reader.finished(number)
         assert columns.reward is not None
         nothing, everything = np.zeros(length, bool), np.ones(length, bool)
         frames = frames[..., 0] if reader.spec.grey else frames
-        episodes.append(Step(frames, done, columns.reward, terminated, nothing, first, everything))
+        episodes.append(LaneStep(frames, done, columns.reward, terminated, nothing, first, everything))
         imitated.append(everything if columns.perturbed is None else ~columns.perturbed)
         distances.append(distance)
     columns_kept = [name for name, column in vars(episodes[0]).items() if column is not None]
-    steps = Step(**{name: np.concatenate([vars(one)[name] for one in episodes]) for name in columns_kept})
+    steps = LaneStep(**{name: np.concatenate([vars(one)[name] for one in episodes]) for name in columns_kept})
     kept = Demonstrations(steps, np.concatenate(imitated), float(np.concatenate(distances).mean()))
     log.info(
         "%d demonstrations: %d decisions, %.0f%% of them undisturbed, %d ends known, mean return %.1f; executed "
@@ -79,7 +79,7 @@ def read_demonstrations(reader: EpisodeReader, actions: Actions, seen: tuple[int
     return kept
 
 
-def nearest(controls: np.ndarray, table: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def nearest_actions(controls: np.ndarray, table: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """The row of a table that stands for each row of controls.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 
 from racing_vpt.replay.ring import Ring
 from racing_vpt.replay.sum_tree import SumTree
-from racing_vpt.types import Step
+from racing_vpt.types import LaneStep
 
 SMALLEST_ERROR = 1e-3  # is added to each TD error, so that nothing is never drawn again; DQfD's epsilon
 
@@ -27,7 +27,7 @@ class Drawn:
         self.tree = None if alpha is None else SumTree(ring.size)
         self.highest = 1.0  # priority so far, which new transitions have
 
-    def add(self, step: Step) -> None:
+    def add(self, step: LaneStep) -> None:
         """Append a row."""
         born, died = self.ring.add(step)
         if self.tree is not None:

@@ -11,7 +11,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from racing_vpt.types import Step
+from racing_vpt.types import LaneStep
 
 
 class Ring:
@@ -54,7 +54,7 @@ class Ring:
         """Rows that hold something."""
         return min(self.steps, self.rows)
 
-    def add(self, step: Step) -> tuple[np.ndarray, np.ndarray]:
+    def add(self, step: LaneStep) -> tuple[np.ndarray, np.ndarray]:
         """Append a row.
 
         Returns:
@@ -154,11 +154,11 @@ class Ring:
         total = (self.rewards[at] * factors).sum(1)
         return total.astype(np.float32), rest.astype(np.float32), (last + self.lanes) % self.size
 
-    def draw_stretches(self, count: int, length: int, generator: np.random.Generator) -> np.ndarray:
+    def draw_segments(self, count: int, length: int, generator: np.random.Generator) -> np.ndarray:
         """Slots int64 [count, length] that follow each other, every start equally likely."""
         if length > self.filled:
             raise ValueError(
-                f"stretches of {length} steps were asked for, but each lane has {self.filled}; collect more before, "
+                f"segments of {length} steps were asked for, but each lane has {self.filled}; collect more before, "
                 "or take shorter ones"
             )
         starts = generator.integers(0, self.filled - length + 1, count) + self.steps - self.filled
@@ -169,7 +169,7 @@ class Ring:
         """The slots of all lanes `back` rows before the one that is written next."""
         return (self.steps - back) % self.rows * self.lanes + self._lane
 
-    def _check(self, step: Step) -> None:
+    def _check(self, step: LaneStep) -> None:
         for field in fields(step):
             value, kept = getattr(step, field.name), getattr(self, field.name)
             if value is None:

@@ -1,6 +1,6 @@
-"""Stretches of recordings and of own experience, for a model that learns a world and then learns in it.
+"""Segments of recordings and of own experience, for a model that learns a world and then learns in it.
 
-A model of several parts says what each of its updates wants (`Learner`); which stretches those are is a function of the
+A model of several parts says what each of its updates wants (`Learner`); which segments those are is a function of the
 seed, of the number of updates before and of what is in the replay buffer. There may be recordings alone, experience
 alone, or both.
 """
@@ -21,8 +21,8 @@ from racing_vpt.data.remote import Remote
 from racing_vpt.data.sampler import RandomClips
 from racing_vpt.replay.datamodule import Ramp, ReplayDataModule
 from racing_vpt.replay.demonstrations import check_size, controls_of
-from racing_vpt.replay.segments import stretches_of
-from racing_vpt.types import Batch, FrameSpec, Stretches, Wanted, Work
+from racing_vpt.replay.segments import segments_of
+from racing_vpt.types import Batch, FrameSpec, PartBatch, PartRequest, Segments
 from racing_vpt.video.decode import Decoder, choose_decoder
 
 
@@ -41,12 +41,12 @@ class Learner(Protocol):
     def coder(self) -> CodesFrames | None:
         """Whose codes take the place of recorded frames: they stay the same for the whole run. None: nobody's."""
 
-    def wanted(self, step: int) -> Wanted:
+    def wanted(self, step: int) -> PartRequest:
         """What the update of this number, from 0, is to learn from."""
 
 
-class StretchDataModule(ReplayDataModule):
-    """Gives each update of a `Learner` its stretches, and keeps what a callback that drives adds.
+class SegmentDataModule(ReplayDataModule):
+    """Gives each update of a `Learner` its segments, and keeps what a callback that drives adds.
 
     Args:
         recordings: folders or URLs of shards, or folders of recordings; their split `train` is learnt from. None: only
@@ -62,7 +62,7 @@ class StretchDataModule(ReplayDataModule):
         capacity: decisions kept of all environments together; each of 64x64 colours takes 12 kB.
         recorded_share: share of a batch that recordings are, over updates; None: their share of all frames.
         keep_buffer: save what was lived through beside the checkpoints, so that a run goes on with it.
-        mirror: probability that a recorded stretch is mirrored, with its steering.
+        mirror: probability that a recorded segment is mirrored, with its steering.
         cache_gib: memory for decoded frames of recordings, for training as for validation.
         seed: of the draws.
         decoder: of recordings: auto, decord, torchcodec or pyav.
@@ -115,7 +115,7 @@ class StretchDataModule(ReplayDataModule):
         model = self.trainer and self.trainer.lightning_module
         if not all(hasattr(model, name) for name in ("wanted", "updates_per_epoch", "coder", "control_names")):
             raise ValueError(
-                f"stretches are for a model of several parts, such as IRIS, not for a {type(model).__name__}; "
+                f"segments are for a model of several parts, such as IRIS, not for a {type(model).__name__}; "
                 "give --data.class_path VideoDataModule"
             )
         return cast(Learner, model)
@@ -152,7 +152,7 @@ class StretchDataModule(ReplayDataModule):
             self._kept_codes = codes_of(self._readers["train"], coder, self.codes)
         return ResumableLoader(Works(self), **WHOLE_BATCHES)
 
-    def work(self) -> Work:
+    def work(self) -> PartBatch:
         """What the next update learns from.
 
         Raises:
@@ -164,13 +164,13 @@ class StretchDataModule(ReplayDataModule):
         found = [] if not recorded else [self.of_recordings(recorded, wanted.frames, step)]
         if wanted.rows > recorded:
             assert self.buffer is not None
-            lived = self.buffer.sample_stretches(wanted.rows - recorded, wanted.frames, step=step)
+            lived = self.buffer.sample_segments(wanted.rows - recorded, wanted.frames, step=step)
             assert lived.index is not None
             lived.index = -1 - lived.index
             found.append(lived)
-        return Work(wanted.part, found)
+        return PartBatch(wanted.part, found)
 
-    def rows_recorded(self, wanted: Wanted, step: int) -> int:
+    def rows_recorded(self, wanted: PartRequest, step: int) -> int:
         """How many rows of a batch recordings are."""
         ring = None if self.buffer is None else self.buffer.experience.ring
         if ring is None or ring.filled < wanted.frames:
@@ -183,12 +183,12 @@ class StretchDataModule(ReplayDataModule):
         drawn = np.random.default_rng([self.seed, step, 2]).random()
         return int(min(wanted.rows, np.floor(wanted.rows * share + drawn)))
 
-    def of_recordings(self, rows: int, frames: int, step: int) -> Stretches:
-        """Stretches of recordings."""
+    def of_recordings(self, rows: int, frames: int, step: int) -> Segments:
+        """Segments of recordings."""
         reader = self._readers["train"]
         items = RandomClips(reader.lengths, frames, rows, self.seed + self._rank, self.mirror).batch(step)
         batch = ClipDataset(reader, frames, Trust(), codes=self._kept_codes)[items]
-        return stretches_of(batch, items, reader, self.learner.control_names, self._begins)
+        return segments_of(batch, items, reader, self.learner.control_names, self._begins)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
         """Batches of clips that are not learnt from; where there are no recordings, one of what was lived through."""
@@ -203,25 +203,25 @@ class StretchDataModule(ReplayDataModule):
             nothing = torch.zeros(1, T, dtype=torch.bool)
             blank = torch.zeros(1, T, spec.height, spec.width, 3, dtype=torch.uint8)
             return Batch(blank, {name: torch.zeros(1, T) for name in names}, nothing, nothing, nothing.float())
-        found = self.buffer.sample_stretches(self.batch_size, T, step=0)
+        found = self.buffer.sample_segments(self.batch_size, T, step=0)
         controls = dict(zip(names, found.actions.unbind(-1), strict=True))
         return Batch(found.frames, controls, found.first, found.valid, found.valid.float(), found.rewards)
 
 
-class Works(Dataset[Work]):
+class Works(Dataset[PartBatch]):
     """Batches of an epoch; which comes is not a matter of the index, but of how many came before.
 
     Args:
         data: draws them.
     """
 
-    def __init__(self, data: StretchDataModule) -> None:
+    def __init__(self, data: SegmentDataModule) -> None:
         self.data = data
 
     def __len__(self) -> int:
         return self.data.steps_per_epoch or 1
 
-    def __getitem__(self, index: int) -> Work:
+    def __getitem__(self, index: int) -> PartBatch:
         return self.data.work()
 
 
@@ -232,7 +232,7 @@ class Lived(Dataset[Batch]):
         data: draws it.
     """
 
-    def __init__(self, data: StretchDataModule) -> None:
+    def __init__(self, data: SegmentDataModule) -> None:
         self.data = data
 
     def __len__(self) -> int:

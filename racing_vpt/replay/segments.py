@@ -1,4 +1,4 @@
-"""Clips of recordings as stretches of experience (`types.Stretches`)."""
+"""Clips of recordings as segments of experience (`types.Segments`)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import torch
 
 from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.sampler import Item
-from racing_vpt.types import Batch, Stretches
+from racing_vpt.types import Batch, Segments
 
 PADDING = -(1 << 62)  # the number of every frame that is none
 
 
-def stretches_of(
+def segments_of(
     batch: Batch, items: Sequence[Item], reader: EpisodeReader, names: Sequence[str], begins: np.ndarray
-) -> Stretches:
-    """Clips of recordings as stretches.
+) -> Segments:
+    """Clips of recordings as segments.
 
     Args:
         batch: the clips.
@@ -46,7 +46,7 @@ def stretches_of(
     mirrored = torch.tensor([item.mirror for item in items], dtype=torch.int64)
     index = torch.where(batch.valid, 2 * index + mirrored[:, None], PADDING)
     actions = torch.stack([batch.controls[name] for name in names], -1)
-    return Stretches(
+    return Segments(
         batch.frames, actions, batch.rewards, batch.first, terminated, torch.zeros_like(terminated), batch.valid,
         index, batch.codes,
     )  # fmt: skip

@@ -201,7 +201,7 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
                 [env],
                 loaded[driver],
                 [seed],
-                open_writer=partial(open_recording, plan, float(env.metadata["render_fps"])),
+                open_writer=partial(recording_writer, plan, float(env.metadata["render_fps"])),
                 perturbation=plan.perturbation_of(seed),
                 max_frames=plan.max_frames,
             )
@@ -209,7 +209,7 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
         env.close()
 
 
-def open_recording(plan: Plan, frames_per_second: float, seed: int) -> RecordingWriter:
+def recording_writer(plan: Plan, frames_per_second: float, seed: int) -> RecordingWriter:
     """The writer of that seed's recording."""
     from racing_vpt.cli.versions import deciding_versions
     from racing_vpt.data.recording import RecordingWriter

@@ -105,8 +105,8 @@ def _check_recordings(path: str) -> Iterator[tuple[str, str]]:
 
 def _check_labels(path: str) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each label file."""
+    from racing_vpt.data.label_files import read_labels
     from racing_vpt.data.overview import label_metas
-    from racing_vpt.data.recording import read_labels
 
     for meta_file in label_metas(Path(path)):
         lines = meta_file.with_name(meta_file.name.removesuffix(".meta.json") + ".jsonl")

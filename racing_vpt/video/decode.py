@@ -40,7 +40,8 @@ def open_video(source: Source, decoder: Decoder = "auto", device: Device = "cpu"
     """Open a video for reading, in the process that will read it.
 
     Args:
-        source: a file, the bytes of one, or a folder of PNG frames (taken at 50 a second; `open_recording` knows).
+        source: a file, the bytes of one, or a folder of PNG frames, taken at 50 frames a second
+            (`Recording.open_video` knows the rate).
         decoder: which library.
         device: where it decodes.
 
@@ -110,10 +111,10 @@ def resample(timestamps: np.ndarray, frames_per_second: float) -> np.ndarray:
     ):
         return np.arange(count)
     ticks = max(1, round(count * frame_time * frames_per_second))
-    return nearest(timestamps - timestamps[0], np.arange(ticks) / frames_per_second)
+    return nearest_frames(timestamps - timestamps[0], np.arange(ticks) / frames_per_second)
 
 
-def nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def nearest_frames(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Index int64 [M] of the nearest of the rising times [N] for each wanted time [M]; the earlier one of two."""
     middles = (times[1:] + times[:-1]) / 2
     return np.searchsorted(middles, wanted - SAME_TIME)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from racing_vpt.types import FrameSpec
-from racing_vpt.video.decode import nearest, read_prepared, resample
+from racing_vpt.video.decode import nearest_frames, read_prepared, resample
 from racing_vpt.video.decoders import Video
 
 
@@ -46,7 +46,7 @@ def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iter
     if len(full) == video.num_frames and np.array_equal(full, np.arange(len(full))):
         labelled_by = full
     else:
-        labelled_by = nearest(np.arange(len(full)) / spec.frames_per_second, video.timestamps)
+        labelled_by = nearest_frames(np.arange(len(full)) / spec.frames_per_second, video.timestamps)
     labelled_by = np.minimum(labelled_by // spec.stride, len(shown) - 1)  # model frame that labels each source frame
     margin = (window - stride) // 2
     held = np.zeros((0, spec.height, spec.width, 3), np.uint8)  # the frames [held_from, held_from + len(held))

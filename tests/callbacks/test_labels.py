@@ -16,7 +16,7 @@ from lightning.pytorch import Trainer
 
 from racing_vpt.callbacks.labels import WriteLabels
 from racing_vpt.data.datamodule import VideoDataModule
-from racing_vpt.data.recording import read_labels
+from racing_vpt.data.label_files import read_labels
 from racing_vpt.files import TEMPORARY, sha256_of
 from racing_vpt.models.idm import IDM
 from racing_vpt.nn.sizes import NetSize

@@ -10,7 +10,7 @@ import torch
 
 from racing_vpt.checkpoints.load import load_module
 from racing_vpt.cli.main import main
-from racing_vpt.data.recording import read_labels
+from racing_vpt.data.label_files import read_labels
 from racing_vpt.frames import prepare
 from racing_vpt.games.controls import control_scheme
 from racing_vpt.games.minecraft import BUTTONS, CAMERA, camera_degrees

@@ -12,8 +12,9 @@ import torch
 import webdataset
 
 from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.label_files import write_labels
 from racing_vpt.data.manifest import read_manifest
-from racing_vpt.data.recording import find_recordings, write_labels
+from racing_vpt.data.recording import find_recordings
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.types import FrameRecord, FrameSpec
 from racing_vpt.verbs import pack as pack_module

@@ -9,14 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from racing_vpt.data.recorded_video import open_recording
-from racing_vpt.data.recording import (
-    Recording,
-    RecordingWriter,
-    find_recordings,
-    read_labels,
-    write_labels,
-)
+from racing_vpt.data.label_files import read_labels, write_labels
+from racing_vpt.data.recording import Recording, RecordingWriter, find_recordings
 from racing_vpt.types import FrameRecord
 from racing_vpt.video.decode import choose_decoder, open_video, resample
 
@@ -43,7 +37,7 @@ def test_what_is_written_is_read(tmp_path: Path, video: bool) -> None:
     assert recording.meta["seed"] == 7
     assert recording.controls()["steering"].tolist() == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
     assert recording.records()[0].reward == 1.0
-    shown = open_recording(recording).read(range(5))
+    shown = recording.open_video().read(range(5))
     difference = np.abs(shown.astype(int) - FRAMES).mean()
     assert difference < 6 if video else difference == 0
 

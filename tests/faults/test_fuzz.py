@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from racing_vpt.data.label_files import read_labels, write_labels
 from racing_vpt.data.lines import read_lines
 from racing_vpt.data.manifest import MANIFEST
-from racing_vpt.data.recording import Recording, read_labels, write_labels
+from racing_vpt.data.recording import Recording
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.verbs.verify import verify
 from racing_vpt.video.decode_process import examined

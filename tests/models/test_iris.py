@@ -21,7 +21,7 @@ from racing_vpt.models.iris_parts import TokenMemo, Training, joined
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.tokenizer_use import take_world
-from racing_vpt.types import Stretches, Work
+from racing_vpt.types import PartBatch, Segments
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 EYE = {"channels": [8, 8], "res_blocks": 1, "attention": [], "middle": 1, "patch": 8, "width": 8, "norm_groups": 4}
@@ -96,7 +96,7 @@ def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path
     run = tmp_path / "iris" / "stopped"
     assert main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last", "--trainer.max_epochs=4"]) == 0
     whole, stopped = saved(tmp_path, "whole"), saved(tmp_path, "stopped")
-    for name in ("state_dict", "optimizer_states", "memo", "StretchDataModule"):
+    for name in ("state_dict", "optimizer_states", "memo", "SegmentDataModule"):
         assert not differences(whole[name], stopped[name]), name
     ours = [key for key in whole["callbacks"] if key.startswith(("Collection", "RolloutValidation"))]
     for each in (whole, stopped):
@@ -128,7 +128,7 @@ def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(
     assert fit(tmp_path, words, "whole", 3) == 0
     learn, updates = IRIS.training_step, []
 
-    def stopped_in_the_tenth(module: IRIS, work: Work, batch_idx: int) -> None:
+    def stopped_in_the_tenth(module: IRIS, work: PartBatch, batch_idx: int) -> None:
         learn(module, work, batch_idx)
         updates.append(batch_idx)
         if len(updates) == 10:  # of the second epoch's six the fourth
@@ -143,7 +143,7 @@ def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(
     run = tmp_path / "iris" / "stopped"
     assert main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last"]) == 0
     whole, stopped = saved(tmp_path, "whole"), saved(tmp_path, "stopped")
-    for name in ("state_dict", "optimizer_states", "memo", "StretchDataModule"):
+    for name in ("state_dict", "optimizer_states", "memo", "SegmentDataModule"):
         assert not differences(whole[name], stopped[name]), name
 
 
@@ -299,9 +299,9 @@ def test_an_end_is_known_where_it_is_told_or_something_follows() -> None:
     valid, terminated = yes.clone(), ~yes
     valid[0, 2:] = False  # the recording is over after its second frame, nobody knows why
     valid[1, 2:], terminated[1, 1] = False, True  # and here it is told
-    stretches = Stretches(
+    segments = Segments(
         torch.zeros(3, T, 1, 1, 3), torch.zeros(3, T, 3), torch.zeros(3, T), ~yes, terminated, ~yes, valid
     )
-    found = joined([stretches], [torch.zeros(3, T, 2, dtype=torch.int64)])
+    found = joined([segments], [torch.zeros(3, T, 2, dtype=torch.int64)])
     assert found.ended_known.tolist() == [[True] + 3 * [False], [True, True, False, False], 3 * [True] + [False]]
     assert found.ended.sum() == 1

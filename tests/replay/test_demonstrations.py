@@ -16,7 +16,7 @@ from racing_vpt.files import read_json, write_json
 from racing_vpt.frames import prepare
 from racing_vpt.games.controls import CARRACING_ACTIONS
 from racing_vpt.replay.datamodule import Ramp, ReplayDataModule
-from racing_vpt.replay.demonstrations import Actions, nearest, read_demonstrations
+from racing_vpt.replay.demonstrations import Actions, nearest_actions, read_demonstrations
 from racing_vpt.types import FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
 
@@ -74,11 +74,11 @@ def test_shards_and_recordings_demonstrate_the_same(tmp_path: Path) -> None:
 def test_the_nearest_action_stands_for_controls() -> None:
     table = np.array(CARRACING_ACTIONS)
     controls = np.array([[0, 0, 0], [0.5, 0.1, 0], [-1, 0.1, 0], [0.1, 0.9, 0], [0, 0, 0.5], [0.6, 0, 0]])
-    rows, distance = nearest(controls, table, NAMES)
+    rows, distance = nearest_actions(controls, table, NAMES)
     assert rows.tolist() == [0, 1, 2, 3, 4, 1]
     np.testing.assert_allclose(distance, [0, 0.2, 0.5, 0.8, 0.3, 0], atol=1e-6)
     turns = np.array([[10.0], [-10.0]])  # degrees, which have no range: fractions of the table's largest
-    assert nearest(np.array([[4.0]]), turns, ["camera_yaw"])[1].tolist() == pytest.approx([0.6])
+    assert nearest_actions(np.array([[4.0]]), turns, ["camera_yaw"])[1].tolist() == pytest.approx([0.6])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 
 from racing_vpt.replay.buffer import ReplayBuffer, bytes_needed
 from racing_vpt.replay.sum_tree import SumTree
-from racing_vpt.types import Step, Transitions
+from racing_vpt.types import LaneStep, Transitions
 
 GAMMA = 0.9
 
@@ -100,18 +100,18 @@ def test_what_a_teacher_said_comes_with_the_transition_and_is_unknown_otherwise(
     for time in range(12):
         frames, said = np.full((2, 2, 2), time, np.uint8), np.array([time % 3, time % 5])
         actions = np.array([2, 4])
-        buffer.add(Step(frames, actions, np.ones(2, np.float32), **flags, valid=np.ones(2, bool),
+        buffer.add(LaneStep(frames, actions, np.ones(2, np.float32), **flags, valid=np.ones(2, bool),
                         shown=None if time == 6 else said))  # fmt: skip
     batch = buffer.sample(200)
     times = batch.observation[:, -1, 0, 0].numpy()
     lanes = np.where(batch.action.numpy() == 2, 3, 5)
     assert np.array_equal(batch.shown.numpy(), np.where(times == 6, -1, times % lanes))
     with pytest.raises(ValueError, match="shown of a step"):
-        buffer.add(Step(frames, actions, np.ones(2, np.float32), **flags, valid=np.ones(2, bool), shown=said[:1]))
+        buffer.add(LaneStep(frames, actions, np.ones(2, np.float32), **flags, valid=np.ones(2, bool), shown=said[:1]))
 
 
-def step_of(moments: list[Moment]) -> Step:
-    return Step(
+def step_of(moments: list[Moment]) -> LaneStep:
+    return LaneStep(
         frames=np.stack([frame_of(moment.lane, moment.time) for moment in moments]),
         actions=np.array([moment.action for moment in moments]),
         rewards=np.array([moment.reward for moment in moments], np.float32),
@@ -210,35 +210,35 @@ def test_truncation_bootstraps_from_the_last_frame_and_the_ignored_transition_is
     assert batch.observation[rows[6]][:, 1, 0].tolist() == [6, 6]  # the first frame stands for those before it
 
 
-def test_stretches_are_what_a_lane_did() -> None:
+def test_segments_are_what_a_lane_did() -> None:
     buffer, played = drive(3, 70, 3, 24, 3, 2)
-    stretches = buffer.sample_stretches(300, 9)
+    segments = buffer.sample_segments(300, 9)
     starts = Counter()
     for row in range(300):
-        times = stretches.frames[row, :, 0, 1].int() * 256 + stretches.frames[row, :, 1, 0]
-        lane = played[int(stretches.frames[row, 0, 0, 0])]
+        times = segments.frames[row, :, 0, 1].int() * 256 + segments.frames[row, :, 1, 0]
+        lane = played[int(segments.frames[row, 0, 0, 0])]
         assert torch.equal(times, torch.arange(int(times[0]), int(times[0]) + 9))
         moments = [lane.history[at] for at in times.tolist()]
         for name, column in (("action", "actions"), ("reward", "rewards"), *((x, x) for x in
                              ("first", "terminated", "truncated", "valid"))):  # fmt: skip
             told = [getattr(moment, name) for moment in moments]
-            assert getattr(stretches, column)[row].tolist() == pytest.approx(told), name
+            assert getattr(segments, column)[row].tolist() == pytest.approx(told), name
         starts[lane.number, int(times[0])] += 1
     assert {time for _, time in starts} == set(range(70 - 24, 70 - 9 + 1))
-    with pytest.raises(ValueError, match="stretches of 25 steps"):
-        buffer.sample_stretches(1, 25)
+    with pytest.raises(ValueError, match="segments of 25 steps"):
+        buffer.sample_segments(1, 25)
 
 
 def test_continuous_actions_and_colours_are_kept() -> None:
     buffer = ReplayBuffer(30, 2, (4, 5, 3), (3,), stack=2, n_step=1)
     for time in range(9):
         flags = [np.full(2, flag) for flag in (False, False, time == 0, True)]
-        buffer.add(Step(np.full((2, 4, 5, 3), time, np.uint8), np.full((2, 3), time / 8), np.ones(2), *flags))
+        buffer.add(LaneStep(np.full((2, 4, 5, 3), time, np.uint8), np.full((2, 3), time / 8), np.ones(2), *flags))
     batch = buffer.sample(16)
     assert batch.observation.shape == (16, 2, 4, 5, 3)
     assert batch.action.dtype == torch.float32
     assert torch.equal(batch.action[:, 1], batch.observation[:, 1, 0, 0, 0] / 8)
-    assert buffer.sample_stretches(2, 4).actions.shape == (2, 4, 3)
+    assert buffer.sample_segments(2, 4).actions.shape == (2, 4, 3)
 
 
 def test_draws_are_a_function_of_seed_and_step() -> None:

@@ -14,7 +14,7 @@ from racing_vpt.replay import buffer_files as replay_files
 from racing_vpt.replay.buffer import ReplayBuffer
 from racing_vpt.replay.buffer_files import ReplayFiles
 from racing_vpt.replay.datamodule import Ramp, ReplayDataModule
-from racing_vpt.types import FrameSpec, Step, Transitions
+from racing_vpt.types import FrameSpec, LaneStep, Transitions
 
 SPEC = FrameSpec(6, 5, mask_bottom=0.0, grey=True)
 CHUNK = 6 * 5 * 2 * 4  # four rows of two lanes
@@ -26,13 +26,13 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replay_files, "CHUNK_BYTES", CHUNK)
 
 
-def step_at(time: int) -> Step:
+def step_at(time: int) -> LaneStep:
     """What two lanes do in this moment: episodes of 7 and of 9 steps, whose last one is ignored."""
     draw, phase = np.random.default_rng(time), np.array([time % 7, time % 9])
     last = np.array([6, 8])
     frames = draw.integers(0, 256, (2, 6, 5), np.uint8)
     rewards = draw.normal(size=2).astype(np.float32)
-    return Step(frames, draw.integers(0, 2, 2), rewards, np.array([False, phase[1] == 7]),
+    return LaneStep(frames, draw.integers(0, 2, 2), rewards, np.array([False, phase[1] == 7]),
                 np.array([phase[0] == 5, False]), phase == 0, phase != last)  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def test_batches_are_drawn_when_they_are_fetched() -> None:
     assert len(list(batches)) == 1
 
 
-def test_stretches_for_world_models_come_the_same_way() -> None:
+def test_segments_for_world_models_come_the_same_way() -> None:
     data = ReplayDataModule(4, 3, capacity=60, warm_up=10, stretch=9, frames=SPEC)
     buffer = data.open_buffer(2, stack=1, discount=0.9, actions=TURNS)
     fill(buffer, 0, 25)

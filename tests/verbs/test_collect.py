@@ -13,7 +13,8 @@ import pytest
 from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.agents.styles import ExpertStyle
 from racing_vpt.cli.main import tool_parser
-from racing_vpt.data.recording import find_recordings, read_labels
+from racing_vpt.data.label_files import read_labels
+from racing_vpt.data.recording import find_recordings
 from racing_vpt.verbs.collect import Driver, Plan, collect
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "collect").glob("*.yaml"))

@@ -14,7 +14,6 @@ from torch.utils.data import DataLoader
 from racing_vpt.cli.main import main
 from racing_vpt.data.contractor import DEGREES, Quirks, draw_pointer, read_contractor
 from racing_vpt.data.datamodule import VideoDataModule
-from racing_vpt.data.recorded_video import open_recording
 from racing_vpt.data.recording import Recording
 from racing_vpt.data.shards import read_manifest
 from racing_vpt.envs.make import MEADOW_ID, make_env
@@ -102,7 +101,7 @@ def test_what_was_played_is_what_is_imported_and_packed(contractors: Path, tmp_p
         assert recording.frames_per_second == 20
         for record, controls in zip(recording.records(), played, strict=True):
             assert dict(record.action) == pytest.approx(controls)
-        shown = open_recording(recording).read(np.arange(NUM_FRAMES))
+        shown = recording.open_video().read(np.arange(NUM_FRAMES))
         assert np.abs(shown.astype(int) - np.stack(frames)).mean() < 3
         assert recording.meta["null_actions"] == 14
     size = ["--height", "128", "--width", "128", "--resize", "linear", "--val_fraction", "0.5"]
@@ -117,7 +116,7 @@ def test_null_actions_can_be_dropped(contractors: Path, tmp_path: Path) -> None:
     assert counts == {"done": 2, "passed_over": 0, "failed": 0, "frames": 2 * (NUM_FRAMES - 14)}
     played, frames = play(1)
     busy = [index for index, controls in enumerate(played) if controls != REST]
-    shown = open_recording(recording).read(np.arange(len(busy)))
+    shown = recording.open_video().read(np.arange(len(busy)))
     assert np.abs(shown.astype(int) - np.stack([frames[index] for index in busy])).mean() < 3
     nothing = control_scheme("minecraft").encode({name: torch.zeros(()) for name in (*BUTTONS, *CAMERA)})
     for record in recording.records():
@@ -127,7 +126,7 @@ def test_null_actions_can_be_dropped(contractors: Path, tmp_path: Path) -> None:
 
 def test_pictures_can_be_made_small_as_openai_does(contractors: Path, tmp_path: Path) -> None:
     import_contractor(contractors, out=tmp_path, height=128, width=128, crf=4)
-    shown = open_recording(Recording.open(next(tmp_path.glob("Player2*.mp4")))).read(np.arange(5))
+    shown = Recording.open(next(tmp_path.glob("Player2*.mp4"))).open_video().read(np.arange(5))
     frames = prepare(np.stack(play(2)[1][:5]), FrameSpec(128, 128, resize="linear", mask_bottom=0))
     assert shown.shape == (5, 128, 128, 3)
     assert np.abs(shown.astype(int) - frames).mean() < 4
@@ -203,14 +202,14 @@ def test_the_pointer_is_drawn_where_a_gui_is_open(tmp_path: Path) -> None:
     save(tmp_path / "raw", "gui", lines, [grey] * 3)
     import_contractor(tmp_path / "raw", out=tmp_path / "with", crf=1)
     import_contractor(tmp_path / "raw", out=tmp_path / "without", draw_pointer=False, crf=1)
-    plain, inside, corner = open_recording(Recording.open(tmp_path / "with" / "gui.mp4")).read(np.arange(3)).astype(int)
+    plain, inside, corner = Recording.open(tmp_path / "with" / "gui.mp4").open_video().read(np.arange(3)).astype(int)
     assert np.abs(plain - 100).max() < 5
     white = np.argwhere((inside > 200).all(-1))
     assert len(white) > 30
     assert (white >= (100, 200)).all()
     assert (white < (117, 212)).all()
     assert (corner[-2:, -3:] != 100).any()  # cut off at the edge, not lost
-    left_out = open_recording(Recording.open(tmp_path / "without" / "gui.mp4")).read(np.arange(3)).astype(int)
+    left_out = Recording.open(tmp_path / "without" / "gui.mp4").open_video().read(np.arange(3)).astype(int)
     assert np.abs(left_out - 100).max() < 5
     before = grey.copy()
     draw_pointer(grey, (1e6, -5.0))

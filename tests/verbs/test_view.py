@@ -10,7 +10,8 @@ import pygame
 import pytest
 
 from racing_vpt.cli.main import main
-from racing_vpt.data.recording import Recording, RecordingWriter, write_labels
+from racing_vpt.data.label_files import write_labels
+from racing_vpt.data.recording import Recording, RecordingWriter
 from racing_vpt.games.controls import control_scheme
 from racing_vpt.play.film_window import FASTEST, Player, show
 from racing_vpt.play.labelled_files import open_film
