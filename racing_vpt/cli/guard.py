@@ -9,13 +9,19 @@ from pathlib import Path
 
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar, TQDMProgressBar
 
 
-def guard(trainer: Trainer) -> None:
-    """Add whole checkpoints, an end on signals, finite numbers, and the same random draws after a stop."""
+def guard(trainer: Trainer, own_bar: bool = False) -> None:
+    """Add whole checkpoints, an end on signals, finite numbers, the same random draws after a stop, and progress.
+
+    Args:
+        trainer: of the training, as it was configured.
+        own_bar: whether its configuration chose a progress bar, which then stays.
+    """
     from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
     from racing_vpt.callbacks.finite_guard import FiniteGuard
+    from racing_vpt.callbacks.fit_progress import FitProgress
     from racing_vpt.callbacks.step_seed import StepSeed
     from racing_vpt.callbacks.stop_signals import StopSignals
 
@@ -25,6 +31,9 @@ def guard(trainer: Trainer) -> None:
     for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
         if not any(isinstance(callback, kind) for callback in callbacks):
             callbacks.insert(place, kind())
+    bar = trainer.progress_bar_callback
+    if isinstance(bar, TQDMProgressBar | RichProgressBar) and not own_bar:
+        callbacks[callbacks.index(bar)] = FitProgress()
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = AtomicCheckpointIO()
 

@@ -37,7 +37,8 @@ def run_stage(stage: str, words: list[str]) -> int:
     words = allow_imports(words)
     know_models(words)
     torch.set_flush_denormal(True)  # with gradients that small a CPU is a hundred times slower
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*|.*Checkpoint directory .* exists.*")
+    for known in ("LeafSpec", "Checkpoint directory .* exists", "smaller than the logging interval"):
+        warnings.filterwarnings("ignore", message=f".*{known}")
     lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
     lightning_log.addFilter(lambda record: "Tip:" not in record.getMessage())  # advertisements
     StageCLI(stage, words)
@@ -135,7 +136,8 @@ class StageCLI(LightningCLI):
         """As LightningCLI; `fit` is guarded, `predict` writes labels."""
         trainer = super().instantiate_trainer(**arguments)
         if self.stage == "fit":
-            guard(trainer)
+            given = self.options.trainer.callbacks or []
+            guard(trainer, own_bar=any("ProgressBar" in callback.class_path for callback in given))
         if self.stage == "predict":
             from racing_vpt.callbacks.labels import WriteLabels
 
