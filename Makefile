@@ -41,7 +41,7 @@ demo: setup  ## the whole circle on CarRacing in about 15 minutes: a score, a fi
 	$(BIN)/racing-vpt demo
 
 test: setup  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-faults: setup  ## kill, fill, cut and garble as often as tests/README.md says: about 8 minutes, and a table
 	RACING_VPT_FAULTS=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --timeout=1200
