@@ -1,36 +1,182 @@
-"""Files that appear whole or not at all: a temporary name in the same folder, fsync, rename."""
+"""Files that appear whole or not at all, and folders that one process writes to at a time.
+
+Everything that racing-vpt writes goes through here: it grows under a temporary name in the same folder (`Draft`), is
+synced to disk, and is then renamed. Temporary names hold the process and a random part, and are opened exclusively, so
+that neither another process nor a link that lies in wait shares one; what is published is the file that was opened.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import re
+import secrets
+import shlex
+import shutil
+import socket
+import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 LARGEST_JSON = 1 << 28  # bytes
-TEMPORARY = ".tmp-"  # files whose names start so are unfinished, and nobody reads them
+LONGEST_NAME = 255  # bytes of a file name, on all common file systems
+TEMPORARY = ".tmp-"  # files whose names begin so are unfinished, and nobody reads them
+LOCK = ".racing-vpt.lock"  # in a folder that is being written to
+HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+LEFTOVER = re.compile(re.escape(TEMPORARY) + r"(?P<host>[0-9a-f]{6})-(?P<process>\d+)-[0-9a-f]{8}-")
+
+
+class Draft:
+    """A file under a temporary name beside its final one, until `publish`.
+
+    Args:
+        path: the final name. Its folder is made where it does not exist.
+
+    Attributes:
+        temporary: what to write to, by name or by opening it; it exists and is empty.
+
+    Raises:
+        OSError: the folder cannot be written to.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.temporary = path, temporary_name(path)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        # open until the end, so that its inode cannot become another file's
+        self._descriptor: int | None = os.open(self.temporary, flags, 0o666)
+
+    def publish(self) -> None:
+        """Give the file its final name, once its bytes are on the disk; the name is on the disk then too.
+
+        Raises:
+            OSError: the disk is full or broken, or the file is no longer the one that was opened.
+        """
+        assert self._descriptor is not None, f"{self.path} was published or discarded before"
+        if not os.path.samestat(os.fstat(self._descriptor), os.lstat(self.temporary)):
+            raise OSError(f"{self.temporary} was replaced by another program; {self.path} is not written")
+        os.fsync(self._descriptor)
+        self.temporary.replace(self.path)
+        self._close()
+        sync_folder(self.path.parent)
+
+    def discard(self) -> None:
+        """Remove the temporary file, if it is still there."""
+        self.temporary.unlink(missing_ok=True)
+        self._close()
+
+    def _close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+
+class DraftFolder:
+    """A folder of files under a temporary name, until `publish`.
+
+    Args:
+        path: the final name. The folder above is made where it does not exist.
+
+    Attributes:
+        temporary: the folder to write into; it exists and is empty.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.path, self.temporary = path, temporary_name(path)
+        self.temporary.mkdir()
+
+    def publish(self) -> None:
+        """Sync the files, and give the folder its final name; a folder of that name is replaced."""
+        for file in self.temporary.iterdir():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+        sync_folder(self.temporary)
+        before = temporary_name(self.path)
+        if self.path.is_dir():
+            self.path.replace(before)
+        self.temporary.replace(self.path)
+        sync_folder(self.path.parent)
+        shutil.rmtree(before, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Remove the temporary folder, if it is still there."""
+        shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 @contextmanager
 def published(path: Path) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` when the block ends well, and is removed when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(TEMPORARY + path.name)
+    draft = Draft(path)
     try:
-        yield temporary
-        publish(temporary, path)
+        yield draft.temporary
+        draft.publish()
     finally:
-        temporary.unlink(missing_ok=True)
+        draft.discard()
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Within the block no other process of racing-vpt writes to the folder; leftovers of killed ones are removed.
+
+    The lock is the kernel's (`flock`), so that it ends with the process that holds it, however that ends.
+
+    Raises:
+        ValueError: another process holds the folder; the message says which, and since when.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / LOCK
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise ValueError(
+            f"{folder} is being written to by {_holder(path)}; wait until it has finished, or choose another folder"
+        ) from None
+    try:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        path.write_text(
+            json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since, "command": command})
+        )
+        remove_leftovers(folder)
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: whoever waits for this inode sees that it is gone
+        lock.release()
 
 
 def publish(temporary: Path, path: Path) -> None:
-    """Rename a finished file to its final name, once its bytes are on the disk; the name is on the disk then too."""
+    """Rename a finished file to its final name, once its bytes are on the disk."""
     with temporary.open("rb") as file:
         os.fsync(file.fileno())
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove unfinished files and folders of processes of this machine that no longer run. Nothing else is touched."""
+    for path in folder.iterdir():
+        found = LEFTOVER.match(path.name)
+        if found is None or found["host"] != HOST or _runs(int(found["process"])) or path.is_symlink():
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def temporary_name(path: Path) -> Path:
+    """A name beside `path` that nobody else uses: with its suffix, by which libraries choose a format."""
+    head = f"{TEMPORARY}{HOST}-{os.getpid()}-{secrets.token_hex(4)}-"
+    room = LONGEST_NAME - len(head) - len(os.fsencode(path.suffix))
+    stem = os.fsdecode(os.fsencode(path.stem)[:room]) if path.stem != path.name else path.name[:room]
+    return path.with_name(head + stem + path.suffix)
 
 
 def sync_folder(folder: Path) -> None:
@@ -42,11 +188,16 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write a JSON object, a line for each of its fields, under its final name, whole."""
-    lines = [f" {json.dumps(name)}: {json.dumps(field, allow_nan=False)}" for name, field in value.items()]
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole."""
     with published(path) as temporary:
-        temporary.write_text("{\n" + ",\n".join(lines) + "\n}\n")
+        temporary.write_text(text)
+
+
+def write_json(path: Path, value: Mapping[str, object]) -> None:
+    """Write a JSON object, whole, with a line for each of its fields."""
+    lines = [f" {json.dumps(name)}: {json.dumps(field, allow_nan=False)}" for name, field in value.items()]
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 def read_json(path: Path) -> dict:
@@ -80,3 +231,21 @@ def sha256_of(path: Path) -> str:
         return digest.hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _holder(lock: Path) -> str:
+    """Who holds a lock, as a sentence says it."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads(lock.read_text())
+        return f"process {about['process']} on {about['host']} since {about['since']} ({about['command']})"
+    return "another process"
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

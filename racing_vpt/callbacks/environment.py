@@ -14,6 +14,7 @@ import lightning.pytorch as pl
 import torch
 
 import racing_vpt
+from racing_vpt.files import write_text
 
 PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "gymnasium", "box2d", "decord", "av",
             "webdataset", "opencv-python-headless")  # fmt: skip
@@ -34,9 +35,7 @@ def write_environment(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     names = (f"environment{f'-{n}' if n > 1 else ''}.json" for n in range(1, 10_000))
     path = next(folder / name for name in names if not (folder / name).exists())
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(describe_environment(), indent=1) + "\n")
-    temporary.replace(path)
+    write_text(path, json.dumps(describe_environment(), indent=1) + "\n")
     return path
 
 
