@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from racing_vpt.cli.configs import with_config_paths
+from racing_vpt.cli.lists import with_lists
 from racing_vpt.cli.main import STAGES, TOOLS, main, tool_parser
 from tests.test_laws import GROUND, MAY_IMPORT
 
@@ -69,7 +70,8 @@ def parse(command: str) -> None:
     """Parse a command line of racing-vpt; raises where an option or its value is wrong."""
     verb, *words = shlex.split(command.replace(" --print_config", ""))[1:]
     if verb in TOOLS:
-        tool_parser(verb)[0].parse_args(with_config_paths(verb, words))
+        parser, _ = tool_parser(verb)
+        parser.parse_args(with_lists(parser, with_config_paths(verb, words)))
     elif verb in STAGES:
         from racing_vpt.cli.parsing import parse_stage
 
