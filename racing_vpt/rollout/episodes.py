@@ -120,6 +120,7 @@ def run_episodes(
     open_writer: Callable[[int], EpisodeWriter | None] | None = None,
     perturbation: Perturbation | None = None,
     max_frames: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Iterator[EpisodeResult]:
     """Drive episodes in several environments at once; an environment that is done takes the next seed.
 
@@ -133,6 +134,7 @@ def run_episodes(
         open_writer: who keeps the episode of that seed, or None; closed at its end, aborted where it is cut off.
         perturbation: disturb the executed controls.
         max_frames: end episodes after so many frames; None leaves it to the environment.
+        on_step: called with an episode's seed and the frames driven of it, after each of them.
 
     Yields:
         A result as each episode ends, not in the order of the seeds.
@@ -175,6 +177,8 @@ def run_episodes(
                     continue
                 episode.step(controls[index])
                 frames[index] = episode.frame
+                if on_step:
+                    on_step(episode.seed, episode.frames)
                 if not episode.done:
                     continue
                 result = episode.result()

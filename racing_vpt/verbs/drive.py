@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -30,6 +30,8 @@ class Trial:
     film_scale: int | None = None
     film_seed: int | None = None
     render: bool = False
+    count: Path | None = None  # file for the frames driven so far
+    seeds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,8 @@ def drive(
     import time
     from functools import partial
 
-    from tqdm import tqdm
-
     from racing_vpt.agents.load import load_agent
+    from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
     from racing_vpt.envs.make import make_env
     from racing_vpt.files import write_json
     from racing_vpt.processes import in_parallel, num_cores
@@ -115,26 +116,32 @@ def drive(
     trial = Trial(
         checkpoint, env, device, not sample, batch, max_frames, video, film_scale, film_seed, render == "human"
     )
+    order = film_first(numbers, film_seed)
     results: list[EpisodeResult] = []
     report: Report | None = None
     started = time.monotonic()
     try:
-        with tqdm(total=len(numbers), unit="episode", desc=checkpoint) as bar:
-            for result in in_parallel(partial(run_trial, trial), film_first(numbers, film_seed), workers):
+        with EpisodeProgress(checkpoint, order, longest_episode(env, max_frames)) as progress:
+            trial = replace(trial, count=progress.file, seeds=tuple(order))
+            for result in in_parallel(partial(run_trial, trial), order, workers):
                 results.append(result)
-                seconds = time.monotonic() - started
-                bar.write(
-                    f"seed {result.seed:6}  score {result.score:7.1f}  frames {result.frames:5}  {outcome(result)}"
-                )
-                bar.update()
-                report = report_of(checkpoint, env, numbers, results, seconds)
-                bar.set_postfix_str(f"mean {report.mean:.1f}, {report.frames_per_second:.0f} frames/s")
+                report = report_of(checkpoint, env, numbers, results, time.monotonic() - started)
+                line = f"seed {result.seed:6}  score {result.score:7.1f}  frames {result.frames:5}  {outcome(result)}"
+                progress.episode(line, result.frames, f"mean {report.mean:.1f}")
                 if json:
                     write_json(json, asdict(report))
     finally:
         if report:
             print(table(results, report))
+            print_files(video, json)
     return report
+
+
+def print_files(video: Path | None, json: Path | None) -> None:
+    """Say where the film and the scores are."""
+    files = [f"{what} {path}" for what, path in (("film", video), ("scores", json)) if path and path.exists()]
+    if files:
+        print("written: " + ", ".join(files))
 
 
 def film_first(seeds: Sequence[int], film_seed: int) -> list[int]:
@@ -149,6 +156,7 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     from racing_vpt.play.film import FilmWriter
     from racing_vpt.play.world_view import world_view_of
     from racing_vpt.rollout.episodes import run_episodes
+    from racing_vpt.rollout.frame_count import FrameCount
 
     def open_film(seed: int) -> FilmWriter | None:
         if trial.film is None or seed != trial.film_seed:
@@ -160,7 +168,8 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     agent = load_agent(trial.checkpoint, trial.device, greedy=trial.greedy)
     envs = [make_env(trial.env, render_mode="human" if trial.render else None) for _ in range(trial.batch)]
     try:
-        yield from run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=trial.max_frames)
+        on_step = FrameCount(trial.count, trial.seeds).note if trial.count else None
+        yield from run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=trial.max_frames, on_step=on_step)
     finally:
         for env in envs:
             env.close()
@@ -202,11 +211,11 @@ def table(results: Sequence[EpisodeResult], report: Report) -> str:
     lines = [f"{'seed':>6}{'score':>9}{'frames':>8}  outcome"]
     for result in sorted(results, key=lambda result: result.seed):
         lines.append(f"{result.seed:6}{result.score:9.1f}{result.frames:8}  {outcome(result)}")
-    low, high = report.ci95
+    interval = " (95% interval {:.1f} to {:.1f})".format(*report.ci95) if len(results) > 1 else ""
+    episodes = f"{len(results)} episodes" if len(results) > 1 else "1 episode"
     laps = f"{report.laps_finished} laps finished, " if any(result.tiles for result in results) else ""
     lines.append(
-        f"{report.checkpoint} in {report.env}, {len(results)} episodes: mean {report.mean:.1f} "
-        f"(95% interval {low:.1f} to {high:.1f}), median {report.median:.1f}, 10th percentile {report.p10:.1f}, "
-        f"{laps}{sum(report.frames)} frames"
+        f"{report.checkpoint} in {report.env}, {episodes}: mean {report.mean:.1f}{interval}, "
+        f"median {report.median:.1f}, 10th percentile {report.p10:.1f}, {laps}{sum(report.frames)} frames"
     )
     return "\n".join(lines)
