@@ -123,18 +123,19 @@ dqn: setup  ## learn to drive by driving, from nothing: runs/dqn/default with it
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/dqn.yaml --name $(NAME) $(call GO_ON,dqn/$(NAME))
 
 SIZE ?= tiny
-IRIS_SIZE = $(if $(filter-out paper,$(SIZE)),--config configs/iris/size/$(SIZE).yaml)
 CHOICE ?= $(if $(filter tiny,$(SIZE)),cpu)
 iris-tokenizer: setup  ## IRIS 1. (after rollouts) frames to tokens (SIZE=tiny, or paper; CHOICE=cpu): runs/tokenizer/default; goes on
 	$(call NEEDS,data/shards/rollouts,make rollouts)
-	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/tokenizer.yaml $(IRIS_SIZE) \
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/tokenizer.yaml \
+		$(if $(filter-out paper,$(SIZE)),--config configs/iris/tokenizer/$(SIZE).yaml) \
 		$(if $(CHOICE),--config configs/iris/tokenizer/$(CHOICE).yaml) --name $(NAME) $(call GO_ON,tokenizer/$(NAME))
 
 iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=cpu): runs/tokenworld/default; goes on
 	$(call NEEDS,runs/tokenizer/$(NAME),make iris-tokenizer NAME=$(NAME))
-	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/token_world.yaml $(IRIS_SIZE) \
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/token_world.yaml \
+		$(if $(filter-out paper,$(SIZE)),--config configs/iris/token_world/$(SIZE).yaml) \
 		$(if $(CHOICE),--config configs/iris/token_world/$(CHOICE).yaml) --name $(NAME) \
-		--model.tokenizer runs/tokenizer/$(NAME) $(call GO_ON,tokenworld/$(NAME))
+		--model.init_tokenizer runs/tokenizer/$(NAME) $(call GO_ON,tokenworld/$(NAME))
 
 IRIS_LOOP = --config configs/iris.yaml $(if $(filter-out paper,$(SIZE)),--config configs/iris/$(SIZE).yaml) \
 	$(if $(filter-out cpu,$(CHOICE)),--config configs/iris/token_world/$(CHOICE).yaml)

@@ -36,12 +36,12 @@ WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
 DOING = ("", "_plain", "_actions", "_demonstrations", "_taught", "_laps")  # tests/callbacks/test_experience.py
 # base is in every fit; wandb below; label: demo; fsdp needs GPUs; the rest in tests/models
-TOKENIZER = ("", "/cpu", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained", "/atari")
-CHOICES = ("/cpu", "/absolute", "/frame", "/mdn-rnn", "/sign", "/discrete", "/pretrained")
+TOKENIZER = ("", "/tiny", "/cpu", "/l1", "/l2", "/fsq", "/adversarial", "/pretrained", "/atari")
+CHOICES = ("/tiny", "/cpu", "/absolute", "/frame", "/mdn-rnn", "/sign", "/discrete", "/pretrained")
 TOKEN_WORLD = ("", *CHOICES, "/enduro", "/breakout")
 LOOP = ("iris", "iris/tiny", "iris/settle", "iris/stock", "iris/enduro", "iris/breakout")  # tests/models/test_iris.py
 STAGES = (*(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
-IRIS = ("iris/size/tiny", *STAGES, *LOOP)
+IRIS = (*STAGES, *LOOP)
 ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *IRIS, *PAPER, *(f"dqn{x}" for x in DOING))
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
@@ -90,7 +90,7 @@ def test_a_config_trains_and_leaves_a_whole_run(case: str, recordings: Path, tmp
     words += ["--model.margin=2", "--data.clip_frames=12"] if case.endswith("idm") else ["--data.clip_frames=8"]
     words += [f"--model.init_from={POLICY}"] if case.startswith("finetune") else []
     if case in TOO_LARGE:
-        words += ["--model.size=tiny", "--model.frames.height=64", "--model.frames.width=64"]
+        words += ["--model.network.size=tiny", "--model.frames.height=64", "--model.frames.width=64"]
     assert main(["fit", *words]) == 0
     run = tmp_path / ("idm" if case.endswith("idm") else "vpt") / "tiny"
     assert (run / "config.yaml").is_file()

@@ -57,6 +57,7 @@ def ours(env: str, decisions: int) -> float:
 
     from racing_vpt.callbacks.experience import Experience
     from racing_vpt.models.dqn import DQN
+    from racing_vpt.models.dqn_config import QLearningConfig, QNetConfig
     from racing_vpt.replay.datamodule import ReplayDataModule
 
     class Clock(Callback):
@@ -69,7 +70,8 @@ def ours(env: str, decisions: int) -> float:
             self.rate = (experience.decisions - self.before) / (time.perf_counter() - self.begun)
 
     torch.manual_seed(0)
-    module = DQN(channels=[16, 32], dueling=False, layer_norm=False, double=False)
+    network = QNetConfig(channels=(16, 32), dueling=False, layer_norm=False)
+    module = DQN(network=network, learning=QLearningConfig(double=False))
     data = ReplayDataModule(batch_size=BATCH, capacity=20_000, warm_up=WARM_UP)
     experience, clock = Experience(env, lanes=LANES, updates_per_decision=1 / EVERY, threads=1), Clock()
     with tempfile.TemporaryDirectory() as folder:

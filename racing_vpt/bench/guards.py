@@ -73,12 +73,13 @@ def bench_guards(steps: int = 8, blocks: int = 40, clips: int = CLIPS) -> dict[s
     from racing_vpt.callbacks.stop_signals import StopSignals
     from racing_vpt.data.dataset import WHOLE_BATCHES
     from racing_vpt.models.vpt import VPT
+    from racing_vpt.models.vpt_config import PolicyConfig
 
     guards = [FiniteGuard(), StepSeed(0), StopSignals()]
     turns = Turns(steps, guards)
     batch = batch_of(clips)
     total = (2 * (blocks + WARM_UP)) * steps + 1
-    module = VPT(look_back=(0, 4), recurrence_layers=0)
+    module = VPT(network=PolicyConfig(look_back=(0, 4), recurrence_layers=0))
     saves: dict[str, list[float]] = {"plain": [], "whole": []}
     with TemporaryDirectory(dir=".") as folder:  # on the disk where runs lie
         trainer = Trainer(

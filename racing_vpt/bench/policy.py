@@ -47,10 +47,11 @@ def agent_of(size: str, *, device: str = "cpu", bf16: bool = False, compiled: bo
     """A policy of that size with random weights and a memory, as `drive` runs one."""
     from racing_vpt.agents.checkpoint import CheckpointAgent
     from racing_vpt.models.vpt import VPT
+    from racing_vpt.models.vpt_config import PolicyConfig
     from racing_vpt.types import FrameSpec
 
     scheme, pixels = SIZES[size]
-    module = VPT(frames=FrameSpec(pixels, pixels), scheme=scheme, size=size)
+    module = VPT(frames=FrameSpec(pixels, pixels), scheme=scheme, network=PolicyConfig(size))
     return CheckpointAgent(module.hasten(bf16=bf16, compiled=compiled), device)
 
 

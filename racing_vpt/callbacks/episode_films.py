@@ -84,7 +84,7 @@ class EpisodeFilms(Callback):
         driven, full_rate = self.driven(pl_module, data.env)
         self.write(trainer, "test", driven, full_rate, f"{title}, seed {self.seed}", f"{data.env}, seed {self.seed}")
         if bool(batch.valid.any()):
-            world = f"the dream of step {trainer.global_step}, tau {pl_module.tau:g}"
+            world = f"the dream of step {trainer.global_step}, tau {pl_module.dreams.tau:g}"
             self.write(trainer, "imagination", self.imagined(pl_module, batch), rate, f"{title}, a dream", world)
 
     def write(

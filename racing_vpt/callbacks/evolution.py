@@ -76,7 +76,7 @@ class EvolutionRollouts(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         assert isinstance(pl_module, Controller)
-        search, n = pl_module.evolution, pl_module.n_samples
+        search, n = pl_module.evolution, pl_module.search.n_samples
         begin = self.first_seed + search.generation * n
         pl_module.candidates = search.ask()
         seeds = list(range(begin, begin + n))
@@ -95,7 +95,8 @@ class EvolutionRollouts(Callback):
         pl_module.adopt(contenders[winner], float(earned[winner]))
         best = float(pl_module.best_return)
         pl_module.log_dict({"rollout/return": best, "rollout/return_mean": float(earned[0])}, batch_size=1)
-        if pl_module.target_return is not None and best >= pl_module.target_return:
+        target = pl_module.search.target_return
+        if target is not None and best >= target:
             trainer.should_stop = True
 
     def earn(

@@ -183,7 +183,7 @@ class Experience(Driving):
             "episode_frames": self.curve.recent("frames"),
             "cut_off": self.curve.recent("cut_off"),
             "decisions": float(self.decisions),
-            "epsilon": float(module.epsilon(self.decisions, self.lanes).mean()),
+            "epsilon": float(module.exploration.epsilon(self.decisions, self.lanes).mean()),
             "frames_per_second": (self.frames - frames) / elapsed,
             "updates_per_second": (trainer.global_step - updates) / elapsed,
         }

@@ -17,7 +17,7 @@ from racing_vpt.checkpoints.migrate import migrate_class, migrate_weights
 FORMAT = 1
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 TRAINING_ONLY = frozenset({  # say nothing about a module's network
-    "optimizer", "init_from", "init_tokenizer", "init_world", "vae", "memory", "tokenizer",
+    "optimizer", "init_from", "init_tokenizer", "init_world", "vae", "memory",
 })  # fmt: skip
 
 

@@ -28,10 +28,11 @@ def read_lightning(path: Path) -> Checkpoint:
         class_path, arguments = model.get("class_path"), model.get("init_args") or {}
     if class_path is None:
         raise ValueError(f"{path} does not say which class it is of, nor does {config}; write it with racing-vpt fit")
-    if arguments.get("size") == FROM_CHECKPOINT:
-        arguments |= saved.get("resolved", {})
     weights_name = fingerprint(saved["state_dict"])  # of the file's own names, so that it stays what it was
     class_path, arguments = migrate_class(class_path, arguments, path)
+    network = arguments.get("network")
+    if isinstance(network, dict) and network.get("size") == FROM_CHECKPOINT:
+        network |= saved.get("resolved", {})
     saved = migrate_training(saved)
     extra = {key: saved[key] for key in ("epoch", "global_step") if key in saved}
     return Checkpoint(path, class_path, arguments, saved["state_dict"], extra, weights_name)

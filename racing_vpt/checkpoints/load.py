@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from racing_vpt.checkpoints.folder import CONFIG, TRAINING_ONLY, Checkpoint, read_folder, save_checkpoint
 from racing_vpt.checkpoints.lightning_run import best_of_run, read_lightning
+from racing_vpt.checkpoints.migrate import how_to_read
 from racing_vpt.checkpoints.openai import read_openai
+from racing_vpt.checkpoints.structured import structured_arguments
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
@@ -94,12 +96,20 @@ def build_module(
     try:
         if foreign:  # settings and weights come in two files: they must agree before there is memory for either
             with torch.device("meta"):
-                check_weights(module_class(**arguments), checkpoint.state_dict, name, allow_extra=True)
-        module = module_class(**arguments)
+                check_weights(
+                    module_class(**structured_arguments(module_class, arguments)),
+                    checkpoint.state_dict,
+                    name,
+                    allow_extra=True,
+                )
+        module = module_class(**structured_arguments(module_class, arguments))
     except WeightsError:
         raise
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: no {held} can be built from its arguments {arguments}: {error}") from error
+        raise ValueError(
+            f"{name}: no {held} can be built from its arguments {arguments}: {error}; if an older version wrote it, "
+            f"{how_to_read()}"
+        ) from error
     load_strictly(module, checkpoint.state_dict, name, allow_extra=foreign)
     setattr(module, "checkpoint_name", name)  # noqa: B010 - a label names who made it
     return module.to(device).eval()

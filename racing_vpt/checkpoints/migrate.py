@@ -52,12 +52,115 @@ def removed(name: str, *harmless: object) -> Change:
     return change
 
 
+def into(group: str, *names: str, **renamed_names: str) -> tuple[Change, ...]:
+    """Arguments that now lie within `group`, under their names or others (`old="new"`)."""
+    same = {name: name for name in names}
+    return tuple(renamed(old, f"{group}.{new}") for old, new in {**same, **renamed_names}.items())
+
+
+def number_to(name: str, inner: str) -> Change:
+    """A number that is now one argument (`inner`) of a group of its own name."""
+
+    def change(arguments: Arguments) -> None:
+        if isinstance(arguments.get(name), int | float):
+            arguments[name] = {inner: arguments[name]}
+
+    return change
+
+
+def optimizer_written_out(arguments: Arguments) -> None:
+    """Default optimizers of 0.1.0 were functions of ours; today's configurations contain their settings."""
+    if isinstance(arguments.get("optimizer"), str) and arguments["optimizer"] in OPTIMIZERS:
+        name, settings = OPTIMIZERS[arguments["optimizer"]]
+        arguments["optimizer"] = {"class_path": f"torch.optim.{name}", "init_args": dict(settings)}
+
+
+def world_and_its_tokenizer(arguments: Arguments) -> None:
+    """0.1.0 gave the path of a TokenWorld's tokenizer as `tokenizer`; a missing size was that of the world model."""
+    if "tokenizer" in arguments and not isinstance(arguments["tokenizer"], dict):
+        arguments["init_tokenizer"] = arguments.pop("tokenizer")
+    if "size" in arguments and arguments.get("tokenizer_size") is None:
+        arguments["tokenizer_size"] = arguments["size"]
+
+
+def parts_of_iris(arguments: Arguments) -> None:
+    """0.1.0 had one `size` for the parts that had none of their own."""
+    size = arguments.pop("size", None)
+    for part in ("tokenizer_size", "world_size", "agent_size"):
+        own = arguments.pop(part, None)
+        if own is not None or size is not None:
+            arguments[part] = size if own is None else own
+
+
 CLASSES: dict[str, str] = {  # class path of old: today's
     "racing_vpt.data.replay_datamodule.ReplayDataModule": "racing_vpt.replay.datamodule.ReplayDataModule",
     "racing_vpt.data.stretch_datamodule.StretchDataModule": "racing_vpt.replay.segment_datamodule.StretchDataModule",
 }
-ARGUMENTS: dict[str, tuple[Change, ...]] = {}  # by today's name of the class, in the order in which they apply
-WEIGHTS: dict[str, str] = {}  # beginning of a weight's name of old: today's
+OPTIMIZERS: dict[str, tuple[str, dict[str, object]]] = {  # default optimizers of 0.1.0, by path
+    "racing_vpt.models.module.adamw": ("AdamW", {"lr": 3e-4, "weight_decay": 0.01}),
+    "racing_vpt.models.token_world.adamw": ("AdamW", {"lr": 1e-4, "weight_decay": 0.01}),
+    "racing_vpt.models.vae.adam": ("Adam", {"lr": 1e-4}),
+    "racing_vpt.models.tokenizer.adam": ("Adam", {"lr": 1e-4}),
+    "racing_vpt.models.mdn_rnn.adam": ("Adam", {"lr": 1e-3}),
+    "racing_vpt.models.dqn.adam": ("Adam", {"lr": 2e-4, "fused": True}),
+}
+TOKENIZER = into("tokenizer", "quantizer", "vocabulary", "levels", tokenizer_size="size")
+RECONSTRUCTION = into("reconstruction", "pixel_loss", "perceptual", "perceptual_weight", "commitment_weight")
+WORLD = into("world", "architecture", "positions", "pretrained", "actions", "reward", "unroll")
+ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in the order in which they apply
+    "VPT": (
+        optimizer_written_out,
+        *into("network", "size", "look_back", "memory_frames", "recurrence_layers", "temperature"),
+        *into("cloning", "carry_memory", "burn_in", "forget", "null_filter", "confidence_power", "class_weighting"),
+        *into("cloning", smoothing="label_smoothing"),
+        *into("acting", act="choice", act_temperature="temperature"),
+        *into("freezing", freeze="freeze", unfreeze="keep", unfreeze_at="until_step"),
+    ),
+    "IDM": (
+        optimizer_written_out,
+        *into("network", "size", "cnn", "view", "motion", "motion_finest", "over_time", "convolutions"),
+        *into("network", "close_heads", "close_convolutions", "close_channels", "reach", "dropout"),
+        *into("loss", "mean_weight", "label_smoothing", "class_weighting"),
+    ),
+    "DQN": (
+        optimizer_written_out,
+        *into("network", "stack", "trunk", "channels", "hidden", "dueling", "noisy", "quantiles", "layer_norm"),
+        *into("learning", "double", "discount", "reward_scale", "missed_cost", "rescale_values", "huber", "mirror"),
+        *into("target", target_every="every", target_rate="rate"),
+        *into("exploration", epsilon_start="start", epsilon_end="end", epsilon_decisions="decisions"),
+        *into("exploration", epsilon_spread="spread", epsilon_hold="hold"),
+        number_to("margin", "size"),
+        *into("margin", margin_weight="weight"),
+    ),
+    "Controller": into("search", "pop_size", "n_samples", "sigma", "target_return", "seed"),
+    "VAE": (optimizer_written_out,),
+    "MDNRNN": (optimizer_written_out, removed("reward_weight", 0.1), removed("end_weight", 1.0)),
+    "Tokenizer": (
+        optimizer_written_out,
+        renamed("size", "tokenizer.size"),
+        *TOKENIZER,
+        *RECONSTRUCTION,
+        *into("adversarial", adversarial_weight="weight", adversarial_from="start_step"),
+        removed("adversarial_clip", 10.0),
+    ),
+    "TokenWorld": (
+        optimizer_written_out, world_and_its_tokenizer, renamed("size", "world.size"), *WORLD, *TOKENIZER,
+    ),
+    "IRIS": (
+        parts_of_iris,
+        renamed("world_size", "world.size"),
+        *WORLD,
+        *TOKENIZER,
+        *RECONSTRUCTION,
+        *into("actor", "sees", "act", "epsilon", agent_size="size"),
+        *into("learning", "gamma", "lam", "entropy_weight", "entropy_end", "scale_returns", slow_decay="target_decay"),
+        *into("learning", "imitate_updates", "imitate_weight"),
+        *into("dreams", "burn_in", "horizon", "reuse", "tau"),
+        *into("training", "world_frames", "compile", train_tokenizer="tokenizer", train_world="world"),
+        *into("training", train_agent="agent"),
+    ),
+}  # fmt: skip
+WEIGHTS: dict[str, str] = {"slow.net.": "target_critic.net."}  # beginning of a weight's name of old: today's
 STATES: dict[str, str] = {}  # class of a callback or data module in a `.ckpt` of old: today's
 
 

@@ -204,7 +204,7 @@ def read_openai(path: Path, weights: Path | None = None) -> Checkpoint:
     arguments: dict[str, object] = {
         "frames": {"height": settings["height"], "width": settings["width"], **MINECRAFT_FRAMES},
         "scheme": "minecraft" if is_policy else "minecraft-factored",
-        "size": settings["size"],
+        "network": {"size": settings["size"]},
     }
     temperature = settings["temperature"]
     for head, num_classes in control_scheme(str(arguments["scheme"])).num_classes.items():
@@ -212,6 +212,6 @@ def read_openai(path: Path, weights: Path | None = None) -> Checkpoint:
         if not is_policy:
             state_dict[f"temperature_{head}"] = torch.tensor(temperature)
     if is_policy:
-        arguments["temperature"] = temperature
+        arguments["network"] = {"size": settings["size"], "temperature": temperature}
     class_path = "racing_vpt.models.vpt.VPT" if is_policy else "racing_vpt.models.idm.IDM"
     return Checkpoint(path, class_path, arguments, state_dict, {"openai": path.name}, fingerprint(state_dict))

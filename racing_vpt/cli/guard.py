@@ -24,11 +24,12 @@ def guard(trainer: Trainer, own_bar: bool = False) -> None:
     from racing_vpt.callbacks.fit_progress import FitProgress
     from racing_vpt.callbacks.step_seed import StepSeed
     from racing_vpt.callbacks.stop_signals import StopSignals
+    from racing_vpt.callbacks.training_memory import MemoryEstimate
 
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     # `last` is saved once `best` has noted what is to be beaten
     callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint) and callback.monitor is None)
-    for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (StopSignals, len(callbacks) + 2)):
+    for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (MemoryEstimate, 0), (StopSignals, len(callbacks) + 3)):
         if not any(isinstance(callback, kind) for callback in callbacks):
             callbacks.insert(place, kind())
     bar = trainer.progress_bar_callback

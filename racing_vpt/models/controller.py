@@ -1,13 +1,14 @@
-"""The controller of World Models: 867 numbers between what is seen and remembered, and the controls.
+"""The controller of World Models: a linear layer of 867 parameters from code and memory to the controls.
 
-Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.3: one linear layer, steering = tanh(a), brake = tanh(c) where that
-is positive, throttle = (tanh(b) + 1) / 2; CMA-ES. Each generation is one training step: `EvolutionRollouts` puts
-candidates on tracks, or into a dream, and says what they earned. Nothing is learnt from gradients. Unlike the
-paper, a frame's code is its mean, and who drives is settled by driving again on tracks that are kept for that.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.3: steering = tanh(a), throttle = (tanh(b) + 1) / 2, brake =
+max(tanh(c), 0); CMA-ES. Each generation is one training step: `EvolutionRollouts` lets the candidates drive, on tracks
+or in dreams, and reports their returns; no gradients are involved. Unlike the paper, a frame's code is its mean, and
+the best candidate is chosen by driving again on tracks reserved for that.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,40 +18,59 @@ from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint
 from racing_vpt.games.controls import CARRACING_CONTROLS, control_scheme
-from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder, take_memory
+from racing_vpt.models.parts import STARTS, WORLD_FRAMES, check_kind, load_memory, load_vae
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
 from racing_vpt.nn.world import WorldNet, drive
 from racing_vpt.types import FrameSpec, frame_spec
 
-UNJUDGED = -1e9  # no infinity, which a checkpoint refuses
+UNJUDGED = -1e9  # not -infinity, which checkpoints refuse
 Memory = Literal["trained", "random", "zero", "none"]
 
 
-class Controller(LightningModule):
-    """A linear controller on a VAE's code and a memory, found by CMA-ES.
+@dataclass(frozen=True)
+class SearchConfig:
+    """The search by CMA-ES.
 
     Args:
-        memory: checkpoint of the memory, which holds its VAE too (path, run folder or zoo:NAME).
-        vae: checkpoint of a VAE, where there is no memory. With both, they must belong together.
-        memory_use: `trained`; `random`: an LSTM that was never trained; `zero`: it is there, but holds nothing; `none`:
-            the code of the frame alone.
-        frames: what the VAE wants to see.
-        latent: numbers of a code.
-        width: of the memory.
-        components: Gaussians of the memory for each number.
         pop_size: candidates in a generation.
-        n_samples: tracks that each candidate drives in a generation, the same for all.
-        sigma: first step size of CMA-ES.
-        target_return: the search ends where the best controller earns so much on the tracks kept for judging it.
-        init_from: checkpoint of a controller on the same memory at whose numbers the search begins, such as one that
-            was found in a dream.
-        seed: of the search, and of a random memory.
+        n_samples: tracks (or dreams) that each candidate drives in a generation, the same for all.
+        sigma: initial step size.
+        target_return: mean return, on the tracks reserved for judging, at which the search ends; None: no such end.
+        seed: seed of the search, and of a random memory.
     """
 
-    act = "controls"  # `policy` says controls, not how likely each class is
-    learns_from = "experience"  # the data module then counts steps only
+    pop_size: int = 64
+    n_samples: int = 16
+    sigma: float = 0.1
+    target_return: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n_samples < 1:
+            raise ValueError(f"n_samples counts tracks from 1, but {self.n_samples} was given")
+
+
+class Controller(LightningModule):
+    """A linear controller on a VAE's code and an MDN-RNN's memory, found by CMA-ES.
+
+    Args:
+        memory: checkpoint of the MDN-RNN, which contains its VAE too (path, run folder or zoo:NAME).
+        vae: checkpoint of a VAE, where there is no memory. With both, they must belong together.
+        memory_use: `trained`; `random`, an untrained LSTM; `zero`, a memory that is never written to; or `none`, the
+            code of the current frame only.
+        frames: size and preparation of the frames that the VAE sees.
+        latent: dimensions of a code.
+        width: width of the LSTM.
+        components: Gaussians of the mixture for each dimension.
+        search: population, tracks and seed of the search.
+        init_from: checkpoint of a controller on the same memory from whose parameters the search starts, such as one
+            that was found in dreams.
+    """
+
+    act = "controls"  # `policy` returns controls, not class probabilities
+    learns_from = "experience"  # the data module then only counts steps
     best_return: Tensor
     starts: Tensor
     num_starts: Tensor
@@ -64,29 +84,25 @@ class Controller(LightningModule):
         latent: int = 32,
         width: int = 256,
         components: int = 5,
-        pop_size: int = 64,
-        n_samples: int = 16,
-        sigma: float = 0.1,
-        target_return: float | None = None,
+        search: SearchConfig = SearchConfig(),
         init_from: str | None = None,
-        seed: int = 0,
     ) -> None:
         super().__init__()
-        if n_samples < 1:
-            raise ValueError(f"n_samples counts tracks from 1, but {n_samples} was given")
         self.automatic_optimization = False
         self.frames = frame_spec(frames)
         self.scheme = control_scheme("car")
-        self.memory_name, self.vae_name, self.memory_use = memory, vae, memory_use
-        self.pop_size, self.n_samples, self.target_return = pop_size, n_samples, target_return
-        self.init_from, self.sigma, self.seed = init_from, sigma, seed
+        self.memory_name = memory
+        self.vae_name = vae
+        self.memory_use = memory_use
+        self.search = search
+        self.init_from = init_from
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)  # a random memory is the same in a run that is continued
+            torch.manual_seed(search.seed)  # a resumed run has the same random memory
             net = None if memory_use == "none" else MemoryNet(latent, len(CARRACING_CONTROLS), width, components)
         self.world = WorldNet(VAENet(latent), net, memory_use == "zero").requires_grad_(False)
         count = len(CARRACING_CONTROLS) * (self.world.width + 1)
         self.controller = torch.nn.Parameter(torch.zeros(count))
-        self.evolution = Evolution(np.zeros(count), sigma, pop_size, seed)
+        self.evolution = Evolution(np.zeros(count), search.sigma, search.pop_size, search.seed)
         self.register_buffer("best_return", torch.tensor(UNJUDGED))
         self.register_buffer("starts", torch.zeros(STARTS, 2 * latent))  # as in the memory
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))
@@ -100,19 +116,19 @@ class Controller(LightningModule):
         name = self.memory_name or self.vae_name
         if name is None or (self.memory_use == "trained" and self.memory_name is None):
             raise ValueError(
-                "a controller drives by a trained memory: name one with --model.memory (make mdnrnn first), or give "
+                "a controller needs a trained memory: name one with --model.memory (make mdnrnn first), or give "
                 "--model.vae and --model.memory_use none"
             )
         if self.memory_name is not None:
             checkpoint = read_checkpoint(self.memory_name)
             trained = self.memory_use == "trained"
-            starts = take_memory(self.world, self.frames, checkpoint, self.memory_name, trained)
+            starts = load_memory(self.world, self.frames, checkpoint, self.memory_name, trained)
             self.num_starts.fill_(len(starts))
             self.starts[: len(starts)] = starts
         if self.vae_name is not None:
             own = self.world.vae.state_dict()
             given = VAENet(self.world.vae.latent)
-            take_encoder(given, self.frames, read_checkpoint(self.vae_name), self.vae_name)
+            load_vae(given, self.frames, read_checkpoint(self.vae_name), self.vae_name)
             if self.memory_name is not None and any(not torch.equal(own[k], x) for k, x in given.state_dict().items()):
                 from racing_vpt.checkpoints.folder import fingerprint
 
@@ -125,35 +141,36 @@ class Controller(LightningModule):
             self.begin_from(read_checkpoint(self.init_from), self.init_from)
 
     def begin_from(self, checkpoint: Checkpoint, name: str) -> None:
-        """Search from the numbers of another controller on.
+        """Start the search from the parameters of another controller.
 
         Raises:
-            ValueError: it holds none, or one that sees or remembers otherwise.
+            ValueError: the checkpoint is not a controller's, or one with another VAE or memory.
         """
-        if not checkpoint.class_path.endswith(".Controller"):
-            raise ValueError(f"init_from {name} holds a {checkpoint.class_path}, but a Controller is needed")
+        check_kind(checkpoint, f"init_from {name}", ("Controller",), "make controller")
         weights, own = checkpoint.state_dict, self.world.state_dict()
         unlike = [k for k, x in own.items() if f"world.{k}" not in weights or not torch.equal(weights[f"world.{k}"], x)]
         if unlike or weights["controller"].shape != self.controller.shape:
             raise ValueError(
-                f"init_from {name} is a controller on another eye or memory ({', '.join(unlike[:2])}); give "
+                f"init_from {name} is a controller on another VAE or memory ({', '.join(unlike[:2])}); give "
                 "--model.memory the one that it was found with"
             )
         self.controller.data.copy_(weights["controller"])
-        self.evolution = Evolution(weights["controller"].double().numpy(), self.sigma, self.pop_size, self.seed)
+        self.evolution = Evolution(
+            weights["controller"].double().numpy(), self.search.sigma, self.search.pop_size, self.search.seed
+        )
 
     @property
     def beginnings(self) -> Tensor:
-        """Codes of first frames float32 [S, 2 * latent], for dreams to start from."""
+        """Codes of first frames float32 [S, 2 * latent], from which dreams start."""
         return self.starts[: int(self.num_starts)]
 
     def initial_state(self, n: int, device: torch.device | str = "cpu") -> MemoryState:
-        """The memory before an episode's first frame, for n environments."""
+        """Memory before an episode's first frame, for n environments."""
         return self.world.initial_state(n, device)
 
     @torch.no_grad()
     def policy(self, frames: Tensor, first: Tensor, state: MemoryState) -> tuple[dict[str, Tensor], MemoryState]:
-        """Controls float32 [N, 1] by name for frames uint8 [N, 1, 64, 64, 3], and the memory after them."""
+        """Controls float32 [N, 1] by name for frames uint8 [N, 1, 64, 64, 3], and the new memory."""
         if frames.shape[1] != 1:
             raise ValueError(f"a controller sees one frame at a time, but {frames.shape[1]} were given")
         kept = ~first
@@ -164,10 +181,10 @@ class Controller(LightningModule):
         return said | {"gear_change": torch.zeros_like(actions[:, :1])}, self.world.remember(z, actions, state)
 
     def training_step(self, batch: object, batch_idx: int) -> None:
-        """Tell the search what the generation earned."""
-        if len(self.returns) != self.pop_size:
+        """Report the returns of the generation to the search."""
+        if len(self.returns) != self.search.pop_size:
             raise ValueError(
-                "nobody drove the candidates: add callback racing_vpt.callbacks.evolution.EvolutionRollouts"
+                "the candidates were not driven: add the callback racing_vpt.callbacks.evolution.EvolutionRollouts"
             )
         self.evolution.tell(self.candidates, self.returns)
         values = {"mean": self.returns.mean(), "best": self.returns.max(), "worst": self.returns.min()}
@@ -175,13 +192,13 @@ class Controller(LightningModule):
         self.log("train/sigma", self.evolution.sigma, batch_size=1)
         optimizer = self.optimizers()
         self.controller.grad = torch.zeros_like(self.controller)
-        optimizer.step()  # type: ignore[union-attr] # moves nothing; the trainer counts generations by it
+        optimizer.step()  # type: ignore[union-attr] # changes nothing; the trainer counts generations by it
         if self.best_return <= UNJUDGED:
             self.controller.data.copy_(torch.from_numpy(self.evolution.mean))
         self.returns = np.zeros(0)
 
     def adopt(self, parameters: np.ndarray, earned: float) -> bool:
-        """Drive by these numbers from now on if they earn more than the best before; whether they do."""
+        """Take over parameters that earned more than the best before; returns whether they did."""
         if earned <= float(self.best_return):
             return False
         self.controller.data.copy_(torch.from_numpy(parameters))

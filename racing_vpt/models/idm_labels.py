@@ -1,4 +1,4 @@
-"""From an inverse dynamics model's distributions to the controls that it writes, and the error of those as a loss."""
+"""Labels from an inverse dynamics model's distributions, and their error as a loss."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from racing_vpt.games.controls import Axis, ControlScheme
+from racing_vpt.nn.masked import masked_mean
 
 LabelKind = Literal["mean", "mode"]
-ERROR_POWER = 1.5  # between the mean's 2, which a few frames that cannot be read would rule, and the median's 1
+ERROR_POWER = 1.5  # between 2 (mean), which a few unreadable frames would dominate, and 1 (median)
 
 
 def label(
@@ -20,10 +21,10 @@ def label(
     kind: LabelKind,
     stops: Mapping[str, float] | None = None,
 ) -> dict[str, Tensor]:
-    """The controls float32 [...] that are written for probabilities [..., classes]: each axis' mean, or its mode.
+    """Controls float32 [...] to write for probabilities [..., classes]: each axis' mean, or its mode.
 
-    Where an axis has a stop, and probably lies within it, what is likely beyond counts as at the stop in the mean: it
-    looks like that, and how far beyond is a guess that would draw the mean away.
+    Where an axis probably lies within its stop, classes beyond the stop count as the stop in the mean: they look alike,
+    and how far beyond they are is a guess that would bias the mean.
     """
     with torch.autocast(next(iter(probabilities.values())).device.type, enabled=False):
         if kind == "mode":
@@ -44,14 +45,14 @@ def mean_losses(
     weight: Tensor,
     stops: Mapping[str, float],
 ) -> dict[str, Tensor]:
-    """How far each axis' mean is from the truth, |error / range|^1.5 up to the stops, a scalar by `NAME_mean`.
+    """Error of each axis' mean, |error / range|^1.5 with values clipped to the stops, a scalar by `NAME_mean`.
 
     Args:
-        scheme: heads and controls.
+        scheme: control scheme.
         logits: float [B, T, classes] by head.
         controls: the truth, float32 [B, T] by name.
-        weight: float32 [B, T], 0 where nothing is to be learnt.
-        stops: where an axis' effect ends.
+        weight: float32 [B, T], 0 where nothing is to be learned.
+        stops: value by axis beyond which its effect no longer grows.
     """
     losses = {}
     for name, head in scheme.heads.items():
@@ -60,5 +61,5 @@ def mean_losses(
             centres = head.table[:, 0].to(weight.device).clamp(low, high)
             mean = (logits[name].float().softmax(-1) * centres).sum(-1)
             error = (mean - controls[name].clamp(low, high)).abs() / (high - low)
-            losses[f"{name}_mean"] = (error.pow(ERROR_POWER) * weight).sum() / weight.sum().clamp(min=1.0)
+            losses[f"{name}_mean"] = masked_mean(error.pow(ERROR_POWER), weight)
     return losses

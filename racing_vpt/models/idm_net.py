@@ -1,67 +1,40 @@
-"""What the IDM has beside VPT's network, all optional: senses for a small moving car, and a reach for attention.
+"""Additions of the IDM to VPT's network, all optional: senses for a small moving car, and limited attention.
 
-- a view: a crop of the frame in full resolution. In CarRacing the car stands always at the same place, 4 x 10 pixels of
-  the picture; its front wheels show the steering joint. A wheel covers a part of a pixel, so that brightness is the
-  ground's times what is left uncovered: in logarithms it is a sum, and the ground falls out of a difference.
-- motion: how the whole picture moves (`idm_motion.py`).
+- A view: a crop of the frame in full resolution. In CarRacing the car is always at the same place, 4 x 10 pixels of
+  the picture; its front wheels show the steering joint. A wheel covers part of a pixel, so that brightness is the
+  ground's times the uncovered share: a sum in logarithms, from which the ground drops out in a difference.
+- Motion: how the whole picture moves (`idm_motion.py`).
 
-Both are brought to mean 0 and deviation 1, number by number: what a wheel changes is a hundredth of what is always
-there, and a network would take long to find it. Convolutions over time then see what changes.
+Both are normalized to mean 0 and deviation 1, feature by feature: a wheel changes a hundredth of what is always there,
+which a network would take long to find. Convolutions over time then see what changes.
 
-With a reach, attention sees so many frames to either side and no further. What a frame is labelled then depends on its
-neighbourhood alone and not on where a video was cut into windows.
+With `reach`, attention sees this many frames to either side. The label of a frame then depends on its neighbourhood
+only, and not on where a video was cut into windows.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import torch
 from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from racing_vpt.models.idm_config import IDMConfig, View
 from racing_vpt.models.idm_motion import LUMA, NUM_MOTION, GlobalMotion
 from racing_vpt.nn.transformer import MASKED
 
 BLACK = 6.0  # added to luma of 0 to 255 before its logarithm: below it, differences are noise of the video
 
 
-@dataclass(frozen=True)
-class View:
-    """A part of the frame in full resolution.
-
-    Args:
-        top: first row, in pixels of the frame that the model sees.
-        left: first column.
-        height: rows.
-        width: columns.
-        features: numbers that are made of it for each frame.
-        channels: of its first convolution; the second has twice as many.
-        noise: deviation of the noise that training adds to its pixels, which are brought to a deviation of 1.
-    """
-
-    top: int
-    left: int
-    height: int
-    width: int
-    features: int = 64
-    channels: int = 12
-    noise: float = 0.0
-
-    def __post_init__(self) -> None:
-        if min(self.top, self.left, self.noise) < 0 or min(self.height, self.width, self.features, self.channels) < 1:
-            raise ValueError(f"a view needs top and left from 0, all else from 1; given: {self}")
-
-
 class RunningNorm(nn.Module):
-    """Brings each of D numbers to mean 0 and deviation 1 over all training frames so far; not over the batch alone,
-    whose few clips hold still what is to be told apart.
+    """Normalizes D features to mean 0 and deviation 1 over all training frames so far.
+
+    Statistics of a single batch would not do: its few clips vary too little in what is to be distinguished.
 
     Args:
         width: D.
-        floor: added to the deviation, so that what never changes stays 0.
-        memory: training batches over which the averages reach back, at most.
+        floor: added to the deviation, so that constant features stay 0.
+        memory: largest number of training batches that the averages reach back.
     """
 
     mean: Tensor
@@ -89,7 +62,7 @@ class RunningNorm(nn.Module):
 
 
 def look(view: View, dropout: float) -> nn.Module:
-    """Pictures of the view float32 [N, 1, height, width] to its features [N, D]."""
+    """CNN from pictures of the view float32 [N, 1, height, width] to features [N, D]."""
     halved = ((view.height + 1) // 2) * ((view.width + 1) // 2)
     return nn.Sequential(
         nn.Conv2d(1, view.channels, 3, padding=1),
@@ -107,13 +80,13 @@ class Senses(nn.Module):
     """Frames uint8 [B, T, H, W, 3] to features [B, T, D] of the view and the motion.
 
     Args:
-        view: part of the frame that is looked at closely; None for none.
-        motion: how the motion of the whole picture is measured; None for not at all.
+        view: part of the frame seen in full resolution; None: none.
+        motion: measures the motion of the whole picture; None: not measured.
         width: D.
-        over_time: length of the kernels over time, odd.
-        convolutions: over time, one after the other.
-        channels: between them.
-        dropout: share of what each convolution found that is dropped in training.
+        over_time: kernel length over time, in frames, odd.
+        convolutions: number of consecutive convolutions over time.
+        channels: channels between them.
+        dropout: share of each convolution's output dropped in training.
     """
 
     def __init__(
@@ -128,9 +101,9 @@ class Senses(nn.Module):
     ) -> None:
         super().__init__()
         if over_time < 1 or over_time % 2 == 0:
-            raise ValueError(f"a convolution over time sees an odd number of frames, but {over_time} was given")
+            raise ValueError(f"over_time must be odd and 1 or more, but {over_time} was given")
         if convolutions < 1:
-            raise ValueError(f"view and motion need 1 convolution over time or more, but {convolutions} was given")
+            raise ValueError(f"convolutions must be 1 or more, but {convolutions} was given")
         self.view = view
         self.over_time = over_time
         inputs = 0
@@ -149,22 +122,22 @@ class Senses(nn.Module):
 
     @property
     def context(self) -> int:
-        """Frames to either side that a frame's features depend on."""
+        """Frames to either side that the features of a frame depend on."""
         return len(self.convs) * (self.over_time // 2) + (self.motion is not None)
 
     def forward(self, frames: Tensor, valid: Tensor | None) -> Tensor:
-        """`valid` is bool [B, T], false for padding, or None. In float32: bf16 would lose how speed changes."""
+        """`valid` is bool [B, T], false for padding, or None. Runs in float32: bf16 would lose changes of speed."""
         with torch.autocast(frames.device.type, enabled=False):
             moving = rearrange(torch.cat(self.measure(frames, valid), -1), "b t d -> b d t")
             for layer, conv in enumerate(self.convs):
-                if valid is not None:  # as the zeros beyond a window's ends
+                if valid is not None:  # like the zeros beyond a window's ends
                     moving = moving * valid.unsqueeze(1)
                 moved = F.gelu(conv(moving))
                 moving = moving + self.dropout(moved) if layer else moved
             return self.out(rearrange(moving, "b d t -> b t d"))
 
     def measure(self, frames: Tensor, valid: Tensor | None) -> list[Tensor]:
-        """What each sense says of each frame, float32 [B, T, n]."""
+        """Features of view and motion for each frame, float32 [B, T, n] each."""
         senses = []
         if self.view is not None:
             top, left, height, width = self.view.top, self.view.left, self.view.height, self.view.width
@@ -180,14 +153,29 @@ class Senses(nn.Module):
         return senses
 
 
+def build_senses(config: IDMConfig, motion: GlobalMotion | None, width: int) -> Senses:
+    """View and motion of a config, to features of a width."""
+    return Senses(
+        config.view, motion, width, over_time=config.over_time, convolutions=config.convolutions, dropout=config.dropout
+    )
+
+
+def build_close_branch(config: IDMConfig, width: int) -> Senses:
+    """The branch of `close_heads`, which sees the view alone, to features of a width."""
+    return Senses(
+        config.view, None, width, over_time=config.over_time, convolutions=config.close_convolutions,
+        channels=config.close_channels, dropout=config.dropout,
+    )  # fmt: skip
+
+
 def reach_mask(T: int, reach: int | None, valid: Tensor | None, device: torch.device) -> Tensor | None:
-    """What is added to attention's logits: float32 [B or 1, 1, T, T], 0 where a frame is seen; None where all are.
+    """Additive attention mask float32 [B or 1, 1, T, T], 0 where a key is visible; None where all are.
 
     Args:
         T: frames in the window.
-        reach: frames to either side that are seen; None for all.
-        valid: bool [B, T], false for padding that no frame may see.
-        device: of the result.
+        reach: frames to either side that are visible; None: all.
+        valid: bool [B, T], false for padding, which is hidden from all frames.
+        device: device of the mask.
     """
     if reach is None and valid is None:
         return None

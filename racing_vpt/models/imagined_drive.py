@@ -1,4 +1,4 @@
-"""A dream of IRIS to look at: what the actor does in what the world model imagines, frame by frame."""
+"""One dream of IRIS as frames: what the actor does in the world model's imagination."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from racing_vpt.types import Batch
 
 
 class ImaginedDrive(NamedTuple):
-    """T steps: frames uint8 [T, H, W, 3], actions float32 [T, A], rewards float32 [T], whether it ended."""
+    """T steps: frames uint8 [T, H, W, 3], actions float32 [T, A], rewards float32 [T], and whether it ended."""
 
     frames: np.ndarray
     actions: np.ndarray
@@ -25,13 +25,20 @@ class ImaginedDrive(NamedTuple):
 
 @torch.no_grad()
 def imagined_drive(module: IRIS, batch: Batch, steps: int, seed: int) -> ImaginedDrive:
-    """A dream that goes on from the beginning of a batch's longest clip, with the actor's draws, until it ends."""
+    """Dream on from the beginning of the longest clip of a batch, with sampled actions, until the episode ends.
+
+    Args:
+        module: dreams and acts.
+        batch: clips with frames and controls.
+        steps: largest number of steps.
+        seed: seed of all draws.
+    """
     row = int(batch.valid.sum(1).argmax())
-    seen = min(module.burn_in + 1, int(batch.valid[row].sum()))
+    seen = min(module.dreams.burn_in + 1, int(batch.valid[row].sum()))
     tokens = module.world.code(batch.frames[row, :seen]).unsqueeze(0)
     done = torch.stack([batch.controls[name][row, :seen] for name in module.control_names], -1).unsqueeze(0)
     draws = torch.Generator(module.device).manual_seed(seed)
-    found = dream(module.world, module.agent, tokens, led_here(done), steps, tau=module.tau, generator=draws)
+    found = dream(module.world, module.agent, tokens, led_here(done), steps, tau=module.dreams.tau, generator=draws)
     ends = torch.rand(steps, generator=draws, device=module.device) < found.ends[0]
     ended = bool(ends.any())
     count = int(ends.int().argmax()) + 1 if ended else steps

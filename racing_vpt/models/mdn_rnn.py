@@ -1,14 +1,12 @@
-"""The memory of World Models, trained on codes: what comes next, what it earns, and whether it is the end.
+"""The MDN-RNN of World Models, trained on codes: predicts the next code, the reward and the end of the episode.
 
-Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2. A code is drawn anew from its Gaussian for each batch. Unlike
-the paper: heads for reward and end (their loss counts beside the likelihood, which is a mean over numbers and frames),
-and sequences are clips of `data.clip_frames`: whole episodes where these are not longer. The encoder's weights are kept
-with the memory's, so that a memory can never be used with another encoder than its own.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2. Codes are sampled anew from their Gaussians for each batch.
+Unlike the paper: heads for reward and end (their losses are added to the likelihood, which is a mean over dimensions
+and frames), and sequences are clips of `data.clip_frames`: whole episodes where these are not longer. A checkpoint
+contains the VAE's weights too, so that an MDN-RNN is never used with another VAE than its own.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -20,37 +18,31 @@ from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
 from racing_vpt.games.controls import CARRACING_CONTROLS
-from racing_vpt.models.encoder import STARTS, WORLD_FRAMES, take_encoder
+from racing_vpt.models.parts import STARTS, WORLD_FRAMES, load_vae
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
 from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
-HORIZONS = (1, 5, 15)  # frames ahead that are dreamt without looking, in `val/open_loop_K`
+HORIZONS = (1, 5, 15)  # frames that are dreamt open loop, in `val/open_loop_K`
 TAUS = (0.0, 0.5, 1.0)
 SHOWN = 8  # frames in a picture
-LEAST_REWARD = -10.0  # what leaving CarRacing's field costs to a memory: its true 100, squared, would drown the tiles
-
-
-def adam(parameters: Iterable) -> torch.optim.Optimizer:
-    """The paper's optimizer."""
-    return torch.optim.Adam(parameters, lr=1e-3)
+LEAST_REWARD = -10.0  # floor of rewards: leaving CarRacing's field costs 100, which squared would dominate the tiles
+REWARD_WEIGHT = 0.1  # weight of the squared error of rewards in the loss
 
 
 class MDNRNN(LightningModule):
     """An LSTM with a mixture density head over the codes of a trained VAE.
 
     Args:
-        vae: checkpoint of the VAE (path, run folder or zoo:NAME).
-        frames: what the VAE wants to see; it must be the same as there.
-        latent: numbers of a code; must be the VAE's.
-        width: of the LSTM.
-        components: Gaussians for each number of the next code.
-        outcomes: whether reward and end of an episode are predicted, which dreaming needs.
-        reward_weight: of the squared error of rewards in the loss.
-        end_weight: of the cross entropy of episodes' ends in the loss.
-        optimizer: made from the memory's parameters.
+        vae: checkpoint of the VAE, needed for training (path, run folder or zoo:NAME).
+        frames: size and preparation of the frames that the VAE sees; as it was trained.
+        latent: dimensions of a code; as in the VAE.
+        width: width of the LSTM.
+        components: Gaussians of the mixture for each dimension of the next code.
+        outcomes: predict reward and end of an episode too, which dreaming needs.
+        optimizer: built from the parameters of LSTM and heads.
     """
 
     starts: Tensor
@@ -64,14 +56,12 @@ class MDNRNN(LightningModule):
         width: int = 256,
         components: int = 5,
         outcomes: bool = True,
-        reward_weight: float = 0.1,
-        end_weight: float = 1.0,
-        optimizer: OptimizerCallable = adam,
+        optimizer: OptimizerCallable = lambda weights: torch.optim.Adam(weights, lr=1e-3),
     ) -> None:
         super().__init__()
         self.frames = frame_spec(frames)
-        self.vae_name, self.optimizer = vae, optimizer
-        self.reward_weight, self.end_weight = reward_weight, end_weight
+        self.vae_name = vae
+        self.optimizer = optimizer
         self.vae = VAENet(latent).requires_grad_(False)
         self.net = MemoryNet(latent, len(CARRACING_CONTROLS), width, components, outcomes)
         self.register_buffer("starts", torch.zeros(STARTS, 2 * latent))
@@ -81,52 +71,52 @@ class MDNRNN(LightningModule):
         if stage != "fit":
             return
         if self.vae_name is None:
-            raise ValueError("a memory is trained on the codes of a VAE: name one with --model.vae (make vae first)")
+            raise ValueError("an MDN-RNN is trained on the codes of a VAE: name one with --model.vae (make vae first)")
         from racing_vpt.checkpoints.load import read_checkpoint
 
-        take_encoder(self.vae, self.frames, read_checkpoint(self.vae_name), self.vae_name)
+        load_vae(self.vae, self.frames, read_checkpoint(self.vae_name), self.vae_name)
 
     def encoder_fingerprint(self) -> str:
-        """Names the weights of the encoder."""
+        """Fingerprint of the VAE's weights."""
         from racing_vpt.checkpoints.folder import fingerprint
 
         return fingerprint(self.vae.state_dict())
 
     @torch.no_grad()
     def code_frames(self, frames: Tensor) -> Tensor:
-        """Means and log-variances side by side, float32 [N, 2 * latent], of frames uint8 [N, 64, 64, 3]."""
+        """Means and log-variances, concatenated to float32 [N, 2 * latent], of frames uint8 [N, 64, 64, 3]."""
         code = self.vae.encode(frames.to(self.device))
         return torch.cat([code.mean, code.log_variance], -1).cpu()
 
     @property
     def beginnings(self) -> Tensor:
-        """Codes of first frames float32 [S, 2 * latent], for dreams to start from."""
+        """Codes of first frames float32 [S, 2 * latent], from which dreams start."""
         return self.starts[: int(self.num_starts)]
 
     @staticmethod
     def actions(batch: Batch) -> Tensor:
-        """Steering, throttle and brake float32 [B, T, 3]; ValueError where the data lacks one."""
+        """Steering, throttle and brake float32 [B, T, 3]; ValueError if the data lacks one."""
         missing = [name for name in CARRACING_CONTROLS if name not in batch.controls]
         if missing:
-            raise ValueError(f"the data lacks {', '.join(missing)}; a memory needs recordings with car controls")
+            raise ValueError(f"the data lacks {', '.join(missing)}; an MDN-RNN needs recordings with car controls")
         return torch.stack([batch.controls[name] for name in CARRACING_CONTROLS], -1)
 
     def code(self, batch: Batch) -> Code:
         """The codes of a batch's frames, [B, T, latent] each."""
         if batch.codes is None:
-            raise ValueError("a memory learns from codes; give its batches by racing_vpt's VideoDataModule")
+            raise ValueError("an MDN-RNN learns from codes; give batches with codes, as racing_vpt's data modules do")
         mean, log_variance = batch.codes.chunk(2, -1)
         return Code(mean, log_variance)
 
     @staticmethod
     def known(batch: Batch) -> dict[str, Tensor]:
-        """Where each loss can be told, bool [B, T] or, of what the next frame shows, [B, T - 1]."""
+        """Mask of the steps at which each loss is defined, bool [B, T], or [B, T - 1] if it needs the next frame."""
         rewarded = batch.valid & (batch.rewards is not None)
         follows = batch.valid[:, 1:] & ~batch.first[:, 1:]  # frame t + 1 follows frame t
         return {"nll": follows, "reward_mse": rewarded, "end_ce": batch.valid[:, :-1]}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, `nll` (nats a number of a code), `reward_mse` and `end_ce`, means over what is `known`."""
+        """`loss`, `nll` (nats a dimension of a code), `reward_mse` and `end_ce`, means over the masks of `known`."""
         known = self.known(batch)
         share = dict(zip(known, shares(self, torch.stack([x.sum() for x in known.values()])), strict=True))
         z, actions = self.code(batch).sample(), self.actions(batch)
@@ -138,15 +128,17 @@ class MDNRNN(LightningModule):
             reward, end = self.net.outcomes(remembered)
             truth = reward.detach() if batch.rewards is None else batch.rewards.clamp(min=LEAST_REWARD)
             found["reward_mse"] = masked_mean((reward - truth).square(), known["reward_mse"])
-            loss = loss + self.reward_weight * share["reward_mse"] * found["reward_mse"]
-            last = (batch.valid[:, :-1] & ~batch.valid[:, 1:]).float()  # of a clip nothing follows, nobody knows
+            loss = loss + REWARD_WEIGHT * share["reward_mse"] * found["reward_mse"]
+            last = (
+                batch.valid[:, :-1] & ~batch.valid[:, 1:]
+            ).float()  # what follows the last frame of a clip is unknown
             ends = F.binary_cross_entropy_with_logits(end[:, :-1], last, reduction="none")
             found["end_ce"] = masked_mean(ends, known["end_ce"])
-            loss = loss + self.end_weight * share["end_ce"] * found["end_ce"]
+            loss = loss + share["end_ce"] * found["end_ce"]
         return {"loss": loss, **{name: x.detach() for name, x in found.items()}}
 
     def share(self, batch: Batch, stage: str) -> Tensor:
-        """The loss of a batch; logs all of `losses`."""
+        """Loss of a batch; logs all of `losses`."""
         losses, whole = self.losses(batch), stage != "train"
         for name, x in losses.items():
             size = logged_size(self, self.known(batch).get(name, batch.valid).sum()) if whole else None
@@ -159,26 +151,26 @@ class MDNRNN(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.share(batch, "val")
-        if batch_idx == 0:  # a process whose rows are empty counts for nothing, but others wait for its figures
+        if batch_idx == 0:  # a process without valid rows counts for nothing, but the others wait for its metrics
             named, size = self.look_ahead(batch), logged_size(self, batch.valid.sum())
             self.log_dict({f"val/{name}": x for name, x in named.items()}, batch_size=size, sync_dist=True)
 
     def keep_starts(self, batch: Batch) -> None:
-        """Keep codes of episodes' first frames, the newest `STARTS` of them."""
-        assert batch.codes is not None
+        """Store codes of episodes' first frames; the latest `STARTS` are kept."""
+        assert batch.codes is not None, "only called after the batch's codes were used"
         for code in batch.codes[batch.first & batch.valid]:
             self.starts[int(self.num_starts) % STARTS] = code
             self.num_starts += 1
 
     @torch.no_grad()
     def look_ahead(self, batch: Batch) -> dict[str, Tensor]:
-        """How far dreams can be believed, on the clips of a batch.
+        """How far dreams can be believed, measured in codes on the clips of a batch.
 
         Returns:
-            `open_loop_K`: squared error of a code's numbers after K frames dreamt at tau 0 with the true controls, from
-            the middle of each clip; `standstill_K`: the same of a code that stays as it was. `action_sensitivity`: root
-            mean square by which the expected next code changes with other controls (those of another clip), as a share
-            of how much codes change from frame to frame. 0 is a dream that ignores its driver.
+            `open_loop_K`: squared error of codes after K frames dreamt at tau 0 with the true controls, from the middle
+            of each clip; `standstill_K`: the same for a code that does not change. `action_sensitivity`: root mean
+            square change of the expected next code with other controls (those of another clip), relative to the change
+            of codes from frame to frame. 0 means that the dream ignores the controls.
         """
         truth, actions = self.code(batch).mean, self.actions(batch)
         B, T, _ = truth.shape
@@ -213,7 +205,7 @@ class MDNRNN(LightningModule):
         return torch.stack([output for output, _ in kept], 1), torch.stack([cell for _, cell in kept], 1)
 
     def dream_on(self, z: Tensor, actions: Tensor, start: int, frames: int, tau: float) -> Tensor:
-        """Codes [B, frames, latent] of the frames after `start`, with the true controls but without looking."""
+        """Codes [B, frames, latent] dreamt after frame `start` with the true controls."""
         _, state = self.net(z[:, :start], actions[:, :start], self.net.initial_state(len(z), z.device))
         current, dreamt = z[:, start], [z[:, :0]]
         for step in range(start, start + frames):
@@ -224,8 +216,8 @@ class MDNRNN(LightningModule):
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Frame]:
-        """`next_frames` uint8 [H, W, 3]: true frames, what the VAE makes of them, and what was expected one frame
-        before at tau 0, 0.5 and 1, from above to below.
+        """`next_frames` uint8 [H, W, 3]: true frames, their reconstructions, and one-step predictions at tau 0, 0.5
+        and 1, from top to bottom.
         """
         row = int(batch.valid.sum(1).argmax())
         length = int(batch.valid[row].sum())

@@ -1,14 +1,14 @@
-"""What the models of controls share: frames and scheme, starting weights, soft cross entropy, optimizer and schedule.
+"""Base of the models that predict controls: game scheme, initial weights, soft cross entropy, optimizer and schedule.
 
-Subclasses build a network whose heads are those of the scheme. Targets are soft (`ControlScheme.encode_soft`): a value
-between two bins belongs to both, so that the mean of a prediction is not bound to the bins.
+Subclasses build a network whose heads are those of the control scheme. Targets are soft (`ControlScheme.encode_soft`):
+a value between two bins belongs to both, so that the mean of a prediction is not bound to the bins.
 """
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -19,34 +19,31 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from racing_vpt.games.controls import ControlScheme, control_scheme
+from racing_vpt.nn.masked import masked_mean
 from racing_vpt.types import Batch, FrameSpec, frame_spec
 
 Schedule = Literal["constant", "cosine", "linear"]
 logger = logging.getLogger(__name__)
 
 
-def adamw(parameters: Iterable) -> torch.optim.Optimizer:
-    """The optimizer where none is configured."""
-    return torch.optim.AdamW(parameters, lr=3e-4, weight_decay=0.01)
-
-
 class ControlModule(LightningModule):
     """Frames in, a distribution over each control out.
 
     Args:
-        frames: what the model wants to see.
+        frames: size and preparation of the frames that the model sees.
         scheme: name of the control scheme.
-        optimizer: made from the trainable parameters; matrices and kernels alone get its weight decay.
-        schedule: how the learning rate falls after the warm-up, over the steps of the run.
+        optimizer: built from the trainable parameters; weight decay applies to matrices and kernels only.
+        schedule: shape of the learning rate after the warm-up, over the steps of the run.
         warmup_steps: steps over which the learning rate rises from 0.
-        class_weighting: p in weight = frequency^-p of a class, the weights' mean being 1; 0 weighs all samples alike.
-        init_from: checkpoint whose weights training starts from (path, run folder or zoo:NAME).
+        class_weighting: p in class weight = frequency^-p, normalized to mean 1; 0 weights all samples alike.
+        init_from: checkpoint to take initial weights from (path, run folder or zoo:NAME).
     """
 
     class_counts: dict[str, Tensor]
 
     def __init__(
         self,
+        *,
         frames: FrameSpec,
         scheme: str,
         optimizer: OptimizerCallable,
@@ -57,9 +54,9 @@ class ControlModule(LightningModule):
     ) -> None:
         super().__init__()
         if not 0 <= class_weighting <= 1:
-            raise ValueError(f"class_weighting is a power in [0, 1], but {class_weighting} was given")
+            raise ValueError(f"class_weighting must lie in [0, 1], but {class_weighting} was given")
         if warmup_steps < 0:
-            raise ValueError(f"warmup_steps counts steps from 0, but {warmup_steps} was given")
+            raise ValueError(f"warmup_steps must be 0 or more, but {warmup_steps} was given")
         self.frames = frame_spec(frames)
         self.scheme: ControlScheme = control_scheme(scheme)
         self.optimizer = optimizer
@@ -84,10 +81,10 @@ class ControlModule(LightningModule):
             self.take_weights(checkpoint.state_dict, self.init_from)
 
     def take_weights(self, state: Mapping[str, Tensor], name: str) -> None:
-        """Load every weight whose name and shape are the module's own, and log those that are not, such as new heads'.
+        """Load every weight that matches in name and shape; log the others, such as those of new heads.
 
         Raises:
-            ValueError: `name` is a checkpoint of another network, or its trunk (`net`) has another size.
+            ValueError: the checkpoint `name` holds another network, or a trunk (`net`) of another size.
         """
         own = self.state_dict()
         counts = {key for key in {*own, *state} if key.startswith("class_counts_")}
@@ -98,22 +95,24 @@ class ControlModule(LightningModule):
             more = f" and {len(unlike) - 3} more" if len(unlike) > 3 else ""
             raise ValueError(
                 f"init_from {name} has another network than this {type(self).__name__}: "
-                f"{', '.join(shapes) or 'no weight of its trunk has a place here'}{more}; take its size and frames "
-                "(a policy does with --model.size init_from), or another checkpoint"
+                f"{', '.join(shapes) or 'no weight of its trunk has a place here'}{more}; give the same size and "
+                "frames (for a policy: --model.network.size init_from), or another checkpoint"
             )
         self.load_state_dict(fitting, strict=False)
         left, foreign = sorted(own.keys() - fitting.keys() - counts), sorted(state.keys() - fitting.keys() - counts)
         if left or foreign:
-            logger.warning("init_from %s: weights left at random: %s; not taken from it: %s", name, left, foreign)
+            logger.warning(
+                "init_from %s: weights left at their initial values: %s; not loaded: %s", name, left, foreign
+            )
 
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that name the weights, as in the checkpoint that they came from."""
+        """16 hexadecimal digits that identify the weights, as in the checkpoint that they came from."""
         from racing_vpt.checkpoints.folder import fingerprint
 
         return fingerprint(self.state_dict())
 
     def check_controls(self, batch: Batch) -> None:
-        """ValueError where the batch lacks a control of the scheme."""
+        """Raise ValueError if the batch lacks a control of the scheme."""
         missing = [control for control in self.scheme.controls if control not in batch.controls]
         if missing:
             raise ValueError(
@@ -127,13 +126,13 @@ class ControlModule(LightningModule):
         return self.scheme.encode_soft(batch.controls)
 
     def count_classes(self, targets: Mapping[str, Tensor], weight: Tensor) -> None:
-        """Take a training batch into the class frequencies that `class_weighting` uses; the same on every rank."""
+        """Add a training batch to the class frequencies that `class_weighting` uses, summed over all ranks."""
         for name, target in targets.items():
             counts = torch.einsum("btc,bt->c", target, weight)
             getattr(self, f"class_counts_{name}").add_(self.trainer.strategy.reduce(counts, reduce_op="sum"))
 
     def class_weights(self, name: str) -> Tensor:
-        """Weight float32 [classes] of each class of a head: frequency^-class_weighting, on average 1 over the data."""
+        """Weights float32 [classes] of a head's classes: frequency^-class_weighting, with mean 1 over the data."""
         counts: Tensor = getattr(self, f"class_counts_{name}")
         frequency = (counts + 1e-3 * counts.sum() / len(counts) + 1e-6) / (counts.sum() * 1.001 + 1e-6 * len(counts))
         weights = frequency**-self.class_weighting
@@ -144,7 +143,7 @@ class ControlModule(LightningModule):
         logits: Mapping[str, Tensor],
         targets: Mapping[str, Tensor],
         weight: Tensor,
-        smoothing: float = 0.0,
+        label_smoothing: float = 0.0,
         relevant: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:
         """Mean cross entropy of each head, a scalar by name.
@@ -152,20 +151,20 @@ class ControlModule(LightningModule):
         Args:
             logits: float [B, T, classes] by head.
             targets: soft targets of the same shape.
-            weight: float32 [B, T], 0 where nothing is to be learnt.
-            smoothing: share of the target that is spread over all classes.
-            relevant: bool [B, T] by head, where it counts at all (`ControlScheme.relevant`). The sum of the losses is
-                then the mean negative log-likelihood of controls whose heads depend on each other.
+            weight: float32 [B, T], 0 where nothing is to be learned.
+            label_smoothing: share of the target that is spread over all classes.
+            relevant: bool [B, T] by head, where the head counts at all (`ControlScheme.relevant`). The losses then sum
+                to the mean negative log-likelihood of controls whose heads depend on each other.
         """
         losses = {}
         for name, target in targets.items():
             weights = self.class_weights(name) if self.class_weighting else None
-            spread = target.lerp(torch.full_like(target, 1 / target.shape[-1]), smoothing) if smoothing else target
+            spread = smoothed(target, label_smoothing)
             each = -(spread * logits[name].float().log_softmax(-1)).sum(-1)  # [B, T]
             full = weight if weights is None else weight * (target @ weights)
             if relevant is not None and name in relevant:
                 full = full * relevant[name]
-            losses[name] = (each * full).sum() / weight.sum().clamp(min=1.0)
+            losses[name] = masked_mean(each, full, count=weight.sum())
         return losses
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -173,8 +172,13 @@ class ControlModule(LightningModule):
         return with_schedule(self, self.optimizer(decay_groups(trained)), self.schedule, self.warmup_steps)
 
 
+def smoothed(target: Tensor, share: float) -> Tensor:
+    """A soft target [..., classes] with a share of it spread over all classes (label smoothing)."""
+    return target.lerp(torch.full_like(target, 1 / target.shape[-1]), share) if share else target
+
+
 def decay_groups(parameters: Sequence[torch.nn.Parameter]) -> list[dict]:
-    """Groups for an optimizer whose weight decay is for matrices and kernels, not for biases and gains."""
+    """Parameter groups that apply weight decay to matrices and kernels, not to biases and gains."""
     groups: list[dict] = [
         {"params": [parameter for parameter in parameters if parameter.ndim > 1]},
         {"params": [parameter for parameter in parameters if parameter.ndim <= 1], "weight_decay": 0.0},
@@ -192,7 +196,7 @@ def with_schedule(
 
 
 def learning_rate(step: int, warmup_steps: int, steps: float, schedule: Schedule) -> float:
-    """Factor on the learning rate at `step` of `steps`: a linear rise, then the schedule down to a hundredth."""
+    """Factor on the learning rate at `step` of `steps`: linear warm-up, then the schedule down to 0.01."""
     if step < warmup_steps:
         return (step + 1) / (warmup_steps + 1)
     if schedule == "constant" or not math.isfinite(steps):

@@ -1,29 +1,30 @@
-"""OpenAI VPT's public checkpoints, run as they are.
+"""OpenAI VPT's public checkpoints with the outputs of the original code.
 
-    from racing_vpt.models.openai_vpt import load_vpt
+    from racing_vpt import load_vpt
     net = load_vpt("foundation-model-1x.model", "foundation-model-1x.weights")
     log_probs, value, state = net(frames, first, None)
 
 VPT, Baker et al. 2022 (arXiv:2206.11795).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from racing_vpt.checkpoints.load import load_strictly
-from racing_vpt.checkpoints.openai import OpenAISettings, openai_settings, read_openai_model, read_openai_weights
+from racing_vpt.checkpoints.load import build_module
+from racing_vpt.checkpoints.openai import read_openai
+from racing_vpt.models.idm import IDM
+from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.heads import log_probabilities
-from racing_vpt.nn.policy import Classes, VPTIdm, VPTPolicy
-from racing_vpt.nn.sizes import NetSize
 from racing_vpt.nn.transformer import NetState
 
-POLICY_CLASSES: Classes = {"camera": 121, "buttons": 8641}
-REFERENCE_THREADS = 2  # that shared/vpt_parity was computed with
-IDM_CLASSES: Classes = {"camera": (2, 11), "buttons": (20, 2)}
+REFERENCE_THREADS = 2  # that the reference outputs (tests/vpt_parity) were computed with
 
 
 class LoadedVPT(nn.Module):
@@ -31,12 +32,12 @@ class LoadedVPT(nn.Module):
 
     Args:
         model: the network.
-        threads: it runs with on a CPU; None leaves torch's number. GroupNorm adds up a frame's pixels in as many parts
-            as there are threads, which moves a value by up to 3e-4: with another number than the references were
-            computed with, outputs are the original's only to that.
+        threads: threads that it runs with on a CPU; None leaves torch's number. GroupNorm sums a frame's pixels in as
+            many parts as there are threads, which changes a value by up to 3e-4: with another number than that of the
+            references, outputs equal the original's only to this precision.
     """
 
-    def __init__(self, model: VPTPolicy | VPTIdm, threads: int | None = REFERENCE_THREADS) -> None:
+    def __init__(self, model: VPT | IDM, threads: int | None = REFERENCE_THREADS) -> None:
         super().__init__()
         self.model = model
         self.threads = threads
@@ -44,28 +45,37 @@ class LoadedVPT(nn.Module):
     def forward(
         self, frames: Tensor, first: Tensor, state: NetState | None = None
     ) -> tuple[dict[str, Tensor], Tensor | None, NetState | None]:
-        """What the original gives, with an episode's start honoured at any frame.
+        """Outputs of the original, except that an episode may start at any frame.
 
         Args:
-            frames: uint8 (B, T, H, W, 3), RGB, at the net's size (128x128).
+            frames: uint8 (B, T, H, W, 3), RGB, at the network's size (128x128).
             first: bool (B, T), True where an episode starts. An inverse dynamics model takes one window of one episode.
-            state: what the last call returned, None at the start.
+            state: state returned by the previous call; None at the start.
 
         Returns:
             Log-probabilities, float32: of a policy `buttons` (B, T, 8641) and `camera` (B, T, 121), of an inverse
             dynamics model (B, T, 20, 2) and (B, T, 2, 11); the value (B, T, 1) in the unit of the rewards, or None;
-            and the state, None where the net has no memory.
+            and the state, None if the network has no memory.
         """
+        model = self.model
         with on_threads(self.threads if frames.device.type == "cpu" else None):
-            if isinstance(self.model, VPTIdm):
-                return log_probabilities(self.model(frames)), None, None
-            logits, value, state = self.model(frames, first, state)
-        return log_probabilities(logits), self.model.value_head.denormalise(value), state
+            features, state = model.net(frames, first, state)
+            logits = model.pi_head(features)
+            if isinstance(model, IDM):
+                tempered = {name: x / model.temperatures[name] for name, x in logits.items()}
+                packs = model.scheme.packs.items()
+                return (
+                    log_probabilities({pack: torch.stack([tempered[n] for n in names], -2) for pack, names in packs}),
+                    None,
+                    None,
+                )
+            value = model.value_head(features)
+        return log_probabilities(logits), model.value_head.denormalise(value), state
 
 
 @contextmanager
 def on_threads(number: int | None) -> Iterator[None]:
-    """Within it torch computes with that many threads; None changes nothing."""
+    """Within it torch computes with so many threads; None changes nothing."""
     before = torch.get_num_threads()
     if number is None or number == before:
         yield
@@ -78,7 +88,7 @@ def on_threads(number: int | None) -> Iterator[None]:
 
 
 def load_vpt(model: str | Path, weights: str | Path, threads: int | None = REFERENCE_THREADS) -> LoadedVPT:
-    """Read OpenAI's pair of files, executing nothing; in evaluation mode, on the CPU.
+    """Read OpenAI's pair of files without executing anything; in evaluation mode, on the CPU.
 
     Args:
         model: the `.model` file.
@@ -87,20 +97,7 @@ def load_vpt(model: str | Path, weights: str | Path, threads: int | None = REFER
 
     Raises:
         FileNotFoundError: one of the files does not exist.
-        ValueError: damaged, refused, not a VPT net that can be run here, or files that do not belong together.
+        ValueError: damaged, refused, not a VPT network that can be run here, or files that do not belong together.
     """
-    settings = openai_settings(read_openai_model(Path(model)), Path(model))
-    state_dict = read_openai_weights(Path(weights))
-    with torch.device("meta"):  # the largest net has 2 GB, once
-        net = build_vpt(settings)
-    load_strictly(net, state_dict, f"{weights} with {model}", allow_extra=True, assign=True)
-    return LoadedVPT(net.float(), threads).eval()
-
-
-def build_vpt(settings: OpenAISettings) -> VPTPolicy | VPTIdm:
-    """The network that a `.model` file describes, with random weights."""
-    size = NetSize(**settings["size"])  # type: ignore[arg-type]
-    height, width, temperature = settings["height"], settings["width"], settings["temperature"]
-    if settings["kind"] == "idm":
-        return VPTIdm(size, IDM_CLASSES, height, width, temperature)
-    return VPTPolicy(size, POLICY_CLASSES, height, width, temperature)
+    checkpoint = read_openai(Path(model), Path(weights))
+    return LoadedVPT(cast(VPT | IDM, build_module(checkpoint, f"{weights} with {model}")), threads).eval()

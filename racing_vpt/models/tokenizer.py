@@ -1,14 +1,14 @@
 """The tokenizer of IRIS: 16 tokens of 512 a frame.
 
-Micheli et al. 2022 (arXiv:2209.00588), section 2.1 and appendix A.1: absolute error, perceptual error and commitment.
-Unlike the paper, the codebook follows by moving averages (`nn/quantizer.py`); perceptual features are those of a policy
-of ours (the paper's are a downloaded VGG's); squared error and a discriminator (VQGAN, arXiv:2012.09841) are choices.
+Micheli et al. 2022 (arXiv:2209.00588), section 2.1 and appendix A.1. Unlike the paper, the codebook is updated by
+moving averages (`nn/quantizer.py`) and perceptual features are those of a policy of ours (the paper downloads a VGG);
+squared error and a discriminator (VQGAN, arXiv:2012.09841) are options.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, cast
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,61 +16,55 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim.lr_scheduler import LambdaLR
 
 from racing_vpt.frames import film_strip
-from racing_vpt.models.encoder import WORLD_FRAMES
-from racing_vpt.models.finetune import frozen_names
+from racing_vpt.models.freezing import frozen_names
 from racing_vpt.models.module import Schedule, with_schedule
-from racing_vpt.models.perceptual import perceptual_loss
+from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.processes import shares
-from racing_vpt.nn.picture_losses import PatchDiscriminator, PerceptualLoss, deceiving_loss, judged_loss
+from racing_vpt.models.reconstruction import Reconstruction, ReconstructionConfig
+from racing_vpt.nn.picture_losses import PatchDiscriminator, discriminator_loss, generator_loss
 from racing_vpt.nn.quantizer import perplexity, usage
-from racing_vpt.nn.sizes import named_size
-from racing_vpt.nn.tokenizer_net import (
-    TOKENIZER_SIZES,
-    QuantizerKind,
-    TokenizerNet,
-    TokenizerSize,
-    frames_of,
-    pictures_of,
-)
+from racing_vpt.nn.tokenizer_net import TokenizerConfig, TokenizerNet, frames_of, pictures_of
 from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
 SHOWN = 12  # frames in a picture
+CLIP = 10.0  # largest gradient norm of autoencoder and discriminator, where there is one
 
 
-def adam(parameters: Iterable) -> torch.optim.Optimizer:
-    """The paper's optimizer."""
-    return torch.optim.Adam(parameters, lr=1e-4)
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """A discriminator as an additional loss. Lightning cannot clip gradients with it (`gradient_clip_val: null`).
+
+    Args:
+        weight: weight of the adversarial loss; 0: no discriminator.
+        start_step: step from which the adversarial loss counts.
+    """
+
+    weight: float = 0.0
+    start_step: int = 1000
+
+    def __post_init__(self) -> None:
+        if self.weight < 0:
+            raise ValueError(f"adversarial.weight must be 0 or more, but {self.weight} was given")
 
 
 class Tokenizer(LightningModule):
-    """A discrete autoencoder of single frames; it looks at every frame of its clips by itself.
+    """A discrete autoencoder of single frames; each frame of a clip is processed on its own.
 
     Args:
-        frames: what the model wants to see.
-        size: `paper`, `tiny`, or all settings of the network.
-        quantizer: `vq`, a codebook that follows by moving averages, or `fsq`, numbers that are rounded.
-        vocabulary: tokens that there are.
-        levels: of `fsq`; their product is the vocabulary.
-        pixel_loss: `l1`, as the paper, or `l2`.
-        perceptual: checkpoint whose features the perceptual loss compares: a policy, a VAE or a tokenizer (path, run
-            folder or zoo:NAME). None: no such loss.
-        perceptual_weight: of the perceptual loss, whose numbers are 2 to 15 times those of l1.
-        commitment_weight: of the distance between features and their codes.
-        adversarial_weight: of the discriminator's opinion; 0: there is no discriminator.
-        adversarial_from: step from which the discriminator has a say.
-        adversarial_clip: gradient norm of autoencoder and discriminator where there is one. Lightning cannot clip then:
-            set trainer.gradient_clip_val to null.
-        init_from: checkpoint of a tokenizer whose weights training starts from (path, run folder or zoo:NAME).
-        freeze: parts that stay as they are, by name, such as net.encoder and net.before: tokens then stay the same too
-            as long as the codebook does (`freeze_codebook`).
-        freeze_codebook: whether the codebook does not follow the features.
-        schedule: how the learning rate falls after the warm-up.
-        warmup_steps: steps over which it rises from 0.
-        optimizer: made from the trainable parameters.
+        frames: size and preparation of the frames that the model sees.
+        tokenizer: size, quantizer and vocabulary of the network.
+        reconstruction: losses on the reconstructed pictures.
+        adversarial: a discriminator as an additional loss.
+        freeze: parts that are not trained, as prefixes of weight names, such as net.encoder and net.before: the tokens
+            then stay the same too, if the codebook does (`freeze_codebook`).
+        freeze_codebook: leave the codebook unchanged.
+        init_from: checkpoint of a tokenizer to take initial weights from (path, run folder or zoo:NAME).
+        schedule: shape of the learning rate after the warm-up.
+        warmup_steps: steps over which the learning rate rises from 0.
+        optimizer: built from the trainable parameters.
     """
 
     used: Tensor
@@ -78,47 +72,34 @@ class Tokenizer(LightningModule):
     def __init__(
         self,
         frames: FrameSpec = WORLD_FRAMES,
-        size: Literal["paper", "tiny"] | TokenizerSize | dict = "paper",
-        quantizer: QuantizerKind = "vq",
-        vocabulary: int = 512,
-        levels: Sequence[int] = (8, 8, 8),
-        pixel_loss: Literal["l1", "l2"] = "l1",
-        perceptual: str | None = "zoo:vpt-carracing",
-        perceptual_weight: float = 0.1,
-        commitment_weight: float = 0.25,
-        adversarial_weight: float = 0.0,
-        adversarial_from: int = 1000,
-        adversarial_clip: float = 10.0,
-        init_from: str | None = None,
-        freeze: Sequence[str] = (),
+        tokenizer: TokenizerConfig = TokenizerConfig(),  # noqa: B008 - frozen
+        reconstruction: ReconstructionConfig = ReconstructionConfig(),  # noqa: B008 - frozen
+        adversarial: AdversarialConfig = AdversarialConfig(),
+        freeze: tuple[str, ...] = (),
         freeze_codebook: bool = False,
+        init_from: str | None = None,
         schedule: Schedule = "constant",
         warmup_steps: int = 0,
-        optimizer: OptimizerCallable = adam,
+        optimizer: OptimizerCallable = lambda weights: torch.optim.Adam(weights, lr=1e-4),
     ) -> None:
         super().__init__()
-        if min(perceptual_weight, commitment_weight, adversarial_weight) < 0:
-            raise ValueError(
-                "weights of losses are 0 or more, but perceptual_weight, commitment_weight and adversarial_weight are "
-                f"{perceptual_weight}, {commitment_weight} and {adversarial_weight}"
-            )
         self.frames = frame_spec(frames)
-        self.net = TokenizerNet(named_size(size, TOKENIZER_SIZES, "tokenizer"), quantizer, vocabulary, tuple(levels))
-        self.net.grid(self.frames.height, self.frames.width)
-        self.pixel_loss, self.perceptual_name = pixel_loss, perceptual if perceptual_weight else None
-        self.perceptual_weight, self.commitment_weight = perceptual_weight, commitment_weight
-        self.adversarial_weight, self.adversarial_from = adversarial_weight, adversarial_from
-        self.adversarial_clip = adversarial_clip
-        self.discriminator = PatchDiscriminator() if adversarial_weight else None
-        self.init_from, self.frozen, self.freeze_codebook = init_from, tuple(freeze), freeze_codebook
-        self.schedule, self.warmup_steps, self.optimizer = schedule, warmup_steps, optimizer
-        self.automatic_optimization = not adversarial_weight
-        self._perceptual: list[PerceptualLoss] = []  # in a list, so that its weights are not the tokenizer's
-        self.register_buffer("used", torch.zeros(vocabulary), persistent=False)
+        self.net = TokenizerNet(tokenizer)
+        self.net.grid(self.frames.height, self.frames.width)  # refuses frames that tokens do not divide
+        self.reconstruction = Reconstruction(reconstruction)
+        self.adversarial = adversarial
+        self.discriminator = PatchDiscriminator() if adversarial.weight else None
+        self.frozen = tuple(freeze)
+        self.freeze_codebook = freeze_codebook
+        self.init_from = init_from
+        self.schedule = schedule
+        self.warmup_steps = warmup_steps
+        self.optimizer = optimizer
+        self.automatic_optimization = not adversarial.weight
+        self.register_buffer("used", torch.zeros(tokenizer.vocabulary), persistent=False)
 
     def setup(self, stage: str) -> None:
-        if self.perceptual_name is not None:
-            self._perceptual = [perceptual_loss(self.perceptual_name)]
+        self.reconstruction.load()
         if stage != "fit":
             return
         if self.init_from is not None and self.trainer.ckpt_path is None:
@@ -129,7 +110,7 @@ class Tokenizer(LightningModule):
             self.get_parameter(name).requires_grad_(False)
 
     def take_weights(self, state: dict[str, Tensor], name: str) -> None:
-        """Load the network of another tokenizer; ValueError where it is another network."""
+        """Load the network of another tokenizer; ValueError if it is another network."""
         from racing_vpt.checkpoints.load import load_strictly
 
         load_strictly(
@@ -137,23 +118,9 @@ class Tokenizer(LightningModule):
         )
 
     def losses(self, pictures: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-        """What a batch of pictures float [N, 3, H, W] in [0, 1] costs.
-
-        Returns:
-            `loss` and its parts by name, without the discriminator's; the pictures made of their tokens; the tokens.
-        """
+        """As `Reconstruction.losses`, without the discriminator's."""
         self.net.quantizer.train(self.training and not self.freeze_codebook)
-        quantized = self.net.encode(pictures)
-        made = self.net.decode(quantized.codes).float()
-        error = F.l1_loss(made, pictures) if self.pixel_loss == "l1" else F.mse_loss(made, pictures)
-        found = {self.pixel_loss: error, "commitment": quantized.commitment}
-        loss = error + self.commitment_weight * quantized.commitment
-        for perceptual in self._perceptual:
-            found["perceptual"] = perceptual.to(made.device)(made, pictures)
-            loss = loss + self.perceptual_weight * found["perceptual"]
-        squared = (made.detach().clamp(0, 1) - pictures).square().flatten(1).mean(1)
-        found["psnr"] = -10 * squared.clamp(min=1e-10).log10().mean()
-        return {"loss": loss, **{key: x.detach() for key, x in found.items()}}, made, quantized.tokens
+        return self.reconstruction.losses(self.net, pictures)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         pictures = self.pictures_in(batch)
@@ -170,21 +137,21 @@ class Tokenizer(LightningModule):
         return None
 
     def compete(self, losses: dict[str, Tensor], made: Tensor, pictures: Tensor) -> None:
-        """One step of the autoencoder, and one of the discriminator; adds both of its losses to `losses`."""
-        assert self.discriminator is not None
+        """One step of the autoencoder and one of the discriminator; adds both adversarial losses to `losses`."""
+        assert self.discriminator is not None, "only called where there is a discriminator"
         ours = cast(list[torch.optim.Optimizer], self.optimizers())[0]
-        judge = self.trainer.optimizers[1]  # itself, not Lightning's cover, which would count each batch twice
-        deceiving = deceiving_loss(self.discriminator, made)
-        say = self.adversarial_weight * (self.trainer.global_step >= self.adversarial_from)
+        judge = self.trainer.optimizers[1]  # the optimizer itself: Lightning's wrapper would count each batch twice
+        deceiving = generator_loss(self.discriminator, made)
+        weight = self.adversarial.weight * (self.trainer.global_step >= self.adversarial.start_step)
         ours.zero_grad()
-        self.manual_backward(losses["loss"] + say * deceiving)
-        self.clip_gradients(ours, self.adversarial_clip, "norm")
+        self.manual_backward(losses["loss"] + weight * deceiving)
+        self.clip_gradients(ours, CLIP, "norm")
         ours.step()
         cast(LambdaLR, self.lr_schedulers()).step()
-        judged = judged_loss(self.discriminator, pictures, made)
+        judged = discriminator_loss(self.discriminator, pictures, made)
         judge.zero_grad()
         self.manual_backward(judged)
-        self.clip_gradients(judge, self.adversarial_clip, "norm")
+        self.clip_gradients(judge, CLIP, "norm")
         judge.step()
         losses |= {"deceiving": deceiving.detach(), "judged": judged.detach()}
 
@@ -207,24 +174,19 @@ class Tokenizer(LightningModule):
         self.log_all(self.losses(pictures)[0], "test", len(pictures))
 
     def pictures_in(self, batch: Batch) -> Tensor:
-        """The valid frames of a batch as float [N, 3, H, W]; of a batch of padding alone, one black one."""
+        """The valid frames of a batch as float [N, 3, H, W]; one black picture for a batch of padding alone."""
         frames = batch.frames[batch.valid]
         return pictures_of(frames if len(frames) else batch.frames[:1, 0])
 
     def log_all(self, losses: dict[str, Tensor], stage: str, count: int) -> None:
-        """Log what a batch of `count` frames cost."""
+        """Log the losses of a batch of `count` frames."""
         whole = stage != "train"
         named = {f"{stage}/{name}": x.detach() for name, x in losses.items()}
         self.log_dict(named, batch_size=count, on_epoch=whole, sync_dist=whole, prog_bar=not whole)
 
-    @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Frame]:
-        """`reconstructions` uint8 [H, W, 3]: frames above, what became of them below."""
-        frames = batch.frames[batch.valid][:SHOWN]
-        columns = self.net.grid(self.frames.height, self.frames.width)[1]
-        again = frames_of(self.net.pictures(self.net.tokens(frames), columns))
-        both = np.concatenate([frames.cpu().numpy(), again.cpu().numpy()])
-        return {"reconstructions": film_strip(both, columns=len(frames), scale=2)}
+        """`reconstructions` uint8 [H, W, 3]; see `reconstructions`."""
+        return {"reconstructions": reconstructions(self.net, batch)}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         ours = self.optimizer([x for x in self.net.parameters() if x.requires_grad])
@@ -232,3 +194,13 @@ class Tokenizer(LightningModule):
         if self.discriminator is None:
             return scheduled
         return cast(OptimizerLRScheduler, (scheduled, {"optimizer": self.optimizer(self.discriminator.parameters())}))
+
+
+@torch.no_grad()
+def reconstructions(net: TokenizerNet, batch: Batch) -> Frame:
+    """A picture uint8 [H, W, 3]: the first valid frames of a batch above, their reconstructions below."""
+    frames = batch.frames[batch.valid][:SHOWN]
+    columns = net.grid(*frames.shape[1:3])[1]
+    again = frames_of(net.pictures(net.tokens(frames), columns))
+    both = np.concatenate([frames.cpu().numpy(), again.cpu().numpy()])
+    return film_strip(both, columns=len(frames), scale=2)

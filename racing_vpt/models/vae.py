@@ -1,13 +1,11 @@
-"""The eye of World Models: a frame as 32 numbers.
+"""The VAE of World Models: a frame as 32 numbers.
 
-Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.1: summed squared error, and a Kullback-Leibler divergence that
-costs nothing below half a nat a dimension. The frame is its top 84 rows of 96, shrunk to 64x64. Unlike the original,
-pictures shrink by area, and log-variances are held within +-10.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.1: summed squared error, and a Kullback-Leibler divergence with a
+floor of half a nat a dimension. Frames are their top 84 rows of 96, resized to 64x64. Unlike the original, frames are
+resized by area, and log-variances are clamped to +-10.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -17,27 +15,23 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from racing_vpt.frames import film_strip
-from racing_vpt.models.encoder import WORLD_FRAMES
+from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.processes import logged_size, shares
+from racing_vpt.nn.picture_losses import psnr
 from racing_vpt.nn.vae_net import PIXELS, VAENet
 from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
 
 SHOWN = 12  # frames in a picture
 
 
-def adam(parameters: Iterable) -> torch.optim.Optimizer:
-    """The paper's optimizer."""
-    return torch.optim.Adam(parameters, lr=1e-4)
-
-
 class VAE(LightningModule):
-    """A variational autoencoder of single frames; it looks at every frame of its clips by itself.
+    """A variational autoencoder of single frames; each frame of a clip is processed on its own.
 
     Args:
-        frames: what the model wants to see; 64x64.
-        latent: numbers a frame is coded by.
-        kl_floor: nats a dimension below which the divergence costs nothing.
-        optimizer: made from all parameters.
+        frames: size and preparation of the frames that the model sees; 64x64.
+        latent: dimensions of the code of a frame.
+        kl_floor: divergence in nats a dimension that costs nothing.
+        optimizer: built from all parameters.
     """
 
     def __init__(
@@ -45,7 +39,7 @@ class VAE(LightningModule):
         frames: FrameSpec = WORLD_FRAMES,
         latent: int = 32,
         kl_floor: float = 0.5,
-        optimizer: OptimizerCallable = adam,
+        optimizer: OptimizerCallable = lambda weights: torch.optim.Adam(weights, lr=1e-4),
     ) -> None:
         super().__init__()
         self.frames = frame_spec(frames)
@@ -55,25 +49,26 @@ class VAE(LightningModule):
                 f"asked for: give --model.frames.height {PIXELS} --model.frames.width {PIXELS}"
             )
         if kl_floor < 0:
-            raise ValueError(f"kl_floor counts nats a dimension from 0, but {kl_floor} was given")
-        self.kl_floor, self.optimizer = kl_floor, optimizer
+            raise ValueError(f"kl_floor must be 0 or more, but {kl_floor} was given")
+        self.kl_floor = kl_floor
+        self.optimizer = optimizer
         self.net = VAENet(latent)
 
     def losses(self, frames: Tensor) -> dict[str, Tensor]:
         """Means over frames uint8 [N, 64, 64, 3]: `loss`, `squared_error` (summed over a frame), `kl` and `psnr`."""
         code = self.net.encode(frames)
         truth = rearrange(frames, "n h w c -> n c h w").float() / 255
-        error = (self.net.decode(code.sample()) - truth).square()
-        squared, divergence = error.flatten(1).sum(1), code.divergence()  # (N,)
+        made = self.net.decode(code.sample())
+        squared = (made - truth).square().flatten(1).sum(1)  # (N,)
+        divergence = code.divergence()
         loss = (squared + divergence.clamp(min=self.kl_floor * self.net.latent)).mean()
-        psnr = -10 * error.detach().flatten(1).mean(1).clamp(min=1e-10).log10()
-        named = {"squared_error": squared, "kl": divergence, "psnr": psnr}
+        named = {"squared_error": squared, "kl": divergence, "psnr": psnr(made.detach(), truth)}
         return {"loss": loss, **{name: x.detach().mean() for name, x in named.items()}}
 
     def share(self, batch: Batch, stage: str) -> Tensor:
-        """The loss of a batch's valid frames; logs all of `losses`."""
+        """Loss of the valid frames of a batch; logs all of `losses`."""
         frames, count = batch.frames[batch.valid], batch.valid.sum()  # (N, H, W, 3)
-        if not len(frames):  # a batch of padding alone must have a loss too, and be logged where others are
+        if not len(frames):  # a batch of padding alone needs a loss and log entries too
             frames = batch.frames[:1, 0]
         losses, whole = self.losses(frames), stage != "train"
         self.log_dict(
@@ -94,7 +89,7 @@ class VAE(LightningModule):
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Frame]:
-        """`reconstructions` (frames above, what became of them below) and `samples` of the prior, uint8 [H, W, 3]."""
+        """`reconstructions` (below the frames) and `samples` of the prior, uint8 [H, W, 3]."""
         frames = batch.frames[batch.valid][:SHOWN]
         again = self.net.pictures(self.net.encode(frames).mean)
         fixed = torch.Generator().manual_seed(0)  # the same draws at each validation

@@ -1,4 +1,4 @@
-"""A module of ours in the words of OpenAI's files: the settings of its `.model`, the tensors of its `.weights`.
+"""Converts a module of ours to OpenAI's files: the settings of a `.model` and the tensors of a `.weights`.
 
 Keys, shapes and dtypes are those of the public files (Video-Pre-Training, MIT licence), whose code takes the settings
 as keyword arguments and loads the tensors by name.
@@ -19,15 +19,15 @@ from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import FrameSpec
 
-PIXELS = 128  # a side; the original resizes every frame to it
+PIXELS = 128  # rows and columns to which the original resizes every frame
 THEIRS = ("net.", "pi_head.", "value_head.")
 
 
 def original_files(module: nn.Module, name: str) -> tuple[dict, dict[str, Tensor]]:
-    """What the `.model` and the `.weights` file of a module hold.
+    """Contents of the `.model` and the `.weights` file of a module; `name` is the checkpoint's, for messages.
 
     Raises:
-        ValueError: the original could not load it; every reason is given. `name` is the checkpoint's, for the message.
+        ValueError: the original could not load it; all reasons are given.
     """
     if not isinstance(module, VPT | IDM):
         raise ValueError(f"{name} holds a {type(module).__name__}; OpenAI's files hold policies (VPT) and IDMs")
@@ -42,7 +42,7 @@ def original_files(module: nn.Module, name: str) -> tuple[dict, dict[str, Tensor
 
 
 def hindrances(module: VPT | IDM) -> Iterator[str]:
-    """Why the original could not load the module, or would see something else than it was trained on."""
+    """Reasons why the original could not load the module, or would feed it other frames than it was trained on."""
     size, frames, scheme = module.net.size, module.frames, module.scheme
     wanted = "minecraft" if isinstance(module, VPT) else "minecraft-factored"
     if scheme.name != wanted:
@@ -64,14 +64,14 @@ def hindrances(module: VPT | IDM) -> Iterator[str]:
     if isinstance(module, VPT):
         if module.stack.look_back != (0,):
             yield f"it looks back at frames {list(module.stack.look_back)}, and the original at one frame"
-    elif module.senses is not None or module.close_heads or module.reach is not None or not module.cnn:
+    elif module.senses is not None or module.network.close_heads or module.network.reach or not module.network.cnn:
         yield "it has senses of ours (view, motion, close_heads, reach, or no cnn)"
     elif size.conv3d_outchan is None:
         yield "it has no convolution over time"
 
 
 def net_arguments(size: NetSize) -> dict[str, object]:
-    """The keyword arguments of the original's network."""
+    """Keyword arguments of the original's network."""
     is_idm = size.conv3d_outchan is not None
     arguments: dict[str, object] = {
         "attention_heads": size.attention_heads,
@@ -104,7 +104,7 @@ def net_arguments(size: NetSize) -> dict[str, object]:
 
 
 def fold_temperatures(module: IDM, tensors: dict[str, Tensor]) -> float:
-    """The one temperature of the original's IDM; where ours has one a control, the weights are divided by them."""
+    """The single temperature of the original's IDM; if ours differ between controls, weights are divided by them."""
     temperatures = {name: float(x) * module.pi_head.temperature for name, x in module.temperatures.items()}
     if len(set(temperatures.values())) == 1:
         return next(iter(temperatures.values()))

@@ -1,8 +1,8 @@
-"""How far one picture is from another: by features of a network that knows pictures, and by one that learns to tell.
+"""Distances between pictures: PSNR, a perceptual loss, and the losses of a discriminator.
 
-Perceptual: Zhang et al. 2018 (arXiv:1801.03924), with each layer's features at unit length; instead of a downloaded VGG
-any stack of layers will do. Adversarial: VQGAN, Esser et al. 2021 (arXiv:2012.09841), section 3.1: a small
-discriminator judges patches, both with hinge losses.
+Perceptual: Zhang et al. 2018 (arXiv:1801.03924), with unit-length features in each layer; any stack of layers can take
+the place of a downloaded VGG. Adversarial: VQGAN, Esser et al. 2021 (arXiv:2012.09841), section 3.1: a small
+discriminator of patches, with hinge losses.
 """
 
 from __future__ import annotations
@@ -14,12 +14,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def psnr(pictures: Tensor, truth: Tensor, most: float = 100.0) -> Tensor:
+    """Peak signal-to-noise ratio [N] in dB of pictures float [N, ...] with values in [0, 1]; at most `most`."""
+    error = (pictures - truth).square().flatten(1).mean(1)
+    return -10 * error.clamp(min=10 ** (-most / 10)).log10()
+
+
 class PerceptualLoss(nn.Module):
-    """Mean squared distance of features at unit length, over places and layers.
+    """Mean squared distance of unit-length features, over positions and layers.
 
     Args:
-        layers: each takes what the one before gives; the first takes pictures [N, 3 * repeat, H, W] in [0, 1].
-        repeat: how often the picture is given side by side, to networks that look at several frames.
+        layers: applied one after the other; the first takes pictures [N, 3 * repeat, H, W] in [0, 1].
+        repeat: copies of the picture along the channels, for networks that take several frames.
     """
 
     def __init__(self, layers: Iterable[nn.Module], repeat: int = 1) -> None:
@@ -30,7 +36,7 @@ class PerceptualLoss(nn.Module):
             raise ValueError("a perceptual loss needs at least one layer of features, got none")
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """Unit features [N, C, h, w] of each layer."""
+        """Unit-length features [N, C, h, w] of each layer."""
         x, found = pictures.repeat(1, self.repeat, 1, 1), []
         for layer in self.layers:
             x = layer(x)
@@ -38,23 +44,23 @@ class PerceptualLoss(nn.Module):
         return found
 
     def forward(self, pictures: Tensor, truth: Tensor) -> Tensor:
-        """A scalar for pictures and truth float [N, 3, H, W] in [0, 1]; gradients go to the pictures only."""
+        """Loss, a scalar, of pictures and truth float [N, 3, H, W] in [0, 1]; no gradient flows to the truth."""
         with torch.no_grad():
             wanted = self.features(truth)
         distances = [(a - b).square().sum(1).mean() for a, b in zip(self.features(pictures), wanted, strict=True)]
         return torch.stack(distances).mean()
 
     def train(self, mode: bool = True) -> PerceptualLoss:
-        """It stays as it is."""
+        """Stay in evaluation mode."""
         return super().train(False)
 
 
 class PatchDiscriminator(nn.Sequential):
-    """Logits [N, 1, h, w], high where patches of pictures [N, 3, H, W] in [0, 1] look true.
+    """Logits [N, 1, h, w], high where patches of pictures [N, 3, H, W] in [0, 1] look real.
 
     Args:
-        channels: of the first layer.
-        layers: of stride 2.
+        channels: channels of the first layer; each following layer has twice as many.
+        layers: number of layers of stride 2.
     """
 
     def __init__(self, channels: int = 32, layers: int = 3) -> None:
@@ -69,12 +75,12 @@ class PatchDiscriminator(nn.Sequential):
         super().__init__(*found, nn.Conv2d(before, 1, 3, padding=1))
 
 
-def judged_loss(discriminator: nn.Module, truth: Tensor, pictures: Tensor) -> Tensor:
-    """What the discriminator is to lower: the hinge loss on true and made pictures, without gradient to these."""
-    true, made = discriminator(truth), discriminator(pictures.detach())
-    return 0.5 * (F.relu(1 - true).mean() + F.relu(1 + made).mean())
+def discriminator_loss(discriminator: nn.Module, truth: Tensor, pictures: Tensor) -> Tensor:
+    """Hinge loss of the discriminator on real and reconstructed pictures; no gradient flows to these."""
+    real, made = discriminator(truth), discriminator(pictures.detach())
+    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + made).mean())
 
 
-def deceiving_loss(discriminator: nn.Module, pictures: Tensor) -> Tensor:
-    """What the maker of pictures is to lower."""
+def generator_loss(discriminator: nn.Module, pictures: Tensor) -> Tensor:
+    """Adversarial loss of whatever makes the pictures."""
     return -discriminator(pictures).mean()

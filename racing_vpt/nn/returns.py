@@ -1,9 +1,9 @@
-"""What an actor-critic learns from what was imagined: returns, losses, and a slow twin of the critic.
+"""Returns, losses and the target critic of an actor-critic that learns in imagination.
 
 IRIS, Micheli et al. 2022 (arXiv:2209.00588), section 2.3 and appendix A.3, after DreamerV2 (arXiv:2010.02193):
-REINFORCE with lambda-returns, a baseline, and entropy. Ends count by their probability, not by a draw. Advantages may
-be measured by the spread of returns, as DreamerV3 does (arXiv:2301.04104), because CarRacing's are of no known scale.
-Several updates may be made from the same dreams, the actor's steps clipped as PPO's (arXiv:1707.06347).
+REINFORCE with lambda-returns, a baseline and entropy. Episode ends enter by their probability, not as draws. Advantages
+may be divided by the spread of returns, as in DreamerV3 (arXiv:2301.04104), because the scale of CarRacing's returns is
+not known beforehand. Several updates may be made from the same dreams, clipped as in PPO (arXiv:1707.06347).
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import copy
 
 import torch
 from torch import Tensor, nn
+
+from racing_vpt.nn.masked import masked_mean
 
 CLIP = 0.2  # of PPO's ratios
 
@@ -24,9 +26,9 @@ def lambda_returns(rewards: Tensor, ends: Tensor, values: Tensor, gamma: float =
     Args:
         rewards: [B, T].
         ends: probability [B, T] that a step ended the episode; or 0 and 1.
-        values: [B, T + 1], of what was seen before each step and after the last one.
+        values: [B, T + 1], before each step and after the last one.
         gamma: discount.
-        lam: what is trusted to the steps further on, instead of to the values.
+        lam: weight of later steps instead of the next value.
     """
     if values.shape[1] != rewards.shape[1] + 1:
         raise ValueError(f"{rewards.shape[1]} rewards need one value more, but {values.shape[1]} were given")
@@ -39,17 +41,17 @@ def lambda_returns(rewards: Tensor, ends: Tensor, values: Tensor, gamma: float =
 
 
 def reached(ends: Tensor) -> Tensor:
-    """Probability [B, T] that a step is reached at all, of the probabilities [B, T] that steps end the episode."""
+    """Probability [B, T] that a step is reached, from the probabilities [B, T] that steps end the episode."""
     going_on = (1 - ends).cumprod(1)
     return torch.cat([torch.ones_like(going_on[:, :1]), going_on[:, :-1]], 1)
 
 
 class Spread(nn.Module):
-    """The range of returns that most lie in, as a moving average; advantages are divided by it where it is above 1.
+    """Moving average of the range that holds most returns; divisor of advantages, where it is above 1.
 
     Args:
-        decay: what the average keeps of itself at an update.
-        share: of the returns that lie outside, at each end.
+        decay: share of itself that the average keeps at an update.
+        share: share of the returns that lie outside the range, at each end.
     """
 
     range: Tensor
@@ -63,7 +65,7 @@ class Spread(nn.Module):
 
     @torch.no_grad()
     def update(self, returns: Tensor) -> Tensor:
-        """Take returns [...] in; the divisor, a scalar of 1 or more."""
+        """Update with returns [...]; gives the divisor, a scalar of 1 or more."""
         ends = torch.tensor([self.share, 1 - self.share], device=returns.device)
         low, high = returns.float().flatten().quantile(ends)
         self.range.copy_((high - low) if not self.begun else self.range.lerp(high - low, 1 - self.decay))
@@ -79,16 +81,16 @@ def policy_loss(
     entropy_weight: float = 1e-3,
     before: Tensor | None = None,
 ) -> Tensor:
-    """What the actor lowers, a scalar.
+    """Loss of the actor, a scalar.
 
     Args:
         log_probs: [B, T], of the actions taken.
         entropy: [B, T], nats.
         advantages: [B, T]; no gradient goes through them.
-        weights: [B, T], how much a step counts.
-        entropy_weight: nats of advantage that a nat of entropy is worth.
-        before: [B, T], log-probabilities of the same actions by the actor that took them, from which this one's may
-            not be led farther than `CLIP`. Where the two are alike, the gradient is the same with it and without.
+        weights: [B, T], weight of each step.
+        entropy_weight: value of a nat of entropy, in advantage.
+        before: [B, T], log-probabilities of the same actions under the actor that took them; their ratio is clipped
+            at `CLIP`. Where the two actors agree, it does not change the gradient.
     """
     aims = advantages.detach()
     if before is None:
@@ -97,26 +99,26 @@ def policy_loss(
         ratio = (log_probs - before).exp()
         led = torch.minimum(ratio * aims, ratio.clamp(1 - CLIP, 1 + CLIP) * aims)
     each = -(led + entropy_weight * entropy)
-    return (each * weights).sum() / weights.sum().clamp(min=1e-6)
+    return masked_mean(each, weights, least=1e-6)
 
 
-class SlowTwin(nn.Module):
-    """A copy that follows slowly, for targets that do not run away with what they teach.
+class TargetCritic(nn.Module):
+    """Target network: a copy that follows slowly, for stable targets.
 
     Args:
-        net: what it follows; not a part of it.
-        decay: what it keeps of itself at an update.
+        net: the network that it follows; it is copied.
+        decay: share of itself that it keeps at an update.
     """
 
     def __init__(self, net: nn.Module, decay: float = 0.98) -> None:
         super().__init__()
         if not 0 <= decay < 1:
-            raise ValueError(f"decay is a share in [0, 1), but {decay} was given")
+            raise ValueError(f"decay must lie in [0, 1), but {decay} was given")
         self.net, self.decay = copy.deepcopy(net).requires_grad_(False), decay
 
     @torch.no_grad()
     def follow(self, net: nn.Module) -> None:
-        """One step towards the net."""
+        """One step towards the network."""
         for own, given in zip(self.net.parameters(), net.parameters(), strict=True):
             own.lerp_(given, 1 - self.decay)
         for kept, new in zip(self.net.buffers(), net.buffers(), strict=True):

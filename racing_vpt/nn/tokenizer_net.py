@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from racing_vpt.nn.quantizer import Quantized, ScalarQuantizer, VectorQuantizer
+from racing_vpt.nn.sizes import named_size
 
 QuantizerKind = Literal["vq", "fsq"]
 
@@ -141,34 +142,48 @@ def decoder(size: TokenizerSize) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Network of a tokenizer.
+
+    Args:
+        size: `paper`, `tiny`, or all settings of the network.
+        quantizer: `vq`, a codebook updated by moving averages, or `fsq`, finite scalar quantization.
+        vocabulary: number of different tokens.
+        levels: levels of `fsq`; their product is the vocabulary.
+    """
+
+    size: Literal["paper", "tiny"] | TokenizerSize = "paper"
+    quantizer: QuantizerKind = "vq"
+    vocabulary: int = 512
+    levels: tuple[int, ...] = (8, 8, 8)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "levels", tuple(self.levels))  # YAML and JSON give lists
+        if self.quantizer == "fsq" and prod(self.levels) != self.vocabulary:
+            raise ValueError(
+                f"levels {self.levels} make {prod(self.levels)} tokens, but vocabulary is {self.vocabulary}"
+            )
+
+
 class TokenizerNet(nn.Module):
     """Encoder, quantizer and decoder.
 
     Args:
-        size: widths and depths.
-        quantizer: `vq` or `fsq`.
-        vocabulary: tokens that there are; with `fsq` the product of `levels`.
-        levels: of `fsq`.
+        config: size, quantizer and vocabulary.
     """
 
-    def __init__(
-        self,
-        size: TokenizerSize,
-        quantizer: QuantizerKind = "vq",
-        vocabulary: int = 512,
-        levels: tuple[int, ...] = (8, 8, 8),
-    ) -> None:
+    def __init__(self, config: TokenizerConfig) -> None:
         super().__init__()
-        if quantizer == "fsq" and prod(levels) != vocabulary:
-            raise ValueError(f"levels {tuple(levels)} make {prod(levels)} tokens, but vocabulary is {vocabulary}")
-        self.size, self.vocabulary = size, vocabulary
+        size = named_size(config.size, TOKENIZER_SIZES, "tokenizer")
+        self.size, self.vocabulary = size, config.vocabulary
         self.encoder, self.decoder = encoder(size), decoder(size)
         self.before, self.after = nn.Conv2d(size.width, size.width, 1), nn.Conv2d(size.width, size.width, 1)
         self.quantizer: VectorQuantizer | ScalarQuantizer
-        if quantizer == "vq":
-            self.quantizer = VectorQuantizer(vocabulary, size.width)
+        if config.quantizer == "vq":
+            self.quantizer = VectorQuantizer(config.vocabulary, size.width)
         else:
-            self.quantizer = ScalarQuantizer(tuple(levels), size.width)
+            self.quantizer = ScalarQuantizer(config.levels, size.width)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
         """Rows and columns of the tokens of a frame; ValueError where they do not come out even."""

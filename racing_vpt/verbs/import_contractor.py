@@ -34,8 +34,9 @@ def import_contractor(
         recordings: folder with NAME.mp4 and NAME.jsonl side by side, or below.
         out: folder for the recordings; not the same.
         null_actions: what becomes of the third of the frames in which nothing is done: keep them, and let training
-            leave them out (--model.null_filter true), which keeps the film whole for an IDM and for memory; or drop
-            them here, as OpenAI's loader does. A mouse that moves less than VPT can tell from rest counts as nothing.
+            leave them out (--model.cloning.null_filter true), which keeps the film whole for an IDM and for memory; or
+            drop them here, as OpenAI's loader does. A mouse that moves less than VPT can tell from rest is a null
+            action.
         draw_pointer: draw the mouse pointer where a GUI is open: the recorder left it out, MineRL shows it.
         recorder_version: version of the recorder, such as 6.8. In GUIs 5.7 and 5.8 counted the mouse double, 6.7 to 6.9
             half; None, and any other: as elsewhere, 0.15 degrees a unit.

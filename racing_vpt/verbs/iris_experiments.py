@@ -55,7 +55,7 @@ def iris_experiments(
     from racing_vpt.studies.world_measures import measure_eye, measure_world
 
     eyes = [Row("l1-perceptual"), *(Row(name, name) for name in ("l1", "l2", "fsq"))]
-    eyes.append(Row("adversarial", "adversarial", (f"--model.adversarial_from={int(BEFORE_RIVAL * steps)}",)))
+    eyes.append(Row("adversarial", "adversarial", (f"--model.adversarial.start_step={int(BEFORE_RIVAL * steps)}",)))
     if tokenizer is not None:
         eyes.append(Row("pretrained-frozen", "pretrained", (f"--model.init_from={tokenizer}",)))
         eyes.append(Row("pretrained", None, (f"--model.init_from={tokenizer}",)))
@@ -63,7 +63,7 @@ def iris_experiments(
     if world is not None:
         worlds.append(Row("gpt-pretrained", None, (f"--model.init_from={world}",)))
     if language_model is not None:
-        words = (f"--model.pretrained={language_model}", f"--model.tokenizer_size={size}")
+        words = (f"--model.world.pretrained={language_model}", f"--model.tokenizer.size={size}")
         worlds.append(Row("language-model", "pretrained", words))
     known = [row.name for row in (*eyes, *worlds)]
     if unknown := sorted({*(rows or [])} - {*known}):
@@ -78,7 +78,7 @@ def iris_experiments(
             needed = row is eyes[0] and any(x.name in (rows or known) for x in worlds)  # whose tokens they learn
             if row.name in found or (rows is not None and row.name not in rows and not needed):
                 continue
-            more = [f"--model.tokenizer={eye}"] if stage == "token_world" else []
+            more = [f"--model.init_tokenizer={eye}"] if stage == "token_world" else []
             run = train(stage, row, size, out, [*common, *more])
             found[row.name] = {"stage": stage, "steps": steps, "seed": seed, **measure(run, recordings, clips)}
             write_json(file, found)
@@ -91,7 +91,7 @@ def train(stage: str, row: Row, size: str, out: Path, words: list[str]) -> Path:
     """Train a row, or go on where it was stopped; its run folder. ValueError where `fit` refuses."""
     from racing_vpt.cli.main import main
 
-    files = ["base", f"iris/{stage}", *([f"iris/size/{size}"] if size != "paper" else [])]
+    files = ["base", f"iris/{stage}", *([f"iris/{stage}/{size}"] if size != "paper" else [])]
     files += [f"iris/{stage}/{row.choice}"] if row.choice else []
     given = [word for name in files for word in ("--config", name)]
     run = out / stage.replace("_", "") / row.name

@@ -20,7 +20,7 @@ SPEC = FrameSpec(height=32, width=32)
 @pytest.fixture(scope="module")
 def module() -> VPT:
     torch.manual_seed(0)
-    return VPT(frames=SPEC, size="tiny").eval()
+    return VPT(frames=SPEC).eval()
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_environments_in_a_batch_do_not_see_each_other(module: VPT, frames: np.n
 
 def test_an_agent_with_a_stride_repeats_its_controls_row_by_row(frames: np.ndarray) -> None:
     torch.manual_seed(0)
-    module = VPT(frames=FrameSpec(height=32, width=32, frames_per_second=25.0, stride=2), size="tiny")
+    module = VPT(frames=FrameSpec(height=32, width=32, frames_per_second=25.0, stride=2))
     agent = CheckpointAgent(module)
     assert agent.repeat == 4
     said = []
@@ -102,7 +102,7 @@ def test_a_policy_of_mode_takes_the_centre_of_the_likeliest_bin(module: VPT, fra
 
 
 def test_a_policy_over_discrete_actions_returns_their_controls(frames: np.ndarray) -> None:
-    module = VPT(frames=SPEC, size="tiny", scheme="carracing-discrete")
+    module = VPT(frames=SPEC, scheme="carracing-discrete")
     said = CheckpointAgent(module).act(frames[0])
     assert any(tuple(said.values()) == pytest.approx(action) for action in CARRACING_ACTIONS)
 

@@ -19,13 +19,14 @@ from racing_vpt.callbacks.experience import Experience
 from racing_vpt.callbacks.return_curve import ReturnCurve, draw, pixels
 from racing_vpt.cli.main import main
 from racing_vpt.models.dqn import DQN
+from racing_vpt.models.dqn_config import QLearningConfig, QNetConfig
 from racing_vpt.replay.datamodule import ReplayDataModule
 from racing_vpt.rollout.lanes import Scene, lanes_in, shared_memory
 from racing_vpt.types import FrameSpec
 from racing_vpt.verbs.returns import needed
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-TINY = ["--model.channels=[4,4]", "--model.hidden=16", "--data.warm_up=30", "--data.capacity=400",
+TINY = ["--model.network.channels=[4,4]", "--model.network.hidden=16", "--data.warm_up=30", "--data.capacity=400",
         "--data.batch_size=4"]  # fmt: skip
 torch.set_num_threads(1)
 
@@ -129,7 +130,7 @@ class Kills(Callback):
 
 def test_nothing_is_learnt_from_the_episode_of_a_worker_that_died(tmp_path: Path) -> None:
     spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
-    module = DQN(frames=spec, channels=[4], hidden=8)
+    module = DQN(frames=spec, network=QNetConfig(channels=(4,), hidden=8))
     data = ReplayDataModule(batch_size=4, capacity=200, warm_up=10, steps_per_epoch=4)
     kills, experience = Kills(), Experience(lanes=2, updates_per_decision=0.5)
     trainer = Trainer(
@@ -152,7 +153,7 @@ def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> No
         max_steps=2, accelerator="cpu", callbacks=[experience], default_root_dir=tmp_path, logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
     )  # fmt: skip
-    trainer.fit(DQN(frames=spec, channels=[4], hidden=8), data)
+    trainer.fit(DQN(frames=spec, network=QNetConfig(channels=(4,), hidden=8)), data)
     assert data.buffer is not None
     ring = data.buffer.experience.ring
     assert experience.curve.recent("cut_off") > 0
@@ -161,7 +162,9 @@ def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> No
 
 def test_a_tile_that_is_left_behind_costs_what_is_learnt_from_not_the_return() -> None:
     spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
-    module = DQN(frames=spec, channels=[4], hidden=8, missed_cost=20.0)
+    module = DQN(
+        frames=spec, network=QNetConfig(channels=(4,), hidden=8), learning=QLearningConfig(missed_cost=20.0)
+    )  # fmt: skip
     scene = Scene(np.eye(3), spec)
     now = lanes_in(shared_memory(2, scene), scene)
     now.rewards[:], now.missed[:], now.valid[:] = [3.0, 4.0], [False, True], True
@@ -214,4 +217,4 @@ def test_numbers_out_of_range_are_refused(options: dict, message: str) -> None:
 def test_data_that_keeps_no_experience_is_refused(tmp_path: Path) -> None:
     trainer = Trainer(max_steps=1, accelerator="cpu", callbacks=[Experience()], default_root_dir=tmp_path, logger=False)
     with pytest.raises(ValueError, match="ReplayDataModule"):
-        trainer.fit(DQN(channels=[4], hidden=8), DataLoader([0]))  # type: ignore[arg-type]
+        trainer.fit(DQN(network=QNetConfig(channels=(4,), hidden=8)), DataLoader([0]))  # type: ignore[arg-type]

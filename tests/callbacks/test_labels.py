@@ -19,6 +19,7 @@ from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.label_files import read_labels
 from racing_vpt.files import TEMPORARY, sha256_of
 from racing_vpt.models.idm import IDM
+from racing_vpt.models.idm_config import IDMConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.encode import VideoWriter
@@ -32,7 +33,7 @@ SIZE = NetSize(
 def tiny_idm(seed: int = 0) -> IDM:
     torch.manual_seed(seed)
     spec = FrameSpec(height=32, width=32, mask_bottom=0.0)
-    return IDM(frames=spec, size=SIZE, motion=True, cnn=False, over_time=3, reach=4)
+    return IDM(frames=spec, network=IDMConfig(SIZE, motion=True, cnn=False, over_time=3, reach=4))
 
 
 def write_video(path: Path, num_frames: int, frames_per_second: float = 50.0) -> None:

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from racing_vpt.callbacks.rollouts import RolloutValidation
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
 
@@ -31,7 +32,7 @@ class WhoDrove(RolloutValidation):
 
 def policy() -> VPT:
     torch.manual_seed(0)
-    return VPT(frames=FrameSpec(height=32, width=32), size=SIZE, warmup_steps=0)
+    return VPT(frames=FrameSpec(height=32, width=32), network=PolicyConfig(SIZE), warmup_steps=0)
 
 
 def loader(steps: int) -> DataLoader:

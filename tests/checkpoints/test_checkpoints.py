@@ -19,18 +19,20 @@ from racing_vpt.checkpoints.folder import fingerprint, save_checkpoint
 from racing_vpt.checkpoints.load import export_run, load_module, load_strictly, read_checkpoint
 from racing_vpt.checkpoints.openai import openai_settings, read_openai_model, read_openai_weights
 from racing_vpt.models.dqn import DQN
+from racing_vpt.models.dqn_config import QNetConfig
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.nn.sizes import NetSize
-from racing_vpt.types import Batch
+from racing_vpt.types import Batch, FrameSpec
 
 PARITY = Path(__file__).parents[1] / "vpt_parity"
 VPT_PATH = "racing_vpt.models.vpt.VPT"
-ARGUMENTS = {"frames": {"height": 16, "width": 16}, "size": "tiny", "recurrence_layers": 1}
+ARGUMENTS = {"frames": {"height": 16, "width": 16}, "network": {"size": "tiny", "recurrence_layers": 1}}
 
 
 def tiny_policy() -> VPT:
     torch.manual_seed(0)
-    return VPT(frames={"height": 16, "width": 16}, size="tiny", recurrence_layers=1)
+    return VPT(frames=FrameSpec(16, 16), network=PolicyConfig("tiny", recurrence_layers=1))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +58,7 @@ def lightning_run(path: Path, scores: dict[str, float]) -> Path:
         torch.save(
             {
                 "epoch": 1, "global_step": 10, "state_dict": {"weight": torch.full((2,), score)},
-                "hyper_parameters": {"_class_path": VPT_PATH, "_instantiator": "x", "size": "tiny"},
+                "hyper_parameters": {"_class_path": VPT_PATH, "_instantiator": "x", "network": {"size": "tiny"}},
                 "callbacks": {"ModelCheckpoint{'monitor': 'val/loss'}": {"best_model_path": f"/elsewhere/{best}"}},
             },
             path / "checkpoints" / name,
@@ -110,8 +112,12 @@ def test_load_module_builds_the_class_in_evaluation_mode_with_its_weights(folder
 
 def test_a_network_whose_settings_are_written_out_is_built_from_them(tmp_path: Path) -> None:
     size = {"hidsize": 32, "attention_heads": 2, "impala_chans": [4, 8], "n_recurrence_layers": 1}
-    arguments = {"frames": {"height": 16, "width": 16}, "size": size, "optimizer": {"class_path": "torch.optim.SGD"}}
-    policy = VPT(frames={"height": 16, "width": 16}, size=NetSize(**size))
+    arguments = {
+        "frames": {"height": 16, "width": 16},
+        "network": {"size": size},
+        "optimizer": {"class_path": "torch.optim.SGD"},
+    }
+    policy = VPT(frames=FrameSpec(16, 16), network=PolicyConfig(NetSize(**size)))
     save_checkpoint(tmp_path, VPT_PATH, arguments, policy.state_dict())
     loaded = load_module(tmp_path)
     assert isinstance(loaded, VPT)
@@ -180,7 +186,7 @@ def test_a_run_folder_gives_its_recorded_best_else_its_last(tmp_path: Path) -> N
     checkpoint = read_checkpoint(run)
     assert checkpoint.path.name == "best-1.ckpt"
     assert checkpoint.class_path == VPT_PATH
-    assert checkpoint.init_args == {"size": "tiny"}
+    assert checkpoint.init_args == {"network": {"size": "tiny"}}
     assert checkpoint.extra == {"epoch": 1, "global_step": 10}
     run = lightning_run(tmp_path / "b", {"last.ckpt": 1.0, "step=7.ckpt": 2.0})
     assert read_checkpoint(run).path.name == "last.ckpt"
@@ -225,7 +231,7 @@ def test_a_trained_run_exports_its_averaged_weights(tmp_path: Path) -> None:
 
 
 def test_an_export_leaves_slow_copies_out_and_a_reader_makes_them_anew(tmp_path: Path) -> None:
-    module = DQN(channels=[4, 4, 4], hidden=8)
+    module = DQN(network=QNetConfig(channels=(4, 4, 4), hidden=8))
     with torch.no_grad():
         for weight in module.target.parameters():
             weight += 1
@@ -235,7 +241,7 @@ def test_an_export_leaves_slow_copies_out_and_a_reader_makes_them_anew(tmp_path:
     exported = export_run(tmp_path / "run", tmp_path / "out", "# Card\n")
     assert exported.state_dict.keys() == {f"net.{name}" for name in module.net.state_dict()}
     read = load_module(tmp_path / "out", expected="DQN")
-    again = DQN(channels=[4, 4, 4], hidden=8)
+    again = DQN(network=QNetConfig(channels=(4, 4, 4), hidden=8))
     load_strictly(again, exported.state_dict, "out")
     for each in (read, again):
         for name, value in module.net.state_dict().items():
@@ -367,8 +373,8 @@ def test_openai_weights_with_code_or_cut_short_are_refused(tmp_path: Path) -> No
 def test_an_openai_model_is_a_checkpoint_too() -> None:
     checkpoint = read_checkpoint(PARITY / "policy.model")
     assert checkpoint.class_path == VPT_PATH
-    assert checkpoint.init_args["size"]["hidsize"] == 32
-    assert checkpoint.init_args["temperature"] == 2.0
+    assert checkpoint.init_args["network"]["size"]["hidsize"] == 32
+    assert checkpoint.init_args["network"]["temperature"] == 2.0
     assert checkpoint.state_dict["pi_head.buttons.linear_layer.weight"].shape == (8641, 32)
     with pytest.raises(ValueError, match=r"policy\.model"):
         read_checkpoint(PARITY / "policy.weights")

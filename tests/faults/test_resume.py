@@ -17,9 +17,11 @@ from racing_vpt.callbacks.stop_signals import StopSignals
 from racing_vpt.checkpoints.folder import save_checkpoint
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.models.idm import IDM
+from racing_vpt.models.idm_config import IDMConfig
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.vae import VAE
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import CloningConfig, PolicyConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
 from tests.faults.harness import FULL, note
@@ -55,8 +57,10 @@ def model_of(kind: str, eye: Path) -> pl.LightningModule:
     if kind == "IDM":
         small = NetSize(hidsize=16, attention_heads=2, n_recurrence_layers=1, attention_memory_size=8, timesteps=8,
                         relative_window=4)  # fmt: skip
-        return IDM(frames=SPEC, size=small, motion=True, cnn=False, over_time=3, reach=4, margin=2, dropout=0.3)
-    return VPT(frames=SPEC, size=SIZE, carry_memory=True, forget=0.1, class_weighting=0.3)
+        network = IDMConfig(small, motion=True, cnn=False, over_time=3, reach=4, dropout=0.3)
+        return IDM(frames=SPEC, network=network, margin=2)
+    cloning = CloningConfig(carry_memory=True, forget=0.1, class_weighting=0.3)
+    return VPT(frames=SPEC, network=PolicyConfig(SIZE), cloning=cloning)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from building import build
 
 from racing_vpt.checkpoints.folder import save_checkpoint
 from racing_vpt.checkpoints.integrity import fault_of
@@ -68,8 +69,8 @@ def test_two_processes_are_one_with_twice_the_batch(tiny_shards: Path, tmp_path:
     kinds = ("VPT", "IDM", "VAE", "MDNRNN", "TokenWorld")
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "eye", "racing_vpt.models.vae.VAE", {}, VAE().state_dict())
-    given = {"frames": {"height": 64, "width": 64}, "size": "tiny", "perceptual": None}
-    eye = Tokenizer(**given).state_dict()  # type: ignore[arg-type]
+    given = {"frames": {"height": 64, "width": 64}, "tokenizer": {"size": "tiny"}}
+    eye = build(Tokenizer, given).state_dict()
     save_checkpoint(tmp_path / "tokens", "racing_vpt.models.tokenizer.Tokenizer", given, eye)
     for devices, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
         assert run(devices, tiny_shards, folder, *kinds) == 0, said(folder)

@@ -28,12 +28,16 @@ from racing_vpt.callbacks.labels import WriteLabels
 from racing_vpt.callbacks.stop_signals import StopSignals
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.models.idm import IDM
+from racing_vpt.models.idm_config import IDMConfig, IDMLossConfig
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.vae import VAE
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import PolicyConfig
+from racing_vpt.models.world_config import WorldConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.nn.token_blocks import WorldSize
+from racing_vpt.nn.tokenizer_net import TokenizerConfig
 from racing_vpt.types import Batch, FrameSpec
 
 SPEC = FrameSpec(height=24, width=24)
@@ -75,11 +79,15 @@ def model_of(kind: str, folder: Path) -> pl.LightningModule:
     if kind == "TokenWorld":
         size = WorldSize(layers=1, width=16, heads=2, window=3, dropout=0.0)
         tokens, frames = str(folder.parent / "tokens"), FrameSpec(height=64, width=64)
-        return TokenWorld(tokens, frames, size, "tiny", architecture="frame", optimizer=sgd)
+        world, tokenizer = WorldConfig(size, "frame"), TokenizerConfig("tiny")
+        return TokenWorld(frames, world=world, tokenizer=tokenizer, init_tokenizer=tokens, optimizer=sgd)
     if kind == "MDNRNN":
         return MDNRNN(vae=str(folder.parent / "eye"), width=16, optimizer=sgd)
     options = {"frames": SPEC, "warmup_steps": 0, "schedule": "constant", "optimizer": sgd}
-    model = VPT(size=SIZE, **options) if kind == "VPT" else IDM(size=SMALL, margin=2, mean_weight=0.3, **options)  # type: ignore[arg-type]
+    if kind == "VPT":
+        model: VPT | IDM = VPT(network=PolicyConfig(SIZE), **options)  # type: ignore[arg-type]
+    else:
+        model = IDM(network=IDMConfig(SMALL), margin=2, loss=IDMLossConfig(mean_weight=0.3), **options)  # type: ignore[arg-type]
     model.net.img_process.register_forward_pre_hook(lambda _, given: (given[0].double(), *given[1:]))
     return model
 
@@ -167,7 +175,7 @@ def train(kind: str, devices: int, shards: str, folder: Path, kill: bool) -> Non
 
 def label(devices: int, videos: str, folder: Path, slow: bool) -> None:
     """Label videos, of which there may be fewer than processes."""
-    module, writer = IDM(frames=SPEC, size=SMALL), WriteLabels(folder / "labels", "raise", "tiny")
+    module, writer = IDM(frames=SPEC, network=IDMConfig(SMALL)), WriteLabels(folder / "labels", "raise", "tiny")
     trainer = trainer_of(devices, folder, writer, *([Slow()] if slow else []))
     trainer.predict(module, VideoDataModule(videos=videos, window=16, window_stride=8), return_predictions=False)
     (folder / f"labels-{trainer.global_rank}.json").write_text(json.dumps(vars(writer.tally)))

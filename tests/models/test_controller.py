@@ -19,8 +19,8 @@ from racing_vpt.cli.main import main
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import make_env
 from racing_vpt.models.controller import Controller
-from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.mdn_rnn import MDNRNN
+from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.process_pool import Pool
@@ -52,7 +52,7 @@ def words_of(memory: Path, runs: Path, name: str, *words: str, config: str = "co
     path = runs / f"{config}.yaml"
     path.write_text(re.sub(r"every_n_train_steps: \d+", "every_n_train_steps: 1", text))
     configs = ["--config", str(ROOT / "configs" / "base.yaml"), "--config", str(path)]
-    sizes = ["--model.pop_size=4", "--model.n_samples=1", "--data.steps_per_epoch=2"]
+    sizes = ["--model.search.pop_size=4", "--model.search.n_samples=1", "--data.steps_per_epoch=2"]
     return ["fit", *configs, *sizes, f"--model.memory={memory}", f"--runs={runs}", f"--name={name}", *words]
 
 
@@ -126,8 +126,13 @@ def test_candidates_drive_together_as_each_would_alone() -> None:
 
 
 def test_two_processes_search_as_one_does(memory: Path, tmp_path: Path) -> None:
-    assert fit(memory, tmp_path, "one", "--trainer.max_steps=3", "--model.pop_size=5") == 0
-    ddp = ["--config", str(ROOT / "configs" / "strategy" / "ddp.yaml"), "--trainer.max_steps=3", "--model.pop_size=5"]
+    assert fit(memory, tmp_path, "one", "--trainer.max_steps=3", "--model.search.pop_size=5") == 0
+    ddp = [
+        "--config",
+        str(ROOT / "configs" / "strategy" / "ddp.yaml"),
+        "--trainer.max_steps=3",
+        "--model.search.pop_size=5",
+    ]
     words = words_of(memory, tmp_path, "two", *ddp)
     done = subprocess.run([sys.executable, "-m", "racing_vpt", *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -164,7 +169,7 @@ def test_a_search_begins_where_another_ended(memory: Path, tmp_path: Path, capsy
     assert fit(memory, tmp_path, "first", "--trainer.max_steps=2") == 0
     found = searched(tmp_path / "controller" / "first")["state_dict"]["controller"]
     start = f"--model.init_from={tmp_path / 'controller' / 'first'}"
-    assert fit(memory, tmp_path, "second", start, "--trainer.max_steps=1", "--model.sigma=1e-6") == 0
+    assert fit(memory, tmp_path, "second", start, "--trainer.max_steps=1", "--model.search.sigma=1e-6") == 0
     assert torch.allclose(searched(tmp_path / "controller" / "second")["state_dict"]["controller"], found, atol=1e-3)
     capsys.readouterr()
     assert fit(memory, tmp_path, "third", start, "--model.memory_use=zero", "--model.width=128") == 2

@@ -7,18 +7,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from building import build
 from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 
+TOKENIZER = {"tokenizer.size": "tiny", "reconstruction.perceptual": None}
+WORLD = {"tokenizer.size": "tiny", "world.size": "tiny"}
 MODELS = {
-    "tokenizer, vq": lambda: Tokenizer(size="tiny", perceptual=None),
-    "tokenizer, fsq": lambda: Tokenizer(size="tiny", perceptual=None, quantizer="fsq"),
-    "world, gpt": lambda: TokenWorld(size="tiny"),
-    "world, frame": lambda: TokenWorld(size="tiny", architecture="frame"),
-    "world, mdn-rnn": lambda: TokenWorld(size="tiny", architecture="mdn-rnn"),
+    "tokenizer, vq": lambda: build(Tokenizer, TOKENIZER),
+    "tokenizer, fsq": lambda: build(Tokenizer, TOKENIZER | {"tokenizer.quantizer": "fsq"}),
+    "world, gpt": lambda: build(TokenWorld, WORLD),
+    "world, frame": lambda: build(TokenWorld, WORLD | {"world.architecture": "frame"}),
+    "world, mdn-rnn": lambda: build(TokenWorld, WORLD | {"world.architecture": "mdn-rnn"}),
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from building import build
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.agents.load import load_agent
@@ -15,11 +16,12 @@ from racing_vpt.envs.actions import to_action
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.dqn import DQN
+from racing_vpt.models.dqn_config import ExplorationConfig
 from racing_vpt.types import Agent, FrameSpec, Transitions
 
 torch.set_num_threads(1)
 SMALL = FrameSpec(height=36, width=36, fit="crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
-NET = {"frames": SMALL, "channels": [4, 4], "hidden": 16}
+NET = {"frames": SMALL, "network.channels": (4, 4), "network.hidden": 16}
 
 
 def batch_of(B: int = 8, demonstration: bool = False) -> Transitions:
@@ -38,9 +40,9 @@ def batch_of(B: int = 8, demonstration: bool = False) -> Transitions:
     )
 
 
-def module_of(**options: object) -> DQN:
+def module_of(options: dict | None = None) -> DQN:
     torch.manual_seed(0)
-    module = DQN(**{**NET, **options})  # type: ignore[arg-type]
+    module = build(DQN, NET | (options or {}))
     with torch.no_grad():  # so that the target network is another one
         for parameter in module.target.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.05)
@@ -49,7 +51,7 @@ def module_of(**options: object) -> DQN:
 
 @pytest.mark.parametrize("double", [True, False])
 def test_targets_are_reward_and_what_the_target_network_expects(double: bool) -> None:
-    module, batch = module_of(double=double, reward_scale=0.5), batch_of()
+    module, batch = module_of({"learning.double": double, "learning.reward_scale": 0.5}), batch_of()
     ahead = module.target(batch.next_observation)[..., 0]
     judge = module.net(batch.next_observation)[..., 0] if double else ahead
     expected = 0.5 * batch.reward + batch.discount * ahead.gather(1, judge.argmax(1, keepdim=True))[:, 0]
@@ -59,28 +61,30 @@ def test_targets_are_reward_and_what_the_target_network_expects(double: bool) ->
 
 
 def test_double_targets_differ_where_the_networks_disagree() -> None:
-    assert not torch.allclose(module_of().targets(batch_of()), module_of(double=False).targets(batch_of()))
+    assert not torch.allclose(
+        module_of().targets(batch_of()), module_of({"learning.double": False}).targets(batch_of())
+    )
 
 
 @pytest.mark.parametrize(
     "options",
     [
         {},
-        {"dueling": False, "layer_norm": False, "double": False},
-        {"quantiles": 8},
-        {"noisy": True},
-        {"rescale_values": True, "reward_scale": 1.0},
-        {"trunk": "impala", "channels": [4]},
-        {"mirror": 0.5},
+        {"network.dueling": False, "network.layer_norm": False, "learning.double": False},
+        {"network.quantiles": 8},
+        {"network.noisy": True},
+        {"learning.rescale_values": True, "learning.reward_scale": 1.0},
+        {"network.trunk": "impala", "network.channels": (4,)},
+        {"learning.mirror": 0.5},
     ],
 )
 def test_the_error_on_one_batch_falls(options: dict) -> None:
-    module, batch = module_of(**options), batch_of()
+    module, batch = module_of(options), batch_of()
     optimizer = torch.optim.Adam(module.net.parameters(), lr=3e-3)
     errors = []
     for _ in range(100):
         optimizer.zero_grad()
-        found = module.losses(mirror_some(batch, module.mirror, module.mirrored) if module.mirror else batch)
+        found = module.losses(mirror_some(batch, 0.5, module.mirrored) if module.mirrored else batch)
         found["loss"].backward()
         optimizer.step()
         errors.append(found["td_error"].abs().mean().item())
@@ -98,16 +102,16 @@ def test_weights_of_zero_teach_nothing() -> None:
 
 
 def test_demonstrations_add_their_margin() -> None:
-    module = module_of(margin=50.0, margin_weight=2.0)
+    module = module_of({"margin.size": 50.0, "margin.weight": 2.0})
     own, shown = module.losses(batch_of()), module.losses(batch_of(demonstration=True))
     assert "margin" not in own
     assert shown["loss"].item() == pytest.approx(own["loss"].item() + 2 * shown["margin"].mean().item(), rel=1e-5)
     assert shown["margin"].min() > 40
 
 
-@pytest.mark.parametrize(("options", "share"), [({"target_rate": 0.25}, 0.25), ({"target_every": 1}, 1.0)])
+@pytest.mark.parametrize(("options", "share"), [({"target.rate": 0.25}, 0.25), ({"target.every": 1}, 1.0)])
 def test_the_target_network_follows(options: dict, share: float) -> None:
-    module = module_of(**options)
+    module = module_of(options)
     before = [parameter.clone() for parameter in module.target.parameters()]
     module.on_train_batch_end(None, None, 0)
     for old, own, followed in zip(before, module.net.parameters(), module.target.parameters(), strict=True):
@@ -115,20 +119,20 @@ def test_the_target_network_follows(options: dict, share: float) -> None:
 
 
 def test_a_mirror_turns_pictures_and_actions() -> None:
-    module, batch = module_of(mirror=1.0), batch_of()
-    turned = mirror_some(batch, module.mirror, module.mirrored)
+    module, batch = module_of({"learning.mirror": 1.0}), batch_of()
+    turned = mirror_some(batch, module.learning.mirror, module.mirrored)
     assert torch.equal(turned.observation, batch.observation.flip(-1))
     assert turned.action.tolist() == [[0, 2, 1, 3, 4][action] for action in batch.action.tolist()]
-    again = mirror_some(turned, module.mirror, module.mirrored)
+    again = mirror_some(turned, module.learning.mirror, module.mirrored)
     assert torch.equal(again.next_observation, batch.next_observation)
     assert torch.equal(again.action, batch.action)
 
 
 def test_half_a_mirror_turns_half_of_the_rows_any_of_them() -> None:
-    module, batch, turned_rows = module_of(mirror=0.5), batch_of(), set()
+    module, batch, turned_rows = module_of({"learning.mirror": 0.5}), batch_of(), set()
     for seed in range(12):
         torch.manual_seed(seed)
-        turned = mirror_some(batch, module.mirror, module.mirrored)
+        turned = mirror_some(batch, module.learning.mirror, module.mirrored)
         rows = [row for row in range(8) if not torch.equal(turned.observation[row], batch.observation[row])]
         assert len(rows) == 4
         assert all(torch.equal(turned.next_observation[row], batch.next_observation[row].flip(-1)) for row in rows)
@@ -137,24 +141,26 @@ def test_half_a_mirror_turns_half_of_the_rows_any_of_them() -> None:
 
 
 def test_epsilon_falls_and_is_spread() -> None:
-    module = module_of(epsilon_start=1.0, epsilon_end=0.1, epsilon_decisions=1000, epsilon_spread=2.0)
-    assert module.epsilon(0, 4) == pytest.approx([1, 1, 1, 1])
-    assert module.epsilon(500, 4)[0] == pytest.approx(0.55)
-    assert module.epsilon(10**6, 3) == pytest.approx([0.1, 0.01, 0.001])
+    module = module_of(
+        {"exploration.start": 1.0, "exploration.end": 0.1, "exploration.decisions": 1000, "exploration.spread": 2.0}
+    )
+    assert module.exploration.epsilon(0, 4) == pytest.approx([1, 1, 1, 1])
+    assert module.exploration.epsilon(500, 4)[0] == pytest.approx(0.55)
+    assert module.exploration.epsilon(10**6, 3) == pytest.approx([0.1, 0.01, 0.001])
 
 
 def test_exploring_is_a_function_of_seed_and_decisions() -> None:
-    module = module_of(epsilon_start=0.5, epsilon_end=0.5).eval()
+    module = module_of({"exploration.start": 0.5, "exploration.end": 0.5}).eval()
     seen = batch_of(64).observation
     first = module.explore(seen, 64 * 7, seed=1)
     assert np.array_equal(first, module.explore(seen, 64 * 7, seed=1))
     assert not np.array_equal(first, module.explore(seen, 64 * 8, seed=1))
-    module.epsilon_start = module.epsilon_end = 0.0
+    module.exploration = ExplorationConfig(start=0.0, end=0.0)
     assert np.array_equal(module.explore(seen, 64 * 8, seed=1), module.values(seen).argmax(-1).numpy())
 
 
 def test_a_random_action_is_held() -> None:
-    module = module_of(epsilon_start=0.5, epsilon_end=0.5, epsilon_hold=3).eval()
+    module = module_of({"exploration.start": 0.5, "exploration.end": 0.5, "exploration.hold": 3}).eval()
     seen = batch_of(64).observation
     rounds = [module.explore(seen, 64 * round, seed=1) for round in range(6)]
     assert all(np.array_equal(rounds[0], held) for held in rounds[1:3])
@@ -181,16 +187,16 @@ def test_actions_that_nobody_can_do_are_refused(actions: list, message: str) -> 
 def test_a_table_without_its_mirror_image_cannot_be_mirrored() -> None:
     assert mirrored_actions(action_scheme(None)) == [0, 2, 1, 3, 4]
     with pytest.raises(ValueError, match="add it, or give mirror 0"):
-        DQN(actions=[[0, 0, 0], [0.3, 0, 0]], mirror=0.5)
+        build(DQN, {"actions": [[0, 0, 0], [0.3, 0, 0]], "learning.mirror": 0.5})
 
 
 def test_numbers_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"discount 1\.5"):
-        DQN(discount=1.5)
+    with pytest.raises(ValueError, match="discount must lie in .* but 1.5"):
+        build(DQN, {"learning.discount": 1.5})
     with pytest.raises(ValueError, match="grey"):
         DQN(frames=FrameSpec())
     with pytest.raises(ValueError, match="count from 1"):
-        DQN(target_every=0)
+        build(DQN, {"target.every": 0})
 
 
 def test_the_five_actions_do_what_the_discrete_environment_does() -> None:
@@ -212,7 +218,7 @@ def test_the_five_actions_do_what_the_discrete_environment_does() -> None:
 
 def test_a_checkpoint_drives_and_holds_its_action(tmp_path: Path) -> None:
     module = module_of().eval()
-    arguments = {"frames": vars(SMALL), "channels": [4, 4], "hidden": 16}
+    arguments = {"frames": vars(SMALL), "network": {"channels": [4, 4], "hidden": 16}}
     save_checkpoint(tmp_path, "racing_vpt.models.dqn.DQN", arguments, module.state_dict())
     agent = load_agent(str(tmp_path))
     assert isinstance(agent, Agent)

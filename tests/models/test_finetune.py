@@ -7,6 +7,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 import pytest
 import torch
+from building import build
 from torch.nn import functional as F
 from torch.utils.data import DataLoader
 
@@ -15,10 +16,12 @@ from racing_vpt.checkpoints.load import load_module
 from racing_vpt.games.minecraft import BUTTONS, CAMERA
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
 
 POLICY = "tests/vpt_parity/policy.model"
+NO_TRUNK, OTHER_SHAPE = r"no weight of its trunk|instead of", r"\(4, 3, 3, 3\) instead of \(64,"
 OPENAI = FrameSpec(height=128, width=128, resize="linear", mask_bottom=0.0, frames_per_second=20.0)
 SMALL = NetSize(hidsize=32, attention_heads=2, impala_chans=(4, 8), n_recurrence_layers=2, attention_memory_size=24,
                 timesteps=16)  # fmt: skip
@@ -49,9 +52,11 @@ class OneBatch(pl.LightningDataModule):
         return DataLoader(self.batches, batch_size=None)
 
 
-def small_policy(**options: object) -> VPT:
+def small_policy(options: dict | None = None) -> VPT:
     torch.manual_seed(0)
-    return VPT(FrameSpec(32, 32, mask_bottom=0.0), "minecraft", SMALL, warmup_steps=0, **options)  # type: ignore[arg-type]
+    frames = FrameSpec(32, 32, mask_bottom=0.0)
+    given = {"frames": frames, "scheme": "minecraft", "network.size": SMALL, "warmup_steps": 0}
+    return build(VPT, given | (options or {}))
 
 
 def fitted(module: VPT, folder: Path, steps: int = 3, **options: object) -> dict[str, torch.Tensor]:
@@ -72,7 +77,8 @@ def moved(distances: dict[str, torch.Tensor]) -> set[str]:
 
 
 def test_frozen_parts_stay_and_what_is_kept_of_them_is_trained(tmp_path: Path) -> None:
-    module = small_policy(freeze=("net",), unfreeze=("net.recurrent_layer.blocks.1", "net.final_ln"))
+    kept = ("net.recurrent_layer.blocks.1", "net.final_ln")
+    module = small_policy({"freezing.freeze": ("net",), "freezing.keep": kept})
     distances = fitted(module, tmp_path)
     assert moved(distances) == {"net.recurrent_layer", "net.final_ln", "pi_head.buttons", "pi_head.camera"}
     blocks = {name.split(".")[3] for name, distance in distances.items() if "blocks" in name and distance > 0}
@@ -83,31 +89,34 @@ def test_frozen_parts_stay_and_what_is_kept_of_them_is_trained(tmp_path: Path) -
 
 
 def test_frozen_parts_thaw_at_the_step_that_was_asked_for(tmp_path: Path) -> None:
-    frozen = {"freeze": ("net.img_process",), "unfreeze_at": 3}
-    assert "net.img_process" not in moved(fitted(small_policy(**frozen), tmp_path, steps=3))
-    assert "net.img_process" in moved(fitted(small_policy(**frozen), tmp_path, steps=4))
+    frozen = {"freezing.freeze": ("net.img_process",), "freezing.until_step": 3}
+    assert "net.img_process" not in moved(fitted(small_policy(frozen), tmp_path, steps=3))
+    assert "net.img_process" in moved(fitted(small_policy(frozen), tmp_path, steps=4))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"freeze": ("net.cnn",)}, r"no weight is called 'net\.cnn'; there are net\.final_ln, net\.img_process"),
-        ({"freeze": ("*",)}, "leaves nothing to train"),
-        ({"unfreeze_at": 0}, "unfreeze_at counts from 1"),
-        ({"recompute": 0}, "recompute counts from 1"),
-        ({"size": "init_from"}, "name one with --model.init_from"),
-        ({"size": "init_from", "init_from": "tests/vpt_parity/idm.model"}, r"idm\.model holds a .*IDM, but"),
+        (
+            {"freezing.freeze": ("net.cnn",)},
+            r"no weight is called 'net\.cnn'; there are net\.final_ln, net\.img_process",
+        ),
+        ({"freezing.freeze": ("*",)}, "leaves nothing to train"),
+        ({"freezing.until_step": 0}, "until_step counts from 1"),
+        ({"recompute": 0}, "recompute counts frames from 1"),
+        ({"network.size": "init_from"}, "name one with --model.init_from"),
+        ({"network.size": "init_from", "init_from": "tests/vpt_parity/idm.model"}, r"idm\.model holds a .*IDM, but"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        VPT(**({"frames": FrameSpec(32, 32), "size": SMALL} | options))
+        build(VPT, {"frames": FrameSpec(32, 32), "network.size": SMALL} | options)
 
 
 def test_recomputing_changes_no_gradient_and_keeps_less() -> None:
     kept, gradients = [], []
     for recompute in (None, 3):
-        net, batch, saved = small_policy(recompute=recompute).train().net, minecraft_batch(), []
+        net, batch, saved = small_policy({"recompute": recompute}).train().net, minecraft_batch(), []
         with torch.autograd.graph.saved_tensors_hooks(lambda x, to=saved: to.append(x.nbytes) or x, lambda x: x):
             features, _ = net(batch.frames, batch.first)
         features[..., :7].sum().backward()
@@ -119,7 +128,7 @@ def test_recomputing_changes_no_gradient_and_keeps_less() -> None:
 
 
 def test_accumulated_steps_carry_the_memory_on(tmp_path: Path) -> None:
-    module = small_policy(carry_memory=True)
+    module = small_policy({"cloning.carry_memory": True})
     OneBatch.mode = "lanes"
     try:
         fitted(module, tmp_path, steps=2, accumulate_grad_batches=3)
@@ -131,8 +140,7 @@ def test_accumulated_steps_carry_the_memory_on(tmp_path: Path) -> None:
 
 def test_the_camera_counts_where_the_buttons_say_that_it_moves() -> None:
     module, batch = small_policy(), minecraft_batch()
-    module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign,assignment]
-    _, logits, _ = module.clone(batch, "train")
+    _, logits, _ = module.losses(batch)
     logits = {name: x.detach().requires_grad_() for name, x in logits.items()}
     relevant = module.scheme.relevant(module.scheme.encode(batch.controls))
     losses = module.cross_entropy(logits, module.targets(batch), batch.weight, relevant=relevant)
@@ -156,14 +164,15 @@ def test_camera_accuracy_is_of_the_frames_in_which_it_counts() -> None:
     }  # fmt: skip
 
 
-def test_null_frames_are_not_learnt_from() -> None:
-    assert small_policy(null_filter=True).learnt(minecraft_batch(), continued=False)[0].tolist() == [1.0] * 7 + [0.0]
+def test_null_frames_are_not_learned_from() -> None:
+    policy = small_policy({"cloning.null_filter": True})
+    assert policy.loss_weight(minecraft_batch(), continued=False)[0].tolist() == [1.0] * 7 + [0.0]
 
 
 def test_openais_size_and_trunk_are_taken_and_heads_are_made_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module = VPT(OPENAI, "car", "init_from", init_from=POLICY, temperature=2.0, optimizer=torch.optim.SGD)
+    module = VPT(OPENAI, "car", PolicyConfig("init_from", temperature=2.0), init_from=POLICY, optimizer=torch.optim.SGD)
     assert module.size.hidsize == 32
     module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     module.setup("fit")
@@ -171,16 +180,17 @@ def test_openais_size_and_trunk_are_taken_and_heads_are_made_anew(
     for name, weight in module.state_dict().items():
         if name.startswith(("net.", "value_head.")):
             assert torch.equal(weight, published[name]), name
-    assert "weights left at random: ['pi_head.brake" in caplog.text
-    assert "not taken from it: ['pi_head.buttons" in caplog.text
+    assert "weights left at their initial values: ['pi_head.brake" in caplog.text
+    assert "not loaded: ['pi_head.buttons" in caplog.text
 
 
 def test_the_size_is_written_out_so_that_the_source_may_go(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    source = VPT(FrameSpec(16, 16), "car", "tiny", memory_frames=6, recurrence_layers=1)
-    arguments = {"frames": {"height": 16, "width": 16}, "size": "tiny", "memory_frames": 6, "recurrence_layers": 1}
+    source = VPT(FrameSpec(16, 16), "car", PolicyConfig("tiny", memory_frames=6, recurrence_layers=1))
+    network = {"size": "tiny", "memory_frames": 6, "recurrence_layers": 1}
+    arguments = {"frames": {"height": 16, "width": 16}, "network": network}
     save_checkpoint(tmp_path / "source", "racing_vpt.models.vpt.VPT", arguments, source.state_dict())
-    module = VPT(FrameSpec(16, 16), "car", "init_from", init_from=str(tmp_path / "source"))
+    module = VPT(FrameSpec(16, 16), "car", PolicyConfig("init_from"), init_from=str(tmp_path / "source"))
     assert module.size == source.size
     saved: dict = {}
     module.on_save_checkpoint(saved)
@@ -190,8 +200,8 @@ def test_the_size_is_written_out_so_that_the_source_may_go(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("module", "source", "message"),
     [
-        (lambda name: VPT(OPENAI, "minecraft", "tiny", init_from=name), POLICY, r"no weight of its trunk|instead of"),
-        (lambda name: VPT(FrameSpec(64, 64), "car", "1x", init_from=name), POLICY, r"\(4, 3, 3, 3\) instead of \(64,"),
+        (lambda name: VPT(OPENAI, "minecraft", PolicyConfig("tiny"), init_from=name), POLICY, NO_TRUNK),
+        (lambda name: VPT(FrameSpec(64, 64), "car", PolicyConfig("1x"), init_from=name), POLICY, OTHER_SHAPE),
         (lambda name: IDM(init_from=name), POLICY, r"holds a racing_vpt\.models\.vpt\.VPT, but a IDM is to be trained"),
         (lambda name: VPT(init_from=name), "zoo:idm-carracing", r"IDM, but a VPT is to be trained"),
     ],

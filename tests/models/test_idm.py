@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from racing_vpt.callbacks.idm_pictures import draw_confusion, draw_strip
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.games.controls import Axis, control_scheme
 from racing_vpt.models.idm import IDM
+from racing_vpt.models.idm_config import IDMConfig, IDMLossConfig, View
 from racing_vpt.models.idm_labels import label, mean_losses
 from racing_vpt.models.idm_metrics import confidence, fit_temperature, measure
 from racing_vpt.models.idm_motion import GlobalMotion
-from racing_vpt.models.idm_net import RunningNorm, View
+from racing_vpt.models.idm_net import RunningNorm
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
 
@@ -26,13 +28,16 @@ TINY = NetSize(
     conv3d_outchan=8, conv3d_kernel=(3, 5, 5), conv3d_stride=4, relative_window=4,
 )  # fmt: skip
 SPEC = FrameSpec(height=48, width=48, mask_bottom=0.0)
+NETWORK, LOSS = ({field.name for field in fields(kind)} for kind in (IDMConfig, IDMLossConfig))
 VIEW = View(top=30, left=20, height=10, width=8, features=8)
 
 
 def tiny_idm(**changes: object) -> IDM:
     torch.manual_seed(0)
-    settings = {"frames": SPEC, "size": TINY, "view": VIEW, "motion": True, "over_time": 3, "reach": 4} | changes
-    return IDM(**settings)  # type: ignore[arg-type]
+    options = {"size": TINY, "view": VIEW, "motion": True, "over_time": 3, "reach": 4}
+    network = {name: changes.pop(name) for name in [*changes] if name in NETWORK}
+    loss = {name: changes.pop(name) for name in [*changes] if name in LOSS}
+    return IDM(**{"frames": SPEC, "network": IDMConfig(**options | network), "loss": IDMLossConfig(**loss)} | changes)  # type: ignore[arg-type]
 
 
 def texture(height: int = 160, width: int = 160) -> torch.Tensor:
@@ -289,7 +294,7 @@ def test_frames_without_context_are_not_judged() -> None:
     model, batch = tiny_idm(margin=3), clip_batch(B=3, T=10)
     batch.first[1, 0] = True  # an episode's start
     batch.valid[2, 8:] = False  # an episode's end
-    judged = model.judged(batch)
+    judged = model.measured(batch)
     assert judged[0].tolist() == [False] * 3 + [True] * 4 + [False] * 3
     assert judged[1].tolist() == [True] * 7 + [False] * 3
     assert judged[2].tolist() == [False] * 3 + [True] * 5 + [False] * 2

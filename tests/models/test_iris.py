@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from building import build, nested
 
 from racing_vpt.agents.checkpoint import load_driver
 from racing_vpt.checkpoints.load import load_module, read_checkpoint, save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.trajectory import read_trajectory
 from racing_vpt.models.iris import IRIS, PARTS
-from racing_vpt.models.iris_parts import TokenMemo, Training, joined
+from racing_vpt.models.iris_batch import TokenCache, token_segments
+from racing_vpt.models.iris_config import PartTraining
+from racing_vpt.models.parts import load_world
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
-from racing_vpt.models.tokenizer_use import take_world
 from racing_vpt.types import PartBatch, Segments
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -29,25 +31,36 @@ GPT = {"layers": 1, "width": 16, "heads": 2, "window": 4, "dropout": 0.1}
 AGENT = {"channels": [4, 4, 4, 4], "pool": False, "width": 8, "code_width": 8}
 FRAMES = {"height": 64, "width": 64, "crop_bottom": 0.125, "mask_bottom": 0.0, "stride": 3}
 SMALL = {
-    "tokenizer_size": EYE, "world_size": GPT, "agent_size": AGENT, "vocabulary": 32, "perceptual": None,
-    "quantizer": "vq", "architecture": "gpt", "reuse": 1,
-    "world_frames": 6, "burn_in": 2, "horizon": 3, "frames": FRAMES,
+    "tokenizer.size": EYE, "world.size": GPT, "actor.size": AGENT, "tokenizer.vocabulary": 32,
+    "reconstruction.perceptual": None, "tokenizer.quantizer": "vq", "world.architecture": "gpt", "dreams.reuse": 1,
+    "training.world_frames": 6, "dreams.burn_in": 2, "dreams.horizon": 3, "frames": FRAMES,
 }  # fmt: skip
 torch.set_num_threads(1)
 
 
-def config(folder: Path, *names: str, parts: tuple[dict, dict, dict], **more: object) -> list[str]:
+def merge(one: dict, other: dict) -> dict:
+    """Nested dictionaries merged, the other's values in front; sizes replace each other."""
+    merged = dict(one)
+    for key, value in other.items():
+        nests = isinstance(value, dict) and isinstance(merged.get(key), dict) and key != "size"
+        merged[key] = merge(merged[key], value) if nests else value
+    return merged
+
+
+def config(folder: Path, *names: str, parts: tuple[dict, dict, dict], more: dict | None = None) -> list[str]:
     """Words that give configs/base.yaml and these, made small, with short drives."""
     merged: dict = {}
     for name in names:
         given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
         for part, options in given.items():
             kept = merged.setdefault(part, {})
-            arguments = {**kept.get("init_args", {}), **options.pop("init_args", {})}
+            arguments = merge(kept.get("init_args", {}), options.pop("init_args", {}))
             kept |= options | ({"init_args": arguments} if arguments else {})
     least = {"batch_size": 4, "start_epoch": 0}
-    trainings = {f"train_{part}": {**least, **given} for part, given in zip(PARTS, parts, strict=True)}
-    merged["model"]["init_args"] |= SMALL | trainings | more
+    trainings = {f"training.{part}": {**least, **given} for part, given in zip(PARTS, parts, strict=True)}
+    init_args = merged["model"]["init_args"]
+    init_args.get("training", {}).clear()
+    merged["model"]["init_args"] = merge(init_args, nested(SMALL | trainings | (more or {})))
     merged["data"]["init_args"] |= {"val_rows": 2, "val_frames": 12, "val_steps": 1, "warm_up": 16, "capacity": 400}
     merged["trainer"] |= {"check_val_every_n_epoch": 2, "log_every_n_steps": 1}
     for callback in merged["trainer"]["callbacks+"]:
@@ -151,7 +164,7 @@ def test_an_mdn_rnn_takes_the_transformers_place_in_the_loop_and_in_the_play_too
     tiny_shards: Path, tmp_path: Path
 ) -> None:
     at_once = PART | {"start_epoch": 0}
-    words = config(tmp_path, "iris", parts=(at_once, at_once, at_once), architecture="mdn-rnn")
+    words = config(tmp_path, "iris", parts=(at_once, at_once, at_once), more={"world.architecture": "mdn-rnn"})
     assert fit(tmp_path, [*words, f"--data.recordings={tiny_shards}", "--data.collect=0"], "loop", 2) == 0
     state, run = saved(tmp_path, "loop")["state_dict"], tmp_path / "iris" / "loop"
     assert (state["updates"] > 0).all()
@@ -165,13 +178,13 @@ def test_recordings_alone_teach_an_actor_that_drives(
     tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
-    arguments = {"tokenizer_size": EYE, "size": GPT, "vocabulary": 32, "frames": FRAMES}
-    world = TokenWorld(**arguments)  # type: ignore[arg-type]
+    arguments = {"tokenizer": {"size": EYE, "vocabulary": 32}, "world": {"size": GPT}, "frames": FRAMES}
+    world = build(TokenWorld, arguments)
     save_checkpoint(tmp_path / "world", "racing_vpt.models.token_world.TokenWorld", arguments, world.state_dict())
     nothing = {"steps": 0}
     words = config(tmp_path, "iris", "iris/tiny", parts=(nothing, nothing, PART | {"start_epoch": 0}))
     words += [f"--data.recordings={tiny_shards}", "--data.collect=0", f"--model.init_world={tmp_path}/world"]
-    imitating = ["--model.imitate_updates=1", "--model.imitate_weight=0.1"]
+    imitating = ["--model.learning.imitate_updates=1", "--model.learning.imitate_weight=0.1"]
     assert fit(tmp_path, words, "offline", 2, *imitating) == 0
     made = list((tmp_path / "codes").glob("*.npy"))
     assert len(made) == 1  # a tokenizer that stays the same codes recordings once
@@ -180,8 +193,8 @@ def test_recordings_alone_teach_an_actor_that_drives(
     assert not differences(taken, {f"world.{name}": x for name, x in world.state_dict().items() if "start" not in name})
     assert after["updates"].tolist() == [0, 0, 4]
     run = tmp_path / "iris" / "offline"
-    again = TokenWorld(**arguments)  # type: ignore[arg-type]
-    take_world(again, again.frames, read_checkpoint(run), str(run))
+    again = build(TokenWorld, arguments)
+    load_world(again, again.frames, read_checkpoint(run), str(run))
     assert not differences({f"world.{name}": x for name, x in again.state_dict().items() if "start" not in name}, taken)
     drive = ["drive", "--checkpoint", str(run), "--env=racing_vpt/CarRacingFast-v3", "--seeds=1000-1001"]
     assert main([*drive, "--max_frames=12", "--workers=1", f"--json={tmp_path}/drive.json"]) == 0
@@ -198,11 +211,11 @@ def test_recordings_alone_teach_an_actor_that_drives(
     assert main(["export", str(run), str(tmp_path / "small")]) == 0
     exported = load_module(tmp_path / "small")
     assert isinstance(exported, IRIS)
-    own = {name: x for name, x in module.state_dict().items() if not name.startswith("slow.")}
+    own = {name: x for name, x in module.state_dict().items() if not name.startswith("target_critic.")}
     assert not differences({name: x for name, x in exported.state_dict().items() if name in own}, own)
-    assert not differences(dict(exported.slow.net.state_dict()), dict(exported.agent.state_dict()))  # a slow copy anew
+    assert not differences(dict(exported.target_critic.net.state_dict()), dict(exported.agent.state_dict()))
     assert "init_world" not in json.loads((tmp_path / "small" / "config.json").read_text())["init_args"]
-    assert fit(tmp_path, words, "offline", 2, "--ckpt_path=last", "--model.gamma=0.5") == 2
+    assert fit(tmp_path, words, "offline", 2, "--ckpt_path=last", "--model.learning.gamma=0.5") == 2
     assert "gamma" in capsys.readouterr().err
     words = config(tmp_path, "iris", "iris/tiny", "iris/settle", parts=(nothing, PART, nothing))
     words += [f"--data.recordings={tiny_shards}", "--data.collect=12", f"--model.init_from={run}"]
@@ -216,24 +229,28 @@ def test_bad_input_is_refused_in_one_line(
     tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
-    for name, more in (("eye", {}), ("words", {"vocabulary": 16}), ("fast", {"frames": FRAMES | {"stride": 1}})):
-        arguments = {"size": EYE, "vocabulary": 32, "frames": FRAMES, **more}
-        coder = Tokenizer(**arguments, perceptual=None)  # type: ignore[arg-type]
-        save_checkpoint(tmp_path / name, "racing_vpt.models.tokenizer.Tokenizer", arguments, coder.state_dict())
+    for name, more in (
+        ("eye", {}),
+        ("words", {"tokenizer.vocabulary": 16}),
+        ("fast", {"frames": FRAMES | {"stride": 1}}),
+    ):
+        arguments = {"tokenizer.size": EYE, "tokenizer.vocabulary": 32, "frames": FRAMES, **more}
+        state = build(Tokenizer, arguments).state_dict()
+        save_checkpoint(tmp_path / name, "racing_vpt.models.tokenizer.Tokenizer", nested(arguments), state)
     words = config(tmp_path, "iris", "iris/tiny", parts=(PART, PART, PART))
     given = [*words, f"--data.recordings={tiny_shards}", "--data.collect=0"]
     for more, message in (
-        (f"--model.init_tokenizer={tmp_path}/words", "--model.vocabulary 16"),
-        (f"--model.init_tokenizer={tmp_path}/fast", "the world model's frames are"),
+        (f"--model.init_tokenizer={tmp_path}/words", "--model.tokenizer.vocabulary 16"),
+        (f"--model.init_tokenizer={tmp_path}/fast", "but this model's frames are"),
         (f"--model.init_world={tmp_path}/eye", "make iris-world"),
         (f"--model.init_tokenizer={tmp_path}/nobody", "does not exist"),
         ("--model.scheme=buttons-nes", "cannot be translated"),
         ("--data.recordings=null", "--data.recordings data/shards/rollouts"),
-        ("--model.train_tokenizer.steps=0", "it has to come from somewhere"),
-        ("--model.train_world.batch_size=x", "Expected a int"),
+        ("--model.training.tokenizer.steps=0", "so it has to be given"),
+        ("--model.training.world.batch_size=x", "Expected a int"),
         ("--model.frames.height=x", "Expected a int"),
-        ("--model.horizon=0", "a dream 1 step or more"),
-        ("--model.train_agent.lr=-1", "lr and clip are above 0"),
+        ("--model.dreams.horizon=0", "horizon and reuse count from 1"),
+        ("--model.training.agent.lr=-1", "lr and clip must be above 0"),
     ):
         assert fit(tmp_path, given, "bad", 1, more) == 2
         assert message in capsys.readouterr().err, more
@@ -242,49 +259,48 @@ def test_bad_input_is_refused_in_one_line(
 
 
 def test_each_part_learns_in_its_epochs_and_counts_its_own_updates() -> None:
-    module = IRIS(
-        **SMALL,  # type: ignore[arg-type]
-        train_tokenizer=Training(2, end_epoch=1, batch_size=3), train_world=Training(1, 1), train_agent=Training(2, 0),
-        imitate_updates=3,
-    )  # fmt: skip
+    module = build(IRIS, SMALL | {
+        "training.tokenizer": PartTraining(2, end_epoch=1, batch_size=3), "training.world": PartTraining(1, 1),
+        "training.agent": PartTraining(2, 0), "learning.imitate_updates": 3,
+    })  # fmt: skip
     wanted = [module.wanted(step) for step in range(10)]
     assert [one.part for one in wanted] == 2 * ["tokenizer", "tokenizer", "world", "agent", "agent"]
     assert [one.rows for one in wanted] == [3, 3, 0, 64, 64, 0, 0, 64, 64, 64]
     assert [one.frames for one in wanted[3:5]] == [6, 6]  # burn-in, a frame, and as long as a dream: it imitates
     assert [one.frames for one in wanted[8:]] == [6, 3]
-    assert Training(10, 2, 5).total(4) == 20
-    assert Training(10, 2, 5).total(40) == 30
-    assert Training(10, 2).total(-1) == float("inf")
+    assert PartTraining(10, 2, 5).total(4) == 20
+    assert PartTraining(10, 2, 5).total(40) == 30
+    assert PartTraining(10, 2).total(-1) == float("inf")
 
 
 def test_entropy_is_worth_less_and_less_over_the_updates_that_there_are() -> None:
-    options = {**SMALL, "reuse": 2, "train_agent": Training(2, 1), "entropy_weight": 0.1, "entropy_end": 0.02}
-    module = IRIS(**options)  # type: ignore[arg-type]
+    weights = {"learning.entropy_weight": 0.1, "learning.entropy_end": 0.02}
+    module = build(IRIS, SMALL | {"dreams.reuse": 2, "training.agent": PartTraining(2, 1)} | weights)
     module.trainer = SimpleNamespace(max_epochs=6)  # type: ignore[assignment]
     assert module.total_updates("agent") == 20  # five epochs of two dreams of two updates
     worth = []
     for done in (0, 10, 20, 30):
         module.updates[PARTS.index("agent")] = done
-        worth.append(module.entropy_worth)
+        worth.append(module.entropy_weight)
     assert worth == pytest.approx([0.1, 0.06, 0.02, 0.02])
-    assert IRIS(**SMALL, entropy_weight=0.1).entropy_worth == 0.1  # type: ignore[arg-type]
+    assert build(IRIS, SMALL | {"learning.entropy_weight": 0.1}).entropy_weight == 0.1
 
 
-def test_a_memo_codes_each_frame_once_until_it_forgets() -> None:
+def test_a_cache_encodes_each_frame_once_until_it_forgets() -> None:
     asked: list[int] = []
 
     def code(frames: torch.Tensor) -> torch.Tensor:
         asked.append(len(frames))
         return frames.flatten(1)[:, :2].long()
 
-    memo, frames = TokenMemo(2, most=3), torch.arange(12, dtype=torch.uint8).view(2, 2, 1, 1, 3)
+    memo, frames = TokenCache(2, most=3), torch.arange(12, dtype=torch.uint8).view(2, 2, 1, 1, 3)
     index = torch.tensor([[5, 7], [7, 9]])
     found = memo.tokens(frames, index, code)
     assert found[0].tolist() == [[0, 1], [6, 7]]
     assert found[1].tolist() == [[6, 7], [9, 10]]  # the number tells which frame it is
     assert torch.equal(memo.tokens(frames, index, code), found)
     assert asked == [3]
-    again = TokenMemo(2)
+    again = TokenCache(2)
     again.restore(memo.state())
     assert torch.equal(again.tokens(frames, index, code), found)
     memo.tokens(frames[:1, :1], torch.tensor([[1]]), code)
@@ -302,6 +318,6 @@ def test_an_end_is_known_where_it_is_told_or_something_follows() -> None:
     segments = Segments(
         torch.zeros(3, T, 1, 1, 3), torch.zeros(3, T, 3), torch.zeros(3, T), ~yes, terminated, ~yes, valid
     )
-    found = joined([segments], [torch.zeros(3, T, 2, dtype=torch.int64)])
+    found = token_segments([segments], [torch.zeros(3, T, 2, dtype=torch.int64)])
     assert found.ended_known.tolist() == [[True] + 3 * [False], [True, True, False, False], 3 * [True] + [False]]
     assert found.ended.sum() == 1

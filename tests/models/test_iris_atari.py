@@ -20,7 +20,7 @@ pytest.importorskip("ale_py", reason="Atari's games come with ale-py: pip instal
 
 def fit(stage: str, choice: str, shards: Path, runs: Path, *words: str) -> int:
     """Two steps of a tiny model; the exit status."""
-    files = ["base", f"iris/{stage}", "iris/size/tiny", f"iris/{stage}/{choice}"]
+    files = ["base", f"iris/{stage}", f"iris/{stage}/tiny", f"iris/{stage}/{choice}"]
     given = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
     data = [f"--data.train={shards}", f"--data.val={shards}", "--data.batch_size=2", "--data.val_steps=1"]
     short = [f"--runs={runs}", "--name=it", "--trainer.max_steps=2", "--data.steps_per_epoch=2"]
@@ -29,10 +29,10 @@ def fit(stage: str, choice: str, shards: Path, runs: Path, *words: str) -> int:
 
 @pytest.mark.parametrize("game", MINIMAL)
 def test_a_world_of_a_game_chooses_among_its_positions(game: str) -> None:
-    files = ["base", "iris/token_world", "iris/size/tiny", f"iris/token_world/{game}"]
+    files = ["base", "iris/token_world", "iris/token_world/tiny", f"iris/token_world/{game}"]
     words = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
     given = parse_stage("fit", words).model.init_args
-    assert (given.scheme, given.actions) == (f"atari-{game}", "discrete")
+    assert (given.scheme, given.world.actions) == (f"atari-{game}", "discrete")
     assert (given.frames.frames_per_second, given.frames.crop_bottom) == (15, 0)
 
 
@@ -43,7 +43,7 @@ def test_a_world_is_learnt_from_a_game_and_played_in(tmp_path: Path) -> None:
     size = ["--height=64", "--width=64", "--val_fraction=0.5", "--clip_frames=32"]
     assert main(["pack", f"--recordings={records}", f"--out={shards}", *size]) == 0
     assert fit("tokenizer", "atari", shards, runs) == 0
-    eye, codes = f"--model.tokenizer={runs / 'tokenizer' / 'it'}", f"--data.codes={tmp_path / 'codes'}"
+    eye, codes = f"--model.init_tokenizer={runs / 'tokenizer' / 'it'}", f"--data.codes={tmp_path / 'codes'}"
     assert fit("token_world", "breakout", shards, runs, eye, codes, "--data.clip_frames=24") == 0
     run = runs / "tokenworld" / "it"
     world = load_module(str(run))
@@ -76,10 +76,11 @@ def test_the_loop_plays_a_game_learns_from_it_and_is_watched(tmp_path: Path) -> 
     files = [ROOT / "configs" / "base.yaml", short_drives(tmp_path), ROOT / "configs" / "iris" / "breakout.yaml"]
     given = [word for file in files for word in ("--config", str(file))]
     world = "{layers: 1, width: 16, heads: 1, window: 3, dropout: 0.0}"
-    small = ["--model.size=tiny", f"--model.world_size={world}", "--model.perceptual=null", "--model.horizon=3"]
-    small += ["--model.world_frames=5", "--model.burn_in=2"]
+    small = ["--model.tokenizer.size=tiny", f"--model.world.size={world}", "--model.actor.size=tiny"]
+    small += ["--model.reconstruction.perceptual=null", "--model.dreams.horizon=3"]
+    small += ["--model.training.world_frames=5", "--model.dreams.burn_in=2"]
     for part in ("tokenizer", "world", "agent"):
-        small += [f"--model.train_{part}.{key}" for key in ("steps=1", "start_epoch=0", "batch_size=2")]
+        small += [f"--model.training.{part}.{key}" for key in ("steps=1", "start_epoch=0", "batch_size=2")]
     data = ["--data.collect=12", "--data.warm_up=40", "--data.capacity=400", "--data.val_rows=2"]
     data += ["--data.val_frames=8", "--data.val_steps=1", "--trainer.check_val_every_n_epoch=2"]
     assert main(["fit", *given, *small, *data, f"--runs={tmp_path}", "--name=it", "--trainer.max_epochs=2"]) == 0

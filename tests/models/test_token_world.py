@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from building import build, nested
 
 from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
@@ -14,10 +15,17 @@ from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.worlds import world_of
 from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic
 from racing_vpt.nn.dreaming import dream, learn
-from racing_vpt.nn.returns import SlowTwin
+from racing_vpt.nn.returns import TargetCritic
 from racing_vpt.types import Batch
 
 ROOT = Path(__file__).parents[2]
+
+
+TINY = {"tokenizer.size": "tiny", "world.size": "tiny"}
+
+
+def tiny_world(options: dict | None = None) -> TokenWorld:
+    return build(TokenWorld, TINY | (options or {}))
 
 
 def batch_of(B: int = 3, T: int = 26, seed: int = 0) -> Batch:
@@ -30,12 +38,12 @@ def batch_of(B: int = 3, T: int = 26, seed: int = 0) -> Batch:
 
 def test_a_model_that_ignores_its_driver_is_noticed() -> None:
     torch.manual_seed(0)
-    world = TokenWorld(size="tiny").eval()
+    world = tiny_world().eval()
     for weight in world.net.parameters():
         if weight.ndim > 1:
             torch.nn.init.normal_(weight, std=0.1)
     batch = batch_of()
-    world.ahead.add(world, batch)
+    world.look(batch)
     found = world.ahead.figures()
     assert {"psnr_1", "psnr_20", "psnr_still_20", "psnr_gain_20", "psnr_gain_20_low", "action_sensitivity"} <= {*found}
     assert found["psnr_gain_5"] == pytest.approx(found["psnr_5"] - found["psnr_still_5"], abs=1e-4)
@@ -43,26 +51,26 @@ def test_a_model_that_ignores_its_driver_is_noticed() -> None:
     with torch.no_grad():
         world.net.action.project[2].weight.zero_()  # type: ignore[index, union-attr]
     world.ahead.clear()
-    world.ahead.add(world, batch)
+    world.look(batch)
     assert world.ahead.figures()["action_sensitivity"] == 0
 
 
 def test_frames_before_the_50th_and_ends_of_episodes_are_not_looked_at() -> None:
-    world = TokenWorld(size="tiny").eval()
+    world = tiny_world().eval()
     for start, counted in ((40, 0), (45, 1)):  # it looks ahead from the sixth frame of a clip of 26
         batch = batch_of(1)
         batch.ids = [f"name:{start}"]
         world.ahead.clear()
-        world.ahead.add(world, batch)
+        world.look(batch)
         assert world.ahead.figures().get("look_ahead_clips", 0) == counted
     batch.valid[0, -1] = False
     world.ahead.clear()
-    world.ahead.add(world, batch)
+    world.look(batch)
     assert not world.ahead.figures()
 
 
 def test_ends_are_learnt_where_padding_follows_and_beginnings_are_kept() -> None:
-    world, batch = TokenWorld(size="tiny"), batch_of(T=10)
+    world, batch = tiny_world(), batch_of(T=10)
     batch.valid[1, 6:] = False
     batch.valid[2, 3:] = False
     assert {"loss", "token_ce", "reward_ce", "end_ce"} == {*world.losses(batch)}
@@ -77,25 +85,25 @@ def test_ends_are_learnt_where_padding_follows_and_beginnings_are_kept() -> None
 
 def test_an_agent_dreams_in_it_and_learns_without_touching_it() -> None:
     torch.manual_seed(0)
-    world = TokenWorld(size="tiny").eval()
+    world = tiny_world().eval()
     agent = ActorCritic(AGENT_SIZES["tiny"], world.scheme)
-    slow, first = SlowTwin(agent), torch.zeros(2, 3, dtype=torch.bool)
+    target, first = TargetCritic(agent), torch.zeros(2, 3, dtype=torch.bool)
     first[1, 2] = True
-    dreamt = dream(world, agent, torch.randint(512, (2, 3, 16)), torch.rand(2, 3, 3), 3, first, slow)
+    dreamt = dream(world, agent, torch.randint(512, (2, 3, 16)), torch.rand(2, 3, 3), 3, first, target)
     assert dreamt.pictures.shape == (2, 4, 3, 64, 64)
     assert dreamt.before[0][0].abs().sum() > 0
     assert dreamt.before[0][1].abs().sum() == 0  # its episode begins with the dream
-    learn(agent, dreamt, slow)["loss"].backward()
+    learn(agent, dreamt, target)["loss"].backward()
     assert all(x.grad is not None and x.grad.isfinite().all() for x in agent.eye.parameters())
-    assert all(x.grad is None for x in [*world.parameters(), *slow.parameters()])
+    assert all(x.grad is None for x in [*world.parameters(), *target.parameters()])
 
 
 def fit(shards: Path, runs: Path, name: str, *words: str, choice: str | None = None) -> int:
     """A short training of a tiny world model; the exit status."""
-    files = ["base", "iris/token_world", "iris/size/tiny", *([f"iris/token_world/{choice}"] if choice else [])]
+    files = ["base", "iris/token_world", "iris/token_world/tiny", *([f"iris/token_world/{choice}"] if choice else [])]
     given = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
     data = [f"--data.train={shards}", f"--data.val={shards}", "--data.batch_size=2", "--data.val_steps=1"]
-    where = [f"--data.codes={runs}/codes", f"--model.tokenizer={runs}/eye", f"--runs={runs}", f"--name={name}"]
+    where = [f"--data.codes={runs}/codes", f"--model.init_tokenizer={runs}/eye", f"--runs={runs}", f"--name={name}"]
     short = ["--trainer.max_steps=1", "--data.steps_per_epoch=1", "--data.clip_frames=24"]
     return main(["fit", *given, *data, *where, *short, *words])
 
@@ -106,7 +114,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("worlds")
     torch.manual_seed(0)
     save_checkpoint(
-        folder / "eye", "racing_vpt.models.tokenizer.Tokenizer", {"size": "tiny"}, Tokenizer(size="tiny").state_dict()
+        folder / "eye",
+        "racing_vpt.models.tokenizer.Tokenizer",
+        {"tokenizer": {"size": "tiny"}},
+        build(Tokenizer, {"tokenizer.size": "tiny"}).state_dict(),
     )
     return folder
 
@@ -132,23 +143,23 @@ def test_it_begins_with_tokens_as_far_from_each_other_as_their_codes(tiny_shards
     codes, found = world.tokenizer.quantizer.lookup(torch.arange(512)), world.net.token.weight
     apart, expected = torch.cdist(found, found), torch.cdist(codes, codes)
     assert torch.corrcoef(torch.stack([apart.flatten(), expected.flatten()]))[0, 1] > 0.999
-    assert float(torch.tensor([1e-39]) * 1) == 0  # numbers that small, which are slow, are flushed in training
+    assert float(torch.tensor([1e-39]) * 1) == 0  # numbers that small, which are target, are flushed in training
 
 
 def test_frames_are_imagined_in_training_where_they_are_told_at_once() -> None:
-    assert TokenWorld(size="tiny", architecture="frame", unroll=3).net.unroll == 3
-    with pytest.raises(ValueError, match="tell a frame at once"):
-        TokenWorld(size="tiny", unroll=3)
+    assert tiny_world({"world.architecture": "frame", "world.unroll": 3}).net.unroll == 3
+    with pytest.raises(ValueError, match="predict a frame at once"):
+        tiny_world({"world.unroll": 3})
 
 
 def test_it_starts_from_another_world_model_and_refuses_what_does_not_fit(
     tiny_shards: Path, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(1)
-    other = TokenWorld(size="tiny", scheme="carracing-discrete", actions="discrete")  # another game's controls
+    other = tiny_world({"scheme": "carracing-discrete", "world.actions": "discrete"})  # another game's controls
     save_checkpoint(
         runs / "other", "racing_vpt.models.token_world.TokenWorld",
-        {"size": "tiny", "scheme": "carracing-discrete", "actions": "discrete"}, other.state_dict(),
+        nested(TINY | {"scheme": "carracing-discrete", "world.actions": "discrete"}), other.state_dict(),
     )  # fmt: skip
     start = f"--model.init_from={runs}/other"
     assert fit(tiny_shards, runs, "started", start, "--model.optimizer.init_args.lr=0.0") == 0
@@ -157,11 +168,11 @@ def test_it_starts_from_another_world_model_and_refuses_what_does_not_fit(
     assert torch.equal(taken.net.token.weight, other.net.token.weight)  # type: ignore[union-attr]
     assert fit(tiny_shards, runs, "unlike", start, "--data.clip_frames=8", choice="absolute") == 2
     assert "other blocks" in capsys.readouterr().err
-    assert fit(tiny_shards, runs, "words", "--model.vocabulary=256") == 2
-    assert "--model.vocabulary 512" in capsys.readouterr().err
-    assert fit(tiny_shards, runs, "eyeless", "--model.tokenizer=null") == 2
+    assert fit(tiny_shards, runs, "words", "--model.tokenizer.vocabulary=256") == 2
+    assert "--model.tokenizer.vocabulary 512" in capsys.readouterr().err
+    assert fit(tiny_shards, runs, "eyeless", "--model.init_tokenizer=null") == 2
     assert "make iris-tokenizer" in capsys.readouterr().err
-    assert fit(tiny_shards, runs, "quantizer", "--model.quantizer=fsq") == 2
+    assert fit(tiny_shards, runs, "quantizer", "--model.tokenizer.quantizer=fsq") == 2
     assert "another tokenizer" in capsys.readouterr().err
 
 
@@ -192,7 +203,7 @@ def test_a_language_models_blocks_slide_or_are_flushed(tiny_shards: Path, runs: 
     model.save_pretrained(tmp_path / "llama")
     known = language_model_blocks(tmp_path / "llama", 8, 17, weights=True).state_dict()
     assert torch.equal(known["model.layers.1.mlp.up_proj.weight"], model.model.layers[1].mlp.up_proj.weight)
-    words = [f"--model.pretrained={tmp_path}/llama", "--model.tokenizer_size=tiny"]
+    words = [f"--model.world.pretrained={tmp_path}/llama", "--model.tokenizer.size=tiny"]
     still = "--model.optimizer.init_args.lr=0.0"
     assert fit(tiny_shards, runs, "llama", *words, still, choice="pretrained") == 0
     world = load_module(runs / "tokenworld" / "llama")

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from building import build
 
 from racing_vpt.cli.main import main
 from racing_vpt.frames import prepare
 from racing_vpt.models.perceptual import perceptual_loss
 from racing_vpt.models.tokenizer import Tokenizer
-from racing_vpt.nn.picture_losses import PatchDiscriminator, deceiving_loss, judged_loss
-from racing_vpt.nn.tokenizer_net import TOKENIZER_SIZES, TokenizerNet, frames_of, pictures_of
+from racing_vpt.nn.picture_losses import PatchDiscriminator, discriminator_loss, generator_loss
+from racing_vpt.nn.tokenizer_net import TokenizerConfig, TokenizerNet, frames_of, pictures_of
 from racing_vpt.types import FrameSpec
 from tests.conftest import tiny_frame
 
@@ -24,7 +25,7 @@ def frames(count: int) -> torch.Tensor:
 
 def test_the_papers_frame_is_16_tokens_of_512() -> None:
     with torch.device("meta"):
-        net = TokenizerNet(TOKENIZER_SIZES["paper"])
+        net = TokenizerNet(TokenizerConfig("paper"))
     assert net.grid(64, 64) == (4, 4)
     assert (net.vocabulary, net.size.width) == (512, 512)
     attention = [name for name, x in net.encoder.named_children() if type(x).__name__ == "PixelAttention"]
@@ -33,7 +34,7 @@ def test_the_papers_frame_is_16_tokens_of_512() -> None:
 
 @pytest.mark.parametrize("quantizer", ["vq", "fsq"])
 def test_frames_become_tokens_and_frames_again(quantizer: str) -> None:
-    module = Tokenizer(size="tiny", quantizer=quantizer).eval()  # type: ignore[arg-type]
+    module = build(Tokenizer, {"tokenizer.size": "tiny", "tokenizer.quantizer": quantizer}).eval()
     tokens = module.net.tokens(frames(3))
     assert tokens.shape == (3, 16)
     assert int(tokens.min()) >= 0
@@ -45,10 +46,15 @@ def test_frames_become_tokens_and_frames_again(quantizer: str) -> None:
     assert torch.equal(frames_of(pictures_of(frames(3))), frames(3))
 
 
-@pytest.mark.parametrize("choice", [{"pixel_loss": "l1"}, {"pixel_loss": "l2"}, {"quantizer": "fsq"}], ids=str)
+@pytest.mark.parametrize(
+    "choice",
+    [{"reconstruction.pixel_loss": "l1"}, {"reconstruction.pixel_loss": "l2"}, {"tokenizer.quantizer": "fsq"}],
+    ids=str,
+)
 def test_the_loss_falls_on_one_batch(choice: dict[str, str]) -> None:
     torch.manual_seed(0)
-    module, pictures = Tokenizer(size="tiny", perceptual=None, **choice), pictures_of(frames(4))  # type: ignore[arg-type]
+    options = {"tokenizer.size": "tiny", "reconstruction.perceptual": None}
+    module, pictures = build(Tokenizer, options | choice), pictures_of(frames(4))
     optimizer = torch.optim.Adam(module.net.parameters(), lr=1e-3)
     losses = []
     for _ in range(15):
@@ -76,27 +82,27 @@ def test_a_discriminator_learns_to_tell_and_its_opinion_reaches_the_pictures() -
     torch.manual_seed(0)
     judge, truth, made = PatchDiscriminator(8), pictures_of(frames(4)), torch.rand(4, 3, 64, 64, requires_grad=True)
     optimizer = torch.optim.Adam(judge.parameters(), lr=1e-3)
-    before = judged_loss(judge, truth, made)
+    before = discriminator_loss(judge, truth, made)
     for _ in range(12):
         optimizer.zero_grad()
-        judged_loss(judge, truth, made).backward()
+        discriminator_loss(judge, truth, made).backward()
         optimizer.step()
     assert made.grad is None
-    assert judged_loss(judge, truth, made) < 0.5 * before
-    deceiving_loss(judge, made).backward()
+    assert discriminator_loss(judge, truth, made) < 0.5 * before
+    generator_loss(judge, made).backward()
     assert made.grad is not None
 
 
 def test_frames_that_do_not_divide_into_tokens_are_refused() -> None:
     with pytest.raises(ValueError, match="16x16 pixels"):
-        Tokenizer(frames={"height": 60, "width": 64}, size="tiny")
+        build(Tokenizer, {"frames": {"height": 60, "width": 64}, "tokenizer.size": "tiny"})
     with pytest.raises(ValueError, match="vocabulary is 512"):
-        Tokenizer(size="tiny", quantizer="fsq", levels=(8, 8))
+        TokenizerConfig("tiny", "fsq", levels=(8, 8))
 
 
 def fit(shards: Path, runs: Path, name: str, *words: str, choice: str | None = None) -> int:
     """A short training of the tiny tokenizer; the exit status."""
-    files = ["base", "iris/tokenizer", "iris/size/tiny", *([f"iris/tokenizer/{choice}"] if choice else [])]
+    files = ["base", "iris/tokenizer", "iris/tokenizer/tiny", *([f"iris/tokenizer/{choice}"] if choice else [])]
     given = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
     data = [f"--data.train={shards}", f"--data.val={shards}", "--data.batch_size=4", "--data.val_steps=1"]
     short = [f"--runs={runs}", f"--name={name}", "--trainer.max_steps=2", "--data.steps_per_epoch=2"]
@@ -126,7 +132,7 @@ def test_it_starts_from_another_tokenizer_frozen_or_not(
     assert all(torch.equal(three[key], one[key]) for key in frozen)
     assert not torch.equal(three["net.after.weight"], one["net.after.weight"])
     assert not all(torch.equal(two[key], one[key]) for key in frozen)
-    assert fit(tiny_shards, tmp_path, "four", start, "--model.size=paper") == 2
+    assert fit(tiny_shards, tmp_path, "four", start, "--model.tokenizer.size=paper") == 2
     assert "of another shape" in capsys.readouterr().err
     assert main(["validate", "--ckpt_path", str(run), f"--data.val={tiny_shards}", f"--runs={tmp_path}"]) == 0
     assert "codebook_use" in (tmp_path / "validate" / "one" / "metrics.json").read_text()

@@ -9,6 +9,7 @@ from racing_vpt.cli.main import main
 from racing_vpt.frames import prepare
 from racing_vpt.models.vae import VAE, WORLD_FRAMES
 from racing_vpt.nn.vae_net import Code, VAENet
+from racing_vpt.types import FrameSpec
 from tests.conftest import tiny_frame
 
 ROOT = Path(__file__).parents[2]
@@ -66,7 +67,7 @@ def test_the_loss_falls_on_one_batch() -> None:
 
 def test_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match="64x64"):
-        VAE(frames={"height": 96, "width": 96})
+        VAE(frames=FrameSpec(96, 96))
     with pytest.raises(ValueError, match="latent"):
         VAENet(0)
 

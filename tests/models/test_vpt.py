@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from building import build
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
 from racing_vpt.checkpoints.load import read_checkpoint
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import CloningConfig, PolicyConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
 
@@ -17,15 +19,15 @@ SIZE = NetSize(hidsize=32, attention_heads=2, impala_chans=(8, 8), n_recurrence_
                timesteps=16, stem="strided", stem_chans=8)  # fmt: skip
 FRAMES = FrameSpec(height=32, width=32)
 MODELS = {
-    "memory": {"memory_frames": 6},
-    "stack": {"look_back": (0, 3), "recurrence_layers": 0},
-    "both": {"look_back": (0, 1, 2), "memory_frames": 4},
+    "memory": {"network.memory_frames": 6},
+    "stack": {"network.look_back": (0, 3), "network.recurrence_layers": 0},
+    "both": {"network.look_back": (0, 1, 2), "network.memory_frames": 4},
 }
 
 
-def model_of(kind: str = "memory", **options: object) -> VPT:
+def model_of(kind: str = "memory", options: dict | None = None) -> VPT:
     torch.manual_seed(0)
-    return VPT(frames=FRAMES, size=SIZE, **(MODELS[kind] | options)).eval()  # type: ignore[arg-type]
+    return build(VPT, {"frames": FRAMES, "network.size": SIZE} | MODELS[kind] | (options or {})).eval()
 
 
 def batch_of(B: int = 4, T: int = 12, seed: int = 0) -> Batch:
@@ -103,7 +105,7 @@ def test_driving_frame_by_frame_equals_the_whole_chunk(kind: str) -> None:
 
 
 def test_lanes_remember_the_batch_before_until_an_episode_starts() -> None:
-    model, batch = model_of(carry_memory=True), batch_of(B=2, T=16)
+    model, batch = model_of(options={"cloning.carry_memory": True}), batch_of(B=2, T=16)
     model.log = model.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign,assignment]
     whole = logits_of(model, batch)
     halves = [
@@ -133,27 +135,35 @@ def test_padding_distrust_and_idleness_are_not_learnt_from() -> None:
         control[0, 3] = 0.0
     batch.valid[0, 5] = False
     batch.weight[0, :2] = torch.tensor([0.25, 0.5])
-    assert model_of().learnt(batch, continued=False)[0].tolist() == [0.25, 0.5, 1, 1, 1, 0]
-    assert model_of(null_filter=True).learnt(batch, continued=False)[0].tolist() == [0.25, 0.5, 1, 0, 1, 0]
-    assert model_of(confidence_power=2.0).learnt(batch, continued=False)[0].tolist() == [0.0625, 0.25, 1, 1, 1, 0]
+    assert model_of().loss_weight(batch, continued=False)[0].tolist() == [0.25, 0.5, 1, 1, 1, 0]
+    assert model_of(options={"cloning.null_filter": True}).loss_weight(batch, continued=False)[0].tolist() == [
+        0.25,
+        0.5,
+        1,
+        0,
+        1,
+        0,
+    ]
+    model = model_of(options={"cloning.confidence_power": 2.0})
+    assert model.loss_weight(batch, continued=False)[0].tolist() == [0.0625, 0.25, 1, 1, 1, 0]
 
 
 def test_a_clip_is_not_learnt_from_before_its_stack_is_full() -> None:
     batch = batch_of(B=2, T=6)
     batch.first[0, 0] = False
     batch.first[1] = torch.tensor([False, True, False, False, False, False])
-    weight = model_of("stack").learnt(batch, continued=False)
+    weight = model_of("stack").loss_weight(batch, continued=False)
     assert weight.tolist() == [[0, 0, 0, 1, 1, 1], [0, 1, 1, 1, 1, 1]]
-    assert model_of("stack").learnt(batch, continued=True).min() == 1
+    assert model_of("stack").loss_weight(batch, continued=True).min() == 1
 
 
-def test_a_glance_at_some_frames_gives_their_logits() -> None:
+def test_a_forward_pass_of_selected_frames_gives_their_logits() -> None:
     model, batch = model_of("stack"), batch_of()
     batch.first[:, 5] = True
     wanted = torch.rand(4, 12, generator=torch.Generator().manual_seed(0)) < 0.4
     with torch.no_grad():
         all_of_them, _ = model(batch.frames, batch.first, model.initial_state(4))
-        some, _ = model.glance(batch.frames, batch.first, model.initial_state(4), wanted)
+        some, _ = model.forward_selected(batch.frames, batch.first, model.initial_state(4), wanted)
     for name, logits in some.items():
         assert torch.allclose(logits[wanted], all_of_them[name][wanted], atol=1e-5)
         assert not logits[~wanted].any()
@@ -176,22 +186,23 @@ def test_a_hastened_policy_gives_nearly_the_same_probabilities() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": "huge"}, "no policy size 'huge'; there are tiny, small, 1x"),
-        ({"memory_frames": 0}, "memory_frames counts the frame itself"),
-        ({"forget": 1.5}, r"forget is a share in \[0, 1\), but 1.5"),
-        ({"confidence_power": float("nan")}, "confidence_power must be more than 0, but nan"),
-        ({"look_back": (1,)}, r"look_back is \[1\]"),
+        ({"network.size": "huge"}, "no policy size 'huge'; there are tiny, small, 1x"),
+        ({"network.memory_frames": 0}, "memory_frames counts the frame itself"),
+        ({"cloning.forget": 1.5}, r"forget must lie in \[0, 1\), but 1.5"),
+        ({"cloning.confidence_power": float("nan")}, "confidence_power must be more than 0, but nan"),
+        ({"network.look_back": (1,)}, r"look_back is \[1\]"),
         ({"scheme": "tractor"}, "no control scheme 'tractor'"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        VPT(**({"frames": FRAMES, "size": SIZE} | options))
+        build(VPT, {"frames": FRAMES, "network.size": SIZE} | options)
 
 
 def test_a_policy_for_cars_starts_from_openais_trunk() -> None:
     published = read_checkpoint("tests/vpt_parity/policy.model")
-    model = VPT(frames=FrameSpec(height=128, width=128), size=published.init_args["size"], temperature=2.0)
+    network = published.init_args["network"]
+    model = build(VPT, {"frames": FrameSpec(height=128, width=128), "network": network})
     own = {key for key in published.state_dict if not key.startswith("class_counts_")}
     assert own - set(model.state_dict()) == {
         f"pi_head.{head}.linear_layer.{part}" for head in ("buttons", "camera") for part in ("weight", "bias")
@@ -218,7 +229,8 @@ def test_training_logs_each_control_and_a_carried_memory_needs_lanes(tmp_path) -
     trainer = Trainer(accelerator="cpu", max_epochs=25, logger=False, enable_checkpointing=False,
                       enable_progress_bar=False, enable_model_summary=False, default_root_dir=tmp_path)  # fmt: skip
     torch.manual_seed(0)
-    model = VPT(frames=FRAMES, size=SIZE, warmup_steps=2, class_weighting=0.3, forget=0.05,
+    model = VPT(frames=FRAMES, network=PolicyConfig(SIZE), warmup_steps=2,
+                cloning=CloningConfig(class_weighting=0.3, forget=0.05),
                 optimizer=lambda p: torch.optim.AdamW(p, lr=3e-3))  # fmt: skip
     trainer.fit(model, TinyData())
     assert trainer.callback_metrics["val/steering_r2"] > 0.5
@@ -226,7 +238,7 @@ def test_training_logs_each_control_and_a_carried_memory_needs_lanes(tmp_path) -
     assert trainer.callback_metrics["val/throttle_accuracy"] > 0.5
     trainer = Trainer(accelerator="cpu", max_epochs=1, logger=False, enable_checkpointing=False)
     with pytest.raises(ValueError, match=r"give --data\.mode lanes"):
-        trainer.fit(model_of(carry_memory=True), TinyData())
+        trainer.fit(model_of(options={"cloning.carry_memory": True}), TinyData())
 
 
 @pytest.mark.slow
@@ -235,7 +247,7 @@ def test_two_processes_train_together(tmp_path) -> None:
                       enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
                       use_distributed_sampler=False, default_root_dir=tmp_path)  # fmt: skip
     torch.manual_seed(0)
-    model = VPT(frames=FRAMES, size=SIZE, class_weighting=0.5)
+    model = VPT(frames=FRAMES, network=PolicyConfig(SIZE), cloning=CloningConfig(class_weighting=0.5))
     before = model.pi_head["steering"].linear_layer.weight.clone()
     trainer.fit(model, TinyData())
     assert not torch.equal(before, model.pi_head["steering"].linear_layer.weight)

@@ -8,7 +8,7 @@ from racing_vpt.games.controls import control_scheme
 from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic, chosen_log_prob, entropy
 from racing_vpt.nn.dreaming import dream, learn
 from racing_vpt.nn.imagination import Imagined
-from racing_vpt.nn.returns import SlowTwin, Spread, lambda_returns, policy_loss, reached
+from racing_vpt.nn.returns import Spread, TargetCritic, lambda_returns, policy_loss, reached
 
 torch.set_num_threads(1)
 
@@ -111,16 +111,16 @@ def test_an_agent_that_dreams_learns_to_turn_on_the_light() -> None:
     torch.manual_seed(0)
     scheme = control_scheme("carracing")
     agent, world = ActorCritic(AGENT_SIZES["tiny"], scheme, 16, 16), Lights()
-    slow, spread = SlowTwin(agent, 0.9), Spread()
+    target, spread = TargetCritic(agent, 0.9), Spread()
     optimizer = torch.optim.Adam(agent.parameters(), lr=3e-3)
     earned = []
     for _ in range(60):
-        dreamt = dream(world, agent, torch.randint(2, (16, 3, 1)), torch.zeros(16, 3, 3), 8, slow=slow)
-        found = learn(agent, dreamt, slow, spread, gamma=0.9)
+        dreamt = dream(world, agent, torch.randint(2, (16, 3, 1)), torch.zeros(16, 3, 3), 8, target=target)
+        found = learn(agent, dreamt, target, spread, gamma=0.9)
         optimizer.zero_grad()
         found["loss"].backward()
         optimizer.step()
-        slow.follow(agent)
+        target.follow(agent)
         earned.append(float(dreamt.rewards.mean()))
     assert earned[0] < 0.6
     assert sum(earned[-5:]) / 5 > 0.8
@@ -128,9 +128,9 @@ def test_an_agent_that_dreams_learns_to_turn_on_the_light() -> None:
     assert dreamt.before[0].abs().sum() > 0  # burnt in
 
 
-def test_a_slow_twin_follows_slowly_and_a_spread_never_magnifies() -> None:
+def test_a_target_critic_follows_slowly_and_a_spread_never_magnifies() -> None:
     net = torch.nn.Linear(2, 1, bias=False)
-    twin = SlowTwin(net, 0.75)
+    twin = TargetCritic(net, 0.75)
     before = net.weight.detach().clone()
     net.weight.data += 1
     twin.follow(net)

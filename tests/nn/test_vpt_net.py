@@ -2,18 +2,46 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from racing_vpt.nn.heads import log_probabilities
-from racing_vpt.nn.policy import VPTIdm, VPTPolicy
+from racing_vpt.nn.heads import ActionHeads, ValueHead, log_probabilities
 from racing_vpt.nn.sizes import IDM_SIZES, POLICY_SIZES, NetSize
+from racing_vpt.nn.transformer import NetState
+from racing_vpt.nn.vpt_net import VPTNet
 
 MINECRAFT = {"buttons": 8641, "camera": 121}
 MINECRAFT_IDM = {"buttons": (20, 2), "camera": (2, 11)}
 CAR = {"steering": 11, "throttle": 3}
 
 
-def drive(policy: VPTPolicy, frames: Tensor, first: Tensor, borders: list[int]) -> dict[str, Tensor]:
+class Policy(nn.Module):
+    """A causal trunk with heads: frames to logits by name, the value, and the memory."""
+
+    def __init__(self, size: NetSize, classes: dict, height: int = 128, width: int = 128) -> None:
+        super().__init__()
+        self.net = VPTNet(size, height, width)
+        self.pi_head = ActionHeads(size.hidsize, classes)
+        self.value_head = ValueHead(size.hidsize)
+
+    def forward(self, frames: Tensor, first: Tensor, state: NetState | None = None) -> tuple:
+        features, state = self.net(frames, first, state)
+        return self.pi_head(features), self.value_head(features), state
+
+
+class Idm(nn.Module):
+    """A trunk that is not causal, with heads: windows of frames to logits by name."""
+
+    def __init__(self, size: NetSize, classes: dict, height: int = 128, width: int = 128) -> None:
+        super().__init__()
+        self.net = VPTNet(size, height, width, causal=False)
+        self.pi_head = ActionHeads(size.hidsize, classes)
+
+    def forward(self, frames: Tensor, valid: Tensor | None = None) -> dict[str, Tensor]:
+        first = torch.zeros(frames.shape[:2], dtype=torch.bool)
+        return self.pi_head(self.net(frames, first, None, valid)[0])
+
+
+def drive(policy: Policy, frames: Tensor, first: Tensor, borders: list[int]) -> dict[str, Tensor]:
     """Outputs over (B, T) frames fed in chunks that end at the borders: log-probabilities by name, and the value."""
     state, parts = None, []
     with torch.no_grad():
@@ -28,22 +56,22 @@ def worst(a: dict[str, Tensor], b: dict[str, Tensor]) -> float:
     return max(float((a[name] - b[name]).abs().max()) for name in a)
 
 
-def small_policy(**options: object) -> VPTPolicy:
+def small_policy(**options: object) -> Policy:
     size = NetSize(hidsize=32, attention_heads=4, impala_chans=(4, 8), n_recurrence_layers=2,
                    attention_memory_size=14, timesteps=8, **options)  # fmt: skip
     torch.manual_seed(0)
-    policy = VPTPolicy(size, CAR, 16, 24).eval()
+    policy = Policy(size, CAR, 16, 24).eval()
     with torch.no_grad():  # heads start near zero, where nothing could be told apart
         for head in policy.pi_head.values():
             head.linear_layer.weight.mul_(100)
     return policy
 
 
-def small_idm(**options: object) -> VPTIdm:
+def small_idm(**options: object) -> Idm:
     size = NetSize(hidsize=32, attention_heads=4, impala_chans=(4, 8), n_recurrence_layers=2,
                    attention_memory_size=8, timesteps=8, conv3d_outchan=6, **options)  # fmt: skip
     torch.manual_seed(0)
-    idm = VPTIdm(size, CAR, 16, 24).eval()
+    idm = Idm(size, CAR, 16, 24).eval()
     with torch.no_grad():
         for head in idm.pi_head.values():
             head.linear_layer.weight.mul_(100)
@@ -59,14 +87,14 @@ def noise(batch: int, length: int) -> Tensor:
 @pytest.mark.parametrize(("size", "count"), [("1x", 70_998_654), ("2x", 248_495_294), ("3x", 532_504_318)])
 def test_a_published_policy_size_has_the_published_parameter_count(size: str, count: int) -> None:
     with torch.device("meta"):
-        policy = VPTPolicy(POLICY_SIZES[size], MINECRAFT)
+        policy = Policy(POLICY_SIZES[size], MINECRAFT)
     assert sum(p.numel() for p in policy.parameters()) == count
 
 
 def test_the_published_idm_size_has_the_released_files_parameter_count() -> None:
     """482,330,046 are in the released file; the 482,332,606 that is also quoted has b_nd [10, 128] in both blocks."""
     with torch.device("meta"):
-        idm = VPTIdm(IDM_SIZES["4x"], MINECRAFT_IDM)
+        idm = Idm(IDM_SIZES["4x"], MINECRAFT_IDM)
     count = sum(p.numel() for p in idm.parameters())
     assert count == 482_330_046
     assert count + 2 * 10 * 128 == 482_332_606
@@ -109,7 +137,7 @@ def test_memory_reaches_exactly_as_far_back_as_it_says() -> None:
     size = NetSize(hidsize=32, attention_heads=4, impala_chans=(4, 8), n_recurrence_layers=1,
                    attention_memory_size=14, timesteps=8)  # fmt: skip
     torch.manual_seed(0)
-    policy = VPTPolicy(size, CAR, 16, 24).eval()
+    policy = Policy(size, CAR, 16, 24).eval()
     frames, first = noise(1, 12), torch.zeros(1, 12, dtype=torch.bool)
     changed = frames.clone()
     changed[:, 2] = 255 - changed[:, 2]
@@ -176,7 +204,7 @@ def test_frames_of_another_size_are_an_error_that_names_both() -> None:
 
 def test_a_causal_net_without_memory_is_refused() -> None:
     with pytest.raises(ValueError, match="attention_memory_size 8 and timesteps 8"):
-        VPTPolicy(NetSize(hidsize=32, attention_heads=4, attention_memory_size=8, timesteps=8), CAR, 16, 16)
+        Policy(NetSize(hidsize=32, attention_heads=4, attention_memory_size=8, timesteps=8), CAR, 16, 16)
 
 
 def test_the_whole_step_compiles_into_one_graph() -> None:
@@ -191,6 +219,6 @@ def test_the_whole_step_compiles_into_one_graph() -> None:
 
 def test_a_net_without_blocks_looks_at_each_frame_alone() -> None:
     size = NetSize(hidsize=32, attention_heads=4, impala_chans=(4, 8), n_recurrence_layers=0)
-    policy = VPTPolicy(size, CAR, 16, 24).eval()
+    policy = Policy(size, CAR, 16, 24).eval()
     frames, first = noise(1, 4), torch.zeros(1, 4, dtype=torch.bool)
     assert worst(drive(policy, frames, first, []), drive(policy, frames, first, [1, 2, 3])) < 1e-5

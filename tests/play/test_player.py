@@ -1,11 +1,12 @@
 """Playing: the dream is the one trained in, the memory goes on whoever drives, and what is recorded is what was."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from building import build
 
 from racing_vpt.agents.brownian import BrownianAgent
 from racing_vpt.agents.checkpoint import CheckpointAgent
@@ -14,7 +15,7 @@ from racing_vpt.data.trajectory import read_trajectory
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import make_env
 from racing_vpt.models.controller import Controller
-from racing_vpt.models.encoder import WORLD_FRAMES
+from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.play.browser import Browser, films_of
 from racing_vpt.play.driver import WorldDriver
@@ -34,7 +35,7 @@ ENDS, GOES_ON = 20.0, -20.0
 def controller(end: float, stride: int = 3) -> Controller:
     """A controller with random weights; dreams end with this logit."""
     torch.manual_seed(0)
-    module = Controller(frames=asdict(replace(WORLD_FRAMES, stride=stride))).eval()
+    module = Controller(frames=replace(WORLD_FRAMES, stride=stride)).eval()
     module.starts[:2, :32], module.num_starts[()] = torch.randn(2, 32), 2
     module.controller.data.normal_(0, 0.3)
     assert module.world.memory is not None
@@ -200,7 +201,9 @@ def test_films_and_trajectories_are_leafed_through(tmp_path: Path) -> None:
 def test_a_world_of_tokens_is_played_alike(tmp_path: Path) -> None:
     torch.manual_seed(0)
     size = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
-    module = TokenWorld(size=size, tokenizer_size="tiny", vocabulary=32).eval()
+    module = build(
+        TokenWorld, {"world.size": size, "tokenizer.size": "tiny", "tokenizer.vocabulary": 32}
+    ).eval()  # fmt: skip
     with pytest.raises(ValueError, match="never trained"):
         imagination_of(module, "it", 1.0)
     module.start_tokens.random_(0, 32)

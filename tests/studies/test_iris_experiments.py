@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from building import build
 
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.studies.world_measures import nats
@@ -45,7 +46,7 @@ def test_a_discriminator_has_its_say_within_the_steps(tmp_path: Path, monkeypatc
     monkeypatch.setattr("racing_vpt.cli.main", main)
     with pytest.raises(ValueError, match="row adversarial could not be trained"):
         iris_experiments(out=tmp_path, steps=500, rows=["adversarial"])
-    assert "--model.adversarial_from=100" in words
+    assert "--model.adversarial.start_step=100" in words
     assert "--trainer.max_steps=500" in words
 
 
@@ -62,7 +63,7 @@ def test_a_figure_has_its_interval() -> None:
 @torch.no_grad()
 def test_what_tokens_cost_is_told_of_each_whole_clip() -> None:
     torch.manual_seed(0)
-    world = TokenWorld(size="tiny", architecture="frame").eval()
+    world = build(TokenWorld, {"world.size": "tiny", "tokenizer.size": "tiny", "world.architecture": "frame"}).eval()
     valid = torch.ones(3, 6, dtype=torch.bool)
     valid[1, 4:] = False
     first, frames = torch.zeros(3, 6, dtype=torch.bool), torch.zeros(3, 0, 1, 1, 3, dtype=torch.uint8)

@@ -15,7 +15,7 @@ from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.trajectory import read_trajectory
 from racing_vpt.models.controller import Controller
-from racing_vpt.models.encoder import WORLD_FRAMES
+from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.play.key_script import parse_keys
 from racing_vpt.video.decode import open_video
 

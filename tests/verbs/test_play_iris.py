@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from building import build, nested
 
 from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.trajectory import read_trajectory
-from racing_vpt.models.encoder import WORLD_FRAMES
 from racing_vpt.models.iris import IRIS
+from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.play.driver import ActorDreamer
 from racing_vpt.play.models import driver_of
 
@@ -27,8 +28,11 @@ SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
 def iris(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny one with random weights; dreams have beginnings, and no end."""
     torch.manual_seed(0)
-    words = {"frames": CAR, "size": "tiny", "world_size": SMALL, "perceptual": None, "sees": request.param}
-    module, folder = IRIS(**words), tmp_path_factory.mktemp(request.param)
+    words = nested({
+        "frames": CAR, "tokenizer.size": "tiny", "world.size": SMALL, "reconstruction.perceptual": None,
+        "actor.size": "tiny", "actor.sees": request.param,
+    })  # fmt: skip
+    module, folder = build(IRIS, words), tmp_path_factory.mktemp(request.param)
     module.world.start_tokens.random_(0, 512)
     module.world.num_starts[()] = 2
     module.world.net.end[-1].bias.data.fill_(-20)  # type: ignore[operator, union-attr]

@@ -14,7 +14,7 @@ from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.trajectory import read_trajectory
 from racing_vpt.games.atari import JOYSTICK
-from racing_vpt.models.encoder import WORLD_FRAMES
+from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.play.models import imagination_of
@@ -46,8 +46,12 @@ def kept(folder: Path, kind: type[LightningModule], words: dict) -> Path:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Tiny checkpoints: a tokenizer and a world of CarRacing, and worlds of two of Atari's games."""
     folder = tmp_path_factory.mktemp("tokens")
-    small = {"size": SMALL, "tokenizer_size": "tiny"}
-    kept(folder / "eye", Tokenizer, {"frames": CAR, "size": "tiny", "perceptual": None})
+    small = {"world": {"size": SMALL}, "tokenizer": {"size": "tiny"}}
+    kept(
+        folder / "eye",
+        Tokenizer,
+        {"frames": CAR, "tokenizer": {"size": "tiny"}, "reconstruction": {"perceptual": None}},
+    )
     kept(folder / "world", TokenWorld, {"frames": CAR, **small})
     for game in ("enduro", "breakout"):
         words = {"frames": SCREEN, **small, "scheme": f"atari-{game}", "actions": "discrete"}
@@ -125,7 +129,9 @@ def test_what_does_not_fit_is_refused(runs: Path, tmp_path: Path, capsys: pytest
     writing = tmp_path / "run" / "checkpoints"
     writing.mkdir(parents=True)
     (writing / ".tmp-last.ckpt").write_bytes(b"PK half of it")
-    other = kept(tmp_path / "other", TokenWorld, {"frames": CAR, "size": SMALL, "tokenizer_size": "tiny"})
+    other = kept(
+        tmp_path / "other", TokenWorld, {"frames": CAR, "world": {"size": SMALL}, "tokenizer": {"size": "tiny"}}
+    )
     (other / "model.safetensors").write_bytes(b"torn")
     cases = [
         (["world", *keys], "does not drive; see what it makes of your driving with --reconstruction"),

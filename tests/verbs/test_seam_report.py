@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from building import build
 
 from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
@@ -23,9 +24,9 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("worlds")
     for positions in ("rotary", "absolute"):
         size = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
-        words = {"size": size, "tokenizer_size": "tiny", "positions": positions}
+        words = {"tokenizer": {"size": "tiny"}, "world": {"size": size, "positions": positions}}
         torch.manual_seed(0)
-        module = TokenWorld(**words)  # type: ignore[arg-type]
+        module = build(TokenWorld, words)
         module.start_tokens.random_(0, 512)
         module.start_actions.uniform_(0, 1)
         module.num_starts[()] = 5

@@ -12,7 +12,9 @@ from racing_vpt.checkpoints.load import load_module
 from racing_vpt.checkpoints.openai import read_openai_model, read_openai_weights
 from racing_vpt.cli.main import main
 from racing_vpt.models.idm import IDM
+from racing_vpt.models.idm_config import IDMConfig
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.models.vpt_export import net_arguments, original_files
 from racing_vpt.nn.sizes import IDM_SIZES, POLICY_SIZES
 from racing_vpt.types import FrameSpec
@@ -85,10 +87,13 @@ def test_the_settings_of_a_published_size_are_the_published_ones() -> None:
 @pytest.mark.parametrize(
     ("module", "reasons"),
     [
-        (lambda: VPT(size="tiny"), ["scheme car (steering 31", "64x64 frames", "stem is strided", "mask_bottom"]),
-        (lambda: VPT(size="tiny", scheme="buttons-nes"), ["scheme buttons-nes (up 2, down 2"]),
-        (lambda: VPT(OPENAI, "minecraft", "small", (0, 4)), ["looks back at frames [0, 4]"]),
-        (lambda: IDM(OPENAI, "minecraft-factored", "tiny", reach=4), ["relative_window is 32", "senses of ours"]),
+        (lambda: VPT(), ["scheme car (steering 31", "64x64 frames", "stem is strided", "mask_bottom"]),
+        (lambda: VPT(scheme="buttons-nes"), ["scheme buttons-nes (up 2, down 2"]),
+        (lambda: VPT(OPENAI, "minecraft", PolicyConfig("small", (0, 4))), ["looks back at frames [0, 4]"]),
+        (
+            lambda: IDM(OPENAI, "minecraft-factored", IDMConfig("tiny", reach=4)),
+            ["relative_window is 32", "senses of ours"],
+        ),
     ],
 )
 def test_what_the_original_cannot_load_is_refused_with_every_reason(
@@ -119,7 +124,7 @@ def test_temperatures_that_were_fitted_go_into_the_weights(tmp_path: Path) -> No
         temperature.copy_(torch.rand(()) + 0.5)
     frames = torch.randint(0, 256, (1, 6, 128, 128, 3), dtype=torch.uint8)
     expected = module.label_frames(frames)
-    arguments = {"frames": vars(OPENAI), "scheme": "minecraft-factored", "size": vars(module.net.size)}
+    arguments = {"frames": vars(OPENAI), "scheme": "minecraft-factored", "network": {"size": vars(module.net.size)}}
     save_checkpoint(tmp_path / "ours", "racing_vpt.models.idm.IDM", arguments, module.state_dict())
     assert main(["export-vpt", f"--checkpoint={tmp_path / 'ours'}", f"--model={tmp_path / 'F.model'}"]) == 0
     exported = load_module(tmp_path / "F.model")

@@ -1,15 +1,17 @@
-"""How much memory a training step takes, found without taking it.
+"""Estimated memory of a training step, logged before training runs out of it.
 
-Forward and backward pass run on tensors without contents (torch's FakeTensorMode), and whatever is alive is counted;
-AdamW's averages are added. Not counted: what the GPU's runtime takes (0.5 to 1 GiB) and what its allocator wastes.
+Forward and backward pass run on tensors without contents (torch's FakeTensorMode) and the bytes of live tensors are
+counted; AdamW's averages are added. Not counted: the GPU's runtime (0.5 to 1 GiB) and waste of its allocator.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor, UntypedStorage
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -17,9 +19,24 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import CloningConfig, PolicyConfig
 from racing_vpt.types import Batch
 
 GIB = 2**30
+LARGE = 20_000_000  # parameters from which the estimate is worth its seconds
+log = logging.getLogger(__name__)
+
+
+class MemoryEstimate(Callback):
+    """Logs the estimated memory of a training step of a large policy before training starts."""
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        data = getattr(trainer, "datamodule", None)
+        shape = [int(getattr(data, name, 0)) for name in ("batch_size", "clip_frames")]
+        if not (isinstance(pl_module, VPT) and trainer.is_global_zero and all(shape)):
+            return
+        if sum(x.numel() for x in pl_module.parameters()) > LARGE:
+            log.info("a training step takes about %s", training_memory(pl_module, shape[0], shape[1]))
 
 
 @dataclass(frozen=True)
@@ -27,10 +44,10 @@ class TrainingMemory:
     """Bytes of a training step.
 
     Args:
-        weights: all of the module's.
-        gradients: of those that are trained.
-        optimizer: AdamW's two averages of each.
-        rest: what else is alive at the worst moment: frames, what is kept for the backward pass, temporaries.
+        weights: all weights of the module.
+        gradients: gradients of the trained weights.
+        optimizer: AdamW's two averages of each trained weight.
+        rest: everything else alive at the peak: frames, activations kept for the backward pass, temporaries.
     """
 
     weights: int
@@ -50,17 +67,17 @@ class TrainingMemory:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all storages that come up within it and still live.
+    """Counts the bytes of all storages that are created within it and still alive.
 
     Args:
-        apart: tensors that do not count.
+        apart: tensors that are not counted.
     """
 
     def __init__(self, apart: Iterable[Tensor]) -> None:
         super().__init__()
         self.apart = [StorageWeakRef(tensor.untyped_storage()) for tensor in apart]
         self.known = {reference.cdata for reference in self.apart}
-        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}  # by address, which is not used again while referred to
+        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}  # by address, which is not reused while referenced
         self.now = self.most = 0
 
     def __torch_dispatch__(
@@ -73,7 +90,7 @@ class LiveBytes(TorchDispatchMode):
         return result
 
     def see(self, storage: UntypedStorage) -> None:
-        """Count a storage from now until it dies."""
+        """Count a storage until it is freed."""
         reference, size = StorageWeakRef(storage), storage.nbytes()
         if reference.cdata in self.known or reference.cdata in self.alive:
             return
@@ -84,7 +101,7 @@ class LiveBytes(TorchDispatchMode):
         self.most = max(self.most, self.now)
 
     def bury(self) -> None:
-        """Forget the storages that died."""
+        """Drop the storages that were freed."""
         for address, (reference, size) in list(self.alive.items()):
             if reference.expired():
                 self.now -= size
@@ -92,21 +109,22 @@ class LiveBytes(TorchDispatchMode):
 
 
 def training_memory(policy: VPT, batch_size: int, clip_frames: int) -> TrainingMemory:
-    """The memory of a step of behavioural cloning in float32; under bf16 autocast it is less.
+    """Memory of a step of behavioural cloning in float32; under bf16 autocast it is less.
 
     Args:
-        policy: what is trained; its weights may lie on the meta device.
+        policy: the trained module; its weights may be on the meta device.
         batch_size: clips in a batch on one device.
         clip_frames: frames in a clip.
     """
-    with torch.device("meta"):  # torchmetrics copies its states, which of tensors without contents breaks the heap
+    with torch.device("meta"):  # torchmetrics copies its states, and copying fake tensors corrupts the heap
         module = VPT(
-            policy.frames, policy.scheme.name, policy.size, policy.stack.look_back, carry_memory=policy.carry_memory,
-            null_filter=policy.null_filter, class_weighting=0.0, recompute=policy.net.recompute,
+            frames=policy.frames, scheme=policy.scheme.name,
+            network=PolicyConfig(policy.size, policy.stack.look_back),
+            cloning=CloningConfig(carry_memory=policy.cloning.carry_memory, null_filter=policy.cloning.null_filter),
+            recompute=policy.net.recompute,
         ).train()  # fmt: skip
     with FakeTensorMode(allow_non_fake_inputs=True):
         module.to_empty(device="cpu")
-        module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign,assignment]
         for name in policy.frozen if policy.unfreeze_at is None else ():
             module.get_parameter(name).requires_grad_(False)
         weights = sum(weight.nbytes for weight in module.parameters())
@@ -120,7 +138,7 @@ def training_memory(policy: VPT, batch_size: int, clip_frames: int) -> TrainingM
                 valid=torch.ones(shape, dtype=torch.bool),
                 weight=torch.ones(shape),
             )
-            loss, _, _ = module.clone(batch, "train")
-            loss.backward()
+            losses, _, _ = module.losses(batch)
+            torch.stack(list(losses.values())).sum().backward()
             most = live.most
     return TrainingMemory(weights, trained, 2 * trained, most - trained)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from racing_vpt.models.training_memory import GIB, LiveBytes, training_memory
+from racing_vpt.callbacks.training_memory import GIB, LiveBytes, training_memory
 from racing_vpt.models.vpt import VPT
+from racing_vpt.models.vpt_config import CloningConfig, FreezingConfig, PolicyConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import Batch, FrameSpec
 
@@ -29,7 +30,7 @@ def really_alive(module: VPT, B: int, T: int) -> int:
 
 @pytest.mark.parametrize("recompute", [None, 4])
 def test_the_estimate_is_what_is_alive(recompute: int | None) -> None:
-    policy = VPT(FrameSpec(64, 64), "car", SIZE, recompute=recompute)
+    policy = VPT(FrameSpec(64, 64), "car", PolicyConfig(SIZE), recompute=recompute)
     estimate = training_memory(policy, 2, 8)
     assert estimate.weights == sum(weight.nbytes for weight in policy.parameters())
     assert estimate.optimizer == 2 * estimate.gradients
@@ -37,16 +38,18 @@ def test_the_estimate_is_what_is_alive(recompute: int | None) -> None:
 
 
 def test_frozen_parts_take_no_gradients_and_no_averages() -> None:
-    policy = VPT(FrameSpec(64, 64), "car", SIZE, freeze=("net",))
+    policy = VPT(FrameSpec(64, 64), "car", PolicyConfig(SIZE), freezing=FreezingConfig(("net",)))
     estimate = training_memory(policy, 2, 8)
     assert estimate.gradients == sum(weight.nbytes for weight in policy.pi_head.parameters())
-    assert estimate.rest < training_memory(VPT(FrameSpec(64, 64), "car", SIZE), 2, 8).rest / 2
+    assert estimate.rest < training_memory(VPT(FrameSpec(64, 64), "car", PolicyConfig(SIZE)), 2, 8).rest / 2
 
 
 def test_the_published_1x_fine_tunes_in_8_gb_as_configured() -> None:
     """Four chunks of 128 frames at a time; 1.6 GiB, where keeping all would take 16 (LOG.md has what was measured)."""
     with torch.device("meta"):
-        policy = VPT(OPENAI, "minecraft", "1x", carry_memory=True, null_filter=True, recompute=32)
+        policy = VPT(
+            OPENAI, "minecraft", PolicyConfig("1x"), CloningConfig(carry_memory=True, null_filter=True), recompute=32
+        )  # fmt: skip
     estimate = training_memory(policy, 4, 128)
     assert estimate.weights / GIB == pytest.approx(0.26, abs=0.01)
     assert estimate.total < 0.5 * 8 * GIB, str(estimate)

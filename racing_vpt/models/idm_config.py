@@ -1,0 +1,105 @@
+"""Options of the inverse dynamics model (`idm.py`), in the groups in which YAML nests them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from racing_vpt.nn.sizes import NetSize
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of the frame that is seen in full resolution.
+
+    Args:
+        top: first row, in pixels of the frame that the model sees.
+        left: first column.
+        height: rows.
+        width: columns.
+        features: features computed from it for each frame.
+        channels: channels of its first convolution; the second has twice as many.
+        noise: standard deviation of noise added to its pixels in training (pixels are normalized to deviation 1).
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    features: int = 64
+    channels: int = 12
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.top, self.left, self.noise) < 0 or min(self.height, self.width, self.features, self.channels) < 1:
+            raise ValueError(f"a view needs top, left and noise of 0 or more, all else of 1 or more; given: {self}")
+
+
+@dataclass(frozen=True)
+class IDMConfig:
+    """Network of an inverse dynamics model.
+
+    Args:
+        size: `tiny`, `small`, `4x`, or all settings of VPT's network.
+        cnn: process the whole frame with VPT's CNN; without it only view and motion are used, which is faster.
+        view: part of the frame that is also seen in full resolution, such as the car; None: none.
+        motion: also measure the motion of the whole picture, without the view and the hidden parts of the frame.
+        motion_finest: halvings of the picture at the finest level of motion: 0 tells more about the pedals, 1 costs
+            half the time.
+        over_time: kernel length of the convolutions over time, in frames, odd.
+        convolutions: number of consecutive convolutions over time.
+        close_heads: heads that see the view alone, over `over_time` frames: `[steering]` where wheels show it. A model
+            that sees where the car goes learns what drivers usually do there, and fails on one who does otherwise.
+        close_convolutions: number of consecutive convolutions over time in this branch.
+        close_channels: channels between them; few, because a driver's previous controls soon predict more than the
+            wheels do.
+        reach: frames to either side that attention sees in each block; None: the whole window.
+        dropout: share of features dropped in training.
+    """
+
+    size: str | NetSize = "small"
+    cnn: bool = True
+    view: View | None = None
+    motion: bool = False
+    motion_finest: int = 0
+    over_time: int = 9
+    convolutions: int = 2
+    close_heads: tuple[str, ...] = ()
+    close_convolutions: int = 1
+    close_channels: int = 128
+    reach: int | None = None
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "close_heads", tuple(self.close_heads))  # YAML and JSON give lists
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout must lie in [0, 1), but {self.dropout} was given")
+        if self.reach is not None and self.reach < 1:
+            raise ValueError(f"attention must reach 1 frame to either side or more, but reach {self.reach} was given")
+        if not (self.cnn or self.motion or self.view is not None):
+            raise ValueError("without cnn, view and motion the model would see nothing; turn one of them on")
+        if self.close_heads and self.view is None:
+            raise ValueError(f"close_heads {list(self.close_heads)} need a view; give --model.network.view")
+
+    @property
+    def has_senses(self) -> bool:
+        """Whether anything beside VPT's CNN looks at the frames."""
+        return self.motion or self.view is not None
+
+
+@dataclass(frozen=True)
+class IDMLossConfig:
+    """Training loss of an inverse dynamics model.
+
+    Args:
+        mean_weight: weight of the error of the axes' means, beside the cross entropy of their distributions.
+        label_smoothing: share of the target that is spread over all classes.
+        class_weighting: p in class weight = frequency^-p, against the rarity of braking; 0 weights all alike.
+    """
+
+    mean_weight: float = 0.0
+    label_smoothing: float = 0.0
+    class_weighting: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must lie in [0, 1), but {self.label_smoothing} was given")
