@@ -11,8 +11,8 @@ from tests.cli.answers import said
 
 IN_FIT = [
     (["--model", "VTP"], "no class 'VTP' for model; did you mean VPT?"),
-    (["--model", "VPT", "--model.sise", "tiny"], "did you mean size?"),
-    (["--model", "VPT", "--model.forget", "much"], "Expected a float. Got value: much"),
+    (["--model", "VPT", "--model.warmup_step", "3"], "did you mean warmup_steps?"),
+    (["--model", "VPT", "--model.cloning.forget", "much"], "Expected a float. Got value: much"),
     (["--model", "VPT", "--data.batchsize", "3"], "did you mean batch_size?"),
     (["--model", "VPT", "--trainer.logger", "TensorBordLogger"], "did you mean TensorBoardLogger?"),
     (["--model", "VPT", "--ckpt_path", "zoo:vpt-carracing"], "--model.init_from zoo:vpt-carracing"),
@@ -33,7 +33,7 @@ def test_a_mistake_in_fit(words: list[str], answer: str, capsys: pytest.CaptureF
     assert answer in said(capsys, "fit", *words)
 
 
-@pytest.mark.parametrize("setting", ["--model.scheme", "--model.size"])
+@pytest.mark.parametrize("setting", ["--model.scheme", "--model.network.size"])
 def test_a_value_that_a_model_refuses_is_answered_without_its_other_settings(
     setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -191,7 +191,7 @@ def test_a_table_without_its_mirror_image_cannot_be_mirrored() -> None:
 
 
 def test_numbers_out_of_range_are_refused() -> None:
-    with pytest.raises(ValueError, match="discount must lie in .* but 1.5"):
+    with pytest.raises(ValueError, match=r"discount must lie in .* but 1\.5"):
         build(DQN, {"learning.discount": 1.5})
     with pytest.raises(ValueError, match="grey"):
         DQN(frames=FrameSpec())
