@@ -94,7 +94,7 @@ def parts_of_iris(arguments: Arguments) -> None:
 
 CLASSES: dict[str, str] = {  # class path of old: today's
     "racing_vpt.data.replay_datamodule.ReplayDataModule": "racing_vpt.replay.datamodule.ReplayDataModule",
-    "racing_vpt.data.stretch_datamodule.StretchDataModule": "racing_vpt.replay.segment_datamodule.StretchDataModule",
+    "racing_vpt.data.stretch_datamodule.StretchDataModule": "racing_vpt.replay.segment_datamodule.SegmentDataModule",
 }
 OPTIMIZERS: dict[str, tuple[str, dict[str, object]]] = {  # default optimizers of 0.1.0, by path
     "racing_vpt.models.module.adamw": ("AdamW", {"lr": 3e-4, "weight_decay": 0.01}),
@@ -161,7 +161,8 @@ ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in
     ),
 }  # fmt: skip
 WEIGHTS: dict[str, str] = {"slow.net.": "target_critic.net."}  # beginning of a weight's name of old: today's
-STATES: dict[str, str] = {}  # class of a callback or data module in a `.ckpt` of old: today's
+# class of a callback or data module in a `.ckpt` of old: today's
+STATES: dict[str, str] = {"StretchDataModule": "SegmentDataModule"}
 
 
 def migrate_class(class_path: str, init_args: Mapping, name: object) -> tuple[str, Arguments]:
