@@ -1,23 +1,28 @@
-"""What is done to a frame before a model sees it; the same for data, agents and environments."""
+"""Preparing frames for a model: resize, crop, hide, grey. Data, agents and environments all use it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 from einops import rearrange
 
-from racing_vpt.types import Fit, Frame, FrameSpec, Resize
+from racing_vpt.types import Fit, Frame, FrameSpec, Rectangle, Resize
 
 
 def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
-    """Frames as a model wants them.
+    """Frames as a model takes them.
 
     Args:
         frames: uint8 [..., H, W, 3], RGB, of any size.
-        spec: what the model asked for.
+        spec: of the model.
 
     Returns:
         uint8 [..., spec.height, spec.width, 3]; the input itself where there is nothing to do.
+
+    Raises:
+        ValueError: the frames have another shape or dtype.
     """
     if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3:
         raise ValueError(f"a frame is uint8 [..., height, width, 3]; {frames.dtype} {list(frames.shape)} was given")
@@ -33,14 +38,14 @@ def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
         weights = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
         grey = np.rint(frames @ weights).astype(np.uint8)
         frames = np.repeat(grey[..., None], 3, axis=-1)
-    return mask_bottom(frames, spec.mask_bottom)
+    return hide(frames, spec.hide)
 
 
 def resize(frame: Frame, height: int, width: int, fit: Fit, how: Resize = "area") -> Frame:
     """Frame uint8 [H, W, 3] -> [height, width, 3].
 
-    When it shrinks it is averaged over areas, so that thin lines stay, or with `linear` read off between the four
-    nearest pixels, as OpenAI's VPT does (OpenCV's INTER_LINEAR). When it grows both are linear.
+    Making it smaller averages over areas, so that thin lines stay, or with `linear` interpolates between the four
+    nearest pixels as OpenAI's VPT does (OpenCV's INTER_LINEAR). Enlarging is linear either way.
     """
     if fit == "crop":
         frame = _crop_to_aspect(frame, height, width)
@@ -55,21 +60,30 @@ def resize(frame: Frame, height: int, width: int, fit: Fit, how: Resize = "area"
 
 
 def unstretched(picture: Frame, frame: Frame, spec: FrameSpec) -> Frame:
-    """A picture uint8 [h, w, 3] prepared from a frame [H, W, 3], in the proportions of what it shows of it."""
+    """A prepared picture uint8 [h, w, 3] of a frame [H, W, 3], in the aspect ratio before `stretch`."""
     if spec.fit != "stretch":
         return picture
     height, width = frame.shape[0] - round(spec.crop_bottom * frame.shape[0]), frame.shape[1]
     return cv2.resize(picture, (width, max(1, height)), interpolation=cv2.INTER_CUBIC)
 
 
-def mask_bottom(frames: np.ndarray, fraction: float) -> np.ndarray:
-    """Frames [..., H, W, 3] with the bottom fraction of the rows black, in a copy."""
-    rows = round(fraction * frames.shape[-3])
-    if rows == 0:
+def hide(frames: np.ndarray, rectangles: Sequence[Rectangle]) -> np.ndarray:
+    """Frames [..., H, W, 3] with rectangles blacked out, in a copy; the input itself where there are none."""
+    if not rectangles:
         return frames
-    masked = frames.copy()
-    masked[..., -rows:, :, :] = 0
-    return masked
+    hidden = frames.copy()
+    for rectangle in rectangles:
+        rows, columns = pixels_of(rectangle, *frames.shape[-3:-1])
+        hidden[..., rows, columns, :] = 0
+    return hidden
+
+
+def pixels_of(rectangle: Rectangle, height: int, width: int) -> tuple[slice, slice]:
+    """Rows and columns of a rectangle in a picture of that many pixels, rounded to the nearest."""
+    top, left, tall, wide = rectangle
+    return slice(round(top * height), round((top + tall) * height)), slice(
+        round(left * width), round((left + wide) * width)
+    )
 
 
 def film_strip(frames: np.ndarray, columns: int = 8, scale: int = 1) -> Frame:

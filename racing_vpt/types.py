@@ -6,8 +6,8 @@ D width of a layer, N environments.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -21,30 +21,34 @@ Fit = Literal["stretch", "crop", "letterbox"]
 Resize = Literal["area", "linear"]
 
 
+Rectangle = tuple[float, float, float, float]  # top, left, height, width, as shares of a picture's height and width
+
+
 @dataclass(frozen=True)
 class FrameSpec:
-    """What a model wants to see. The model states it; data, agents and environments obey it through `frames.py`.
+    """The frames that a model takes. Data, agents and environments prepare them with `frames.py`.
 
     Args:
         height: pixels.
         width: pixels.
-        fit: what happens to a picture of another aspect ratio: `stretch` it, `crop` its middle, or `letterbox` it.
-        crop_bottom: fraction of the height, from the bottom, that is cut off before anything else. World Models looks
-            at the top 84 of CarRacing's 96 rows.
-        resize: how a picture shrinks: each pixel is the mean of the `area` that it stands for, or `linear` between the
-            four nearest, which skips thin lines; OpenAI's checkpoints were trained so.
-        mask_bottom: fraction of the height, from the bottom, that is blacked out. CarRacing shows its steering there
-            (the last 12 of 96 rows), where an inverse dynamics model could read its own label.
-        grey: one luminance channel repeated instead of colours.
-        frames_per_second: rate of the video that the model was made for; other videos are resampled by time stamp.
-        stride: the model looks at every stride-th of those frames; an agent repeats its controls in between.
+        fit: how a picture of another aspect ratio is fitted: `stretch` it, `crop` its middle, or `letterbox` it.
+        resize: how a picture is made smaller: by the mean over each pixel's `area`, or `linear` between the four
+            nearest pixels, which skips thin lines; OpenAI's checkpoints were trained with the latter.
+        hide: rectangles that are blacked out, each [top, left, height, width] as shares of the picture that the model
+            sees (0.5 is the middle). What shows the controls must be hidden: a model that infers controls would read
+            its label there.
+        grey: one luminance channel, repeated, instead of colours.
+        frames_per_second: rate of the video; other videos are resampled by time stamp.
+        stride: the model sees every stride-th of those frames; an agent repeats its controls in between.
+        crop_bottom: share of the height, from the bottom, that is cut off before anything else. World Models sees
+            the top 84 of CarRacing's 96 rows.
     """
 
     height: int = 96
     width: int = 96
     fit: Fit = "stretch"
     resize: Resize = "area"
-    mask_bottom: float = 0.125
+    hide: tuple[Rectangle, ...] = ()
     grey: bool = False
     frames_per_second: float = 50.0
     stride: int = 1
@@ -53,22 +57,66 @@ class FrameSpec:
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
             raise ValueError(f"a frame of {self.height}x{self.width} pixels was asked for; both must be at least 1")
-        if not 0 <= self.mask_bottom < 1:
-            raise ValueError(f"mask_bottom is a fraction of the height in [0, 1), but {self.mask_bottom} was given")
+        object.__setattr__(self, "hide", tuple(rectangle(given) for given in self.hide))  # JSON and YAML have lists
         if not 0 <= self.crop_bottom < 1:
-            raise ValueError(f"crop_bottom is a fraction of the height in [0, 1), but {self.crop_bottom} was given")
+            raise ValueError(f"crop_bottom is a share of the height in [0, 1), but {self.crop_bottom} was given")
         if not 0 < self.frames_per_second < 1000:
             raise ValueError(f"frames_per_second must be between 0 and 1000, but {self.frames_per_second} was given")
         if self.stride < 1:
             raise ValueError(f"stride counts frames from 1, but {self.stride} was given")
 
 
-def frame_spec(given: FrameSpec | Mapping[str, Any]) -> FrameSpec:
-    """The specification, also of what a checkpoint's configuration says of one.
+@dataclass(frozen=True)
+class FrameChanges:
+    """How the frames of a model differ from those of its game; None: as in the game file.
 
-    Models name it `FrameSpec` in their signatures, not a dictionary: else the command line would take anything for one.
+    Args:
+        height: pixels.
+        width: pixels.
+        fit: `stretch`, `crop` or `letterbox` a picture of another aspect ratio.
+        resize: `area` (mean) or `linear`.
+        hide: rectangles [top, left, height, width] that are blacked out, as shares of the picture.
+        grey: luminance instead of colours.
+        frames_per_second: rate of the video.
+        stride: the model sees every stride-th of those frames.
+        crop_bottom: share of the height that is cut off at the bottom.
     """
-    return given if isinstance(given, FrameSpec) else FrameSpec(**given)
+
+    height: int | None = None
+    width: int | None = None
+    fit: Fit | None = None
+    resize: Resize | None = None
+    hide: tuple[Rectangle, ...] | None = None
+    grey: bool | None = None
+    frames_per_second: float | None = None
+    stride: int | None = None
+    crop_bottom: float | None = None
+
+
+def frame_spec(given: FrameSpec | FrameChanges | Mapping[str, Any], base: FrameSpec | None = None) -> FrameSpec:
+    """The frames of a model.
+
+    Args:
+        given: all of them, or what differs from `base`, also as a checkpoint's configuration has it.
+        base: of the game; None: the defaults of `FrameSpec`.
+    """
+    if isinstance(given, FrameSpec):
+        return given
+    fields = vars(given) if isinstance(given, FrameChanges) else given
+    return replace(base or FrameSpec(), **{name: value for name, value in fields.items() if value is not None})
+
+
+def rectangle(given: Sequence[float]) -> Rectangle:
+    """A rectangle from its four numbers; ValueError where it does not lie within the picture."""
+    if len(given) == 4:
+        top, left, height, width = (float(share) for share in given)
+        fits = min(top, left) >= 0 and min(height, width) > 0 and max(top + height, left + width) <= 1 + 1e-6
+        if fits:
+            return top, left, height, width
+    raise ValueError(
+        f"{list(given)} is not a rectangle within the picture; expected [top, left, height, width] as shares, "
+        "such as [0.875, 0, 0.125, 1] for its bottom eighth"
+    )
 
 
 @dataclass

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from racing_vpt.frames import film_strip, mask_bottom, prepare, resize
-from racing_vpt.types import FrameSpec
+from racing_vpt.checkpoints.migrate import migrate_frames
+from racing_vpt.frames import film_strip, hide, prepare, resize
+from racing_vpt.types import FrameSpec, frame_spec
 
 
 def picture(*shape: int, seed: int = 0) -> np.ndarray:
@@ -13,13 +14,13 @@ def picture(*shape: int, seed: int = 0) -> np.ndarray:
 
 def test_a_frame_that_fits_comes_back_untouched() -> None:
     frames = picture(2, 96, 96)
-    assert prepare(frames, FrameSpec(mask_bottom=0)) is frames
+    assert prepare(frames, FrameSpec()) is frames
 
 
 def test_the_bottom_rows_are_black_and_the_input_is_not_changed() -> None:
     frames = picture(96, 96)
     before = frames.copy()
-    prepared = prepare(frames, FrameSpec())
+    prepared = prepare(frames, FrameSpec(hide=((0.875, 0, 0.125, 1),)))
     assert (prepared[84:] == 0).all()
     np.testing.assert_array_equal(prepared[:84], frames[:84])
     np.testing.assert_array_equal(frames, before)
@@ -74,10 +75,10 @@ def bilinear(frame: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def test_linear_shrinking_reads_off_between_the_four_nearest_pixels_as_openai_does() -> None:
     game = picture(360, 640)
-    spec = FrameSpec(height=128, width=128, resize="linear", mask_bottom=0)
+    spec = FrameSpec(height=128, width=128, resize="linear")
     shrunk = prepare(game, spec)
     np.testing.assert_allclose(shrunk.astype(float), bilinear(game, 128, 128), atol=1.0)
-    averaged = prepare(game, FrameSpec(height=128, width=128, mask_bottom=0))
+    averaged = prepare(game, FrameSpec(height=128, width=128))
     assert np.abs(shrunk.astype(int) - averaged).mean() > 20
 
 
@@ -89,7 +90,7 @@ def test_growing_is_linear_either_way() -> None:
 def test_grey_repeats_the_luminance() -> None:
     red = np.zeros((4, 4, 3), np.uint8)
     red[..., 0] = 200
-    grey = prepare(red, FrameSpec(height=4, width=4, grey=True, mask_bottom=0))
+    grey = prepare(red, FrameSpec(height=4, width=4, grey=True))
     assert (grey == round(0.299 * 200)).all()
 
 
@@ -101,9 +102,27 @@ def test_a_film_strip_fills_its_last_row_with_black() -> None:
     assert (strip[:8] == 9).all()
 
 
+@pytest.mark.parametrize("rows", [*range(1, 130), 360, 720])
+def test_the_bottom_eighth_is_the_rows_that_were_masked_before(rows: int) -> None:
+    frames = np.full((rows, 3, 3), 9, np.uint8)
+    masked = frames.copy()
+    masked[rows - round(0.125 * rows) :] = 0  # as version 0.1.0, whose checkpoints have `mask_bottom: 0.125`
+    spec = frame_spec(migrate_frames({"height": rows, "width": 3, "mask_bottom": 0.125}))
+    assert (prepare(frames, spec) == masked).all()
+
+
+def test_a_hidden_rectangle_is_black_and_nothing_else() -> None:
+    frames = np.full((2, 96, 96, 3), 7, np.uint8)
+    hidden = prepare(frames, FrameSpec(hide=((0.25, 0.5, 0.25, 0.125),)))
+    black = (hidden == 0).all(-1)
+    assert black[:, 24:48, 48:60].all()
+    assert black.sum() == 2 * 24 * 12
+    assert (frames == 7).all(), "in a copy"
+
+
 def test_masking_nothing_copies_nothing() -> None:
     frames = picture(8, 8)
-    assert mask_bottom(frames, 0.0) is frames
+    assert hide(frames, ()) is frames
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)])
@@ -113,8 +132,8 @@ def test_what_is_no_frame_is_refused_with_its_shape(wrong: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"height": 0}, {"mask_bottom": 1.0}, {"frames_per_second": float("nan")}, {"stride": 0}]
+    "wrong", [{"height": 0}, {"hide": ((0.5, 0, 0.6, 1),)}, {"frames_per_second": float("nan")}, {"stride": 0}]
 )
 def test_a_frame_spec_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=r"given|asked"):
+    with pytest.raises(ValueError, match=r"given|asked|rectangle"):
         FrameSpec(**wrong)  # type: ignore[arg-type]

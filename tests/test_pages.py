@@ -124,7 +124,7 @@ def test_the_pages_have_commands() -> None:
     assert len(commands()) >= 40
 
 
-@pytest.mark.parametrize("command", sorted(different()))
+@pytest.mark.parametrize("command", sorted(commands()))
 def test_commands_parse(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     parse(command)

@@ -19,6 +19,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from tqdm import tqdm
 
+from racing_vpt.checkpoints.migrate import migrate_frames
 from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.lines import to_line
 from racing_vpt.data.opening import FORMAT
@@ -27,7 +28,7 @@ from racing_vpt.data.windows import PredictWindow
 from racing_vpt.files import TEMPORARY, publish, read_json, sha256_of, write_json
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence
-from racing_vpt.types import FrameRecord, FrameSpec
+from racing_vpt.types import FrameRecord, frame_spec
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT = timedelta(days=30)  # of a process whose videos are labelled, for the others
@@ -102,7 +103,7 @@ class WriteLabels(Callback):
         if not meta_file.is_file() or not self.lines_of(name).is_file():
             return False
         meta = read_json(meta_file)
-        meta["frames"] = asdict(FrameSpec()) | meta.get("frames", {})  # options that are newer than the labels
+        meta["frames"] = asdict(frame_spec(migrate_frames(meta.get("frames", {}))))
         same_maker = {key: meta.get(key) for key in self.made_by} == self.made_by
         return same_maker and meta.get("video_sha256") == sha256_of(video)
 

@@ -193,6 +193,15 @@ def migrate_config(config: Mapping, name: object) -> dict[str, Any]:
     return migrated
 
 
+def migrate_frames(frames: Mapping) -> dict[str, Any]:
+    """Settings of frames: `mask_bottom`, a share of the height, became a rectangle of `hide`."""
+    migrated = dict(frames)
+    masked = migrated.pop("mask_bottom", 0.0)
+    if masked:
+        migrated["hide"] = [[1.0 - masked, 0.0, masked, 1.0]]
+    return migrated
+
+
 def migrate_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """Weights by today's names."""
     return {_begins(key, WEIGHTS): value for key, value in state_dict.items()}
@@ -221,6 +230,8 @@ def _migrate_value(value: Any, name: object) -> Any:
         return [_migrate_value(each, name) for each in value]
     if not isinstance(value, dict):
         return value
+    if "mask_bottom" in value:
+        value = migrate_frames(value)
     if isinstance(value.get("class_path"), str):
         class_path, init_args = migrate_class(value["class_path"], value.get("init_args") or {}, name)
         rest = {key: each for key, each in value.items() if key not in ("class_path", "init_args")}

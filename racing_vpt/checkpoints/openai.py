@@ -24,7 +24,7 @@ LARGEST_MODEL = 2**20  # bytes; the public files have about a thousand
 LARGEST_WIDTH = 2**16  # of anything in the settings
 ZIP = b"PK\x03\x04"  # how a file of torch starts
 
-MINECRAFT_FRAMES = {"resize": "linear", "mask_bottom": 0.0, "frames_per_second": 20.0}
+MINECRAFT_FRAMES = {"resize": "linear", "frames_per_second": 20.0}
 
 # what the network of this project computes; a file that asks for anything else cannot be run with it
 ONLY: dict[str, object] = {

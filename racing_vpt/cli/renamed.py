@@ -15,6 +15,9 @@ VERBS: dict[str, str] = {}  # old verb: new verb, or a sentence that says what t
 
 # owner (a verb, `stages`, or a class such as IDM): {old option: new option, or a sentence}; dotted, without `--`
 OPTIONS: dict[str, dict[str, str]] = {
+    STAGES: {
+        "model.frames.mask_bottom": "rectangles now: --model.frames.hide '[[0.875, 0, 0.125, 1]]'",
+    },
     "VPT": {
         "model.look_back": "model.network.look_back",
         "model.memory_frames": "model.network.memory_frames",

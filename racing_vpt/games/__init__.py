@@ -1,1 +1,1 @@
-"""What a game is: its controls and how each becomes classes."""
+"""Games: their controls, frames, keys and environments, one YAML file each."""

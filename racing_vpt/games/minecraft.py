@@ -1,10 +1,12 @@
-"""Minecraft's controls as VPT cuts them: 20 buttons and the mouse, chosen together by a policy, apart by an IDM.
+"""Minecraft's heads as in VPT: 20 buttons and the mouse, joint in a policy, factored in an IDM.
 
 VPT, Baker et al. 2022 (arXiv:2206.11795), appendix C, and the order of classes of OpenAI's public checkpoints. The
-mouse turns the camera: `camera_pitch` (positive is down) and `camera_yaw` (positive is right), degrees a frame. A
-policy's head `buttons` says in each of its classes whether the camera moves at all; only then its head `camera` counts.
-Unlike OpenAI's code, a class that opens the inventory leaves the camera alone when it is decoded too, as it does when
-it is encoded.
+mouse turns the camera: `camera_pitch` (positive is down) and `camera_yaw` (positive is right), degrees a frame. Each
+class of a policy's head `buttons` says whether the camera moves at all; the head `camera` counts only if it does.
+Unlike in OpenAI's code, the class that opens the inventory keeps the camera at rest when it is decoded too, as it does
+when it is encoded.
+
+PyTorch is imported where tensors are made, so that a game file is read without it.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BUTTONS = (
     *("attack", "back", "forward", "jump", "left", "right", "sneak", "sprint", "use", "drop", "inventory"),
@@ -27,8 +30,8 @@ CAMERA_LIMIT = 10.0  # degrees a frame
 CAMERA_BINS = 11  # of each direction; the middle one is at rest
 CAMERA_MU = 10.0
 NULL_CAMERA = CAMERA_BINS * CAMERA_BINS // 2  # class of the camera at rest
-CANCEL = {("forward", "back"), ("left", "right")}  # both keys of a pair are neither
-GROUPS = (  # of each at most one key counts: the later one; the first group turns slowest in the class number
+CANCEL = {("forward", "back"), ("left", "right")}  # both keys of a pair together count as neither
+GROUPS = (  # at most one key of each counts, the later one; the first group varies slowest in the class number
     tuple(f"hotbar.{slot}" for slot in range(1, 10)),
     ("forward", "back"),
     ("left", "right"),
@@ -39,6 +42,8 @@ GROUPS = (  # of each at most one key counts: the later one; the first group tur
 
 def camera_class(degrees: Tensor) -> Tensor:
     """Class int64 [...] in 0..10 of degrees float [...]: equal steps after the mu-law, clipped at 10 degrees."""
+    import torch
+
     unit = degrees.double().clamp(-CAMERA_LIMIT, CAMERA_LIMIT) / CAMERA_LIMIT
     companded = unit.sign() * torch.log1p(CAMERA_MU * unit.abs()) / math.log1p(CAMERA_MU)
     return torch.round((companded + 1) / 2 * (CAMERA_BINS - 1)).long()
@@ -46,13 +51,15 @@ def camera_class(degrees: Tensor) -> Tensor:
 
 def camera_degrees() -> Tensor:
     """Degrees float64 [11] of the classes: 0, +-0.6154, +-1.6095, +-3.2154, +-5.8095, +-10."""
+    import torch
+
     unit = torch.linspace(-1, 1, CAMERA_BINS, dtype=torch.float64)
     return CAMERA_LIMIT * unit.sign() * ((1 + CAMERA_MU) ** unit.abs() - 1) / CAMERA_MU
 
 
 @dataclass(frozen=True)
 class JointButtons:
-    """All buttons and whether the camera moves, as one choice of 10 * 3 * 3 * 3 * 2^5 classes; the last is `inventory`.
+    """All buttons and whether the camera moves, as one choice of 10 * 3 * 3 * 3 * 2^5 classes, and `inventory` last.
 
     Args:
         name: of the head.
@@ -70,26 +77,32 @@ class JointButtons:
 
     @cached_property
     def table(self) -> Tensor:
-        """Which buttons each class presses, float32 [8641, 20]."""
+        """The buttons that each class presses, float32 [8641, 20]."""
+        import torch
+
         choices = product(*(((), *((key,) for key in group)) for group in GROUPS), ((), ()))
         pressed = [{key for keys in choice for key in keys} for choice in choices] + [{"inventory"}]
         return torch.tensor([[float(button in keys) for button in BUTTONS] for keys in pressed])
 
     @cached_property
     def camera_moves(self) -> Tensor:
-        """In which classes the camera moves, so that the head `camera` counts: bool [8641]."""
+        """Mask of the classes in which the camera moves, bool [8641]."""
+        import torch
+
         moves = torch.arange(self.num_classes) % 2 == 1
         moves[-1] = False
         return moves
 
     def encode(self, controls: Mapping[str, Tensor]) -> Tensor:
-        """Class int64 [...] of buttons (pressed above 0.5) and camera by name, conflicting keys resolved."""
+        """Class int64 [...] of buttons (pressed above 0.5) and camera by name, with conflicting keys resolved."""
+        import torch
+
         pressed = {name: column > 0.5 for name, column in named(controls, BUTTONS, self.name).items()}
         classes = torch.zeros_like(pressed["inventory"], dtype=torch.long)
         for group in GROUPS:
             choice = torch.zeros_like(classes)
             for number, key in enumerate(group, 1):
-                choice = torch.where(pressed[key], number, choice)  # a later key takes the place of an earlier one
+                choice = torch.where(pressed[key], number, choice)  # a later key replaces an earlier one
             if group in CANCEL:
                 choice = torch.where(pressed[group[0]] & pressed[group[1]], 0, choice)
             classes = classes * (len(group) + 1) + choice
@@ -97,15 +110,15 @@ class JointButtons:
         classes = classes * 2 + torch.stack(moved).any(0)
         return torch.where(pressed["inventory"], self.num_classes - 1, classes)
 
-    def settle(self, controls: dict[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
-        """Decoded controls [...] with the camera at rest where the buttons' classes int64 [...] say so."""
+    def rest_camera(self, controls: dict[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
+        """Decoded controls [...], with the camera at rest in the classes int64 [...] of buttons that say so."""
         moves = self.camera_moves.to(classes.device)[classes]
         return controls | {name: controls[name] * moves for name in CAMERA if name in controls}
 
 
 @dataclass(frozen=True)
 class JointCamera:
-    """Both directions of the camera as one choice of 11 * 11 classes, yaw turning faster.
+    """Both directions of the camera as one choice of 11 * 11 classes; yaw varies fastest.
 
     Args:
         name: of the head.
@@ -124,11 +137,15 @@ class JointCamera:
     @cached_property
     def table(self) -> Tensor:
         """Degrees of each class, float32 [121, 2]."""
+        import torch
+
         degrees = camera_degrees()
         return torch.cartesian_prod(degrees, degrees).float()
 
     def encode(self, controls: Mapping[str, Tensor]) -> Tensor:
-        """Class int64 [...] of the camera; at rest where the inventory is opened, which excludes all else."""
+        """Class int64 [...] of the camera; at rest where the inventory is opened, which excludes everything else."""
+        import torch
+
         pitch, yaw = (camera_class(column) for column in named(controls, CAMERA, self.name).values())
         opens = named(controls, ("inventory",), self.name)["inventory"] > 0.5
         return torch.where(opens, NULL_CAMERA, CAMERA_BINS * pitch + yaw)
@@ -163,7 +180,7 @@ class CameraAxis:
 
 
 def named(controls: Mapping[str, Tensor], names: tuple[str, ...], head: str) -> dict[str, Tensor]:
-    """Those of the controls; ValueError names the ones that are missing."""
+    """The controls of these names; ValueError names the missing ones."""
     missing = [name for name in names if name not in controls]
     if missing:
         raise ValueError(f"controls {sorted(controls)} lack {missing}, which head {head} needs")

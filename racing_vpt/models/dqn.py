@@ -27,7 +27,7 @@ from racing_vpt.nn.q_learning import grow, margin_loss, quantile_huber, shrink
 from racing_vpt.nn.q_net import QNet
 from racing_vpt.types import FrameSpec, Transitions, frame_spec
 
-GREY = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
+GREY = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, grey=True, stride=4)
 
 
 class DQN(LightningModule):

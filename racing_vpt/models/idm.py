@@ -17,6 +17,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from racing_vpt.frames import pixels_of
 from racing_vpt.games.controls import Axis, ControlScheme
 from racing_vpt.models.idm_config import IDMConfig, IDMLossConfig, View
 from racing_vpt.models.idm_labels import LabelKind, label, mean_losses
@@ -256,7 +257,8 @@ def calibrated(logits: dict[str, Tensor], temperatures: dict[str, Tensor]) -> di
 def ignored_pixels(frames: FrameSpec, view: View | None) -> Tensor:
     """Bool [H, W]: the hidden part of the frame and the view with a margin, which do not move with the world."""
     ignored = torch.zeros(frames.height, frames.width, dtype=torch.bool)
-    ignored[frames.height - round(frames.mask_bottom * frames.height) :] = True
+    for rectangle in frames.hide:
+        ignored[pixels_of(rectangle, frames.height, frames.width)] = True
     if view is not None:
         rows = slice(max(0, view.top - VIEW_MARGIN), view.top + view.height + VIEW_MARGIN)
         ignored[rows, max(0, view.left - VIEW_MARGIN) : view.left + view.width + VIEW_MARGIN] = True

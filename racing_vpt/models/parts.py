@@ -13,7 +13,7 @@ from racing_vpt.nn.world import WorldNet
 from racing_vpt.types import FrameSpec
 
 STARTS = 64  # first frames (as codes) or beginnings of episodes (as tokens) that are kept for dreams to start from
-WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125, mask_bottom=0.0)
+WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125)
 
 
 def load_vae(net: VAENet, frames: FrameSpec, checkpoint: Checkpoint, name: str) -> None:

@@ -52,7 +52,7 @@ def hindrances(module: VPT | IDM) -> Iterator[str]:
     if (frames.height, frames.width) != (PIXELS, PIXELS):
         yield f"it sees {frames.height}x{frames.width} frames, and the original {PIXELS}x{PIXELS}"
     plain = FrameSpec(frames.height, frames.width)
-    for option, value in (("fit", plain.fit), ("mask_bottom", 0.0), ("grey", False), ("stride", 1)):
+    for option, value in (("fit", plain.fit), ("hide", ()), ("grey", False), ("stride", 1)):
         if getattr(frames, option) != value:
             yield f"its frames have {option} {getattr(frames, option)}, and the original's {value}"
     usual = NetSize(hidsize=1, attention_heads=1)

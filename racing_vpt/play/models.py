@@ -13,8 +13,9 @@ from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
 from racing_vpt.dream import begun
 from racing_vpt.envs.make import STOCK_ID, make_env
 from racing_vpt.envs.offers import check_driver
-from racing_vpt.games.atari import ATARI, MINIMAL
+from racing_vpt.games.atari import ATARI
 from racing_vpt.games.controls import ControlScheme
+from racing_vpt.games.read import game_names
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.token_world import STARTS, TokenWorld
@@ -111,7 +112,7 @@ def game_of(module: LightningModule) -> str:
     """The environment that a model's controls are of."""
     scheme = getattr(module, "scheme", None)
     game = scheme.name.removeprefix("atari-") if isinstance(scheme, ControlScheme) else ""
-    return f"{ATARI}{game.title()}-v5" if game in MINIMAL else STOCK_ID
+    return f"{ATARI}{game.title()}-v5" if game in game_names() else STOCK_ID
 
 
 def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) -> None:

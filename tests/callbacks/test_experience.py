@@ -129,7 +129,7 @@ class Kills(Callback):
 
 
 def test_nothing_is_learnt_from_the_episode_of_a_worker_that_died(tmp_path: Path) -> None:
-    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
+    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
     module = DQN(frames=spec, network=QNetConfig(channels=(4,), hidden=8))
     data = ReplayDataModule(batch_size=4, capacity=200, warm_up=10, steps_per_epoch=4)
     kills, experience = Kills(), Experience(lanes=2, updates_per_decision=0.5)
@@ -146,7 +146,7 @@ def test_nothing_is_learnt_from_the_episode_of_a_worker_that_died(tmp_path: Path
 
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> None:
-    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
+    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
     data = ReplayDataModule(batch_size=4, capacity=200, warm_up=30, steps_per_epoch=2)
     experience = Experience(lanes=2, patience=12, cut_off_ends=ends)
     trainer = Trainer(
@@ -161,7 +161,7 @@ def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> No
 
 
 def test_a_tile_that_is_left_behind_costs_what_is_learnt_from_not_the_return() -> None:
-    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, mask_bottom=0.0, stride=4)
+    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
     module = DQN(
         frames=spec, network=QNetConfig(channels=(4,), hidden=8), learning=QLearningConfig(missed_cost=20.0)
     )  # fmt: skip

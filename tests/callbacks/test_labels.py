@@ -32,7 +32,7 @@ SIZE = NetSize(
 
 def tiny_idm(seed: int = 0) -> IDM:
     torch.manual_seed(seed)
-    spec = FrameSpec(height=32, width=32, mask_bottom=0.0)
+    spec = FrameSpec(height=32, width=32)
     return IDM(frames=spec, network=IDMConfig(SIZE, motion=True, cnn=False, over_time=3, reach=4))
 
 

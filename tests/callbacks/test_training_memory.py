@@ -13,7 +13,7 @@ from racing_vpt.types import Batch, FrameSpec
 
 SIZE = NetSize(hidsize=64, attention_heads=4, impala_chans=(8, 16), n_recurrence_layers=2, attention_memory_size=24,
                timesteps=16)  # fmt: skip
-OPENAI = FrameSpec(height=128, width=128, resize="linear", mask_bottom=0.0, frames_per_second=20.0)
+OPENAI = FrameSpec(height=128, width=128, resize="linear", frames_per_second=20.0)
 
 
 def really_alive(module: VPT, B: int, T: int) -> int:

@@ -17,7 +17,7 @@ from racing_vpt.data.recording import RecordingWriter, find_recordings
 from racing_vpt.types import Batch, FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
 
-SPEC = FrameSpec(mask_bottom=0.0)
+SPEC = FrameSpec()
 
 
 def batches(data: VideoDataModule, count: int) -> list[Batch]:
@@ -148,7 +148,7 @@ def test_a_mirror_turns_the_picture_and_the_steering(tiny_shards: Path) -> None:
 
 
 def test_a_stride_sums_rewards_and_averages_controls(tiny_shards: Path, tiny_recordings: Path) -> None:
-    spec = FrameSpec(mask_bottom=0.0, stride=4, height=48, width=48)
+    spec = FrameSpec(stride=4, height=48, width=48)
     data = VideoDataModule(str(tiny_shards), batch_size=4, clip_frames=8, mean_controls=True, frames=spec)
     batch = batches(data, 1)[0]
     assert batch.frames.shape == (4, 8, 48, 48, 3)
@@ -266,7 +266,7 @@ def test_null_frames_are_taken_out_of_their_episodes(tmp_path: Path) -> None:
             action = {"steering": 0.0, "throttle": 0.5 * used, "brake": 0.0, "gear_change": 0}
             record = FrameRecord(index, index / 20, action, reward=1.0, first=index in (0, 6))
             writer.add(np.full((32, 32, 3), 20 * index, np.uint8), record)
-    spec = FrameSpec(32, 32, mask_bottom=0.0, frames_per_second=20.0)
+    spec = FrameSpec(32, 32, frames_per_second=20.0)
     for drop_null, left in ((None, list(range(10))), ("car", [0, 2, 4, 5, 6, 8])):
         data = VideoDataModule(str(tmp_path), str(tmp_path), mode="lanes", batch_size=1, clip_frames=10, frames=spec,
                                drop_null=drop_null)  # fmt: skip

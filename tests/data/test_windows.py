@@ -12,7 +12,7 @@ from racing_vpt.data.windows import find_videos, windows_of
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.encode import VideoWriter
 
-SPEC = FrameSpec(height=32, width=32, mask_bottom=0.0, frames_per_second=50.0)
+SPEC = FrameSpec(height=32, width=32, frames_per_second=50.0)
 
 
 def write_video(path: Path, num_frames: int, frames_per_second: float = 50.0) -> Path:
@@ -52,7 +52,7 @@ def test_windows_keep_a_margin_except_at_the_ends_of_the_video(tmp_path: Path) -
 
 def test_windows_of_a_stride_repeat_labels_over_the_frames_left_out(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 50)
-    spec = FrameSpec(height=32, width=32, mask_bottom=0.0, stride=4)
+    spec = FrameSpec(height=32, width=32, stride=4)
     windows = list(windows_of("a", path, spec, window=16, stride=8))
     assert np.concatenate([window.source_frames for window in windows]).tolist() == list(range(50))
     assert windows[0].source_rows.tolist() == [index // 4 for index in range(50)]

@@ -13,7 +13,7 @@ from racing_vpt.agents.load import load_agent
 from racing_vpt.cli.main import main
 from racing_vpt.data.recording import find_recordings
 from racing_vpt.envs.make import make_env
-from racing_vpt.games.atari import JOYSTICK, MINIMAL, POSITIONS, position_of, rows_of
+from racing_vpt.games.atari import JOYSTICK, POSITIONS, held_in, position_of
 from racing_vpt.games.controls import control_scheme
 from racing_vpt.rollout.episodes import run_episode
 
@@ -26,7 +26,7 @@ def held(*names: str) -> dict[str, float]:
 
 
 def test_a_position_is_what_is_held() -> None:
-    assert [position_of(dict(zip(JOYSTICK, row, strict=True))) for row in rows_of(POSITIONS)] == [*range(18)]
+    assert [position_of(dict(zip(JOYSTICK, row, strict=True))) for row in map(held_in, POSITIONS)] == [*range(18)]
     assert POSITIONS[position_of(held("left", "fire"))] == "LEFTFIRE"
     assert POSITIONS[position_of(held("left", "right", "up"))] == "UP"
     with pytest.raises(ValueError, match=r"up, down, left, right, fire.*steering"):
@@ -36,11 +36,17 @@ def test_a_position_is_what_is_held() -> None:
             position_of({**REST, "fire": wrong})
 
 
+MINIMAL = {  # the minimal action sets of the Arcade Learning Environment
+    "enduro": ("NOOP", "FIRE", "RIGHT", "LEFT", "DOWN", "DOWNRIGHT", "DOWNLEFT", "RIGHTFIRE", "LEFTFIRE"),
+    "breakout": ("NOOP", "FIRE", "RIGHT", "LEFT"),
+}
+
+
 @pytest.mark.parametrize("name", ["atari", "atari-enduro", "atari-breakout"])
 def test_schemes_are_choices_among_positions(name: str) -> None:
     scheme = control_scheme(name)
     assert scheme.controls == JOYSTICK
-    rows = rows_of(MINIMAL.get(name.removeprefix("atari-"), POSITIONS))
+    rows = [held_in(position) for position in MINIMAL.get(name.removeprefix("atari-"), POSITIONS)]
     assert scheme.num_classes == {"action": len(rows)}
     assert scheme.heads["action"].table.tolist() == [list(row) for row in rows]
 
@@ -70,7 +76,7 @@ def test_the_joystick_plays_as_the_games_own_actions(game: str) -> None:
     assert plain.spec is not None
     assert plain.spec.kwargs["repeat_action_probability"] == 0.25
     assert ours.metadata["render_fps"] == 15
-    random, rows = np.random.default_rng(0), rows_of(MINIMAL[game])
+    random, rows = np.random.default_rng(0), [held_in(position) for position in MINIMAL[game]]
     np.testing.assert_array_equal(ours.reset(seed=7)[0], plain.reset(seed=7)[0])
     for _ in range(60):
         number = int(random.integers(len(rows)))
@@ -106,7 +112,7 @@ def test_chance_plays_the_same_game_again() -> None:
     results = [run_episode(env, agent, seed, max_frames=40) for seed in (5, 6, 5)]
     assert results[0] == results[2]
     seen = {tuple(agent.act(np.zeros((210, 160, 3), np.uint8)).values()) for _ in range(100)}
-    assert seen == set(rows_of(MINIMAL["breakout"]))
+    assert seen == set(map(held_in, MINIMAL["breakout"]))
 
 
 @pytest.mark.usefixtures("ale")
@@ -146,7 +152,7 @@ def test_a_recording_of_a_game_says_what_was_held(tmp_path: Path, capsys: pytest
     assert "2 episodes, 0.1 minutes" in capsys.readouterr().out
     first, _ = find_recordings(tmp_path)
     assert first.frames_per_second == 15
-    assert set(zip(*first.controls().values(), strict=True)) <= set(rows_of(MINIMAL["breakout"]))
+    assert set(zip(*first.controls().values(), strict=True)) <= set(map(held_in, MINIMAL["breakout"]))
     assert "ale-py" in first.meta["versions"]
     film, scores = tmp_path / "film.mp4", tmp_path / "scores.json"
     words = ["--checkpoint=random", "--env=ALE/Breakout-v5", "--seeds=1000-1001", "--max_frames=20", "--workers=1"]

@@ -19,7 +19,7 @@ from racing_vpt.video.decode_process import DecodeProcess, examined, shared
 from tests.faults import videos
 from tests.faults.harness import FULL, note
 
-SPEC = FrameSpec(height=24, width=32, mask_bottom=0.0)
+SPEC = FrameSpec(height=24, width=32)
 
 Make = Callable[[Path], Path]
 
@@ -139,7 +139,7 @@ def test_three_hours_of_video_need_no_more_memory_than_three_minutes(tmp_path: P
     frames = 3 * 3600 * 10
     path = videos.write(tmp_path / "long.mp4", frames=frames, rate=10, height=32, width=32)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    spec = FrameSpec(height=16, width=16, mask_bottom=0.0, frames_per_second=10.0)
+    spec = FrameSpec(height=16, width=16, frames_per_second=10.0)
     count = sum(len(window.source_frames) for window in windows_of("long", path, spec, 128, 64, "pyav"))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     note("video: 3 hours", 1, int(count == frames and grown < 200))

@@ -94,7 +94,7 @@ def test_a_joint_head_keeps_its_controls_together() -> None:
     [
         ({"steering": math.nan}, "steering is nan"),
         ({"throttle": math.inf}, "throttle is inf"),
-        ({"brake": -0.2}, "brake is -0.2; scheme car allows 0 to 1"),
+        ({"brake": -0.2}, "brake is -0.2; car allows 0 to 1"),
         ({"gear_change": 0.5}, "one of"),
     ],
 )
@@ -113,7 +113,7 @@ def test_a_missing_control_is_named() -> None:
 
 
 def test_schemes_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="twice"):
+    with pytest.raises(ValueError, match="two heads for one control"):
         ControlScheme("double", [Button("a"), Button("a")])
     with pytest.raises(ValueError, match="2 bins"):
         Axis("steering", -1.0, 1.0, bins=1)

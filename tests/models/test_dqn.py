@@ -20,7 +20,7 @@ from racing_vpt.models.dqn_config import ExplorationConfig
 from racing_vpt.types import Agent, FrameSpec, Transitions
 
 torch.set_num_threads(1)
-SMALL = FrameSpec(height=36, width=36, fit="crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
+SMALL = FrameSpec(height=36, width=36, fit="crop", crop_bottom=0.125, grey=True, stride=4)
 NET = {"frames": SMALL, "network.channels": (4, 4), "network.hidden": 16}
 
 

@@ -22,7 +22,7 @@ from racing_vpt.types import Batch, FrameSpec
 
 POLICY = "tests/vpt_parity/policy.model"
 NO_TRUNK, OTHER_SHAPE = r"no weight of its trunk|instead of", r"\(4, 3, 3, 3\) instead of \(64,"
-OPENAI = FrameSpec(height=128, width=128, resize="linear", mask_bottom=0.0, frames_per_second=20.0)
+OPENAI = FrameSpec(height=128, width=128, resize="linear", frames_per_second=20.0)
 SMALL = NetSize(hidsize=32, attention_heads=2, impala_chans=(4, 8), n_recurrence_layers=2, attention_memory_size=24,
                 timesteps=16)  # fmt: skip
 
@@ -54,7 +54,7 @@ class OneBatch(pl.LightningDataModule):
 
 def small_policy(options: dict | None = None) -> VPT:
     torch.manual_seed(0)
-    frames = FrameSpec(32, 32, mask_bottom=0.0)
+    frames = FrameSpec(32, 32)
     given = {"frames": frames, "scheme": "minecraft", "network.size": SMALL, "warmup_steps": 0}
     return build(VPT, given | (options or {}))
 

@@ -27,7 +27,7 @@ TINY = NetSize(
     hidsize=32, attention_heads=2, impala_chans=(8, 8), n_recurrence_layers=1, attention_memory_size=16, timesteps=16,
     conv3d_outchan=8, conv3d_kernel=(3, 5, 5), conv3d_stride=4, relative_window=4,
 )  # fmt: skip
-SPEC = FrameSpec(height=48, width=48, mask_bottom=0.0)
+SPEC = FrameSpec(height=48, width=48)
 NETWORK, LOSS = ({field.name for field in fields(kind)} for kind in (IDMConfig, IDMLossConfig))
 VIEW = View(top=30, left=20, height=10, width=8, features=8)
 

@@ -29,7 +29,7 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 EYE = {"channels": [8, 8], "res_blocks": 1, "attention": [], "middle": 1, "patch": 8, "width": 8, "norm_groups": 4}
 GPT = {"layers": 1, "width": 16, "heads": 2, "window": 4, "dropout": 0.1}
 AGENT = {"channels": [4, 4, 4, 4], "pool": False, "width": 8, "code_width": 8}
-FRAMES = {"height": 64, "width": 64, "crop_bottom": 0.125, "mask_bottom": 0.0, "stride": 3}
+FRAMES = {"height": 64, "width": 64, "crop_bottom": 0.125, "stride": 3}
 SMALL = {
     "tokenizer.size": EYE, "world.size": GPT, "actor.size": AGENT, "tokenizer.vocabulary": 32,
     "reconstruction.perceptual": None, "tokenizer.quantizer": "vq", "world.architecture": "gpt", "dreams.reuse": 1,

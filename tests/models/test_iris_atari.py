@@ -11,7 +11,7 @@ from racing_vpt.checkpoints.load import load_module
 from racing_vpt.cli.main import main
 from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.data.trajectory import read_trajectory
-from racing_vpt.games.atari import JOYSTICK, MINIMAL
+from racing_vpt.games.atari import JOYSTICK
 from racing_vpt.models.token_world import TokenWorld
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def fit(stage: str, choice: str, shards: Path, runs: Path, *words: str) -> int:
     return main(["fit", *given, *data, *short, *words])
 
 
-@pytest.mark.parametrize("game", MINIMAL)
+@pytest.mark.parametrize("game", ["enduro", "breakout"])
 def test_a_world_of_a_game_chooses_among_its_positions(game: str) -> None:
     files = ["base", "iris/token_world", "iris/token_world/tiny", f"iris/token_world/{game}"]
     words = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]

@@ -16,7 +16,7 @@ from racing_vpt.types import FrameSpec
 from tests.conftest import tiny_frame
 
 ROOT = Path(__file__).parents[2]
-SPEC = FrameSpec(height=64, width=64, crop_bottom=0.125, mask_bottom=0.0)
+SPEC = FrameSpec(height=64, width=64, crop_bottom=0.125)
 
 
 def frames(count: int) -> torch.Tensor:

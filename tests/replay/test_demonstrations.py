@@ -20,7 +20,7 @@ from racing_vpt.replay.demonstrations import Actions, nearest_actions, read_demo
 from racing_vpt.types import FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
 
-SPEC = FrameSpec(84, 84, "crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
+SPEC = FrameSpec(84, 84, "crop", crop_bottom=0.125, grey=True, stride=4)
 NAMES = ("steering", "throttle", "brake")
 FIVE = [dict(zip(NAMES, row, strict=True)) for row in CARRACING_ACTIONS]
 
@@ -54,7 +54,7 @@ def test_decisions_are_what_the_recording_holds(tiny_recordings: Path, caplog: p
         begin += count
     assert begin == len(shown.imitated)
     assert shown.steps.frames.shape == (begin, 84, 84)
-    seen = prepare(reader_of(tiny_recordings, FrameSpec(mask_bottom=0.0)).frames(0, 8, 9), SPEC)[0, :, :, 0]
+    seen = prepare(reader_of(tiny_recordings, FrameSpec()).frames(0, 8, 9), SPEC)[0, :, :, 0]
     assert np.array_equal(shown.steps.frames[2], seen)
     assert not shown.steps.terminated.any()
     assert f"{shown.distance:.3f} from the nearest of 5 actions" in caplog.text

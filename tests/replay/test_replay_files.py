@@ -16,7 +16,7 @@ from racing_vpt.replay.buffer_files import ReplayFiles
 from racing_vpt.replay.datamodule import Ramp, ReplayDataModule
 from racing_vpt.types import FrameSpec, LaneStep, Transitions
 
-SPEC = FrameSpec(6, 5, mask_bottom=0.0, grey=True)
+SPEC = FrameSpec(6, 5, grey=True)
 CHUNK = 6 * 5 * 2 * 4  # four rows of two lanes
 TURNS = [{"steering": -1.0}, {"steering": 1.0}]
 

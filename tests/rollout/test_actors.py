@@ -17,7 +17,7 @@ from racing_vpt.rollout.actors import Actors
 from racing_vpt.rollout.lanes import Scene
 from racing_vpt.types import FrameSpec
 
-SPEC = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, mask_bottom=0.0, grey=True, stride=4)
+SPEC = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, grey=True, stride=4)
 TABLE = np.array([[0, 0, 0], [0.6, 0, 0], [-0.6, 0, 0], [0, 0.2, 0], [0, 0, 0.8]])
 GAS = np.array([3, 3])
 

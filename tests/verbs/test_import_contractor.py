@@ -127,7 +127,7 @@ def test_null_actions_can_be_dropped(contractors: Path, tmp_path: Path) -> None:
 def test_pictures_can_be_made_small_as_openai_does(contractors: Path, tmp_path: Path) -> None:
     import_contractor(contractors, out=tmp_path, height=128, width=128, crf=4)
     shown = Recording.open(next(tmp_path.glob("Player2*.mp4"))).open_video().read(np.arange(5))
-    frames = prepare(np.stack(play(2)[1][:5]), FrameSpec(128, 128, resize="linear", mask_bottom=0))
+    frames = prepare(np.stack(play(2)[1][:5]), FrameSpec(128, 128, resize="linear"))
     assert shown.shape == (5, 128, 128, 3)
     assert np.abs(shown.astype(int) - frames).mean() < 4
 
@@ -140,7 +140,7 @@ def test_what_is_done_is_passed_over_unless_the_options_change(contractors: Path
 
 def test_a_mirrored_player_goes_and_turns_the_other_way(contractors: Path, tmp_path: Path) -> None:
     import_contractor(contractors, out=tmp_path, height=32, width=32)
-    spec = FrameSpec(32, 32, mask_bottom=0, frames_per_second=20.0)
+    spec = FrameSpec(32, 32, frames_per_second=20.0)
     plain, turned = (
         next(iter(_opened(VideoDataModule(str(tmp_path), batch_size=2, clip_frames=16, mirror=mirror, frames=spec))))
         for mirror in (0.0, 1.0)

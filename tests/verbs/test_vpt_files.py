@@ -22,7 +22,7 @@ from racing_vpt.verbs.vpt_files import size_name
 
 PARITY = Path(__file__).parents[1] / "vpt_parity"
 KINDS = ("policy", "idm")
-OPENAI = FrameSpec(height=128, width=128, resize="linear", mask_bottom=0.0, frames_per_second=20.0)
+OPENAI = FrameSpec(height=128, width=128, resize="linear", frames_per_second=20.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,7 +87,7 @@ def test_the_settings_of_a_published_size_are_the_published_ones() -> None:
 @pytest.mark.parametrize(
     ("module", "reasons"),
     [
-        (lambda: VPT(), ["scheme car (steering 31", "64x64 frames", "stem is strided", "mask_bottom"]),
+        (lambda: VPT(), ["scheme car (steering 31", "64x64 frames", "stem is strided"]),
         (lambda: VPT(scheme="buttons-nes"), ["scheme buttons-nes (up 2, down 2"]),
         (lambda: VPT(OPENAI, "minecraft", PolicyConfig("small", (0, 4))), ["looks back at frames [0, 4]"]),
         (

@@ -1,0 +1,214 @@
+"""Game files: YAML to `Game` and back, strictly: a mistake is one line that names the file and what is expected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from racing_vpt.games.forms import near, read_heads, read_mapping, read_names, write_heads
+from racing_vpt.games.game import Car, Game, Keys
+from racing_vpt.types import FrameChanges, FrameSpec, frame_spec, rectangle
+
+SHIPPED = Path(__file__).parent
+KEYS_FORMS = "[left, a], {hold: [down], value: 0.8} or {less: [left], more: [right], step: 0.06}"
+
+
+def game_names() -> list[str]:
+    """Names of the games that come with the package."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def load_game(game: str | Path) -> Game:
+    """The game of that name, or of that file.
+
+    Args:
+        game: such as `carracing`, or the path of a YAML file.
+
+    Raises:
+        FileNotFoundError: there is neither; it lists the games that there are.
+        ValueError: the file is not one of a game.
+    """
+    if str(game) in game_names():
+        return _shipped(str(game))
+    path = Path(game)
+    if path.suffix not in (".yaml", ".yml") or not path.is_file():
+        raise FileNotFoundError(
+            f"there is no game {str(game)!r}{near(str(game), game_names())}; games are {', '.join(game_names())}, or "
+            "the path of a YAML file such as mine.yaml"
+        )
+    return read_game(path)
+
+
+@cache
+def _shipped(name: str) -> Game:
+    return read_game(SHIPPED / f"{name}.yaml")
+
+
+def read_game(path: Path) -> Game:
+    """The game of a file; ValueError says in one line what is wrong with it."""
+    try:
+        content = yaml.load(path.read_text(), _Strict)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    return game_from(content, str(path), path.stem)
+
+
+def as_game(given: Game | str | Path | Mapping[str, Any]) -> Game:
+    """A game from itself, its name, its file, or the fields that a checkpoint carries."""
+    if isinstance(given, Game):
+        return given
+    return game_from(given, "the game") if isinstance(given, Mapping) else load_game(given)
+
+
+def game_from(content: object, source: str, name: str = "game") -> Game:
+    """The game of a file's content.
+
+    Args:
+        content: as YAML has it.
+        source: the file, for messages.
+        name: of the game, where the content does not say.
+
+    Raises:
+        ValueError: it names the source and what was expected.
+    """
+    try:
+        given = read_mapping(content, "a game", [each.name for each in fields(Game)])
+        controls = read_heads(given.get("controls"), "controls")
+        schemes = {
+            each: read_heads(heads, f"schemes.{each}")
+            for each, heads in read_mapping(given.get("schemes"), "schemes").items()
+        }
+        frames = _frames(given.get("frames"), FrameSpec(), "frames")
+        game = Game(
+            name=str(given.get("name", name)),
+            controls=controls,
+            schemes=schemes,
+            scheme_for=read_mapping(given.get("scheme_for"), "scheme_for", ["idm", "policy", "world"]),
+            packs={
+                scheme: {
+                    pack: read_names(heads, f"packs.{scheme}.{pack}")
+                    for pack, heads in read_mapping(packs, "packs").items()
+                }
+                for scheme, packs in read_mapping(given.get("packs"), "packs", ["controls", *schemes]).items()
+            },
+            frames=frames,
+            world_frames=_frames(given.get("world_frames"), frames, "world_frames"),
+            env=given.get("env"),
+            training_env=given.get("training_env"),
+            stops={control: float(stop) for control, stop in read_mapping(given.get("stops"), "stops").items()},
+            car=None if given.get("car") is None else _car(given["car"]),
+            keys={control: _keys(keys, control) for control, keys in read_mapping(given.get("keys"), "keys").items()},
+            opposites=tuple((str(one), str(other)) for one, other in given.get("opposites") or ()),
+        )
+        _check(game)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{source}: {error}") from error
+    return game
+
+
+def fields_of(game: Game) -> dict[str, Any]:
+    """The game as plain data, from which `game_from` makes it again: what a checkpoint carries."""
+    content: dict[str, Any] = {
+        "name": game.name,
+        "controls": write_heads(game.controls),
+        "schemes": {name: write_heads(heads) for name, heads in game.schemes.items()},
+        "scheme_for": dict(game.scheme_for),
+        "packs": {name: {pack: list(heads) for pack, heads in packs.items()} for name, packs in game.packs.items()},
+        "frames": _plain(asdict(game.frames)),
+        "world_frames": _plain(asdict(game.world_frames)),
+        "env": game.env,
+        "training_env": game.training_env,
+        "stops": dict(game.stops),
+        "car": None if game.car is None else _plain(asdict(game.car)),
+        "keys": {control: _plain(asdict(keys)) for control, keys in game.keys.items()},
+        "opposites": [list(pair) for pair in game.opposites],
+    }
+    return {key: value for key, value in content.items() if value not in (None, {}, [])}
+
+
+class _Strict(yaml.SafeLoader):
+    """SafeLoader that refuses a key that stands twice, of which YAML would silently keep the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        lines: dict[object, int] = {}
+        for key_node, _ in node.value:
+            key, line = self.construct_object(key_node, deep=True), key_node.start_mark.line + 1
+            if key in lines:
+                raise yaml.YAMLError(f"{key} stands twice, in lines {lines[key]} and {line}; a control has one head")
+            lines[key] = line
+        return super().construct_mapping(node, deep)
+
+
+def _frames(given: object, base: FrameSpec, what: str) -> FrameSpec:
+    return frame_spec(read_mapping(given, what, [each.name for each in fields(FrameChanges)]), base)
+
+
+def _car(given: object) -> Car:
+    content = read_mapping(given, "car", ["place", "shows"])
+    return Car(rectangle(content.get("place", ())), read_names(content.get("shows", ()), "car.shows"))
+
+
+def _keys(given: object, control: str) -> Keys:
+    if not isinstance(given, Mapping):
+        return Keys(hold=read_names(given, f"keys.{control}"))
+    content = read_mapping(given, f"keys.{control}", [each.name for each in fields(Keys)])
+    names = {key: read_names(content.get(key, ()), f"keys.{control}.{key}") for key in ("hold", "less", "more")}
+    if not any(names.values()):
+        raise ValueError(f"keys.{control} is {given!r}; expected {KEYS_FORMS}")
+    return Keys(**names, value=float(content.get("value", 1.0)), step=float(content.get("step", 1.0)))
+
+
+def _check(game: Game) -> None:
+    """ValueError where a part names a control, a head or a scheme that the game lacks."""
+    controls = game.control_names
+    for what, names, known in (
+        ("stops", game.stops, game.axes),
+        ("keys", game.keys, controls),
+        ("car.shows", game.car.shows if game.car else (), [head.name for head in game.controls]),
+        ("opposites", [control for pair in game.opposites for control in pair], controls),
+        ("scheme_for", game.scheme_for.values(), ["controls", *game.schemes]),
+        *(
+            (f"schemes.{name}", [c for head in heads for c in head.controls], controls)
+            for name, heads in game.schemes.items()
+        ),
+    ):
+        wrong = [name for name in names if name not in known]
+        if wrong:
+            raise ValueError(f"{what} names {wrong[0]}{near(wrong[0], known)}; expected among: {', '.join(known)}")
+    if min(game.stops.values(), default=1.0) <= 0:
+        raise ValueError(f"stops are positive numbers, but {dict(game.stops)} was given")
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, as in JSON and YAML."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+OLD_SCHEMES = {
+    "car": ("carracing", None),
+    "carracing": ("carracing", "few"),
+    "carracing-discrete": ("carracing", "five"),
+    "buttons-nes": ("nes", None),
+    "minecraft": ("minecraft", None),
+    "minecraft-factored": ("minecraft", "factored"),
+    "atari": ("atari", None),
+    "atari-enduro": ("enduro", None),
+    "atari-breakout": ("breakout", None),
+}
+
+
+def control_scheme(name: str) -> Any:
+    """Until the models take a game: the scheme by its old name."""
+    if name not in OLD_SCHEMES:
+        raise ValueError(f"there is no control scheme {name!r}; there are {', '.join(OLD_SCHEMES)}")
+    game, scheme = OLD_SCHEMES[name]
+    made = load_game(game).scheme(scheme or "controls")
+    made.name = name
+    return made
