@@ -62,7 +62,7 @@ def commands() -> set[str]:
 def different() -> list[str]:
     """One command of those that differ in names and seeds alone."""
     return list(
-        {re.sub(r"(--name|--seeds|--out|--json|zoo:|runs/)\s*\S+", "", one): one for one in commands()}.values()
+        {re.sub(r"(--name|--seeds|--out|--json|zoo:|runs/)\s*\S+", "", one): one for one in sorted(commands())}.values()
     )
 
 

@@ -20,7 +20,7 @@ import webdataset
 from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
 from racing_vpt.checkpoints.integrity import newest_whole
 from racing_vpt.checkpoints.load import load_module
-from racing_vpt.cli.errors import ParseError
+from racing_vpt.cli.parse_errors import ParseError
 from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.data.manifest import MANIFEST, read_manifest
 from racing_vpt.data.recording import Recording, find_recordings
