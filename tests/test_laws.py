@@ -19,9 +19,10 @@ GROUND = ("types", "free_memory", "files", "seeds", "statistics", "processes", "
 UPWARDS = {name: set(GROUND[:place]) for place, name in enumerate(GROUND)}  # each may import those before it
 ALL = set(GROUND)
 MODELS = ALL | {"nn", "checkpoints", "models"}
-DRIVING = MODELS | {"envs", "agents", "dream", "video", "data", "replay", "rollout"}
+DRIVING = MODELS | {"window", "envs", "agents", "dream", "video", "data", "replay", "rollout"}
 MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import itself
     **UPWARDS,
+    "window": ALL,
     "video": ALL,
     "envs": ALL,
     "nn": ALL,
@@ -29,7 +30,7 @@ MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import it
     "data": ALL | {"video"},
     "replay": ALL | {"video", "data"},
     "models": ALL | {"nn", "checkpoints"},
-    "agents": MODELS | {"envs"},
+    "agents": MODELS | {"envs", "window"},
     "dream": ALL | {"models", "nn"},
     "rollout": DRIVING - {"rollout"},
     "play": DRIVING,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Set
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from racing_vpt.games.atari import JOYSTICK
 from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.types import Controls
+from racing_vpt.window.window import HelpLine
 
 LEFT, RIGHT = frozenset({"left", "a"}), frozenset({"right", "d"})
 UP, DOWN, FIRE = frozenset({"up", "w"}), frozenset({"down", "s"}), frozenset({"space"})
@@ -19,23 +19,10 @@ FULL_BRAKE = 0.8  # from 0.9 on the wheels lock
 STEERING_STEP = 0.06  # a frame; keys know no angle, so holding one turns the wheel
 
 
-@dataclass(frozen=True)
-class Keys:
-    """What happened on the keyboard in one frame; keys have pygame's names.
-
-    Args:
-        held: down at some time in it.
-        pressed: those that went down in it, in their order.
-    """
-
-    held: frozenset[str] = frozenset()
-    pressed: tuple[str, ...] = ()
-
-
 class KeyControls(Protocol):
     """A game's controls by keys."""
 
-    help: str
+    help: tuple[HelpLine, ...]
 
     def take_over(self, controls: Controls) -> None:
         """From now on the keys count; the controls were these."""
@@ -51,7 +38,7 @@ class CarKeys:
         frames: of the environment for which controls are held; a step turns the wheel by so many times as much.
     """
 
-    help = "arrows or WASD: drive"
+    help: tuple[HelpLine, ...] = (("arrows or WASD", "drive"), ("space, down", "brake"))
 
     def __init__(self, frames: int = 1) -> None:
         self.most = STEERING_STEP * frames
@@ -71,7 +58,7 @@ class CarKeys:
 class JoystickKeys:
     """Arrow keys or WASD are Atari's joystick, space is its button; opposite keys together are neither."""
 
-    help = "arrows or WASD: joystick; space: fire"
+    help: tuple[HelpLine, ...] = (("arrows or WASD", "joystick"), ("space", "fire"))
 
     def take_over(self, controls: Controls) -> None:
         pass

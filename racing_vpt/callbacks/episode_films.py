@@ -1,4 +1,4 @@
-"""Episodes of a run to look at: what it learnt from, how it drives, and what it imagines; each a film and a trajectory.
+"""Episodes of a run to look at: what it learnt from, how it drives, and what it imagines; each a recording.
 
 They lie in `media/episodes/{train,test,imagination}` of the run folder, the newest few of each; `racing-vpt play RUN
 --episodes` leafs through them.
@@ -22,8 +22,8 @@ from racing_vpt.rollout.episodes import Episode
 from racing_vpt.seeds import JUDGING_SEEDS
 from racing_vpt.types import Batch, Controls, Frame
 
-Moment = tuple[Frame, Controls, float, bool, bool]
-"""A frame, what was done on seeing it, the reward, whether the episode began with it, and whether it ended."""
+Moment = tuple[Frame, Controls, float, bool]
+"""A frame, what was done on seeing it, the reward, and whether the episode began with it."""
 
 
 class EpisodeFilms(Callback):
@@ -76,34 +76,34 @@ class EpisodeFilms(Callback):
         if (self.validations - 1) % self.every_n_validations:
             return
         rate = pl_module.frames.frames_per_second / pl_module.frames.stride
-        title = f"step {trainer.global_step}"
         if data.buffer is not None:
-            self.write(
-                trainer, "train", collected(data, pl_module.control_names), rate, f"{title}, collected", data.env
-            )
+            moments = collected(data, pl_module.control_names)
+            self.write(trainer, "train", moments, rate, {"environment": data.env})
         driven, full_rate = self.driven(pl_module, data.env)
-        self.write(trainer, "test", driven, full_rate, f"{title}, seed {self.seed}", f"{data.env}, seed {self.seed}")
+        self.write(trainer, "test", driven, full_rate, {"environment": data.env, "seed": self.seed})
         if bool(batch.valid.any()):
-            world = f"the dream of step {trainer.global_step}, tau {pl_module.dreams.tau:g}"
-            self.write(trainer, "imagination", self.imagined(pl_module, batch), rate, f"{title}, a dream", world)
+            dream = {"world_model": f"step {trainer.global_step}", "tau": pl_module.dreams.tau}
+            moments = self.imagined(pl_module, batch)
+            self.write(trainer, "imagination", moments, rate, {"environment": None, "dream": dream})
 
     def write(
-        self, trainer: Trainer, kind: str, moments: Iterator[Moment], rate: float, title: str, world: str
+        self, trainer: Trainer, kind: str, moments: Iterator[Moment], rate: float, meta: dict[str, object]
     ) -> None:
         """Write an episode and remove those that are too many; nothing where there is no moment."""
         run = Path(trainer.log_dir or trainer.default_root_dir)
         folder, take = run / "media" / "episodes" / kind, None
-        for frame, controls, reward, first, ended in moments:
+        for frame, controls, reward, first in moments:
             if take is None:
-                names = tuple(controls)
-                take = Take(folder, f"{kind}-{trainer.global_step:08d}", title, rate, names, world, run.name)
-            take.add(frame, controls, reward, first, ended, False)
+                take = Take(folder, f"{kind}-{trainer.global_step:08d}", rate, meta, run.name)
+            take.add(frame, controls, reward, first, by_hand=False)
         if take is None:
             return
         take.close()
-        for path in sorted(folder.glob(f"{kind}-*.npz"))[: -self.keep]:
-            path.with_suffix(".mp4").unlink(missing_ok=True)
-            path.unlink()
+        for meta_file in sorted(folder.glob(f"{kind}-*.meta.json"))[: -self.keep]:
+            meta_file.unlink()  # first, so that no half of a recording counts as one
+            name = meta_file.name.removesuffix(".meta.json")
+            for suffix in (".mp4", ".jsonl"):
+                meta_file.with_name(name + suffix).unlink(missing_ok=True)
 
     def driven(self, module: IRIS, id: str) -> tuple[Iterator[Moment], float]:
         """A greedy drive in an environment, and the frames a second of that."""
@@ -117,7 +117,7 @@ class EpisodeFilms(Callback):
                 seen, before = episode.frame.copy(), episode.score
                 controls = agent.act(seen)
                 episode.step(controls)
-                moments.append((seen, controls, episode.score - before, episode.frames == 1, episode.done))
+                moments.append((seen, controls, episode.score - before, episode.frames == 1))
         finally:
             env.close()
         return iter(moments), episode.frames_per_second
@@ -125,10 +125,9 @@ class EpisodeFilms(Callback):
     def imagined(self, module: IRIS, batch: Batch) -> Iterator[Moment]:
         """A dream."""
         dreamt = imagined_drive(module, batch, self.dreamt, self.validations)
-        last = len(dreamt.frames) - 1
         for step, (frame, action, reward) in enumerate(zip(*dreamt[:3], strict=True)):
             controls = dict(zip(module.control_names, action.tolist(), strict=True))
-            yield frame, controls, float(reward), step == 0, dreamt.ended and step == last
+            yield frame, controls, float(reward), step == 0
 
     def state_dict(self) -> dict[str, object]:
         return {"validations": self.validations}
@@ -149,5 +148,4 @@ def collected(data: SegmentDataModule, names: tuple[str, ...]) -> Iterator[Momen
         if not ring.valid[slot]:
             continue  # the last frame of an episode, on which nobody acted
         controls = dict(zip(names, ring.actions[slot].tolist(), strict=True))
-        ended = bool(ring.terminated[slot] | ring.truncated[slot])
-        yield ring.frames[slot], controls, float(ring.rewards[slot]), place == 0, ended
+        yield ring.frames[slot], controls, float(ring.rewards[slot]), place == 0

@@ -15,7 +15,7 @@ from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.callbacks.images import log_picture
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import film_strip
-from racing_vpt.play.film import FilmWriter
+from racing_vpt.play.film import EpisodeFilm
 from racing_vpt.rollout.episodes import run_episodes
 from racing_vpt.seeds import JUDGING_SEEDS
 from racing_vpt.types import Batch, Frame, FrameRecord
@@ -126,7 +126,7 @@ class RolloutValidation(pl.Callback):
         log_picture(trainer, f"{self.name}/film", picture)
 
 
-class KeptFilm(FilmWriter):
+class KeptFilm(EpisodeFilm):
     """A film whose frames uint8 [96, 96, 3] stay in memory too."""
 
     def __init__(self, path: Path, title: str) -> None:

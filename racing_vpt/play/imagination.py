@@ -50,6 +50,7 @@ class Imagination(Protocol):
     """What playing in a world model takes."""
 
     frames: FrameSpec
+    tau: float  # temperature
     observation: Tensor  # [1, ...], of the frame that is seen now
     picture: Tensor  # float32 [1, 3, H, W] in [0, 1], the same as a picture
     before: Tensor  # [T, ...], observations before this dream, oldest first; T may be 0

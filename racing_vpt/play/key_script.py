@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from racing_vpt.agents.key_controls import DRIVING, Keys
+from racing_vpt.agents.key_controls import DRIVING
+from racing_vpt.window.window import Keys
 
 HELD = (*sorted(DRIVING), "home", "none")  # `none`: the keyboard is left alone
 TOGGLES = (",", "m", "y", "n")

@@ -1,24 +1,19 @@
-"""The files of a film with labels: what is read, and the mp4 that is written."""
+"""A labelled film out of files: a video, its labels, and the truth where it is known."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.lines import read_lines
 from racing_vpt.data.recording import Recording
-from racing_vpt.files import published
 from racing_vpt.play.labelled_film import LabelledFilm
-from racing_vpt.video.encode import VideoWriter
 
 
-def open_film(
-    video: Path, labels: Path | None, truth: Path | None, tolerance: float
-) -> tuple[LabelledFilm, str, float]:
-    """The film, its name and its frames per second.
+def open_film(video: Path, labels: Path | None, truth: Path | None, tolerance: float) -> LabelledFilm:
+    """The film.
 
     Raises:
         FileNotFoundError: the video or a file of lines does not exist.
@@ -40,8 +35,16 @@ def open_film(
             )
         said = {name: column for name, column in said.items() if name in true}
     heading = "labelled" if labels is not None and labels != own else "recorded"
-    film = LabelledFilm(recording.open_video(), recording.name, said, true, confidence, tolerance, heading)
-    return film, recording.name, recording.frames_per_second
+    return LabelledFilm(
+        recording.open_video(),
+        recording.name,
+        said,
+        true,
+        confidence,
+        tolerance,
+        heading,
+        recording.frames_per_second,
+    )
 
 
 def lines_of(file: Path, num_frames: int, video: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
@@ -53,12 +56,3 @@ def lines_of(file: Path, num_frames: int, video: Path) -> tuple[dict[str, np.nda
     if len(known) != num_frames:
         raise ValueError(f"{file} has {len(known)} lines, but {video} has {num_frames} frames; is it of another video?")
     return known.controls, known.confidence
-
-
-def write_film(film: LabelledFilm, frames: range, frames_per_second: float, out: Path) -> None:
-    """Write frames of the film to an mp4, whole or not at all."""
-    with published(out) as temporary:
-        writer = VideoWriter(temporary, frames_per_second, *film.shape, crf=20, pixel_format="yuv420p")
-        for index in tqdm(frames, unit="frame", desc=out.name):
-            writer.add(film.picture(index))
-        writer.close()

@@ -1,4 +1,4 @@
-"""A video with its labels beside it, frame by frame: what was said, what was true, and how often the two agreed."""
+"""A video with its labels beside it, frame by frame: what was labelled, what is true, and how often they agree."""
 
 from __future__ import annotations
 
@@ -12,25 +12,27 @@ import torch
 
 from racing_vpt.data.lines import RANGES
 from racing_vpt.games.minecraft import CAMERA, camera_class
-from racing_vpt.play.panel import (
+from racing_vpt.play.controls_box import box_height, draw_box, used
+from racing_vpt.play.time_line import TimeLine
+from racing_vpt.play.widgets import BOX_WIDTH, strength_of
+from racing_vpt.types import Frame
+from racing_vpt.video.decoders import Video
+from racing_vpt.window.text import (
     BACKGROUND,
-    BOX_WIDTH,
     DARK,
     FAINT,
     PRESSED,
+    QUIET,
     RIGHT,
     TEXT,
     WRONG,
     Colour,
-    box_height,
-    draw_box,
     fitting,
+    mixed,
     write,
 )
-from racing_vpt.types import Frame
-from racing_vpt.video.decoders import Video
 
-MARGIN, HEADER, HEADING, ROW = 16, 78, 26, 19  # pixels: at the edges; rows of the parts of the panel
+MARGIN, HEADER, HEADING, ROW = 16, 78, 26, 20  # pixels: at the edges; rows of the parts of the panel
 WIDEST = 960  # columns of the enlarged picture at most
 FEW = 8  # more controls than these take two columns of the table
 CHUNK = 64  # frames that are decoded at once
@@ -64,6 +66,7 @@ class LabelledFilm:
         confidence: [T], of the labels; None where they say none.
         tolerance: by which a steering wheel or a pedal may be off.
         heading: what stands above `said`.
+        frames_per_second: of the video.
     """
 
     video: Video
@@ -73,6 +76,7 @@ class LabelledFilm:
     confidence: np.ndarray | None = None
     tolerance: float = 0.1
     heading: str = "labelled"
+    frames_per_second: float = 50.0
 
     def __len__(self) -> int:
         return self.video.num_frames
@@ -89,6 +93,20 @@ class LabelledFilm:
         every = np.all(list(self.agreed.values()), axis=0) if self.agreed else np.ones(len(self), bool)
         return {name: flags.cumsum() / count for name, flags in {**self.agreed, "": every}.items()}
 
+    @cached_property
+    def shown(self) -> list[str]:
+        """Names of the controls that are shown: not a gear that is never changed."""
+        both = dict(self.said)
+        if self.true is not None and "gear_change" in self.true and "gear_change" in both:
+            both["gear_change"] = np.concatenate([both["gear_change"], self.true["gear_change"]])
+        return used(both)
+
+    @cached_property
+    def time_line(self) -> TimeLine:
+        """What stands below the video."""
+        said = {name: self.said[name] for name in self.shown}
+        return TimeLine(said, self.true, self.agreed, self.frames_per_second)
+
     @property
     def panel_width(self) -> int:
         return 2 * MARGIN + BOX_WIDTH + (0 if self.true is None else MARGIN + BOX_WIDTH)
@@ -96,16 +114,21 @@ class LabelledFilm:
     @cached_property
     def shape(self) -> tuple[int, int]:
         """Rows and columns of a picture of the film, both even."""
-        names = [*self.said]
-        rows = 0 if self.true is None else -(-len(names) // self.table_columns) + 1
-        height = HEADER + HEADING + box_height(names) + MARGIN // 2 + rows * ROW + MARGIN // 2
+        rows, columns = self.above
+        rows += self.time_line.height
+        return rows + rows % 2, columns
+
+    @cached_property
+    def above(self) -> tuple[int, int]:
+        """Rows and columns of the video and the panel, without the time line; the columns are even."""
+        rows = 0 if self.true is None else -(-len(self.shown) // self.table_columns) + 1
+        height = HEADER + HEADING + box_height(self.shown) + MARGIN // 2 + rows * ROW + MARGIN // 2
         scaled = self.scaled(height)
-        height = max(height, scaled[0])
-        return height + height % 2, (scaled[1] + self.panel_width + 1) // 2 * 2
+        return max(height, scaled[0]), (scaled[1] + self.panel_width + 1) // 2 * 2
 
     @property
     def table_columns(self) -> int:
-        return 2 if len(self.said) > FEW else 1
+        return 2 if len(self.shown) > FEW else 1
 
     def scaled(self, height: int) -> tuple[int, int]:
         """Rows and columns of the video's picture beside a panel of `height` rows; small ones grow by whole numbers."""
@@ -124,47 +147,53 @@ class LabelledFilm:
     def picture(self, index: int) -> Frame:
         """What is shown for a frame, uint8 [H, W, 3]."""
         canvas = np.full((*self.shape, 3), BACKGROUND, np.uint8)
-        rows, columns = self.scaled(self.shape[0])
-        smaller = rows < self.video.height
-        picture = cv2.resize(
-            self.frame(index), (columns, rows), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC
-        )
-        top = (self.shape[0] - rows) // 2
-        canvas[top : top + rows, :columns] = picture
-        panel = np.ascontiguousarray(canvas[:, columns : columns + self.panel_width])
+        height, width = self.above
+        rows, columns = self.scaled(height)
+        how = cv2.INTER_AREA if rows < self.video.height else cv2.INTER_NEAREST
+        top = (height - rows) // 2
+        canvas[top : top + rows, :columns] = cv2.resize(self.frame(index), (columns, rows), interpolation=how)
+        panel = np.ascontiguousarray(canvas[:height, columns : columns + self.panel_width])
         self._draw_panel(panel, index)
-        canvas[:, columns : columns + self.panel_width] = panel
+        canvas[:height, columns : columns + self.panel_width] = panel
+        below = self.time_line.draw(width, index)
+        canvas[height : height + len(below)] = below
         return canvas
 
     def _draw_panel(self, panel: Frame, index: int) -> None:
         right = self.panel_width - MARGIN
-        write(panel, fitting(self.title, right - MARGIN), (MARGIN, 24))
-        write(panel, f"frame {index} of {len(self)}, {self.video.timestamps[index]:.2f} s", (MARGIN, 44))
+        write(panel, fitting(self.title, right - MARGIN, bold=True), (MARGIN, 24), bold=True)
+        seconds = float(self.video.timestamps[index])
+        write(panel, f"frame {index + 1} of {len(self)}, {seconds:.2f} s", (MARGIN, 44), QUIET)
+        strength = 1.0
         if self.confidence is not None:
-            self._draw_confidence(panel, float(self.confidence[index]))
+            value = float(self.confidence[index])
+            strength = strength_of(value)
+            self._draw_confidence(panel, value, strength)
         marks = {name: RIGHT if flags[index] else WRONG for name, flags in self.agreed.items()}
-        sides = [(self.heading, self.said)] + ([] if self.true is None else [("true", self.true)])
-        for column, (heading, controls) in enumerate(sides):
+        sides = [(self.heading, self.said, strength)] + ([] if self.true is None else [("true", self.true, 1.0)])
+        for column, (heading, controls, strong) in enumerate(sides):
             left = MARGIN + column * (BOX_WIDTH + MARGIN)
-            write(panel, heading, (left + BOX_WIDTH // 2, HEADER + 16), PRESSED, centred=True)
-            values = {name: float(values[index]) for name, values in controls.items() if name in self.said}
+            colour = PRESSED if column == 0 else TEXT  # as in the time line
+            write(panel, heading, (left + BOX_WIDTH // 2, HEADER + 16), colour, align="centre", bold=True)
+            values = {name: float(controls[name][index]) for name in self.shown}
             shown = {name: colour for name, colour in marks.items() if colour is WRONG or values.get(name, 0) > 0.5}
-            draw_box(panel, (left, HEADER + HEADING), values, marks if len(marks) <= FEW else shown)
+            draw_box(panel, (left, HEADER + HEADING), values, marks if len(marks) <= FEW else shown, strong)
         if self.true is not None:
             self._draw_table(panel, index, marks)
 
-    def _draw_confidence(self, panel: Frame, value: float) -> None:
-        left, right, top = MARGIN + 132, self.panel_width - MARGIN, 54
+    def _draw_confidence(self, panel: Frame, value: float, strength: float) -> None:
+        left, right, top = MARGIN + 124, self.panel_width - MARGIN, 54
         write(panel, f"confidence {value:.2f}", (MARGIN, 66))
         cv2.rectangle(panel, (left, top), (right, top + 14), DARK, -1)
-        cv2.rectangle(panel, (left, top), (left + round(value * (right - left)), top + 14), PRESSED, -1)
+        end = left + round(value * (right - left))
+        cv2.rectangle(panel, (left, top), (end, top + 14), mixed(DARK, PRESSED, strength), -1)
         cv2.rectangle(panel, (left, top), (right, top + 14), FAINT, 1)
 
     def _draw_table(self, panel: Frame, index: int, marks: Mapping[str, Colour]) -> None:
         assert self.true is not None
-        names = [name for name in self.said if name in self.agreed]
-        top = HEADER + HEADING + box_height([*self.said]) + MARGIN // 2 + 14
-        write(panel, f"right so far: every control at once {self.running[''][index]:.1%}", (MARGIN, top), PRESSED)
+        names = [name for name in self.shown if name in self.agreed]
+        top = HEADER + HEADING + box_height(self.shown) + MARGIN // 2 + 14
+        write(panel, f"right so far: every control at once {self.running[''][index]:.1%}", (MARGIN, top), QUIET)
         deep = -(-len(names) // self.table_columns)
         for place, name in enumerate(names):
             left = MARGIN + place // deep * (BOX_WIDTH + MARGIN)
@@ -176,6 +205,7 @@ class LabelledFilm:
             write(panel, name, (left + 16, y), TEXT)
             if self.table_columns == 1:
                 said, true = self.said[name][index], self.true[name][index]
-                write(panel, f"{said:+.2f}", (left + 150, y))
+                write(panel, f"{said:+.2f}", (left + 150, y), PRESSED)
                 write(panel, f"true {true:+.2f}", (left + 220, y))
-            write(panel, f"{self.running[name][index]:7.1%}", (left + (150, 350)[self.table_columns == 1], y))
+            share = f"{self.running[name][index]:.1%}"
+            write(panel, share, (left + (200, 400)[self.table_columns == 1], y), align="right")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
 from racing_vpt.dream import begun
-from racing_vpt.envs.make import STOCK_ID, make_env
+from racing_vpt.envs.make import STOCK_ID
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.games.atari import ATARI
 from racing_vpt.games.controls import ControlScheme
@@ -25,9 +25,10 @@ from racing_vpt.models.worlds import token_world_of, world_of
 from racing_vpt.nn.imagination import World
 from racing_vpt.nn.memory_world import CodeEye
 from racing_vpt.nn.tokenizer_net import TokenizerNet
-from racing_vpt.play.driver import ActorDreamer, Imaginer, WorldDriver
 from racing_vpt.play.imagination import Beginning, Begun, Eye, Reconstruction, WorldImagination
-from racing_vpt.play.scene import Dreamer, Driver, RoadScene, WatchingAgent
+from racing_vpt.play.scene import Dreamer, Driver, EnvScene, FollowingAgent
+from racing_vpt.play.sharp_view import make_shown_env
+from racing_vpt.play.world_drivers import ActorDreamer, Imaginer, WorldDriver
 from racing_vpt.types import FrameSpec
 
 
@@ -66,7 +67,7 @@ def driver_of(module: LightningModule) -> Driver | None:
     """The agent for the road, where there is one."""
     if isinstance(module, Controller):
         return WorldDriver(module)
-    return WatchingAgent(CheckpointAgent(cast(Policy, module))) if hasattr(module, "policy") else None
+    return FollowingAgent(CheckpointAgent(cast(Policy, module))) if hasattr(module, "policy") else None
 
 
 def dreamer_of(module: LightningModule) -> Dreamer | None:
@@ -76,7 +77,7 @@ def dreamer_of(module: LightningModule) -> Dreamer | None:
     return ActorDreamer(cast(Imaginer, module)) if hasattr(module, "agent") and token_world_of(module) else None
 
 
-def road_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> RoadScene:
+def env_scene_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> EnvScene:
     """Its agent, or a person where it has none, in an environment.
 
     Args:
@@ -101,11 +102,11 @@ def road_of(module: LightningModule, name: str, env: str | None, reconstruction:
         )
         raise ValueError(f"{name} is a {kind}, which does not drive{more}")
     env = env or game_of(module)
-    made = make_env(env)
+    made = make_shown_env(env)
     if eye is not None:
         check_game(module, name, made, env)
     frames = cast(FrameSpec, module.frames)
-    return RoadScene(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None)
+    return EnvScene(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None)
 
 
 def game_of(module: LightningModule) -> str:

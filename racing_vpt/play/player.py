@@ -1,85 +1,75 @@
-"""The loop behind `racing-vpt play`: keys in, pictures out, whoever drives and wherever. It knows no window."""
+"""The loop behind `racing-vpt play` and `drive --render human`: keys in, pictures out. It knows no window."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Literal, Protocol
 
-import cv2
-import numpy as np
-
-from racing_vpt.agents.key_controls import Keys, key_controls
-from racing_vpt.play.film import ROWS, film_picture
-from racing_vpt.play.panel import BACKGROUND, PRESSED, RIGHT, TEXT, WRONG, Colour, fitting, write
+from racing_vpt.agents.key_controls import key_controls
+from racing_vpt.play.film import BESIDE_ROWS
+from racing_vpt.play.notes import Message, Notes
+from racing_vpt.play.panel import Panel, captioned, enlarged, figures_of, progress_of, with_bar, with_panel
 from racing_vpt.play.scene import Scene
-from racing_vpt.play.take import MOST_FRAMES, Take
-from racing_vpt.types import Frame, FrameRecord
-
-SIDE_BY_SIDE = 288  # rows to which a picture is enlarged, about, where others stand beside it: it must fit a screen
-ROW = 22  # pixels of a line of text
-NOTE_SECONDS = 4.0  # for which a note stands
-Line = tuple[str, Colour]
+from racing_vpt.play.take import Take
+from racing_vpt.types import Controls, Frame, FrameRecord
+from racing_vpt.window.text import PRESSED, RIGHT, TEXT, WARNING, WRONG
+from racing_vpt.window.window import CLOSING, HelpLine, Keys
 
 
-class Screen(Protocol):
-    """What a window, or a film, shows."""
+@dataclass(frozen=True)
+class PlayerOptions:
+    """How somebody plays.
 
-    over: bool
+    Args:
+        by_hand: a person drives first, not the agent.
+        hands_over: `m` changes who drives.
+        header: show more figures.
+        save_mode: ask after each episode whether it is to be kept.
+        scale: how many times frames are enlarged; None: to 480 rows at most, or 288 where others stand beside them.
+    """
 
-    @property
-    def help(self) -> str:
-        """Which keys do what."""
-
-    @property
-    def frames_per_second(self) -> float:
-        """How often `step` is to be called."""
-
-    def step(self, keys: Keys) -> Frame:
-        """What is seen after a frame in which these keys were used, uint8 [H, W, 3], both even."""
-
-    def close(self) -> None:
-        """Keep what is to be kept."""
+    by_hand: bool = False
+    hands_over: bool = True
+    header: bool = False
+    save_mode: bool = False
+    scale: int | None = None
 
 
 class Player:
-    """Somebody drives, and may hand over to somebody else at any time.
+    """Somebody drives, and may hand over to somebody else at any time: a `Screen`.
 
     Args:
         scene: where.
-        recordings: folder of the recordings.
-        checkpoint: its name, for people and recordings.
-        by: who drives first.
-        seed: of the first episode; the next one has the next.
-        header: show more lines of information.
-        save_mode: ask after each episode whether it is to be kept.
-        scale: how many times frames are enlarged; to about 384 rows, or 288 beside others, if not given.
+        agent: name of the agent, or of the checkpoint whose world model is driven in.
+        recordings: folder of the recordings; None: nothing is recorded.
+        options: how.
+        seeds: of the episodes; one ends after the last of them.
     """
 
     def __init__(
         self,
         scene: Scene,
-        recordings: Path,
-        checkpoint: str,
-        by: Literal["agent", "keyboard"] = "agent",
-        seed: int = 0,
-        header: bool = False,
-        save_mode: bool = False,
-        scale: int | None = None,
+        agent: str,
+        recordings: Path | None = None,
+        options: PlayerOptions | None = None,
+        seeds: Iterator[int] | None = None,
     ) -> None:
-        self.scene, self.recordings, self.checkpoint = scene, recordings, checkpoint
-        self.by_hand, self.seed = by == "keyboard", seed
-        self.header, self.save_mode, self.scale = header, save_mode, scale
-        self.over = self.asks = False
+        self.scene, self.agent, self.recordings = scene, agent, recordings
+        self.options = options or PlayerOptions()
+        self.seeds = seeds if seeds is not None else count()
+        self.by_hand = self.options.by_hand
+        self.over = self.asks = self.paused = False
         self.episodes = 0  # that are over
         self.kept: list[Path] = []
-        self.take: Take | None = None
-        self.trajectory: Take | None = None
+        self.take: Take | None = None  # what the person records
+        self.whole: Take | None = None  # the whole episode, kept if the person says so
         self.keys = key_controls(scene.controls, scene.stride)
-        self.done = dict.fromkeys(scene.controls, 0.0)
-        self.note, self.note_age = "", 0
+        self.notes = Notes(scene.frames_per_second)
         if self.by_hand and (why := self.no_keyboard()):
             raise ValueError(why)
+        self.seed = next(self.seeds)
         self.begin()
 
     @property
@@ -87,9 +77,18 @@ class Player:
         return self.scene.frames_per_second
 
     @property
-    def help(self) -> str:
-        keys = f"{self.keys.help}; m: keyboard or agent; " if self.keys else ""
-        return f"{keys}comma: record; escape"
+    def help(self) -> list[HelpLine]:
+        lines: list[HelpLine] = []
+        if self.keys and (self.by_hand or self.options.hands_over):
+            lines += self.keys.help
+        if self.options.hands_over and self.scene.has_agent:
+            lines.append(("m", "you drive, the agent drives"))
+        lines.append(("p", "pause") if self.by_hand else ("space, p", "pause"))
+        if self.recordings is not None:
+            lines.append((", (comma)", "start, stop a recording"))
+        if self.options.save_mode:
+            lines.append(("y, n", "keep the episode that ended, or not"))
+        return lines
 
     def no_keyboard(self) -> str | None:
         """Why nobody can drive by keys here."""
@@ -99,66 +98,81 @@ class Player:
 
     def begin(self) -> None:
         self.scene.begin(self.seed)
-        self.first = True
+        self.done: Controls = dict.fromkeys(self.scene.controls, 0.0)
         if self.keys:
             self.keys.take_over({})
-        self.trajectory = self.record() if self.save_mode else None
+        self.whole = self.record() if self.options.save_mode else None
 
     def record(self) -> Take:
-        scene, title = self.scene, f"{self.scene.kind} {self.seed}"
-        names, world = scene.controls, f"{scene.world}, seed {self.seed}"
-        return Take(self.recordings, scene.kind, title, scene.frames_per_second, names, world, self.checkpoint)
+        assert self.recordings is not None, "this player has no folder for recordings"
+        scene = self.scene
+        meta = {**scene.meta, "seed": self.seed}
+        return Take(self.recordings, scene.kind, scene.frames_per_second, meta, self.agent)
 
     def step(self, keys: Keys) -> Frame:
-        """One frame of the scene, unless it waits for an answer; ValueError where the controls are refused."""
+        """One frame of the scene, unless it waits for a person; ValueError where the controls are refused."""
         for key in keys.pressed:
             self.press(key)
-        self.note_age += 1
-        if not (self.over or self.asks):
-            if self.scene.done:  # only now, so that its end was seen
-                self.seed += 1
-                self.begin()
+        if not (self.over or self.asks or self.paused):
             self.drive(keys)
         return self.picture()
 
     def press(self, key: str) -> None:
         """Do what a key is for that does not drive."""
-        if key in ("escape", "q"):
+        if key in CLOSING:
             self.over = True
         elif self.asks and key in ("y", "n"):
             self.answer(keep=key == "y")
-        elif key == ",":
+        elif key == "p" or (key == "space" and (self.paused or not self.by_hand)):
+            self.paused = not self.paused
+        elif key == "," and self.recordings is not None:
             self.start() if self.take is None else self.stop()
-        elif key == "m" and self.by_hand and not self.scene.has_agent:
-            self.say("there is no agent to hand over to")
-        elif key == "m" and not self.by_hand and (why := self.no_keyboard()):
-            self.say(why)
-        elif key == "m":
+        elif key == "m" and self.options.hands_over:
+            self.hand_over()
+
+    def hand_over(self) -> None:
+        """The agent drives where a person did, and the other way round, if there are both."""
+        if self.by_hand and not self.scene.has_agent:
+            self.notes.say("there is no agent to hand over to")
+        elif not self.by_hand and (why := self.no_keyboard()):
+            self.notes.say(why)
+        else:
             self.by_hand = not self.by_hand
             if self.keys:
                 self.keys.take_over(self.done)
 
     def drive(self, keys: Keys) -> None:
-        said = self.scene.suggest()
+        if self.scene.done and not self.next_episode():  # only now, so that the end was seen
+            return
+        scene = self.scene
+        said = scene.suggest()
         chosen = self.keys.controls(keys.held) if self.by_hand and self.keys else said
         assert chosen is not None, "nobody drives"
-        controls = {name: float(chosen.get(name, 0.0)) for name in self.scene.controls}
-        seen = self.scene.frame
-        reward = self.scene.step(controls)
-        for take in (self.take, self.trajectory):
+        controls = {name: float(chosen.get(name, 0.0)) for name in scene.controls}
+        seen, observation, first = scene.frame, scene.observation, scene.age == 0
+        reward = scene.step(controls)
+        for take in (self.take, self.whole):
             if take is not None:
-                take.add(seen, controls, reward, self.first, self.scene.done, self.by_hand)
-        self.done, self.first = controls, False
-        if self.take is not None and len(self.take) == MOST_FRAMES:  # the rest in another file
-            self.stop()
-            self.start()
-        if self.scene.done:
+                take.add(seen, controls, reward, first, self.by_hand, observation)
+        self.done = controls
+        if scene.done:
             self.episodes += 1
-            self.asks = self.trajectory is not None
-        elif self.trajectory is not None and len(self.trajectory) == MOST_FRAMES:
-            self.say(f"more than {MOST_FRAMES} frames: this trajectory cannot be kept")
-            self.trajectory.abort()
-            self.trajectory = None
+            self.asks = self.whole is not None
+            if self.take is not None:  # a recording holds one episode; the next one goes on in another
+                self.stop()
+                self.start()
+
+    def next_episode(self) -> bool:
+        """Begin it; False where that was the last."""
+        seed = next(self.seeds, None)
+        if seed is None:
+            self.over = True
+            return False
+        self.seed = seed
+        self.begin()
+        if self.take is not None:  # it was started before the seed was known
+            self.take.writer.meta["seed"] = seed
+        return True
 
     def start(self) -> None:
         self.take = self.record()
@@ -168,20 +182,18 @@ class Player:
         self.keep(take)
 
     def answer(self, keep: bool) -> None:
-        trajectory, self.trajectory, self.asks = self.trajectory, None, False
+        whole, self.whole, self.asks = self.whole, None, False
         if keep:
-            self.keep(trajectory)
-        elif trajectory is not None:
-            trajectory.abort()
-            self.say("not kept")
+            self.keep(whole)
+        elif whole is not None:
+            whole.abort()
+            self.notes.say("not kept")
 
     def keep(self, take: Take | None) -> None:
-        if take is not None and (path := take.close()) is not None:
+        lap_finished = self.scene.done and self.scene.lap_finished
+        if take is not None and (path := take.close(lap_finished)) is not None:
             self.kept.append(path)
-            self.say(f"kept {path.name} and .mp4")
-
-    def say(self, note: str) -> None:
-        self.note, self.note_age = note, 0
+            self.notes.say(f"kept {path.name}")
 
     def close(self) -> None:
         """Keep a recording that runs, and an episode about which nobody answered; not one that did not end."""
@@ -189,45 +201,50 @@ class Player:
             if self.take is not None:
                 self.stop()
         finally:
-            if self.trajectory is not None:
+            if self.whole is not None:
                 self.answer(keep=self.asks)
+            self.scene.close()
 
     def picture(self) -> Frame:
-        scene = self.scene
-        record = FrameRecord(frame=scene.age, timestamp=scene.age / scene.frames_per_second, action=self.done)
+        """What is seen now, uint8 [H, W, 3], both even."""
+        scene, options = self.scene, self.options
+        rate = scene.frames_per_second
+        record = FrameRecord(scene.age, scene.age / rate, self.done, observation=scene.observation)
+        figures = figures_of(record, scene.score)
+        if options.header:
+            figures += [("episode", f"{self.episodes + (not scene.done)}"), ("step", f"{scene.age}")]
+            figures.append(("rate", f"{rate:.3g} steps/s"))
+            if scene.stride > 1:
+                figures.append(("a step is", f"{scene.stride} frames"))
+        panel = Panel(scene.title, figures, progress_of(record), self.done)
         more = scene.beside()
-        rows = SIDE_BY_SIDE if more else ROWS
-        scale = self.scale or max(1, round(rows / scene.frame.shape[0]))
-        picture = film_picture(scene.frame, record, f"{scene.kind} {self.seed}", scene.score, scale, more)
         if more:
-            write(picture, "original", (8, min(scene.frame.shape[0] * scale + 24, len(picture) - 8)))
+            shown = [("original", scene.frame), *more]
+            columns = [captioned(enlarged(one, options.scale, BESIDE_ROWS), name) for name, one in shown]
+        else:
+            view = None if options.scale else scene.view()
+            columns = [enlarged(scene.frame, options.scale) if view is None else enlarged(view)]
+        picture = with_panel(columns, panel)
+        self.notes.draw(picture, columns[0].shape[1], self.messages())
+        return with_bar(picture, self.status(record), "h: keys", PRESSED if self.by_hand else TEXT)
+
+    def status(self, record: FrameRecord) -> str:
+        """The line below the picture: who drives which seed, how fast, how far."""
+        who = "you drive" if self.by_hand else f"{self.agent} drives"
+        parts = [f"seed {self.seed}", f"{who}{self.scene.where}"]
+        if "speed" in record.observation:
+            parts.append(f"speed {record.observation['speed']:.0f}")
+        if (progress := progress_of(record)) is not None:
+            parts.append(f"lap {progress:.0%}")
+        return "   ".join(parts)
+
+    def messages(self) -> list[Message]:
+        """What goes on besides driving."""
+        messages: list[Message] = []
         if self.take is not None:
-            cv2.circle(picture, (14, 14), 7, WRONG, -1, cv2.LINE_AA)
-        return with_lines(picture, self.lines())
-
-    def lines(self) -> list[Line]:
-        """What stands above the picture."""
-        driver = "keyboard" if self.by_hand else "agent"
-        status = f"{driver} drives (m)" + (f"   recording {len(self.take)} (comma)" if self.take is not None else "")
-        if self.note and self.note_age <= NOTE_SECONDS * self.frames_per_second:
-            status += f"   {self.note}"
-        lines: list[Line] = []
-        if self.header:
-            scene, rate = self.scene, f"{self.frames_per_second:.4g} steps a second"
-            per_step = f" of {scene.stride} frames" if scene.stride > 1 else ""
-            lines = [
-                (f"{self.checkpoint} in {scene.world}", TEXT),
-                (f"episode {self.episodes + (not scene.done)}, step {scene.age}, {rate}{per_step}", TEXT),
-            ]
+            messages.append((f"recording: {len(self.take)} frames (comma stops)", WRONG))
+        if self.paused:
+            messages.append(("pause: space goes on", WARNING))
         if self.asks:
-            score = f"{self.scene.age} steps, score {self.scene.score:.1f}"
-            return [*lines, (f"the episode is over ({score}): keep it?  y / n", RIGHT)]
-        return [*lines, (status, PRESSED if self.by_hand else TEXT)]
-
-
-def with_lines(picture: Frame, lines: Sequence[Line]) -> Frame:
-    """The picture uint8 [H, W, 3] with lines of text above it."""
-    bar = np.full((ROW * len(lines) + 6, picture.shape[1], 3), BACKGROUND, np.uint8)
-    for number, (text, colour) in enumerate(lines):
-        write(bar, fitting(text, picture.shape[1] - 24), (12, ROW * (number + 1) - 5), colour)
-    return np.concatenate([bar, picture])
+            messages.append((f"the episode is over, score {self.scene.score:.1f}: keep it?  y / n", RIGHT))
+        return messages

@@ -1,22 +1,27 @@
-"""Where a player drives, a step at a time: on the road, or in a dream. An agent watches all the while."""
+"""Where a player drives, a step at a time: in an environment or in a world model. An agent follows all the while."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import gymnasium
 from torch import Tensor
 
 from racing_vpt.agents.solo import NeedsEnvironment, Seedable
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.envs.actions import observation_of
+from racing_vpt.games.controls import CARRACING_CONTROLS, control_scheme
 from racing_vpt.play.imagination import Imagination, Reconstruction
-from racing_vpt.rollout.episodes import Episode
+from racing_vpt.play.sharp_view import sharp_view
+from racing_vpt.rollout.episodes import Episode, EpisodeResult, EpisodeWriter
 from racing_vpt.types import Agent, Controls, Frame
+
+GEAR = "gear_change"  # recordings of cars have it; CarRacing's car has one gear, so that it is always 0
 
 
 class Driver(Protocol):
-    """An agent on the road that may be relieved at any frame."""
+    """An agent in an environment whose place a person may take at any frame."""
 
     def begin(self, env: gymnasium.Env, seed: int) -> None:
         """A new episode, which has just been reset."""
@@ -25,11 +30,11 @@ class Driver(Protocol):
         """What it would do; asked at every frame, so that its memory goes on."""
 
     def told(self, controls: Controls) -> None:
-        """What was done instead, or the same."""
+        """What was done: its own controls, or a person's."""
 
 
 class Dreamer(Protocol):
-    """An agent in a dream that may be relieved at any step."""
+    """An agent in a world model whose place a person may take at any step."""
 
     def begin_dream(self, before: Tensor) -> None:
         """A new dream, before which observations [T, ...] were seen; T may be 0."""
@@ -38,12 +43,12 @@ class Dreamer(Protocol):
         """What it would do on seeing observation [1, ...], which looks like picture float32 [1, 3, H, W]."""
 
     def remember(self, controls: Controls) -> None:
-        """What was done instead, or the same."""
+        """What was done: its own controls, or a person's."""
 
 
 @dataclass
-class WatchingAgent:
-    """Any agent as a driver. A memory of frames alone goes on while somebody else drives."""
+class FollowingAgent:
+    """Any agent as a driver. It sees every frame, whoever drives, so that its memory goes on."""
 
     agent: Agent
 
@@ -62,18 +67,23 @@ class WatchingAgent:
 
 
 class Scene(Protocol):
-    """What a player needs of either."""
+    """What a player needs of an environment or a world model."""
 
-    kind: str
+    kind: str  # `drive` or `dream`: the first part of a recording's name
+    title: str  # of the panel
     world: str  # what is driven in, for people
+    where: str  # the same, after "you drive", where it is not plain
+    meta: dict[str, object]  # the same for a recording's meta file
     frames_per_second: float
     stride: int  # frames of the environment that a step stands for
     controls: tuple[str, ...]
     has_agent: bool
     frame: Frame  # what is seen now, uint8 [H, W, 3]
+    observation: dict[str, float | None]  # what is known of the car now
     score: float
     age: int  # steps of this episode
     done: bool
+    lap_finished: bool
 
     def begin(self, seed: int) -> None:
         """A new episode; ValueError where the agent cannot drive here."""
@@ -84,36 +94,56 @@ class Scene(Protocol):
     def step(self, controls: Controls) -> float:
         """Do it; the reward."""
 
+    def view(self) -> Frame | None:
+        """A sharper picture of this moment, uint8 [H, W, 3], where there is one."""
+
     def beside(self) -> list[tuple[str, Frame]]:
         """Pictures to be shown beside the frame, each with its name."""
 
+    def close(self) -> None:
+        """Nothing is driven any more."""
 
-class RoadScene:
+
+class EnvScene:
     """An environment with an agent.
 
     Args:
         env: made by `make_env`.
-        name: of the environment, for people.
+        name: of the environment.
         driver: the agent; None: a person drives.
         reconstruction: what a model makes of the frames, shown beside them.
+        open_writer: opens who keeps the episode of a seed, such as a film; None: nobody.
+        max_frames: end episodes after so many frames; None leaves it to the environment.
     """
 
-    kind, stride = "road", 1
+    kind, stride, where = "drive", 1, ""
 
     def __init__(
-        self, env: gymnasium.Env, name: str, driver: Driver | None, reconstruction: Reconstruction | None = None
+        self,
+        env: gymnasium.Env,
+        name: str,
+        driver: Driver | None,
+        reconstruction: Reconstruction | None = None,
+        open_writer: Callable[[int], EpisodeWriter | None] | None = None,
+        max_frames: int | None = None,
     ) -> None:
-        self.env, self.world, self.driver, self.reconstruction = env, name, driver, reconstruction
+        self.env, self.title, self.driver, self.reconstruction = env, name, driver, reconstruction
+        self.world = name
+        self.open_writer, self.max_frames = open_writer, max_frames
+        self.meta: dict[str, object] = {"environment": name}
         self.has_agent = driver is not None
         self.frames_per_second = float(env.metadata.get("render_fps", 50))
         scheme = control_scheme(env.control_scheme)  # type: ignore[attr-defined]
-        self.controls = tuple(name for name in scheme.controls if name != "gear_change")  # there is one gear
+        self.controls = tuple(name for name in scheme.controls if name != GEAR)
 
     def begin(self, seed: int) -> None:
-        self.episode = Episode(self.env, seed, None, None)
+        self.episode = Episode(self.env, seed, None, self.max_frames)
         if self.driver:
             self.driver.begin(self.env, seed)
-        self.frame, self.score, self.age, self.done = self.episode.frame, 0.0, 0, False
+        if self.open_writer:
+            self.episode.writer = self.open_writer(seed)
+        self.score, self.age, self.done, self.lap_finished = 0.0, 0, False, False
+        self.look()
 
     def suggest(self) -> Controls | None:
         return self.driver.act(self.frame) if self.driver else None
@@ -123,12 +153,34 @@ class RoadScene:
         self.episode.step(controls)
         if self.driver:
             self.driver.told(controls)
-        self.frame, self.done = self.episode.frame, self.episode.done
         self.score, self.age = self.episode.score, self.episode.frames
+        self.done, self.lap_finished = self.episode.done, self.episode.lap_finished
+        self.look()
+        if self.done and self.episode.writer:
+            self.episode.writer.meta.update(asdict(self.result()))
+            self.episode.writer.close()
+            self.episode.writer = None
         return self.score - before
+
+    def result(self) -> EpisodeResult:
+        """What the episode came to so far."""
+        return self.episode.result()
+
+    def view(self) -> Frame | None:
+        return sharp_view(self.env)
 
     def beside(self) -> list[tuple[str, Frame]]:
         return self.reconstruction(self.frame) if self.reconstruction else []
+
+    def close(self) -> None:
+        if self.episode.writer:
+            self.episode.writer.abort()
+        self.env.close()
+
+    def look(self) -> None:
+        """What is seen and known now."""
+        self.frame = self.episode.frame
+        self.observation = observation_of(self.env) if hasattr(self.env.unwrapped, "car") else {}
 
 
 class DreamScene:
@@ -136,14 +188,18 @@ class DreamScene:
 
     Args:
         imagination: the world model.
-        name: of the world model, for people.
+        name: of the world model, such as `zoo:iris-carracing`.
         dreamer: the agent.
     """
 
-    kind = "dream"
+    kind, title, lap_finished = "dream", "dream", False
 
     def __init__(self, imagination: Imagination, name: str, dreamer: Dreamer | None = None) -> None:
-        self.imagination, self.world, self.dreamer = imagination, name, dreamer
+        self.imagination, self.dreamer = imagination, dreamer
+        self.observation: dict[str, float | None] = {}
+        self.world = f"the dream of {name}"
+        self.where = f" in {self.world}" if dreamer is None else ", in its dream"
+        self.meta: dict[str, object] = {"environment": None, "dream": {"world_model": name, "tau": imagination.tau}}
         self.stride, self.has_agent = imagination.frames.stride, dreamer is not None
         self.frames_per_second = imagination.frames.frames_per_second / self.stride
         self.controls = imagination.controls
@@ -165,5 +221,16 @@ class DreamScene:
         self.score, self.age = self.score + reward, self.age + 1
         return reward
 
+    def view(self) -> Frame | None:
+        return None
+
     def beside(self) -> list[tuple[str, Frame]]:
         return []
+
+    def close(self) -> None:
+        pass
+
+
+def recorded(controls: Controls) -> Controls:
+    """The controls as a recording of that game has them."""
+    return {**controls, GEAR: 0.0} if {*controls} == {*CARRACING_CONTROLS} else controls

@@ -1,108 +1,124 @@
-"""A recording of what a player sees and does: a film for people, and a trajectory for programs."""
+"""A recording of what a player sees and does, which can be trained on."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-
-from racing_vpt.data.trajectory import Trajectory, write_trajectory
+from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.files import TEMPORARY
-from racing_vpt.play.film import FilmWriter
+from racing_vpt.play.scene import recorded
 from racing_vpt.types import Controls, Frame, FrameRecord
 
-MOST_FRAMES = 10_000  # of one recording, because they wait in memory
+PERSON = "keyboard"  # who drove, in the meta file
 
 
 class Take:
-    """Records to `KIND-NNNN.mp4` and `.npz`; neither is there before `close`.
+    """Records one episode, or a part of it, to `KIND-NNNN.mp4`, `.jsonl` and `.meta.json`.
+
+    The meta file says who drove: `agent` (the keyboard, a checkpoint, or both), and as `by_hand` the frames
+    [[start, stop], ...] in which a person did.
 
     Args:
         folder: where the files go; made where it does not exist.
         kind: first part of their name; the number is the first that is free.
-        title: on the film.
         frames_per_second: the true rate.
-        names: of the controls.
-        world: what is driven in.
-        checkpoint: who drives, or whose world model it is.
+        meta: what the meta file says besides, such as `environment` and `seed`, or `dream`.
+        agent: name of the agent, for the frames in which it drives.
     """
 
     def __init__(
-        self,
-        folder: Path,
-        kind: str,
-        title: str,
-        frames_per_second: float,
-        names: tuple[str, ...],
-        world: str,
-        checkpoint: str,
+        self, folder: Path, kind: str, frames_per_second: float, meta: Mapping[str, object], agent: str
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.path = reserve(folder, kind)
-        self.film = FilmWriter(self.path.with_suffix(".mp4"), title, frames_per_second)
-        self.names, self.frames_per_second = names, frames_per_second
-        self.world, self.checkpoint = world, checkpoint
-        self.frames: list[Frame] = []
-        self.rows: list[tuple[list[float], float, bool, bool, bool]] = []
+        self.reserved = reserve(folder, kind)
+        name = self.reserved.name.removeprefix(TEMPORARY)
+        self.path = folder / f"{name}.mp4"
+        self.agent, self.by_hand = agent, list[bool]()
+        self.writer = RecordingWriter(folder, name, frames_per_second=frames_per_second, meta=meta)
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.by_hand)
 
-    def add(self, frame: Frame, controls: Controls, reward: float, first: bool, ended: bool, by_hand: bool) -> None:
-        """A frame uint8 [H, W, 3], what was done on seeing it, and what followed."""
-        index = len(self.frames)
-        record = FrameRecord(
-            frame=index, timestamp=index / self.frames_per_second, action=controls, reward=reward, first=first
+    def add(
+        self,
+        frame: Frame,
+        controls: Controls,
+        reward: float,
+        first: bool,
+        by_hand: bool,
+        observation: Mapping[str, float | str | None] | None = None,
+    ) -> None:
+        """A frame uint8 [H, W, 3], what was done on seeing it, and what followed.
+
+        Args:
+            frame: what was seen.
+            controls: what was done.
+            reward: what followed.
+            first: whether an episode began with the frame.
+            by_hand: whether a person drove.
+            observation: what is known of the car at that moment.
+        """
+        index = len(self)
+        self.writer.add(
+            frame,
+            FrameRecord(
+                frame=index,
+                timestamp=index / self.writer.frames_per_second,
+                action=recorded(controls),
+                observation=observation or {},
+                reward=reward,
+                first=first,
+            ),
         )
-        self.film.add(frame, record)
-        self.frames.append(frame.copy())
-        self.rows.append(([controls[name] for name in self.names], reward, first, ended, by_hand))
+        self.by_hand.append(by_hand)
 
-    def close(self) -> Path | None:
-        """Keep both files, the film last; the trajectory's path, or None where there was no frame."""
-        if not self.frames:
+    def close(self, lap_finished: bool = False) -> Path | None:
+        """Keep the recording; its video's path, or None where there was no frame."""
+        if not self.by_hand:
             self.abort()
             return None
-        controls, rewards, first, ended, by_hand = zip(*self.rows, strict=True)
-        path = self.path.with_suffix(".npz")
+        drivers = [PERSON] * any(self.by_hand) + [self.agent] * (not all(self.by_hand))
+        self.writer.meta |= {
+            "agent": " and ".join(drivers),
+            "by_hand": spans(self.by_hand),
+            "lap_finished": lap_finished,
+        }
         try:
-            write_trajectory(
-                path,
-                Trajectory(
-                    np.stack(self.frames),
-                    np.array(controls, np.float32),
-                    self.names,
-                    np.array(rewards, np.float32),
-                    np.array(first),
-                    np.array(ended),
-                    np.array(by_hand),
-                    self.frames_per_second,
-                    self.world,
-                    self.checkpoint,
-                ),
-            )
-            self.film.close()
+            self.writer.close()
         except BaseException:
             self.abort()
             raise
-        return path
+        self.reserved.unlink()
+        return self.path
 
     def abort(self) -> None:
         """Keep nothing."""
-        self.film.abort()
+        self.writer.abort()
+        self.reserved.unlink(missing_ok=True)
+
+
+def spans(flags: Sequence[bool]) -> list[list[int]]:
+    """[start, stop) of each run of true flags."""
+    edges = [place for place in range(len(flags) + 1) if _at(flags, place) != _at(flags, place - 1)]
+    return [[start, stop] for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def reserve(folder: Path, kind: str) -> Path:
-    """A path without suffix under which nobody records yet; its film's temporary file is made, so that nobody will."""
+    """An empty temporary file that stands for the first free name KIND-NNNN, so that no other process takes it."""
     for number in count(1):
-        path = folder / f"{kind}-{number:04d}"
-        temporary = folder / f"{TEMPORARY}{path.name}.mp4"
-        if any(path.with_suffix(suffix).exists() for suffix in (".mp4", ".npz")):
+        name = f"{kind}-{number:04d}"
+        reserved = folder / f"{TEMPORARY}{name}"
+        if any((folder / f"{name}{suffix}").exists() for suffix in (".mp4", ".meta.json", ".npz")):
             continue
         try:
-            temporary.touch(exist_ok=False)
+            reserved.touch(exist_ok=False)
         except FileExistsError:
             continue
-        return path
+        return reserved
     raise AssertionError("counting has no end")
+
+
+def _at(flags: Sequence[bool], place: int) -> bool:
+    return 0 <= place < len(flags) and flags[place]

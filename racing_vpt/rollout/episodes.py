@@ -17,7 +17,7 @@ from racing_vpt.types import Agent, Controls, Frame, FrameRecord
 
 
 class EpisodeWriter(Protocol):
-    """Whatever keeps an episode: a `RecordingWriter`, a `FilmWriter`. Before `close` its `meta` is told the score."""
+    """Whatever keeps an episode: a `RecordingWriter`, an `EpisodeFilm`. Before `close` its `meta` is told the score."""
 
     meta: dict[str, object]
 

@@ -79,7 +79,7 @@ def drive(
         seeds: tracks or worlds, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
         video: mp4 file for a film of one episode; of a world model, what it sees and expects beside the frame.
         json: file for the scores; written after every episode, so that a run that was stopped leaves what it had.
-        render: `human` shows a window; one episode after the other.
+        render: `human` shows one episode after the other in a window; h there shows the keys.
         film_seed: seed to film; the first if not given.
         film_scale: how many times the film enlarges the picture; to about 384 rows if not given.
         workers: processes; as many as there are cores if not given.
@@ -96,7 +96,7 @@ def drive(
 
     from racing_vpt.agents.load import load_agent
     from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
-    from racing_vpt.envs.make import make_env
+    from racing_vpt.envs.make import has_display, make_env
     from racing_vpt.files import write_json
     from racing_vpt.processes import in_parallel, num_cores
     from racing_vpt.seeds import parse_seeds
@@ -108,14 +108,17 @@ def drive(
     if batch < 1 or (film_scale is not None and film_scale < 1):
         raise ValueError(f"--batch and --film_scale count from 1; {batch} and {film_scale} were given")
     shown = render == "human" or checkpoint == "keyboard"
-    make_env(env, render_mode=render).close()  # a wrong id, or no display, is an error here and not in a worker
-    if not shown:
+    make_env(env).close()  # a wrong name is an error here and not in a worker
+    if checkpoint != "keyboard":
         load_agent(checkpoint, device)
+    if shown and not has_display():
+        raise ValueError(
+            "a window needs a display, and none was found (DISPLAY and WAYLAND_DISPLAY are unset); write a film "
+            "instead: --video FILE.mp4"
+        )
     workers = 1 if shown else workers or num_cores()
     batch = 1 if shown else max(1, min(batch, -(-len(numbers) // workers)))
-    trial = Trial(
-        checkpoint, env, device, not sample, batch, max_frames, video, film_scale, film_seed, render == "human"
-    )
+    trial = Trial(checkpoint, env, device, not sample, batch, max_frames, video, film_scale, film_seed, shown)
     order = film_first(numbers, film_seed)
     results: list[EpisodeResult] = []
     report: Report | None = None
@@ -151,23 +154,33 @@ def film_first(seeds: Sequence[int], film_seed: int) -> list[int]:
 
 def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     """Drive the episodes of these seeds."""
+    from functools import partial
+
     from racing_vpt.agents.load import load_agent
     from racing_vpt.envs.make import make_env
-    from racing_vpt.play.film import FilmWriter
+    from racing_vpt.play.film import EpisodeFilm
+    from racing_vpt.play.players import watch_episodes
+    from racing_vpt.play.sharp_view import make_shown_env, sharp_view
     from racing_vpt.play.world_view import world_view_of
     from racing_vpt.rollout.episodes import run_episodes
     from racing_vpt.rollout.frame_count import FrameCount
 
-    def open_film(seed: int) -> FilmWriter | None:
+    def open_film(seed: int) -> EpisodeFilm | None:
         if trial.film is None or seed != trial.film_seed:
             return None
         rate = float(envs[0].metadata.get("render_fps", 50))
-        title = f"{Path(trial.checkpoint).name} {seed}"
-        return FilmWriter(trial.film, title, rate, trial.film_scale, world_view_of(agent))
+        title = f"{Path(trial.checkpoint).name}, seed {seed}"
+        beside = world_view_of(agent) if agent else None
+        view = partial(sharp_view, envs[0])  # the seed that is filmed comes first
+        return EpisodeFilm(trial.film, title, rate, trial.film_scale, beside, view)
 
-    agent = load_agent(trial.checkpoint, trial.device, greedy=trial.greedy)
-    envs = [make_env(trial.env, render_mode="human" if trial.render else None) for _ in range(trial.batch)]
+    person = trial.checkpoint == "keyboard"
+    agent = None if person else load_agent(trial.checkpoint, trial.device, greedy=trial.greedy)
+    envs = [make_shown_env(trial.env) if trial.render else make_env(trial.env) for _ in range(trial.batch)]
     try:
+        if agent is None or trial.render:
+            yield from watch_episodes(envs[0], trial.env, agent, trial.checkpoint, seeds, open_film, trial.max_frames)
+            return
         on_step = FrameCount(trial.count, trial.seeds).note if trial.count else None
         yield from run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=trial.max_frames, on_step=on_step)
     finally:

@@ -22,26 +22,30 @@ def play(
     out: Path | None = None,
     keys: str | None = None,
 ) -> Path | None:
-    """Watch the agent of a run drive, in a window. Keys: m hands over to you and back (arrows or WASD drive, space
-    brakes, or fires in Atari's games), a comma starts and stops a recording, escape ends.
+    """Watch an agent drive in a window, and take the wheel from it: `racing-vpt play zoo:vpt-carracing`.
 
-    Whoever drives, the agent goes on watching, and its memory goes on. Recordings go to RUN/media/recordings as
-    KIND-NNNN.mp4 and .npz (frames, controls, rewards, who drove in what world) at the rate of what was driven in.
+    `h` shows the keys: m hands over to you and back, arrows or WASD drive, a comma starts and stops a recording, space
+    pauses, Escape ends. In its own world model: `racing-vpt play zoo:iris-carracing --agent_in_world_model`.
+
+    While you drive, the agent goes on watching, so that it can take over at any moment. Recordings are named
+    RUN/media/recordings/KIND-NNNN.mp4; pack trains on them as on any others, also on those of a dream, which their
+    meta files mark.
 
     Args:
-        run: a run folder, a file, or zoo:NAME.
+        run: who drives: zoo:NAME, a run folder or file; expert, brownian or random; or keyboard, for you alone.
         env: environment in which the agent drives; CarRacing-v3 if not given, or the Atari game that it was made for.
         seed: of the first episode or dream; the next one has the next.
-        world_model: drive in the world model, by keyboard.
+        world_model: drive in the world model yourself.
         agent_in_world_model: watch the agent drive in the world model.
         episodes: leaf through what is in RUN/media: episodes, recordings, films of validation drives. Up and down turn
             to another one, left and right step a frame, space stops and goes on.
         reconstruction: beside each frame, show it as the model sees it, and as the model codes it. Where there is no
             agent, as with a tokenizer or a world model alone, you drive.
-        header: show the checkpoint, the world, the step and the rate above the picture.
-        save_mode: ask after each episode whether its trajectory is to be kept (y, n).
-        tau: temperature of dreams; at 0 nothing is drawn.
-        scale: how many times frames are enlarged; to about 384 rows, or 288 with --reconstruction, if not given.
+        header: show more: episode, step and the rate of what is driven in.
+        save_mode: ask after each episode whether it is to be kept (y, n).
+        tau: temperature of the world model; at 0 nothing is drawn.
+        scale: how many times frames are enlarged. If not given, the environment's own large picture is shown where it
+            has one, and else frames are enlarged to 480 rows at most, or to 384 with --reconstruction.
         recordings: folder for the recordings. Without it, of what is no run folder: runs/play/NAME/media/recordings.
         out: mp4 to write instead of opening a window, for which no display is needed.
         keys: what is pressed for it, such as "up*20 left*5 up+left*10 , m": 20 frames of the up key, and so on;
@@ -53,9 +57,12 @@ def play(
     from contextlib import closing
 
     from racing_vpt.envs.make import has_display
+    from racing_vpt.play.film import write_film
+    from racing_vpt.play.kept_episodes import media_of
     from racing_vpt.play.key_script import parse_keys
-    from racing_vpt.play.player import Screen
-    from racing_vpt.play.screen import media_of, player_of, write_film
+    from racing_vpt.play.player import PlayerOptions
+    from racing_vpt.play.players import PlayedWorld, player_of, until_it_ends
+    from racing_vpt.play.screen import Screen, show
 
     modes = {"--world_model": world_model, "--agent_in_world_model": agent_in_world_model, "--episodes": episodes}
     given = [name for name, on in modes.items() if on]
@@ -67,30 +74,35 @@ def play(
         raise ValueError(f"--scale counts from 1, but {scale} was given")
     if keys is not None and out is None:
         raise ValueError("--keys is a script for a film: give --out FILM.mp4 with it, or leave it out for a window")
-    if out is None and not has_display():
-        raise ValueError(
-            "a window needs a display, and none was found (DISPLAY and WAYLAND_DISPLAY are unset); write a film "
-            "instead: --out FILM.mp4 --keys 'up*20 left*5'"
-        )
     script = None if keys is None else parse_keys(keys)
+    media = media_of(run)
     if episodes:
-        from racing_vpt.play.browser import Browser, films_of
+        from racing_vpt.play.browser import Browser
+        from racing_vpt.play.kept_episodes import episodes_of
 
-        media = media_of(run)
-        screen: Screen = Browser(films_of(media), media, header)
+        screen: Screen = Browser(episodes_of(media), media, header)
     else:
-        screen = player_of(
-            run, env, seed, world_model, agent_in_world_model, reconstruction, header, save_mode, tau, scale, recordings
-        )
+        world = PlayedWorld(env, world_model, agent_in_world_model, reconstruction, tau)
+        options = PlayerOptions(header=header, save_mode=save_mode, scale=scale)
+        screen = player_of(run, world, recordings or media / "recordings", options, seed)
     with closing(screen):
+        if out is None and not has_display():  # only now: a mistyped run is no matter of the display
+            raise ValueError(
+                "a window needs a display, and none was found (DISPLAY and WAYLAND_DISPLAY are unset); write a film "
+                "instead: --out FILM.mp4"
+            )
         if out is None:
-            from racing_vpt.play.window import show
-
-            show(screen)
+            show(screen, f"racing-vpt play: {run}")
+        elif script is None and getattr(screen, "by_hand", False):
+            raise ValueError("nobody drives in this film: give --keys 'up*20 left*5 ...', or let an agent drive")
         else:
-            write_film(screen, script, out)
-    for path in getattr(screen, "kept", []):
-        print(f"kept: {path}, {path.with_suffix('.mp4')}")
+            pressed = until_it_ends(screen) if script is None else script
+            write_film((screen.step(used) for used in pressed), screen.frames_per_second, out)
+    kept = getattr(screen, "kept", [])
+    for path in kept:
+        print(f"recording: {path}")
+    if kept:
+        print(f"look at it with: racing-vpt view {kept[-1]}")
     if out is not None:
         print(f"film: {out}")
     return out

@@ -16,11 +16,12 @@ def view(
     tolerance: float = 0.1,
     speed: float = 1.0,
 ) -> Path | None:
-    """Show a video with its labels, frame by frame: steering wheel, pedals and gear, or pad, or keys and mouse.
+    """Show a video with its labels, frame by frame: steering wheel, pedals and gear, or gamepad, or keys and mouse.
 
-    Where the truth is known it stands beside them; what agrees is edged green, what does not red, with the share that
-    was right so far. In the window space stops and goes on, left and right step a frame, page up and page down a
-    second, up and down change the speed, home and end jump, escape closes.
+    Colours are weaker where the labels are uncertain. Below, a time line shows label (blue) and truth (white). Where
+    the truth is known, what agrees is edged green, what does not red, with the share that was right so far. In the
+    window `h` shows the keys: space stops and goes on, n and b jump to the next and the last disagreement, left and
+    right step a frame, page up and page down a second, up and down change the speed, Escape ends.
 
     Args:
         video: a video, or a recording (its mp4, meta file or folder of PNG frames).
@@ -38,9 +39,12 @@ def view(
         The mp4, or None where a window was shown.
     """
     from racing_vpt.envs.make import has_display
-    from racing_vpt.play.labelled_files import open_film, write_film
+    from racing_vpt.play.film import write_film
+    from racing_vpt.play.labelled_files import open_film
+    from racing_vpt.play.screen import show
+    from racing_vpt.play.viewer import Viewer
 
-    film, name, rate = open_film(video, labels, truth, tolerance)
+    film = open_film(video, labels, truth, tolerance)
     stop = len(film) if num_frames is None else first_frame + num_frames
     if not 0 <= first_frame < stop <= len(film) or not 0 < speed <= 16:
         raise ValueError(
@@ -48,12 +52,11 @@ def view(
             f"{speed}: give frames that are there, and a speed above 0 and up to 16"
         )
     if out is None and has_display():
-        from racing_vpt.play.film_window import show
-
-        show(film, rate, speed, first_frame)
+        show(Viewer(film, speed, first_frame), f"racing-vpt view: {film.title}")
         return None
-    out = out or Path(f"{name}.view.mp4")
-    write_film(film, range(first_frame, stop), rate * speed, out)
+    out = out or Path(f"{film.title}.view.mp4")
+    pictures = (film.picture(index) for index in range(first_frame, stop))
+    write_film(pictures, film.frames_per_second * speed, out, stop - first_frame)
     if film.true is not None:
         last = {control or "every control at once": shares[-1] for control, shares in film.running.items()}
         print("right: " + ", ".join(f"{control} {share:.1%}" for control, share in last.items()))

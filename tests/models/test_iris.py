@@ -16,7 +16,7 @@ from building import build, nested
 from racing_vpt.agents.checkpoint import load_driver
 from racing_vpt.checkpoints.load import load_module, read_checkpoint, save_checkpoint
 from racing_vpt.cli.main import main
-from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.data.recording import Recording
 from racing_vpt.models.iris import IRIS, PARTS
 from racing_vpt.models.iris_batch import TokenCache, token_segments
 from racing_vpt.models.iris_config import PartTraining
@@ -126,11 +126,12 @@ def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path
     assert pictures == {"imagined", "reconstructions"}
     for kind, frames in (("train", 15), ("test", 9), ("imagination", 5)):
         films = sorted(path.name for path in (run / "media" / "episodes" / kind).iterdir())
-        assert films == [f"{kind}-00000018-0001.mp4", f"{kind}-00000018-0001.npz"]  # the newest alone is kept
-        held = read_trajectory(run / "media" / "episodes" / kind / films[1])
-        assert len(held.frames) <= frames
-        assert held.names[:3] == ("steering", "throttle", "brake")
-        assert held.first.tolist() == [True] + [False] * (len(held.frames) - 1)
+        name = f"{kind}-00000018-0001"
+        assert films == [f"{name}{suffix}" for suffix in (".jsonl", ".meta.json", ".mp4")]  # the newest alone is kept
+        records = Recording.open(run / "media" / "episodes" / kind / films[1]).records()
+        assert len(records) <= frames
+        assert tuple(records[0].action)[:3] == ("steering", "throttle", "brake")
+        assert [record.first for record in records] == [True] + [False] * (len(records) - 1)
 
 
 def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(

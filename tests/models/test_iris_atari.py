@@ -10,7 +10,7 @@ import yaml
 from racing_vpt.checkpoints.load import load_module
 from racing_vpt.cli.main import main
 from racing_vpt.cli.parsing import parse_stage
-from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.data.recording import Recording
 from racing_vpt.games.atari import JOYSTICK
 from racing_vpt.models.token_world import TokenWorld
 
@@ -51,9 +51,9 @@ def test_a_world_is_learnt_from_a_game_and_played_in(tmp_path: Path) -> None:
     assert world.scheme.num_classes == {"action": 4}
     film = tmp_path / "film.mp4"
     assert main(["play", str(run), "--world_model", f"--out={film}", "--keys", ", space*2 left*3 ,"]) == 0
-    seen = read_trajectory(run / "media" / "recordings" / "dream-0001.npz")
-    assert seen.frames_per_second == 15
-    assert seen.controls[:, -1].tolist() == [1, 1, 0, 0, 0]
+    seen = [Recording.open(path) for path in sorted((run / "media" / "recordings").glob("dream-*.mp4"))]  # one a dream
+    assert seen[0].frames_per_second == 15
+    assert [record.action["fire"] for one in seen for record in one.records()] == [1, 1, 0, 0, 0]
 
 
 def short_drives(folder: Path) -> Path:
@@ -85,8 +85,8 @@ def test_the_loop_plays_a_game_learns_from_it_and_is_watched(tmp_path: Path) -> 
     data += ["--data.val_frames=8", "--data.val_steps=1", "--trainer.check_val_every_n_epoch=2"]
     assert main(["fit", *given, *small, *data, f"--runs={tmp_path}", "--name=it", "--trainer.max_epochs=2"]) == 0
     run = tmp_path / "iris" / "it"
-    seen = read_trajectory(next((run / "media" / "episodes" / "train").glob("*.npz")))
-    assert (seen.names, seen.frames_per_second, len(seen.frames)) == (
+    seen = Recording.open(next((run / "media" / "episodes" / "train").glob("*.mp4")))
+    assert (tuple(seen.controls()), seen.frames_per_second, seen.num_frames) == (
         JOYSTICK,
         15,
         12,

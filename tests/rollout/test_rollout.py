@@ -12,7 +12,7 @@ from racing_vpt.agents.load import load_agent
 from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.data.recording import Recording, RecordingWriter
 from racing_vpt.envs.make import FAST_ID, STOCK_ID, make_env
-from racing_vpt.play.film import FilmWriter
+from racing_vpt.play.film import EpisodeFilm
 from racing_vpt.processes import in_parallel
 from racing_vpt.rollout.episodes import run_episode, run_episodes
 from racing_vpt.types import Controls, Frame
@@ -112,7 +112,7 @@ def test_an_episode_that_is_cut_off_leaves_no_recording(envs: list[gymnasium.Env
 
 def test_a_film_shows_every_frame_enlarged(envs: list[gymnasium.Env], tmp_path: Path) -> None:
     path = tmp_path / "films" / "film.mp4"
-    run_episode(envs[0], load_agent("expert"), 10_000, writer=FilmWriter(path, "expert 10000", scale=3), max_frames=8)
+    run_episode(envs[0], load_agent("expert"), 10_000, writer=EpisodeFilm(path, "expert 10000", scale=3), max_frames=8)
     video = open_video(path)
     assert video.num_frames == 8
     assert video.height >= 3 * 96

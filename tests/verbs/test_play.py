@@ -10,14 +10,16 @@ import pygame
 import pytest
 import torch
 
-from racing_vpt.agents.key_controls import Keys
 from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.cli.main import main
-from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.data.recording import Recording
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.play.key_script import parse_keys
+from racing_vpt.play.panel import PANEL_WIDTH
+from racing_vpt.verbs.drive import drive
 from racing_vpt.video.decode import open_video
+from racing_vpt.window.window import Keys
 
 torch.set_num_threads(1)
 FAST = "--env=racing_vpt/CarRacingFast-v3"
@@ -80,14 +82,15 @@ def test_a_film_of_driving_in_the_dream(controller: Path, tmp_path: Path, capsys
         "up*4 , left*3 up+left*2 , m none",
     ]
     assert main(["play", str(controller), *words]) == 0
-    film, seen = open_video(out), read_trajectory(folder / "dream-0001.npz")
+    film, seen = open_video(out), Recording.open(folder / "dream-0001.mp4")
     assert film.num_frames == 10
     assert film.frames_per_second == pytest.approx(25)
-    assert len(seen.frames) == 5
-    assert seen.by_hand.all()
-    assert seen.controls[-1].tolist() == pytest.approx([-0.6, 1, 0])  # two frames a step
-    assert "tau 1" in seen.world
-    assert "dream-0001.npz" in capsys.readouterr().out
+    assert seen.num_frames == 5
+    assert seen.meta["by_hand"] == [[0, 5]]
+    assert seen.meta["dream"] == {"world_model": str(controller), "tau": 1.0}
+    last = {name: float(values[-1]) for name, values in seen.controls().items()}
+    assert last == pytest.approx({"steering": -0.6, "throttle": 1, "brake": 0, "gear_change": 0})  # two frames a step
+    assert f"view {folder / 'dream-0001.mp4'}" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("nothing_to_look_at")
@@ -100,12 +103,14 @@ def test_films_of_the_agent(controller: Path, tmp_path: Path, monkeypatch: pytes
     one, three = open_video(plain), open_video(wide)
     assert one.num_frames == three.num_frames == 8
     assert one.frames_per_second == pytest.approx(50)
-    assert three.width == one.width - 4 * 96 + 3 * (3 * 96) + 2 * 4  # so that it fits a screen
+    assert one.width == 600 + PANEL_WIDTH  # the environment's own picture
+    assert three.width == 3 * (3 * 96) + 2 * 4 + PANEL_WIDTH  # so that it fits a screen
     dreamt = Path("dreamt.mp4")
     words = ["--agent_in_world_model", "--keys", ", none*3", f"--out={dreamt}"]
     assert main(["play", str(controller), *words]) == 0
-    recorded = Path("runs/play") / controller.name / "media" / "recordings" / "dream-0001.npz"
-    assert not read_trajectory(recorded).by_hand.any()
+    recorded = Path("runs/play") / controller.name / "media" / "recordings" / "dream-0001.mp4"
+    assert Recording.open(recorded).meta["by_hand"] == []
+    assert Recording.open(recorded).meta["agent"] == str(controller)
     again = Path("again.mp4")
     assert main(["play", str(controller), "--episodes", f"--out={again}"]) == 0
     assert open_video(again).num_frames == 3
@@ -119,6 +124,8 @@ def test_what_cannot_be_played_is_said(controller: Path, tmp_path: Path, capsys:
     (run / "checkpoints" / ".tmp-last.ckpt").write_bytes(b"PK half of it")
     cases = [
         ([str(controller)], "--out FILM.mp4"),
+        ([str(tmp_path / "nowhere")], "does not exist"),  # no matter of the display
+        (["keyboard", out, "--world_model"], "no checkpoint"),
         ([str(controller), out, "--keys", "up*3 jump"], "no key 'jump'"),
         ([str(controller), *keys], "give --out"),
         ([str(controller), out, "--world_model"], "nobody drives"),
@@ -128,7 +135,7 @@ def test_what_cannot_be_played_is_said(controller: Path, tmp_path: Path, capsys:
         (["zoo:vpt-carracing", out, *keys, "--world_model"], "is a VPT, which has no world model"),
         (["zoo:idm-carracing", out, *keys], "does not drive"),
         ([str(run), out, *keys], "is saving its first: wait"),
-        ([str(run), out, "--episodes"], "no .mp4 or .npz"),
+        ([str(run), out, "--episodes"], "no recording or film"),
         ([str(tmp_path / "nowhere"), out], "does not exist"),
     ]
     for words, said in cases:
@@ -144,6 +151,27 @@ def test_a_window_is_played_in(controller: Path, tmp_path: Path, monkeypatch: py
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
     assert main(["play", str(controller), "--world_model", f"--recordings={tmp_path}"]) == 0
     assert not pygame.display.get_init()
-    assert not list(tmp_path.glob("*.npz"))  # it began in the frame that escape ended
+    assert not list(tmp_path.glob("*.mp4"))  # it began in the frame that escape ended
     assert not list(tmp_path.glob(".tmp-*"))
     assert os.environ["SDL_VIDEODRIVER"] == "dummy"
+
+
+def test_a_person_drives_alone(tmp_path: Path) -> None:
+    out = tmp_path / "film.mp4"
+    words = [FAST, f"--out={out}", f"--recordings={tmp_path}", "--keys", ", up*4 up+left*2"]
+    assert main(["play", "keyboard", *words]) == 0
+    recording = Recording.open(tmp_path / "drive-0001.mp4")
+    assert (recording.num_frames, recording.meta["agent"]) == (6, "keyboard")
+
+
+def test_an_agent_that_is_driven_in_a_window_scores_as_without(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    film = tmp_path / "film.mp4"
+    options = {"env": FAST.removeprefix("--env="), "seeds": "1000-1001", "max_frames": 12, "workers": 1, "batch": 1}
+    shown = drive("brownian", render="human", video=film, **options)  # type: ignore[arg-type]
+    assert shown == replace(drive("brownian", **options), frames_per_second=shown.frames_per_second)  # type: ignore
+    assert open_video(film).num_frames == 12
+    assert f"film {film}" in capsys.readouterr().out
+    assert not pygame.display.get_init()

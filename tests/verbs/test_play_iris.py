@@ -12,11 +12,11 @@ from building import build, nested
 
 from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
-from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.data.recording import Recording
 from racing_vpt.models.iris import IRIS
 from racing_vpt.models.parts import WORLD_FRAMES
-from racing_vpt.play.driver import ActorDreamer
 from racing_vpt.play.models import driver_of
+from racing_vpt.play.world_drivers import ActorDreamer
 
 torch.set_num_threads(1)
 FAST = "--env=racing_vpt/CarRacingFast-v3"
@@ -61,9 +61,9 @@ def test_an_actor_acts_in_the_dream_as_on_the_road(iris: Path) -> None:
 def test_the_actor_is_watched_in_its_world_model_and_relieved(iris: Path, tmp_path: Path) -> None:
     words = ["--agent_in_world_model", f"--recordings={tmp_path}", f"--out={tmp_path / 'film.mp4'}"]
     assert main(["play", str(iris), *words, "--keys", ", none*3 m up*2 m none*2 ,"]) == 0
-    seen = read_trajectory(tmp_path / "dream-0001.npz")
-    assert seen.by_hand.tolist() == [*[False] * 3, True, True, *[False] * 2]
-    assert seen.rewards.shape == (7,)
+    seen = Recording.open(tmp_path / "dream-0001.mp4")
+    assert seen.meta["by_hand"] == [[3, 5]]
+    assert len(seen.records()) == 7
     road = [FAST, "--reconstruction", f"--recordings={tmp_path}", f"--out={tmp_path / 'road.mp4'}"]
     assert main(["play", str(iris), *road, "--keys", ", none*4 ,"]) == 0
-    assert not read_trajectory(tmp_path / "road-0001.npz").by_hand.any()
+    assert Recording.open(tmp_path / "drive-0001.mp4").meta["by_hand"] == []

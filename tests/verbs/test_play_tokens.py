@@ -9,18 +9,18 @@ import pytest
 import torch
 from lightning.pytorch import LightningModule
 
-from racing_vpt.agents.key_controls import Keys
 from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
-from racing_vpt.data.trajectory import read_trajectory
+from racing_vpt.data.recording import Recording
 from racing_vpt.games.atari import JOYSTICK
 from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.play.models import imagination_of
-from racing_vpt.play.player import Player
+from racing_vpt.play.player import Player, PlayerOptions
 from racing_vpt.play.scene import DreamScene
 from racing_vpt.video.decode import open_video
+from racing_vpt.window.window import Keys
 
 torch.set_num_threads(1)
 FAST = "--env=racing_vpt/CarRacingFast-v3"
@@ -69,18 +69,19 @@ def test_a_world_of_tokens_is_driven_in_by_keys(runs: Path, tmp_path: Path) -> N
     out, keys = tmp_path / "film.mp4", ["--keys", ", up*4 left*3 up+left*2 ,"]
     words = ["--world_model", "--header", f"--out={out}", f"--recordings={tmp_path}"]
     assert main(["play", str(runs / "world"), *words, *keys]) == 0
-    film, seen = open_video(out), read_trajectory(tmp_path / "dream-0001.npz")
-    assert film.num_frames == len(seen.frames) + 1 == 10
+    film, seen = open_video(out), Recording.open(tmp_path / "dream-0001.mp4")
+    assert film.num_frames == seen.num_frames + 1 == 10
     assert film.frames_per_second == pytest.approx(50 / 3, rel=1e-3)
     assert seen.frames_per_second == pytest.approx(50 / 3)
-    assert seen.frames.shape[1:] == (64, 64, 3)
-    assert seen.by_hand.all()
-    assert seen.controls[-1].tolist() == pytest.approx([-0.9, 1, 0])  # three frames a step
+    assert (seen.meta["height"], seen.meta["width"]) == (64, 64)
+    assert seen.meta["by_hand"] == [[0, 9]]
+    last = [float(seen.controls()[name][-1]) for name in ("steering", "throttle", "brake")]
+    assert last == pytest.approx([-0.9, 1, 0])  # three frames a step
 
 
 def test_its_memory_slides_and_is_never_flushed(runs: Path, tmp_path: Path) -> None:
     imagination = imagination_of(load_module(str(runs / "world")), "it", 1.0)
-    player = Player(DreamScene(imagination, "tokens"), tmp_path, "it", by="keyboard")
+    player = Player(DreamScene(imagination, "it"), "it", tmp_path, PlayerOptions(by_hand=True))
     for _ in range(12):  # four windows
         player.step(Keys(frozenset({"up"})))
     assert imagination.state.flushes == 0
@@ -93,9 +94,9 @@ def test_a_game_of_buttons_is_played_by_keys(runs: Path, tmp_path: Path) -> None
     assert (
         main(["play", str(runs / "breakout"), "--world_model", f"--out={out}", f"--recordings={tmp_path}", *keys]) == 0
     )
-    seen = read_trajectory(tmp_path / "dream-0001.npz")
-    held = [[name for name, value in zip(seen.names, row, strict=True) if value] for row in seen.controls]
-    assert seen.names == JOYSTICK
+    seen = Recording.open(tmp_path / "dream-0001.mp4")
+    held = [[name for name, value in record.action.items() if value] for record in seen.records()]
+    assert tuple(seen.controls()) == JOYSTICK
     assert held == [["left"], ["left"], ["fire"], ["right", "fire"], [], []]
     assert open_video(out).frames_per_second == seen.frames_per_second == pytest.approx(15)
 
@@ -106,7 +107,7 @@ def test_what_has_no_agent_is_looked_through_while_a_person_drives(runs: Path, n
     words = [FAST, "--reconstruction", f"--out={out}", f"--recordings={tmp_path}", "--keys", ", up*3 m ,"]
     assert main(["play", str(runs / name), *words]) == 0
     assert open_video(out).width > 3 * 3 * 96
-    assert read_trajectory(tmp_path / "road-0001.npz").by_hand.all()
+    assert Recording.open(tmp_path / "drive-0001.mp4").meta["agent"] == "keyboard"
 
 
 def test_a_game_is_looked_at_in_its_own_proportions(runs: Path, tmp_path: Path) -> None:
@@ -114,9 +115,8 @@ def test_a_game_is_looked_at_in_its_own_proportions(runs: Path, tmp_path: Path) 
     out = tmp_path / "film.mp4"
     words = ["--reconstruction", f"--out={out}", f"--recordings={tmp_path}", "--scale=2", "--keys", ", space*3 ,"]
     assert main(["play", str(runs / "breakout"), *words]) == 0  # in the game that it is of
-    seen = read_trajectory(tmp_path / "road-0001.npz")
-    assert "ALE/Breakout-v5" in seen.world
-    assert seen.frames.shape[1:] == (210, 160, 3)
+    seen = Recording.open(tmp_path / "drive-0001.mp4").meta
+    assert (seen["environment"], seen["height"], seen["width"]) == ("ALE/Breakout-v5", 210, 160)
     film = open_video(out)
     assert film.frames_per_second == pytest.approx(15)
     last = film.read([3])[0]

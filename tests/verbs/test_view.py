@@ -11,16 +11,21 @@ import pytest
 
 from racing_vpt.cli.main import main
 from racing_vpt.data.label_files import write_labels
-from racing_vpt.data.recording import Recording, RecordingWriter
+from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.games.controls import control_scheme
-from racing_vpt.play.film_window import FASTEST, Player, show
+from racing_vpt.play.controls_box import box_height, draw_box, widgets_of
 from racing_vpt.play.labelled_files import open_film
 from racing_vpt.play.labelled_film import LabelledFilm, agreement
-from racing_vpt.play.panel import BACKGROUND, BOX_WIDTH, RIGHT, WRONG, box_height, draw_box, fitting, widgets_of
+from racing_vpt.play.playback import FASTEST, Playback
+from racing_vpt.play.screen import show
+from racing_vpt.play.viewer import Viewer
+from racing_vpt.play.widgets import BOX_WIDTH, Look, strength_of
 from racing_vpt.types import FrameRecord
 from racing_vpt.verbs.view import view
 from racing_vpt.video.decode import open_video
 from racing_vpt.video.encode import VideoWriter
+from racing_vpt.window.text import BACKGROUND, RIGHT, WRONG, fitting, text_width
+from racing_vpt.window.window import Keys
 
 SIZES = {"car": (96, 96), "buttons-nes": (224, 240), "minecraft": (360, 640)}
 NUM_FRAMES = 12
@@ -53,7 +58,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def film_of(folder: Path, scheme: str) -> LabelledFilm:
-    return open_film(folder / f"{scheme}.mp4", folder / "labels" / f"{scheme}.jsonl", None, 0.1)[0]
+    return open_film(folder / f"{scheme}.mp4", folder / "labels" / f"{scheme}.jsonl", None, 0.1)
 
 
 @pytest.mark.parametrize("scheme", SIZES)
@@ -61,7 +66,7 @@ def test_no_picture_is_cut_off(scheme: str, recordings: Path) -> None:
     controls = some_controls(scheme, 2)[0]
     canvas = np.full((600, 600, 3), BACKGROUND, np.uint8)
     for widget in widgets_of(list(controls)):
-        widget.draw(canvas, controls, WRONG)
+        widget.draw(canvas, controls, Look(WRONG))
     drawn = np.argwhere((canvas != BACKGROUND).any(-1))
     assert (drawn.min(0) > 0).all()
     assert tuple(drawn.max(0)) < (box_height(list(controls)), BOX_WIDTH)
@@ -69,7 +74,7 @@ def test_no_picture_is_cut_off(scheme: str, recordings: Path) -> None:
     film = film_of(recordings, scheme)
     picture = film.picture(7)
     assert picture.shape == (*film.shape, 3)
-    panel = picture[:, -film.panel_width :]
+    panel = picture[: film.above[0], -film.panel_width :]
     for edge in (panel[:6], panel[-6:], panel[:, :4], panel[:, -6:]):
         assert (edge == BACKGROUND).all()
 
@@ -77,8 +82,8 @@ def test_no_picture_is_cut_off(scheme: str, recordings: Path) -> None:
 @pytest.mark.parametrize("scheme", SIZES)
 def test_a_small_picture_is_enlarged_and_a_large_one_fits(scheme: str, recordings: Path) -> None:
     film = film_of(recordings, scheme)
-    height, width = film.scaled(film.shape[0])
-    assert height <= film.shape[0]
+    height, width = film.scaled(film.above[0])
+    assert height <= film.above[0]
     assert width <= 960
     assert height / SIZES[scheme][0] == pytest.approx(width / SIZES[scheme][1], rel=0.02)
     if scheme == "car":
@@ -122,6 +127,7 @@ def test_turning_the_wheel_turns_its_picture() -> None:
 
 def test_a_long_title_keeps_its_end() -> None:
     assert fitting("short", 300) == "short"
+    assert text_width(fitting("a" * 300, 300)) <= 300
     long = fitting("a" * 300 + "the-end", 300)
     assert long.startswith("...")
     assert long.endswith("the-end")
@@ -155,8 +161,8 @@ def test_any_video_is_shown_with_labels_alone(recordings: Path, tmp_path: Path) 
     for _ in range(NUM_FRAMES):
         writer.add(np.zeros((360, 640, 3), np.uint8))
     writer.close()
-    film, name, rate = open_film(video, recordings / "labels" / "minecraft.jsonl", None, 0.1)
-    assert (name, rate, film.true) == ("elsewhere", 20.0, None)
+    film = open_film(video, recordings / "labels" / "minecraft.jsonl", None, 0.1)
+    assert (film.title, film.frames_per_second, film.true) == ("elsewhere", 20.0, None)
     assert film.picture(0).shape == (*film.shape, 3)
     with pytest.raises(ValueError, match="no controls beside it; give --labels"):
         view(video)
@@ -178,37 +184,92 @@ def test_lines_of_another_video_or_game_are_refused(recordings: Path, tmp_path: 
 
 
 def test_keys_stop_step_and_change_the_speed() -> None:
-    player = Player(100, frames_per_second=20.0)
-    player.advance(0.5)
-    assert player.index == 10
-    player.press(pygame.K_SPACE)
-    player.advance(1.0)
-    assert player.index == 10
-    player.press(pygame.K_RIGHT)
-    player.press(pygame.K_PAGEUP)
-    assert player.index == 0
-    player.press(pygame.K_LEFT)
-    assert player.index == 0
-    player.press(pygame.K_UP)
-    player.press(pygame.K_SPACE)
-    player.advance(1.0)
-    assert player.index == 40
-    player.advance(10.0)
-    assert (player.index, player.plays) == (99, False)
-    player.press(pygame.K_SPACE)
-    assert player.index == 0
+    playback = Playback(100, frames_per_second=20.0)
+    for _ in range(30):
+        playback.advance(1 / 3)
+    assert playback.index == 10
+    playback.press("space")
+    playback.advance(20)
+    assert playback.index == 10
+    playback.press("right")
+    playback.press("page up")
+    assert playback.index == 0
+    playback.press("left")
+    assert playback.index == 0
+    playback.press("space")
+    playback.advance(40)
+    assert playback.index == 40
+    playback.advance(200)
+    assert (playback.index, playback.plays) == (99, False)
+    playback.press("space")
+    assert playback.index == 0
+    playback.press("end")
+    assert playback.ended
     for _ in range(9):
-        player.press(pygame.K_UP)
-    assert player.speed == FASTEST
-    player.press(pygame.K_q)
-    assert player.over
+        playback.press_speed("up")
+    assert playback.speed == FASTEST
+
+
+def test_the_next_disagreement_is_jumped_to(recordings: Path) -> None:
+    viewer = Viewer(film_of(recordings, "car"))
+    viewer.step(Keys())
+    assert viewer.playback.index == 0
+    viewer.step(Keys(pressed=("n",)))
+    begin = int(np.flatnonzero(~viewer.film.time_line.right)[0])
+    assert (viewer.playback.index, viewer.playback.plays) == (begin, False)
+    assert begin >= 6  # where the labels begin to be wrong
+    viewer.step(Keys(pressed=("end", "b")))
+    assert viewer.film.time_line.right[viewer.playback.index - 1]
+    viewer.step(Keys(pressed=("home", "b")))
+    assert "no more" in viewer.note
+    viewer.step(Keys(pressed=("q",)))
+    assert viewer.over
+
+
+def test_the_viewer_shows_as_many_frames_as_the_speed_asks_for(recordings: Path) -> None:
+    for speed, index in ((0.5, 5), (1.0, 10), (0.25, 2)):
+        viewer = Viewer(film_of(recordings, "car"), speed)
+        pictures = round(viewer.frames_per_second * 0.5)  # half a second
+        for _ in range(pictures + 1):
+            viewer.step(Keys())
+        assert viewer.playback.index == index
+
+
+def test_the_time_line_shows_label_and_truth_and_fits_below(recordings: Path) -> None:
+    film = film_of(recordings, "car")
+    line = film.time_line
+    assert line.names == ["steering", "throttle", "brake", "gear_change"]
+    drawn = line.draw(500, 6)
+    assert drawn.shape == (line.height, 500, 3)
+    assert np.array_equal(
+        film.picture(6)[-line.height - film.shape[0] % 2 :][: line.height], line.draw(film.shape[1], 6)
+    )
+    assert not np.array_equal(drawn, line.draw(500, 7))
+
+
+def test_an_uncertain_label_is_drawn_fainter() -> None:
+    brightest = []
+    for confidence in (0.0, 0.09, 0.5, None):
+        canvas = np.full((300, BOX_WIDTH, 3), BACKGROUND, np.uint8)
+        draw_box(canvas, (0, 0), {"steering": 0.3}, strength=strength_of(confidence))
+        brightest.append(int(canvas[..., 2].max() if confidence is None else canvas[:120, :, 2].max()))
+    assert brightest == sorted(brightest)
+    assert strength_of(0.09) < 0.5 < strength_of(0.5) < strength_of(None) == 1
+
+
+def test_a_gear_that_never_changes_is_not_shown(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path, "one", frames_per_second=20, meta={}) as writer:
+        for index in range(3):
+            controls = {"steering": 0.1 * index, "throttle": 1.0, "brake": 0.0, "gear_change": 0.0}
+            writer.add(np.zeros((96, 96, 3), np.uint8), FrameRecord(index, index / 20, controls))
+    assert open_film(tmp_path / "one.mp4", None, None, 0.1).shown == ["steering", "throttle", "brake"]
 
 
 def test_the_window_opens_plays_and_closes(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
-    film = film_of(recordings, "car")
     pygame.display.init()
-    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_RIGHT))
-    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE))
-    show(film, Recording.open(recordings / "car.mp4").frames_per_second)
+    for key in (pygame.K_RIGHT, pygame.K_h):  # it waits while it shows the keys,
+        pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
+    pygame.time.set_timer(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE), 300, loops=1)  # and then ends
+    show(Viewer(film_of(recordings, "car")))
     assert not pygame.display.get_init()

@@ -1,0 +1,74 @@
+"""Which frame of a film is shown: played, stopped and stepped through by keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from racing_vpt.window.window import HelpLine
+
+SLOWEST, FASTEST = 1 / 16, 16.0
+HELP: tuple[HelpLine, ...] = (
+    ("space", "stop and go on"),
+    ("left, right", "one frame back, forward"),
+    ("page up, down", "one second back, forward"),
+    ("home, end", "first, last frame"),
+)
+SPEED_HELP: HelpLine = ("up, down", "twice, half as fast")
+
+
+@dataclass
+class Playback:
+    """Place in a film.
+
+    Args:
+        num_frames: of the film.
+        frames_per_second: of the film.
+        speed: how many times as fast as it was.
+        place: frames from the beginning.
+        plays: whether it goes on by itself.
+    """
+
+    num_frames: int
+    frames_per_second: float
+    speed: float = 1.0
+    place: float = 0.0
+    plays: bool = True
+
+    @property
+    def index(self) -> int:
+        """The frame that is shown, from 0."""
+        return int(self.place + 1e-6)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last frame is shown."""
+        return self.index >= self.num_frames - 1
+
+    def advance(self, frames: float) -> None:
+        """So many frames go by, unless it is stopped; it stops at its last frame."""
+        if self.plays:
+            self.place = min(self.place + frames, self.num_frames - 1)
+            self.plays = not self.ended
+
+    def press(self, key: str) -> None:
+        """Do what a key is for, and nothing for other keys."""
+        second = round(self.frames_per_second)
+        steps = {"right": 1, "left": -1, "page down": second, "page up": -second}
+        if key == "space":
+            self.plays = not self.plays
+            if self.plays and self.ended:
+                self.place = 0.0
+        elif key in steps:
+            self.jump(self.index + steps[key])
+        elif key in ("home", "end"):
+            self.jump(0 if key == "home" else self.num_frames)
+
+    def press_speed(self, key: str) -> None:
+        """Up and down change the speed."""
+        if key in ("up", "down"):
+            self.speed = min(FASTEST, max(SLOWEST, self.speed * (2 if key == "up" else 0.5)))
+
+    def jump(self, index: int) -> None:
+        """Stop at that frame, or at the nearest that there is."""
+        self.plays = False
+        self.place = float(min(max(index, 0), self.num_frames - 1))

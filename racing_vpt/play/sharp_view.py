@@ -1,0 +1,45 @@
+"""An environment's own large picture of what an agent sees small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import gymnasium
+import numpy as np
+from gymnasium.envs.box2d.car_racing import WINDOW_H, WINDOW_W, CarRacing
+
+from racing_vpt.envs.carracing.fast import CarRacingFast
+from racing_vpt.envs.make import make_env
+from racing_vpt.types import Frame
+
+HEIGHT, WIDTH = 480, 600  # of CarRacing's picture, in the proportions of its window
+
+
+def make_shown_env(id: str, **options: Any) -> gymnasium.Env:
+    """`make_env` with large pictures where the environment renders any."""
+    try:
+        return make_env(id, render_mode="rgb_array", **options)
+    except ValueError:  # it renders nothing, or there is no such environment, which is said now
+        return make_env(id, **options)
+
+
+def sharp_view(env: gymnasium.Env) -> Frame | None:
+    """What is seen at this moment, uint8 [H, W, 3], sharper than the observation; None where there is no such picture.
+
+    CarRacing draws its window for each observation and shrinks it to 96x96; the window is read again, which costs a
+    tenth of drawing it. Ours draws 96x96 at once, so that it must draw the window here.
+    """
+    core = env.unwrapped
+    if isinstance(core, CarRacing):
+        if isinstance(core, CarRacingFast):
+            if env.render_mode != "rgb_array":
+                return None
+            env.render()
+        if core.surf is None:
+            return None
+        pixels = np.frombuffer(core.surf.get_buffer(), np.uint8).reshape(WINDOW_H, WINDOW_W, 4)  # B, G, R, nothing
+        shrunk = cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(shrunk[..., 2::-1])
+    picture = env.render() if env.render_mode == "rgb_array" else None
+    return picture if isinstance(picture, np.ndarray) else None
