@@ -1,37 +1,38 @@
-"""Our format of a checkpoint: a folder of `model.safetensors`, `config.json` and, for people, `README.md`."""
+"""Our checkpoint format: a folder of `model.safetensors`, `config.json` and a model card, `README.md`."""
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_weights
+from racing_vpt.files import published
 
-FORMAT = 1
+FORMAT = 2  # 1: options of models were not nested (`migrate.py`)
+READABLE = (1, 2)
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
-TRAINING_ONLY = frozenset({  # say nothing about a module's network
+TRAINING_ONLY = frozenset({  # arguments that do not affect the network
     "optimizer", "init_from", "init_tokenizer", "init_world", "vae", "memory",
 })  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights, and how to build what they belong to.
+    """Weights, and how to build the module that they belong to.
 
     Args:
-        path: the file or folder that was read.
-        class_path: of the LightningModule, such as `racing_vpt.models.idm.IDM`.
+        path: file or folder that was read.
+        class_path: path of the LightningModule, such as `racing_vpt.models.idm.IDM`.
         init_args: its arguments, plain data.
         state_dict: tensors on the CPU by name.
-        extra: whatever else was written with them.
-        fingerprint: 16 hexadecimal digits that name these weights.
+        extra: other fields of the file.
+        fingerprint: 16 hexadecimal digits that identify these weights.
     """
 
     path: Path
@@ -58,8 +59,8 @@ def save_checkpoint(
     """Write a checkpoint of ours; each file appears whole, the settings last.
 
     Args:
-        folder: made where it does not exist.
-        class_path: of the LightningModule.
+        folder: destination; created if it does not exist.
+        class_path: path of the LightningModule.
         init_args: its arguments, plain data.
         state_dict: its tensors by name.
         extra: more fields for config.json.
@@ -73,14 +74,12 @@ def save_checkpoint(
         "fingerprint": fingerprint(tensors), **(extra or {}),
     }  # fmt: skip
     text = json.dumps(config, indent=2, allow_nan=False) + "\n"
-    weights = folder / f".tmp-{WEIGHTS}"
-    save_file(tensors, weights, metadata={"format": "pt"})
-    _publish(weights, folder / WEIGHTS)
+    with published(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file would replace the temporary file
     for target, content in ((CARD, card), (CONFIG, text)):
         if content is not None:
-            temporary = folder / f".tmp-{target}"
-            temporary.write_text(content)
-            _publish(temporary, folder / target)
+            with published(folder / target) as temporary:
+                temporary.write_text(content)
 
 
 def read_folder(folder: Path) -> Checkpoint:
@@ -97,16 +96,10 @@ def read_folder(folder: Path) -> Checkpoint:
         raise ValueError(f"{folder / CONFIG} does not describe a checkpoint of ours: {error!r}") from error
     except SafetensorError as error:
         raise ValueError(f"{folder / WEIGHTS} is no whole safetensors file: {error}") from error
-    if version != FORMAT:
-        raise ValueError(f"{folder} is of format {version}; this version of racing_vpt reads format {FORMAT}")
+    if version not in READABLE:
+        raise ValueError(f"{folder} has format {version}, but this version of racing_vpt reads {READABLE}; update it")
     found = fingerprint(state_dict)
     if found != recorded:
         raise ValueError(f"{folder}: the weights' fingerprint is {found}, but {CONFIG} belongs to {recorded}")
     class_path, init_args = migrate_class(class_path, init_args, folder)
     return Checkpoint(folder, class_path, init_args, migrate_weights(state_dict), config, found)
-
-
-def _publish(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -6,7 +6,6 @@ as keyword arguments and loads the tensors by name.
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from racing_vpt.files import published
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.vpt import VPT
 from racing_vpt.nn.sizes import NetSize
@@ -118,15 +118,10 @@ def fold_temperatures(module: IDM, tensors: dict[str, Tensor]) -> float:
 
 
 def write_files(settings: dict, tensors: Mapping[str, Tensor], model: Path, weights: Path) -> None:
-    """Write both files, the settings last; each appears whole."""
+    """Write both files atomically, the settings last."""
     for target in (weights, model):
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".tmp-{target.name}")
-        with temporary.open("wb") as file:
-            if target == weights:
-                torch.save(dict(tensors), file)
-            else:
-                file.write(pickle.dumps(settings, protocol=2))  # plain data; any Python reads it
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
+    with published(weights) as temporary:
+        torch.save(dict(tensors), temporary)
+    with published(model) as temporary:
+        temporary.write_bytes(pickle.dumps(settings, protocol=2))  # plain data; any Python reads it

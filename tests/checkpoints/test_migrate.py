@@ -10,6 +10,7 @@ import torch
 import yaml
 
 from racing_vpt.checkpoints import migrate
+from racing_vpt.checkpoints.load import ZOO, load_module, read_checkpoint
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_config, migrate_training, removed, renamed
 from racing_vpt.cli.parsing import parse_stage
 
@@ -33,6 +34,16 @@ def test_the_settings_of_an_old_checkpoint_are_arguments_of_todays_class(path: P
     class_path, arguments = migrate_class(old["class_path"], old["init_args"], path)
     module, _, name = class_path.rpartition(".")
     assert arguments.keys() <= inspect.signature(getattr(import_module(module), name)).parameters.keys()
+
+
+@pytest.mark.parametrize("path", sorted(OLD.glob("zoo-*.json")), ids=lambda path: path.stem)
+def test_an_old_checkpoint_is_built_with_its_weights(path: Path, tmp_path: Path) -> None:
+    zoo = ZOO / path.stem.removeprefix("zoo-")
+    (tmp_path / "config.json").write_bytes(path.read_bytes())
+    (tmp_path / "model.safetensors").symlink_to(zoo / "model.safetensors")
+    old, new = load_module(tmp_path), load_module(zoo)
+    assert old.state_dict().keys() == new.state_dict().keys()
+    assert read_checkpoint(tmp_path).init_args == read_checkpoint(zoo).init_args
 
 
 def test_an_option_that_is_gone_and_was_used_names_the_version_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
