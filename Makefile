@@ -27,6 +27,7 @@ GENERATIONS ?= 70
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo 'to have racing-vpt on your PATH, once per shell: . $(VENV)/bin/activate'
 
 setup: $(INSTALLED)  ## create .venv and install the exact versions of constraints.txt
 
@@ -36,6 +37,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
+	@echo 'installed; to have racing-vpt on your PATH, once per shell: . $(VENV)/bin/activate'
 
 demo: setup  ## the whole circle on CarRacing in about 15 minutes: a score, a film and a plot in runs/demo
 	$(BIN)/racing-vpt demo
@@ -150,8 +152,11 @@ iris-experiments: setup  ## (after rollouts) tokenizers and world models that di
 	$(call NEEDS,data/shards/rollouts,make rollouts)
 	$(BIN)/racing-vpt iris-experiments --out $(EXPERIMENTS) --size $(SIZE) $(if $(PRETRAINED),--tokenizer $(PRETRAINED))
 
-tensorboard: setup  ## look at the curves of all runs
-	$(BIN)/tensorboard --logdir runs
+PORT ?= 6006
+tensorboard: setup  ## look at the curves of all runs, in a browser (PORT=6006)
+	@$(BIN)/python -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); \
+		s.bind(("localhost", $(PORT)))' 2>/dev/null || { echo 'port $(PORT) is in use, perhaps by another tensorboard: open http://localhost:$(PORT), or type: make tensorboard PORT=6007'; exit 2; }
+	$(BIN)/tensorboard --logdir runs --port $(PORT)
 
 clean:  ## remove what was built and cached; runs and data stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -18,7 +18,7 @@ from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.models.vpt_export import net_arguments, original_files
 from racing_vpt.nn.sizes import IDM_SIZES, POLICY_SIZES
 from racing_vpt.types import FrameSpec
-from racing_vpt.verbs.vpt_files import size_name
+from racing_vpt.verbs.import_vpt import size_name
 
 PARITY = Path(__file__).parents[1] / "vpt_parity"
 KINDS = ("policy", "idm")
@@ -48,7 +48,7 @@ def test_an_import_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixt
     words = [f"--model={PARITY / 'idm.model'}", f"--weights={tmp_path / 'I.weights'}", f"--out={tmp_path / 'ours'}"]
     assert main(["import-vpt", *words]) == 0
     said = capsys.readouterr().out
-    assert "inverse dynamics model, size of its own (hidsize 32, 4 heads, 2 blocks, channels 4, 8, 8)" in said
+    assert "inverse dynamics model, size custom (hidsize 32, 4 heads, 2 blocks, channels 4, 8, 8)" in said
     assert "574,654 parameters" in said
     assert "missing keys: none" in said
     assert "unexpected keys: aux_head.bias" in said
@@ -109,7 +109,7 @@ def test_a_car_policy_is_refused_at_the_command_line(tmp_path: Path, capsys: pyt
     assert main(["export-vpt", "--checkpoint=zoo:vpt-carracing", f"--model={model}"]) == 2
     assert "its controls are those of scheme car" in capsys.readouterr().err
     assert main(["export-vpt", f"--checkpoint={PARITY / 'policy.model'}", f"--model={tmp_path}"]) == 2
-    assert "the files are called F.model and F.weights" in capsys.readouterr().err
+    assert "expected files called F.model and F.weights" in capsys.readouterr().err
     model.write_bytes(b"precious")
     assert main(["export-vpt", f"--checkpoint={PARITY / 'policy.model'}", f"--model={model}"]) == 2
     assert "exists already" in capsys.readouterr().err
