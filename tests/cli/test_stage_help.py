@@ -61,7 +61,7 @@ def test_every_command_of_the_help_parses(stage: str) -> None:
 def test_help_all_lists_lightnings_options_and_those_of_data_and_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["fit", "--config", "idm", "--help", "all"]) == 0
     page = capsys.readouterr().out
-    assert all(option in page for option in ("--trainer.max_steps", "--data.train", "--model.dropout"))
+    assert all(option in page for option in ("--trainer.max_steps", "--data.train", "--model.optimizer"))
 
 
 def test_a_printed_recipe_is_yaml_that_can_be_given_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

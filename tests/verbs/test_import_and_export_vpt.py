@@ -54,7 +54,7 @@ def test_an_import_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "unexpected keys: aux_head.bias" in said
     assert "aux_head.bias" in (tmp_path / "ours" / "README.md").read_text()
     assert main(["import-vpt", *words]) == 2
-    assert "holds a checkpoint already" in capsys.readouterr().err
+    assert "already holds a checkpoint" in capsys.readouterr().err
 
 
 def test_an_import_names_the_keys_that_are_missing_and_writes_nothing(
@@ -112,7 +112,7 @@ def test_a_car_policy_is_refused_at_the_command_line(tmp_path: Path, capsys: pyt
     assert "expected files called F.model and F.weights" in capsys.readouterr().err
     model.write_bytes(b"precious")
     assert main(["export-vpt", f"--checkpoint={PARITY / 'policy.model'}", f"--model={model}"]) == 2
-    assert "exists already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["F.model"]
 
 
