@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import av
@@ -164,6 +165,9 @@ def test_what_pages_import_is_there() -> None:
 def test_yaml_of_a_page_is_yaml(page: str) -> None:
     for snippet in re.findall(r"```yaml\n(.*?)```", PAGES[page], re.DOTALL):
         assert yaml.safe_load(snippet)
+        for path in re.findall(r"class_path: (\S+)", snippet):
+            module, name = path.rsplit(".", 1)
+            assert hasattr(import_module(module), name), path
 
 
 def test_a_recording_written_as_the_page_says_can_be_packed(tmp_path: Path) -> None:
