@@ -18,6 +18,7 @@ import yaml
 from racing_vpt.cli.configs import with_config_paths
 from racing_vpt.cli.lists import with_lists
 from racing_vpt.cli.main import STAGES, TOOLS, main, tool_parser
+from racing_vpt.cli.renamed import OPTIONS
 from tests.test_laws import GROUND, MAY_IMPORT
 
 ROOT = Path(__file__).parents[1]
@@ -119,6 +120,12 @@ def test_links_lead_somewhere(page: str) -> None:
 def test_paths_that_a_page_names_exist(page: str) -> None:
     named = re.findall(r"`((?:configs|tests|scripts|racing_vpt|data/samples)/(?![A-Z])[\w/.-]+)`", PAGES[page])
     assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_no_page_names_an_option_by_its_old_name() -> None:
+    pages = "\n".join(text for name, text in PAGES.items() if name not in HISTORY)
+    named = set(re.findall(r"--((?:model|data|trainer)\.[\w.]+)", pages))
+    assert not named & {old for options in OPTIONS.values() for old in options}
 
 
 def test_the_pages_have_commands() -> None:
