@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from racing_vpt.bench.pace import has_fast_bf16, slowdown
 from racing_vpt.cli.configs import find_config
 
 CONFIGS = Path("configs/demo")
@@ -29,12 +30,14 @@ class Step:
         title: what it does.
         words: the command line after `racing-vpt`.
         makes: the file or folder that it makes.
+        seconds: how long it takes on the reference machine (`bench/pace.py`), for the estimate at the start.
         needs: what it reads, made by earlier steps.
     """
 
     title: str
     words: tuple[str, ...]
     makes: Path
+    seconds: float
     needs: tuple[Path, ...] = ()
 
 
@@ -48,6 +51,7 @@ def demo(out: Path = Path("runs/demo"), configs: Path = CONFIGS, seeds: str = "1
     """
     find_config(str(configs / "idm.yaml"))  # a folder without recipes is an error before anything is made
     steps = circle(out, configs, seeds)
+    announce(steps, slowdown())
     fingerprints: dict[Path, str] = {}
     seconds = 0.0
     for number, step in enumerate(steps, 1):
@@ -70,7 +74,9 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
         return tuple(str(word) for word in given)
 
     def fit(kind: str, shards: Path) -> tuple[str, ...]:
-        recipes = (configs.parent / "base.yaml", configs.parent / f"{kind}.yaml", configs / f"{kind}.yaml")
+        recipes = [configs.parent / f"{kind}.yaml", configs / f"{kind}.yaml"]
+        if kind == "vpt" and has_fast_bf16():
+            recipes.append(configs.parent / "strategy" / "bf16.yaml")
         data = ("--data.train", shards, "--data.val", shards)
         return words("fit", *(word for recipe in recipes for word in ("--config", recipe)), *run, *data)
 
@@ -78,33 +84,32 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
         return words("collect", "--config", configs / f"{kind}.yaml", "--out", folder)
 
     run, tracks = ("--runs", out, "--name", "demo"), ("--env", "CarRacing-v3", "--seeds", seeds)
-    label = words(
-        "predict",
-        "--config",
-        configs.parent / "label.yaml",
-        "--ckpt_path",
-        idm,
-        "--data.videos",
-        watched,
-        "--out",
-        labels,
-        *run,
-    )
+    recipe = ("--config", configs.parent / "label.yaml")
+    label = words("predict", *recipe, "--ckpt_path", idm, "--data.videos", watched, "--out", labels, *run)
     pack_labels = words("pack", "--recordings", watched, "--labels", labels, "--out", shards_vpt)
     drive = words("drive", "--checkpoint", vpt, *tracks, "--json", scores, "--video", out / "drive.mp4")
     blind = ("--env", "racing_vpt/CarRacingFast-v3", "--seeds", seeds)  # same physics and rewards; it does not look
     wander = words("drive", "--checkpoint", "brownian", *blind, "--json", brownian)
     return [
-        Step("Record minutes of driving with the controls", collect("labelled", labelled), labelled),
-        Step("Pack them", words("pack", "--recordings", labelled, "--out", shards_idm), shards_idm, (labelled,)),
-        Step("Train an inverse dynamics model on them", fit("idm", shards_idm), idm, (shards_idm,)),
-        Step("Record other driving as video only", collect("watched", watched), watched),
-        Step("Let that model say which controls were used in the video", label, labels, (idm, watched)),
-        Step("Pack the video with those labels", pack_labels, shards_vpt, (watched, labels)),
-        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, (shards_vpt,)),
-        Step("Drive at random, for comparison", wander, brownian),
-        Step("Let the policy drive tracks that it never saw", drive, scores, (vpt,)),
+        Step("Record minutes of driving with the controls", collect("labelled", labelled), labelled, 12),
+        Step("Pack them", words("pack", "--recordings", labelled, "--out", shards_idm), shards_idm, 7, (labelled,)),
+        Step("Train an inverse dynamics model on them", fit("idm", shards_idm), idm, 90, (shards_idm,)),
+        Step("Record other driving as video only", collect("watched", watched), watched, 50),
+        Step("Let that model say which controls were used in the video", label, labels, 45, (idm, watched)),
+        Step("Pack the video with those labels", pack_labels, shards_vpt, 25, (watched, labels)),
+        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, 160, (shards_vpt,)),
+        Step("Drive at random, for comparison", wander, brownian, 8),
+        Step("Let the policy drive tracks that it never saw", drive, scores, 45, (vpt,)),
     ]
+
+
+def announce(steps: list[Step], factor: float) -> None:
+    """Say how long each step will take, where the machine is `factor` times as slow as the reference machine."""
+    print(f"Expected on this machine as busy as it is now ({factor:.1f} times the reference machine's time):")
+    for number, step in enumerate(steps, 1):
+        print(f"  [{number}/{len(steps)}] {step.title:58} {step.seconds * factor:5.0f} s")
+    total = sum(step.seconds for step in steps) * factor
+    print(f"  {total / 60:.0f} minutes in all; stop it at any time, and the same command continues", flush=True)
 
 
 def fingerprint(step: Step, needs: list[str]) -> str:

@@ -12,7 +12,7 @@ import yaml
 
 from racing_vpt.cli.main import main
 from racing_vpt.play.curves import plot_training, read_scalars
-from racing_vpt.verbs.demo import Step, circle, fingerprint, run_step, summarize
+from racing_vpt.verbs.demo import Step, announce, circle, fingerprint, run_step, summarize
 
 ROOT = Path(__file__).parents[2]
 TINY = {
@@ -31,7 +31,7 @@ def went_round(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the commands of the demo leave, on a few frames."""
     folder = tmp_path_factory.mktemp("demo")
     configs, out = folder / "configs" / "demo", folder / "out"
-    for path in [*(ROOT / "configs").glob("*.yaml"), *(ROOT / "configs" / "demo").glob("*.yaml")]:
+    for path in [file for name in (".", "demo", "strategy") for file in (ROOT / "configs" / name).glob("*.yaml")]:
         copy = folder / path.relative_to(ROOT)
         copy.parent.mkdir(parents=True, exist_ok=True)
         copy.write_text(yaml.safe_dump(shortened(yaml.safe_load(path.read_text()))))
@@ -134,9 +134,8 @@ def step_for(tmp_path: Path, config: str = "{}", verb: str = "export") -> Step:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(config)
     made = tmp_path / "made"
-    return Step(
-        "Copy a checkpoint", (verb, "--config", str(recipe), f"{ROOT}/tests/vpt_parity/idm.model", str(made)), made
-    )
+    words = (verb, "--config", str(recipe), f"{ROOT}/tests/vpt_parity/idm.model", str(made))
+    return Step("Copy a checkpoint", words, made, 5)
 
 
 @pytest.fixture
@@ -151,6 +150,15 @@ def exported(tmp_path: Path) -> tuple[Step, Path]:
     return step, record
 
 
+def test_the_demo_says_at_its_start_how_long_each_step_will_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    announce([step_for(tmp_path)] * 12, 2.0)
+    said = capsys.readouterr().out
+    assert re.search(r"\[12/12\] Copy a checkpoint +10 s", said)
+    assert "2 minutes in all" in said
+
+
 def test_a_finished_step_is_not_run_again(exported: tuple[Step, Path]) -> None:
     step, record = exported
     assert run_step(step, fingerprint(step, []), record) == 7.0
@@ -163,7 +171,7 @@ def test_a_step_whose_recipe_changed_is_made_anew(exported: tuple[Step, Path], t
     step_for(tmp_path, "{} # changed")
     assert fingerprint(step, []) != before
     with pytest.raises(ValueError, match="status 2"):  # OpenAI's test checkpoint is none of a module of ours
-        run_step(Step(step.title, ("export",), step.makes), "other", record)
+        run_step(Step(step.title, ("export",), step.makes, 5), "other", record)
     assert not (step.makes / "old").exists()
     assert json.loads(record.read_text())["finished"] is False
 
