@@ -57,6 +57,8 @@ class IdmPictures(Callback):
         probabilities, truth = pl_module.judged_last
         classes = pl_module.scheme.encode(truth)
         for name, head in pl_module.scheme.heads.items():
+            if is_unused(head, truth):
+                continue
             counts = confusion(head, probabilities[name], classes[name])
             pictures[f"val/confusion_{name}"] = draw_confusion(head, counts)
         labels = pl_module.labels(self.said)
@@ -72,6 +74,11 @@ class IdmPictures(Callback):
             for tag, picture in pictures.items():
                 writer.add_image(tag, picture, trainer.global_step, dataformats="HWC")
         self.first = None
+
+
+def is_unused(head: Head, truth: Mapping[str, Tensor]) -> bool:
+    """Whether the head is of a gear that is never changed, as in CarRacing."""
+    return head.controls == ("gear_change",) and not bool(truth["gear_change"].any())
 
 
 def draw_confusion(head: Head, counts: Tensor) -> np.ndarray:

@@ -96,6 +96,7 @@ def watch_episodes(
     seeds: Iterable[int],
     open_writer: Callable[[int], EpisodeWriter | None] | None = None,
     max_frames: int | None = None,
+    on_step: Callable[[int, int], None] | None = None,
 ) -> Iterator[EpisodeResult]:
     """Drive episodes in a window, one after the other; `run_episodes` for somebody who watches.
 
@@ -107,6 +108,7 @@ def watch_episodes(
         seeds: one an episode.
         open_writer: as in `run_episodes`.
         max_frames: as in `run_episodes`.
+        on_step: as in `run_episodes`.
 
     Yields:
         A result as each episode ends, until there are no more seeds or the person ends it.
@@ -119,6 +121,8 @@ def watch_episodes(
     with closing(player), closing(Window(f"racing-vpt drive: {agent_name}")) as window:
         while not player.over:
             keys = window.show(player.step(keys), player.frames_per_second, player.help)
+            if on_step:
+                on_step(player.seed, scene.age)
             if player.episodes > ended:
                 ended = player.episodes
                 yield scene.result()

@@ -137,6 +137,8 @@ def drive(
         if report:
             print(table(results, report))
             print_files(video, json)
+    if report is None:
+        print("ended before an episode was over: there is no score")
     return report
 
 
@@ -177,11 +179,12 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     person = trial.checkpoint == "keyboard"
     agent = None if person else load_agent(trial.checkpoint, trial.device, greedy=trial.greedy)
     envs = [make_shown_env(trial.env) if trial.render else make_env(trial.env) for _ in range(trial.batch)]
+    on_step = FrameCount(trial.count, trial.seeds).note if trial.count else None
     try:
         if agent is None or trial.render:
-            yield from watch_episodes(envs[0], trial.env, agent, trial.checkpoint, seeds, open_film, trial.max_frames)
+            name, limit = trial.checkpoint, trial.max_frames
+            yield from watch_episodes(envs[0], trial.env, agent, name, seeds, open_film, limit, on_step)
             return
-        on_step = FrameCount(trial.count, trial.seeds).note if trial.count else None
         yield from run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=trial.max_frames, on_step=on_step)
     finally:
         for env in envs:

@@ -1,4 +1,4 @@
-"""Look at data: recordings, labels or shards, as text and one picture."""
+"""`racing-vpt inspect`: what is in recordings, labels or shards, as text and one picture."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from einops import rearrange
 
 if TYPE_CHECKING:
     from racing_vpt.data.overview import Overview
@@ -20,10 +19,11 @@ def inspect_data(path: str, *, out: Path = Path("inspect.png")) -> None:
         out: the picture to write: histograms and strips of sample frames.
     """
     from racing_vpt.data.overview import survey
+    from racing_vpt.play.overview_picture import write_overview
 
     overview = survey(path)
     print(describe(path, overview))
-    _draw(overview, out)
+    write_overview(overview, joined(overview), out)
     print(f"picture: {out}")
 
 
@@ -65,7 +65,7 @@ def describe(path: str, overview: Overview) -> str:
 
 
 def joined(overview: Overview) -> dict[str, np.ndarray]:
-    """Every number that is known, of all frames together: controls, and `reward` and `confidence` where there are."""
+    """Values of all frames by name: controls, and `reward` and `confidence` where they are known."""
     parts: dict[str, list[np.ndarray]] = {}
     for columns in overview.columns:
         known = {**columns.controls, "reward": columns.reward, "confidence": columns.confidence}
@@ -73,40 +73,3 @@ def joined(overview: Overview) -> dict[str, np.ndarray]:
             if column is not None and len(column):
                 parts.setdefault(name, []).append(column)
     return {name: np.concatenate(columns) for name, columns in parts.items()}
-
-
-def _draw(overview: Overview, out: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    from racing_vpt.files import published
-
-    table = joined(overview)
-    lengths = [len(part) for part in overview.columns]
-    plots = [*table.items(), ("frames in an episode", np.array(lengths, float))]
-    columns = 4
-    rows = -(-len(plots) // columns)
-    strips = overview.strips
-    figure = pyplot.figure(figsize=(14, 2.4 * rows + 1.9 * len(strips) + 0.5), layout="constrained")
-    grid = figure.add_gridspec(rows + len(strips), 1, height_ratios=[2.4] * rows + [1.9] * len(strips))
-    for row in range(rows):
-        cells = grid[row].subgridspec(1, columns)
-        for column, (name, values) in enumerate(plots[row * columns : (row + 1) * columns]):
-            axes = figure.add_subplot(cells[column])
-            axes.hist(values, bins=41, color="#3b6ea5")
-            axes.set_title(name, fontsize=10)
-            axes.set_yscale("log" if name in ("steering", "throttle", "brake", "gear_change", "reward") else "linear")
-            axes.tick_params(labelsize=8)
-    for row, (caption, frames, known) in enumerate(strips):
-        axes = figure.add_subplot(grid[rows + row])
-        axes.imshow(rearrange(frames, "t h w c -> h (t w) c"))
-        shown = list(known.controls.items())[:3]
-        words = ["  ".join(f"{name[:5]} {values[index]:.2f}" for name, values in shown) for index in range(len(frames))]
-        axes.set_xticks((np.arange(len(frames)) + 0.5) * frames.shape[2], words, fontsize=7)
-        axes.set_yticks([])
-        axes.set_title(caption, fontsize=9, loc="left")
-    with published(out) as temporary:
-        figure.savefig(temporary, dpi=80, format=out.suffix.lstrip(".") or "png")
-    pyplot.close(figure)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from building import build
 from lightning.pytorch import LightningModule
 
 from racing_vpt.checkpoints.load import load_module, save_checkpoint
@@ -32,7 +33,7 @@ SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
 def kept(folder: Path, kind: type[LightningModule], words: dict) -> Path:
     """A checkpoint with random weights; dreams have beginnings, and no end."""
     torch.manual_seed(0)
-    module = kind(**words)
+    module = build(kind, words)
     world = getattr(module, "world", module)
     if isinstance(world, TokenWorld):
         world.start_tokens.random_(0, 512)
@@ -54,7 +55,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     kept(folder / "world", TokenWorld, {"frames": CAR, **small})
     for game in ("enduro", "breakout"):
-        words = {"frames": SCREEN, **small, "scheme": f"atari-{game}", "actions": "discrete"}
+        words = {"frames": SCREEN, **small, "scheme": f"atari-{game}"}
+        words["world"] = {"size": SMALL, "actions": "discrete"}
         kept(folder / game, TokenWorld, words)
     return folder
 

@@ -1,0 +1,58 @@
+"""The picture that `racing-vpt inspect` writes can be read: nothing overlaps, axes say what they show."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Text
+
+from racing_vpt.data.overview import survey
+from racing_vpt.play.overview_picture import overview_figure
+from racing_vpt.verbs.inspect import inspect_data, joined
+
+
+@pytest.fixture(params=["tiny_recordings", "tiny_shards"])
+def data(request: pytest.FixtureRequest) -> str:
+    return str(request.getfixturevalue(request.param))
+
+
+def texts_of(axes: Axes) -> list[Text]:
+    """Titles and what is written below the axes, without labels beyond their ends, which are not drawn."""
+    low, high = axes.get_xlim()
+    ticks = [tick.label1 for tick in axes.xaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [axes.title, axes._left_title, axes.xaxis.label, axes.yaxis.label, *ticks]  # type: ignore[attr-defined]
+
+
+def test_the_picture_has_no_text_over_another(data: str) -> None:
+    overview = survey(data)
+    figure = overview_figure(overview, joined(overview))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    texts = [text for axes in figure.axes for text in texts_of(axes) if text.get_text()]
+    assert len(texts) > 40
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
+    over = [(one, other) for (one, a), (other, b) in combinations(boxes, 2) if a.shrunk(0.9, 0.9).overlaps(b)]
+    assert not over
+
+
+def test_the_picture_names_its_axes_and_leaves_out_an_unused_gear(data: str) -> None:
+    overview = survey(data)
+    figure = overview_figure(overview, joined(overview))
+    plots = {axes.get_title(): axes for axes in figure.axes if axes.get_title()}
+    assert {*plots} == {"steering", "throttle", "brake", "reward", "length of an episode"}
+    for title, axes in plots.items():
+        assert axes.get_ylabel() == ("episodes" if "episode" in title else "frames (log scale)")
+
+
+def test_inspect_says_what_there_is_and_writes_the_picture(
+    data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inspect_data(data, out=tmp_path / "it.png")
+    assert (tmp_path / "it.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "steering" in printed
+    assert f"picture: {tmp_path / 'it.png'}" in printed
