@@ -7,6 +7,7 @@ that neither another process nor a link that lies in wait shares one; what is pu
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -27,6 +28,8 @@ LARGEST_JSON = 1 << 28  # bytes
 LONGEST_NAME = 255  # bytes of a file name, on all common file systems
 TEMPORARY = ".tmp-"  # files whose names begin so are unfinished, and nobody reads them
 LOCK = ".racing-vpt.lock"  # in a folder that is being written to
+SECONDS_AFTER_DEATH = 15.0  # for the processes of a killed one to end
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # a file system without hard links
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 LEFTOVER = re.compile(re.escape(TEMPORARY) + r"(?P<host>[0-9a-f]{6})-(?P<process>\d+)-[0-9a-f]{8}-")
 
@@ -36,6 +39,7 @@ class Draft:
 
     Args:
         path: the final name. Its folder is made where it does not exist.
+        durable: sync to disk before renaming; False for a cache, which a power cut may cost a file.
 
     Attributes:
         temporary: what to write to, by name or by opening it; it exists and is empty.
@@ -44,9 +48,9 @@ class Draft:
         OSError: the folder cannot be written to.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, durable: bool = True) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.path, self.temporary = path, temporary_name(path)
+        self.path, self.temporary, self.durable = path, temporary_name(path), durable
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         # open until the end, so that its inode cannot become another file's
         self._descriptor: int | None = os.open(self.temporary, flags, 0o666)
@@ -60,10 +64,12 @@ class Draft:
         assert self._descriptor is not None, f"{self.path} was published or discarded before"
         if not os.path.samestat(os.fstat(self._descriptor), os.lstat(self.temporary)):
             raise OSError(f"{self.temporary} was replaced by another program; {self.path} is not written")
-        os.fsync(self._descriptor)
+        if self.durable:
+            os.fsync(self._descriptor)
         self.temporary.replace(self.path)
         self._close()
-        sync_folder(self.path.parent)
+        if self.durable:
+            sync_folder(self.path.parent)
 
     def discard(self) -> None:
         """Remove the temporary file, if it is still there."""
@@ -110,9 +116,9 @@ class DraftFolder:
 
 
 @contextmanager
-def published(path: Path) -> Iterator[Path]:
+def published(path: Path, durable: bool = True) -> Iterator[Path]:
     """A temporary path to write to; it becomes `path` when the block ends well, and is removed when it does not."""
-    draft = Draft(path)
+    draft = Draft(path, durable)
     try:
         yield draft.temporary
         draft.publish()
@@ -133,7 +139,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     path = folder / LOCK
     lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0 if _holds(path) else SECONDS_AFTER_DEATH)
     except Timeout:
         raise ValueError(
             f"{folder} is being written to by {_holder(path)}; wait until it has finished, or choose another folder"
@@ -146,6 +152,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
         )
         remove_leftovers(folder)
         yield
+        remove_leftovers(folder)  # of worker processes that died meanwhile
     finally:
         path.unlink(missing_ok=True)  # while it is held: whoever waits for this inode sees that it is gone
         lock.release()
@@ -159,11 +166,41 @@ def publish(temporary: Path, path: Path) -> None:
     sync_folder(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove unfinished files and folders of processes of this machine that no longer run. Nothing else is touched."""
+def give_second_name(path: Path, second: Path) -> None:
+    """Give a file a second name in its folder (a hard link, or a copy), which replaces what had that name before.
+
+    Raises:
+        OSError: there is no room for a copy, or no permission.
+    """
+    temporary = temporary_name(second)
+    try:
+        try:
+            os.link(path, temporary)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            with published(second) as copy:
+                shutil.copyfile(path, copy)
+            return
+        temporary.replace(second)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path, own: bool = False) -> None:
+    """Remove unfinished files and folders of processes of this machine that no longer run. Nothing else is touched.
+
+    Args:
+        folder: searched, without the folders below.
+        own: remove those of this process too; for one that has given all of them up.
+    """
     for path in folder.iterdir():
         found = LEFTOVER.match(path.name)
-        if found is None or found["host"] != HOST or _runs(int(found["process"])) or path.is_symlink():
+        if found is None or found["host"] != HOST or path.is_symlink():
+            continue
+        process = int(found["process"])
+        if _runs(process) and not (own and process == os.getpid()):
             continue
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -239,6 +276,17 @@ def _holder(lock: Path) -> str:
         about = json.loads(lock.read_text())
         return f"process {about['process']} on {about['host']} since {about['since']} ({about['command']})"
     return "another process"
+
+
+def _holds(lock: Path) -> bool:
+    """Whether the process that a lock file names still runs, as far as can be told from this machine.
+
+    A process that was killed can leave others (workers that load data) which hold its lock for some seconds more.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads(lock.read_text())
+        return about["host"] != socket.gethostname() or _runs(int(about["process"]))
+    return True
 
 
 def _runs(process: int) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from racing_vpt.files import (
     TEMPORARY,
     Draft,
     DraftFolder,
+    give_second_name,
     published,
     remove_leftovers,
     sole_writer,
@@ -114,3 +117,44 @@ def test_leftovers_of_dead_processes_go_and_nothing_else(tmp_path: Path) -> None
         (tmp_path / name).write_text("of somebody else")
     remove_leftovers(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {living.temporary.name, *strangers}
+
+
+def test_this_process_can_give_up_all_of_its_drafts(tmp_path: Path) -> None:
+    Draft(tmp_path / "a.txt").temporary.write_text("half")
+    DraftFolder(tmp_path / "pictures")
+    remove_leftovers(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+    remove_leftovers(tmp_path, own=True)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_second_name_keeps_what_the_first_is_given_next(
+    links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: object) -> None:
+        raise PermissionError(errno.EPERM, "this file system has no hard links")
+
+    if not links:
+        monkeypatch.setattr("racing_vpt.files.os.link", refuse)
+    for text in ("first", "second", "third"):
+        if (tmp_path / "a.txt").is_file():
+            give_second_name(tmp_path / "a.txt", tmp_path / "a.txt.previous")
+        write_text(tmp_path / "a.txt", text)
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
+        "a.txt": "third",
+        "a.txt.previous": "second",
+    }
+
+
+def test_a_lock_that_workers_of_a_killed_process_still_hold_is_waited_for(tmp_path: Path) -> None:
+    fork = HOLD.replace("    time.sleep(60)", "    import os\n    os.fork()\n    time.sleep(3)")
+    holder = subprocess.Popen([sys.executable, "-c", fork, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    time.sleep(0.5)
+    holder.kill()
+    holder.wait()
+    with sole_writer(tmp_path):
+        assert (tmp_path / LOCK).is_file()
+    holder.stdout.close()

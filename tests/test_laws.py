@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -99,6 +100,20 @@ def test_long_files_have_a_reason() -> None:
     lengths = {str(path.relative_to(ROOT)): len(path.read_text().splitlines()) for path in files()}
     long = {name for name, length in lengths.items() if length > 250}
     assert long <= set(MAY_BE_LONG), f"over 250 lines without a reason: {long - set(MAY_BE_LONG)}"
+
+
+def test_only_files_py_renames_and_syncs_files() -> None:
+    wrong = re.compile(
+        r"os\.(replace|rename|fsync|link)\(|\.rename\(|\.tmp-|\.replace\([\w.]+\)|\bmkstemp|shutil\.move"
+    )
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in files()
+        if path.name != "files.py"
+        for number, line in enumerate(path.read_text().splitlines(), 1)
+        if wrong.search(line)
+    ]
+    assert not found, "publish through racing_vpt/files.py:\n" + "\n".join(found)
 
 
 def test_no_file_is_called_utils() -> None:

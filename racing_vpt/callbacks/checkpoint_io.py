@@ -7,7 +7,6 @@ save of two.
 """
 
 import errno
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +17,7 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 
 from racing_vpt.checkpoints.integrity import PREVIOUS, non_finite
 from racing_vpt.checkpoints.migrate import migrate_training
-from racing_vpt.files import published, sync_folder
+from racing_vpt.files import give_second_name, published
 from racing_vpt.free_memory import give_back_memory
 
 
@@ -46,7 +45,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             with published(target) as temporary:
                 torch.save(checkpoint, temporary)
-                keep_previous(target)
+                if target.is_file():
+                    give_second_name(target, target.with_name(f"{target.name}{PREVIOUS}"))
         except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
             raise _not_written(target, error) from error
         give_back_memory()  # now and then; that it is after saving has no other reason
@@ -62,22 +62,6 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Remove a checkpoint that is no longer wanted, and the one before it."""
         super().remove_checkpoint(path)
         Path(f"{path}{PREVIOUS}").unlink(missing_ok=True)
-
-
-def keep_previous(target: Path) -> None:
-    """Give what stands at `target` the name `target.previous` as well; at no moment is it without a name."""
-    if not target.is_file():
-        return
-    previous, new = (target.with_name(name) for name in (f"{target.name}{PREVIOUS}", f".tmp-{target.name}{PREVIOUS}"))
-    new.unlink(missing_ok=True)
-    try:
-        os.link(target, new)
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
-            raise
-        shutil.copyfile(target, new)  # a file system without hard links
-    new.replace(previous)
-    sync_folder(target.parent)
 
 
 def _not_written(target: Path, error: OSError | RuntimeError) -> OSError:

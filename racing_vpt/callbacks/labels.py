@@ -25,7 +25,7 @@ from racing_vpt.data.lines import to_line
 from racing_vpt.data.opening import FORMAT
 from racing_vpt.data.window_batches import PredictBatch
 from racing_vpt.data.windows import PredictWindow
-from racing_vpt.files import TEMPORARY, publish, read_json, sha256_of, write_json
+from racing_vpt.files import Draft, read_json, remove_leftovers, sha256_of, write_json
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence
 from racing_vpt.types import FrameRecord, frame_spec
@@ -39,7 +39,7 @@ DIGITS = 4  # of a written control or confidence; half a bin of any scheme is a 
 class Unfinished:
     """A video whose labels are being written."""
 
-    temporary: Path
+    draft: Draft
     file: IO[str]
     frames: int = 0
     confidence: float = 0.0  # sum over the frames
@@ -96,6 +96,7 @@ class WriteLabels(Callback):
         sizes = {name: path.stat().st_size for name, path in data.predict_videos.items() if name not in done}
         mine = list(sizes)[trainer.global_rank :: trainer.world_size]
         self.sizes = {name: sizes[name] for name in mine}
+        self.remove_leftovers()
 
     def is_done(self, name: str, video: Path) -> bool:
         """Whether this checkpoint labelled this very video."""
@@ -111,9 +112,11 @@ class WriteLabels(Callback):
         """Where the labels of a video go."""
         return self.folder / f"{name}.jsonl"
 
-    def temporary_of(self, name: str) -> Path:
-        """Where the labels of a video grow."""
-        return self.lines_of(name).with_name(f"{TEMPORARY}{self.lines_of(name).name}")
+    def remove_leftovers(self, own: bool = False) -> None:
+        """Remove what killed processes left unfinished; `own`: what this one left too."""
+        for folder in {self.lines_of(name).parent for name in self.sizes}:
+            if folder.is_dir():
+                remove_leftovers(folder, own)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.world_size > 1:  # who has short videos waits longer than a step of training would ever take
@@ -152,9 +155,8 @@ class WriteLabels(Callback):
     def write(self, window: PredictWindow, labels: Mapping[str, Tensor], trust: Tensor) -> None:
         """Append the lines of a window, whose labels [T] by control and confidence [T] are given."""
         if window.name not in self.unfinished:
-            temporary = self.temporary_of(window.name)
-            temporary.parent.mkdir(parents=True, exist_ok=True)
-            self.unfinished[window.name] = Unfinished(temporary, temporary.open("w"))
+            draft = Draft(self.lines_of(window.name))
+            self.unfinished[window.name] = Unfinished(draft, draft.temporary.open("w"))
         video, rows = self.unfinished[window.name], window.source_rows
         columns = {name: values[rows].double().numpy().round(DIGITS).tolist() for name, values in labels.items()}
         trusted = trust[rows].double().numpy().round(DIGITS).tolist()
@@ -175,12 +177,12 @@ class WriteLabels(Callback):
         video = self.unfinished.pop(window.name)
         video.file.close()
         if video.frames != window.num_frames:
-            video.temporary.unlink()
+            video.draft.discard()
             raise RuntimeError(f"{window.video}: {video.frames} labels for {window.num_frames} frames")
         final = self.lines_of(window.name)
         meta_file = final.with_name(f"{final.stem}.meta.json")
         meta_file.unlink(missing_ok=True)  # of an earlier checkpoint: it must not vouch for these lines
-        publish(video.temporary, final)
+        video.draft.publish()
         meta = {
             "format": FORMAT,
             "name": final.stem,
@@ -202,7 +204,7 @@ class WriteLabels(Callback):
         if video is not None:
             self.tally.frames -= video.frames
             video.file.close()
-            video.temporary.unlink()
+            video.draft.discard()
         self.tally.failed[window.name] = str(window.error)
         if self.on_error == "raise":
             raise ValueError(f"{window.video}: {window.error}; to pass over such videos: --on_error skip")
@@ -231,9 +233,10 @@ class WriteLabels(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         for video in self.unfinished.values():
             video.file.close()
+            video.draft.discard()
         self.unfinished.clear()
-        for name in getattr(self, "sizes", ()):  # by name: one may have been opened and not noted yet
-            self.temporary_of(name).unlink(missing_ok=True)
+        if hasattr(self, "sizes"):
+            self.remove_leftovers(own=True)  # a signal may have come between a draft's making and its noting
 
 
 def made_by(module: IDM) -> dict[str, object]:

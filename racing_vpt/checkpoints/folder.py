@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_weights
-from racing_vpt.files import published
+from racing_vpt.files import published, write_text
 
 FORMAT = 2  # 1: options of models were not nested (`migrate.py`)
 READABLE = (1, 2)
@@ -66,7 +66,6 @@ def save_checkpoint(
         extra: more fields for config.json.
         card: text of README.md: data, command, scores, limits.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {key: value.detach().cpu().clone().contiguous() for key, value in state_dict.items()}
     arguments = {key: value for key, value in init_args.items() if key not in TRAINING_ONLY}
     config = {
@@ -75,11 +74,10 @@ def save_checkpoint(
     }  # fmt: skip
     text = json.dumps(config, indent=2, allow_nan=False) + "\n"
     with published(folder / WEIGHTS) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file would replace the temporary file
-    for target, content in ((CARD, card), (CONFIG, text)):
-        if content is not None:
-            with published(folder / target) as temporary:
-                temporary.write_text(content)
+        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file would rename a file of its own
+    if card is not None:
+        write_text(folder / CARD, card)
+    write_text(folder / CONFIG, text)
 
 
 def read_folder(folder: Path) -> Checkpoint:

@@ -6,7 +6,6 @@ unlabelled recording without a meta file.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from racing_vpt.data.label_files import write_labels
 from racing_vpt.data.lines import check_controls, columns, read_lines, to_line
 from racing_vpt.data.opening import FORMAT, describe
-from racing_vpt.files import TEMPORARY, publish, read_json, sha256_of, write_json
+from racing_vpt.files import TEMPORARY, Draft, DraftFolder, read_json, sha256_of, write_json
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.video.decode import Decoder, Device, open_video
 from racing_vpt.video.decoders import VIDEO_SUFFIXES, PictureFolder, Video
@@ -60,14 +59,9 @@ class RecordingWriter:
         self.num_frames = 0
         self._quality, self._shape = (crf, pixel_format), (0, 0, 3)
         self._video: VideoWriter | None = None
-        folder.mkdir(parents=True, exist_ok=True)
-        self._pictures = folder / (name + ".mp4" if video else name)
-        self._temporary = folder / (TEMPORARY + self._pictures.name)
-        self._temporary_lines = folder / f"{TEMPORARY}{name}.jsonl"
-        self.abort()  # leftovers of a run that was killed
-        if not video:
-            self._temporary.mkdir()
-        self._lines = self._temporary_lines.open("w")
+        self._pictures: Draft | DraftFolder = Draft(folder / f"{name}.mp4") if video else DraftFolder(folder / name)
+        self._draft_lines = Draft(folder / f"{name}.jsonl")
+        self._lines = self._draft_lines.temporary.open("w")
 
     def add(self, frame: Frame, record: FrameRecord) -> None:
         """Append a frame uint8 [H, W, 3] and what was done on seeing it."""
@@ -77,9 +71,9 @@ class RecordingWriter:
         self._shape = self._shape if self.num_frames else frame.shape
         if frame.shape != self._shape or frame.dtype != np.uint8:
             raise ValueError(f"{self.name}, frame {record.frame}: {frame.dtype} {frame.shape}, not uint8 {self._shape}")
-        if self._temporary.is_dir():
+        if isinstance(self._pictures, DraftFolder):
             picture = f"{record.frame:06d}.png"
-            cv2.imwrite(str(self._temporary / picture), np.ascontiguousarray(frame[..., ::-1]))
+            cv2.imwrite(str(self._pictures.temporary / picture), np.ascontiguousarray(frame[..., ::-1]))
             observation = {**record.observation, "image": f"{self.name}/{picture}"}
             record = FrameRecord(**{**vars(record), "observation": observation})
         else:
@@ -87,7 +81,7 @@ class RecordingWriter:
                 crf, pixel_format = self._quality
                 height, width = frame.shape[:2]
                 self._video = VideoWriter(
-                    self._temporary, self.frames_per_second, height, width, crf=crf, pixel_format=pixel_format
+                    self._pictures.temporary, self.frames_per_second, height, width, crf=crf, pixel_format=pixel_format
                 )
             self._video.add(frame)
         self._lines.write(to_line(record) + "\n")
@@ -101,16 +95,15 @@ class RecordingWriter:
         self._lines.close()
         if self._video is not None:
             self._video.close()
-            stored = count_frames(self._temporary)
+            stored = count_frames(self._pictures.temporary)
             if stored != self.num_frames:
-                raise ValueError(f"{self._temporary} holds {stored} frames, but {self.num_frames} were written")
+                raise ValueError(
+                    f"{self._pictures.path} would hold {stored} frames, but {self.num_frames} were written"
+                )
         if self.actions:  # before the video, so that a lone video is never half a recording
-            publish(self._temporary_lines, self.folder / f"{self.name}.jsonl")
-        if self._video is not None:
-            publish(self._temporary, self._pictures)
-        else:
-            shutil.rmtree(self._pictures, ignore_errors=True)
-            self._temporary.replace(self._pictures)
+            self._draft_lines.publish()
+        self._pictures.publish()
+        video = self._pictures.path
         meta = {
             "format": FORMAT,
             "name": self.name,
@@ -121,24 +114,22 @@ class RecordingWriter:
             "num_frames": self.num_frames,
             "height": self._shape[0],
             "width": self._shape[1],
-            "video": self._pictures.name,
-            "video_sha256": sha256_of(self._pictures),
+            "video": video.name,
+            "video_sha256": sha256_of(video),
             "actions": self.actions,
             "versions": {},
             **self.meta,
         }
         if not self.actions and self.truth_folder is not None:
             truth = self.truth_folder / f"{self.name}.jsonl"
-            write_labels(truth, read_lines(self._temporary_lines), {**meta, "kind": "truth", "actions": True})
+            write_labels(truth, read_lines(self._draft_lines.temporary), {**meta, "kind": "truth", "actions": True})
         self.abort()
         write_json(self.folder / f"{self.name}.meta.json", meta)
 
     def abort(self) -> None:
         """Remove what is unfinished."""
-        self._temporary_lines.unlink(missing_ok=True)
-        if self._temporary.is_dir():
-            shutil.rmtree(self._temporary)
-        self._temporary.unlink(missing_ok=True)
+        self._draft_lines.discard()
+        self._pictures.discard()
 
     def __enter__(self) -> RecordingWriter:
         return self

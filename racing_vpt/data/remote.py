@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import fsspec
 import fsspec.asyn
 
-from racing_vpt.files import TEMPORARY
+from racing_vpt.files import published, remove_leftovers
 
 SYSTEMS = frozenset({"file", "memory", "http", "https", "s3", "gs", "gcs", "az", "abfs", "hf", "ftp", "sftp"})
 DEFINITE = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, NotImplementedError)
+KEPT = re.compile("[0-9a-f]{32}")  # names of the files of a cache
 Check = Callable[[bytes], str | None]  # what is wrong with what came, or None
 
 
@@ -154,20 +157,20 @@ class RangeCache:
             self._make_room(len(data))
         self._room -= len(data)
         path = self._path(address, offset, len(data))
-        temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
-        try:
+        # a full disk is no reason to stop: the bytes are there, they are only not kept
+        with suppress(OSError), published(path, durable=False) as temporary:
             temporary.write_bytes(data)
-            temporary.replace(path)
-        except OSError:  # a full disk is no reason to stop: the bytes are there, they are only not kept
-            temporary.unlink(missing_ok=True)
 
     def _path(self, address: str, offset: int, size: int) -> Path:
         return self.folder / hashlib.sha256(f"{address} {offset} {size}".encode()).hexdigest()[:32]
 
     def _make_room(self, wanted: int) -> None:
         """Bring the folder down to three quarters of what it may hold, and allow a sixteenth before the next look."""
+        remove_leftovers(self.folder)
         found = []
         for file in self.folder.iterdir():
+            if not KEPT.fullmatch(file.name):  # a file of somebody else's
+                continue
             try:
                 about = file.stat()
                 found.append((about.st_mtime_ns, about.st_size, file))

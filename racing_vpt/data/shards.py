@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tarfile
 from pathlib import Path
 from zlib import crc32
@@ -18,9 +19,11 @@ from racing_vpt.data.cut import Sample
 from racing_vpt.data.manifest import PACK_HINT, Place, Shard, read_manifest, wrong_crc32
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.store import Clip, StoredEpisode
-from racing_vpt.files import TEMPORARY, publish, sha256_of, write_json
+from racing_vpt.files import Draft, sha256_of, write_json
 from racing_vpt.video.decode import Decoder, open_video
 from racing_vpt.video.decoders import Video
+
+SHARD = re.compile(r"(train|val)-\d{6,}\.tar")  # names of the shards that `pack` writes
 
 
 class ShardWriter:
@@ -34,10 +37,10 @@ class ShardWriter:
 
     def __init__(self, path: Path, split: str, plan: str) -> None:
         self.path, self.split, self.plan = path, split, plan
-        self._temporary = path.with_name(f".tmp-{path.name}")
         import webdataset  # here, because it imports torch, and `pack --help` need not wait for that
 
-        self._tar = webdataset.TarWriter(str(self._temporary), encoder=False, mtime=0)
+        self._draft = Draft(path)
+        self._tar = webdataset.TarWriter(str(self._draft.temporary), encoder=False, mtime=0)
         self._about: dict[str, dict] = {}
         self.num_bytes = 0
 
@@ -53,20 +56,20 @@ class ShardWriter:
         """Publish the tar, then its entry."""
         self._tar.close()
         places = []
-        with tarfile.open(self._temporary) as tar:
+        with tarfile.open(self._draft.temporary) as tar:
             members = {member.name: member for member in tar}
         for key, about in self._about.items():
             text, video = members[f"{key}.json"], members[f"{key}.mp4"]
             places.append(Place(key, text.offset_data, text.size, video.offset_data, video.size, **about))
-        size = self._temporary.stat().st_size
-        shard = Shard(self.path.name, self.split, size, sha256_of(self._temporary), places)
-        publish(self._temporary, self.path)
+        temporary = self._draft.temporary
+        shard = Shard(self.path.name, self.split, temporary.stat().st_size, sha256_of(temporary), places)
+        self._draft.publish()
         write_json(entry_of(self.path), {"plan": self.plan, **shard.to_json()})
 
     def abort(self) -> None:
         """Remove what is unfinished."""
         self._tar.close()
-        self._temporary.unlink(missing_ok=True)
+        self._draft.discard()
 
 
 def entry_of(path: Path) -> Path:
@@ -76,8 +79,9 @@ def entry_of(path: Path) -> Path:
 
 def tidy(out: Path) -> None:
     """Remove what only a run that goes on would need; also where one was killed after its manifest was written."""
-    for path in [*out.glob("*.entry.json"), *out.glob(f"{TEMPORARY}*")]:
-        path.unlink()
+    for path in out.glob("*.entry.json"):
+        if SHARD.fullmatch(path.name.replace(".entry.json", ".tar")):
+            path.unlink()
 
 
 class ShardStore:

@@ -119,8 +119,6 @@ def fold_temperatures(module: IDM, tensors: dict[str, Tensor]) -> float:
 
 def write_files(settings: dict, tensors: Mapping[str, Tensor], model: Path, weights: Path) -> None:
     """Write both files atomically, the settings last."""
-    for target in (weights, model):
-        target.parent.mkdir(parents=True, exist_ok=True)
     with published(weights) as temporary:
         torch.save(dict(tensors), temporary)
     with published(model) as temporary:

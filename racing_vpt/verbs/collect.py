@@ -116,10 +116,12 @@ def collect(
     Returns:
         The results of the episodes recorded now.
     """
+    from contextlib import nullcontext
     from functools import partial
 
     from tqdm import tqdm
 
+    from racing_vpt.files import sole_writer
     from racing_vpt.processes import in_parallel, num_cores
     from racing_vpt.seeds import FIRST_TRAINING_SEED, parse_seeds
 
@@ -142,17 +144,17 @@ def collect(
     for seed in {plan.driver_of(number).agent: number for number in numbers}.values():
         plan.load_driver(seed)  # a wrong name is an error here, not in a worker
     frames_per_second = check_env(env, any(plan.perturbation_of(seed) for seed in numbers))
-    todo = [seed for seed in numbers if not is_recorded(plan, seed)]
-    if any(driver.agent == "keyboard" for driver in drivers):
-        workers = 1  # there is one person
-    results: list[EpisodeResult] = []
-    with tqdm(total=len(numbers), initial=len(numbers) - len(todo), unit="episode", desc=str(out)) as bar:
-        for result in in_parallel(partial(record, plan), todo, workers or num_cores()):
-            results.append(result)
-            frames = sum(result.frames for result in results)
-            bar.set_postfix_str(f"{frames} frames, {frames / max(1e-9, bar.format_dict['elapsed']):.0f} frames/s")
-            bar.update()
-    print(summary(plan, results, len(numbers) - len(todo), frames_per_second))
+    with sole_writer(out), nullcontext() if truth is None else sole_writer(truth):
+        todo = [seed for seed in numbers if not is_recorded(plan, seed)]
+        workers = 1 if any(driver.agent == "keyboard" for driver in drivers) else workers  # there is one person
+        results: list[EpisodeResult] = []
+        with tqdm(total=len(numbers), initial=len(numbers) - len(todo), unit="episode", desc=str(out)) as bar:
+            for result in in_parallel(partial(record, plan), todo, workers or num_cores()):
+                results.append(result)
+                frames = sum(result.frames for result in results)
+                bar.set_postfix_str(f"{frames} frames, {frames / max(1e-9, bar.format_dict['elapsed']):.0f} frames/s")
+                bar.update()
+    print(summary(plan, results, len(numbers) - len(results), frames_per_second))
     return sorted(results, key=lambda result: result.seed)
 
 

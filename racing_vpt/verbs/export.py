@@ -14,10 +14,12 @@ def export(checkpoint: str, out: Path, card: Path | None = None) -> None:
         card: text file with the model card: data, seeds, commands, time, scores, limits.
     """
     from racing_vpt.checkpoints.load import export_run
+    from racing_vpt.files import sole_writer
 
     if card is not None and not card.is_file():
         raise FileNotFoundError(f"there is no model card {card}")
     text = card.read_text() if card is not None else f"# {out.name}\n\nMade from {Path(checkpoint).name}.\n"
-    written = export_run(checkpoint, out, text)
+    with sole_writer(out):
+        written = export_run(checkpoint, out, text)
     mib = sum(path.stat().st_size for path in out.iterdir()) / 2**20
     print(f"{written.class_path}, {written.fingerprint}, {mib:.1f} MiB in {out}")

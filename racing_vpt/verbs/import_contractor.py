@@ -57,6 +57,7 @@ def import_contractor(
 
     from racing_vpt.data.contractor import GUI_SCALES, Quirks
     from racing_vpt.data.contractor_files import Import, import_one, is_imported, pairs_of
+    from racing_vpt.files import sole_writer
 
     if (height is None) != (width is None) or min(height or 1, width or 1) < 1 or slack < 0:
         raise ValueError(
@@ -74,7 +75,7 @@ def import_contractor(
     how = Import(quirks, null_actions == "drop", draw_pointer, size, resize, slack, crf)
     counts = {"done": 0, "passed_over": 0, "failed": 0, "frames": 0}
     pairs = pairs_of(recordings)
-    with tqdm(pairs.items(), unit="recording", desc=out.name) as bar:
+    with sole_writer(out), tqdm(pairs.items(), unit="recording", desc=out.name) as bar:
         for name, (video, lines) in bar:
             if is_imported(out, name, video, lines, how):
                 counts["passed_over"] += 1

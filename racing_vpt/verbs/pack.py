@@ -6,11 +6,10 @@ import hashlib
 import json
 import logging
 import multiprocessing
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -19,8 +18,8 @@ from tqdm import tqdm
 from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
 from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
-from racing_vpt.data.shards import ShardWriter, entry_of, tidy
-from racing_vpt.files import TEMPORARY, read_json
+from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
+from racing_vpt.files import read_json, sole_writer
 from racing_vpt.types import Fit, Resize
 from racing_vpt.video.decode import Decoder
 from racing_vpt.video.encode import PixelFormat
@@ -85,24 +84,36 @@ def pack(
     splits = split_episodes([episode.name for episode in episodes], val_fraction, seed)
     pieces, skipped = _plan(episodes, form, on_error)
     plan = _fingerprint(episodes, form, seed, val_fraction, shard_mib)
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / MANIFEST).is_file():
-        manifest = read_manifest(str(out))
-        if manifest.get("plan") != plan:
-            raise ValueError(f"{out} already holds other shards; remove them or pack into another folder")
-        log.info("%s holds these shards already", out)
+    with sole_writer(out):
+        if (out / MANIFEST).is_file():
+            manifest = read_manifest(str(out))
+            if manifest.get("plan") != plan:
+                raise ValueError(f"{out} already holds other shards; remove them or pack into another folder")
+            log.info("%s holds these shards already", out)
+        else:
+            by_split = sorted(zip(splits, episodes, strict=True), key=lambda pair: pair[0])
+            todo = [(split, piece) for split, episode in by_split for piece in pieces.get(episode.name, [])]
+            shards = _write_shards(out, plan, todo, form, shard_mib, workers, on_error, skipped)
+            if not shards:
+                raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
+            manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, seed, skipped)})
+            log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
         tidy(out)
-        return manifest
+    return manifest
+
+
+def _write_shards(
+    out: Path, plan: str, todo: list[tuple[str, Piece]], form: ClipFormat, shard_mib: float, workers: int,
+    on_error: Literal["raise", "skip"], skipped: dict[str, str],
+) -> list[Shard]:  # fmt: skip
+    """Write the shards that are not there yet, and return all of them; `skipped` gains what cannot be read, and why."""
     shards = _finished(out, plan)
     done = {place.key for shard in shards for place in shard.samples}
-    counts = {split: sum(shard.split == split for shard in shards) for split in splits}
-    by_split = sorted(zip(splits, episodes, strict=True), key=lambda pair: pair[0])
-    todo = [(split, piece) for split, episode in by_split for piece in pieces.get(episode.name, [])]
+    counts = Counter(shard.split for shard in shards)
     writer: ShardWriter | None = None
     try:
-        for split, piece, samples in tqdm(
-            _cut_all(todo, form, done, workers), total=len(todo), unit="piece", desc=f"pack {out.name}"
-        ):
+        cuts = _cut_all(todo, form, done, workers)
+        for split, piece, samples in tqdm(cuts, total=len(todo), unit="piece", desc=f"pack {out.name}"):
             if piece.episode.name in skipped:  # the rest of an episode that broke off
                 continue
             if isinstance(samples, ValueError | OSError):
@@ -125,17 +136,11 @@ def pack(
                     writer = None
         if writer is not None:
             writer.close()
-            writer = None
-    finally:
+    except BaseException:
         if writer is not None:
             writer.abort()
-    shards = _finished(out, plan)
-    if not shards:
-        raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
-    manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, seed, skipped)})
-    tidy(out)
-    log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
-    return manifest
+        raise
+    return _finished(out, plan)
 
 
 def _plan(
@@ -171,7 +176,7 @@ def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], wo
         ahead: deque[tuple[str, Piece, Future | None]] = deque()
 
         def fill(count: int) -> None:
-            for split, piece in islice(waiting, count):
+            for _, (split, piece) in zip(range(count), waiting, strict=False):
                 ahead.append((split, piece, None if is_done(piece) else pool.submit(_try_cut, piece, form)))
 
         try:
@@ -210,7 +215,7 @@ def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> 
 def _finished(out: Path, plan: str) -> list[Shard]:
     """Shards that an earlier run of the same plan finished; what other runs left is removed."""
     shards = []
-    for path in sorted([*out.glob("train-*.tar"), *out.glob("val-*.tar"), *out.glob(f"{TEMPORARY}*.tar")]):
+    for path in sorted(path for path in out.iterdir() if SHARD.fullmatch(path.name)):
         entry = read_json(entry_of(path)) if entry_of(path).is_file() else {}
         if entry.pop("plan", None) == plan:
             shards.append(Shard.of_json(entry))
