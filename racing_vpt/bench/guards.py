@@ -71,7 +71,7 @@ def bench_guards(steps: int = 8, blocks: int = 40, clips: int = CLIPS) -> dict[s
     from racing_vpt.callbacks.finite_guard import FiniteGuard
     from racing_vpt.callbacks.step_seed import StepSeed
     from racing_vpt.callbacks.stop_signals import StopSignals
-    from racing_vpt.data.dataset import WHOLE_BATCHES
+    from racing_vpt.data.loaders import WHOLE_BATCHES
     from racing_vpt.models.vpt import VPT
     from racing_vpt.models.vpt_config import PolicyConfig
 

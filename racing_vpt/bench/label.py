@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 FRAMES_PER_SECOND = 50.0  # of CarRacing, so what is real time
 
-WINDOWS = {"window": 256, "window_stride": 216, "predict_batch_size": 2}  # those of configs/label.yaml (a test)
+WINDOWS = {"window": 256, "window_stride": 216, "batch_size": 2}  # those of configs/label.yaml (a test)
 
 
 def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:

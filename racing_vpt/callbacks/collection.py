@@ -26,7 +26,7 @@ from racing_vpt.types import LaneStep
 
 
 class Collection(Driving):
-    """Drives as often as the data module says (`collect`, `collect_epochs`, `warm_up`); not at all where that is 0.
+    """Drives as often as the data module says (`collecting`); not at all where that is 0.
 
     Args:
         lanes: environments that step together; which one, the data module says.
@@ -66,18 +66,18 @@ class Collection(Driving):
                 f"{type(data).__name__}; give data.class_path racing_vpt.replay.segment_datamodule.SegmentDataModule"
             )
         self.data, self.module = data, pl_module
-        if not data.collect:
+        if not data.collecting.decisions:
             return
         if trainer.world_size > 1:
             raise ValueError(
                 f"collecting is for one process, but there are {trainer.world_size}; give --trainer.devices 1, or "
-                "recordings alone with --data.collect 0"
+                "recordings alone with --data.collecting.decisions 0"
             )
         env = make_env(data.env)
         check_driver(pl_module.scheme.controls, pl_module.scheme.name, env)
         env.close()
         names = pl_module.control_names
-        self.buffer = data.open_buffer(self.lanes, stack=1, discount=1.0, actions=names)
+        self.buffer = data.open_buffer(self.lanes, names)
         scene = Scene(None, pl_module.frames, data.env, self.first_seed, self.max_frames, self.patience, names)
         running: list[np.ndarray | None] | None = None
         if self.done is not None:
@@ -103,7 +103,7 @@ class Collection(Driving):
         """Drive what is to be driven before the epoch of the next update, if that was not done yet."""
         done: int = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         while self.epochs <= done // self.module.updates_per_epoch:
-            self.drive(self.data.decisions_before(self.epochs))
+            self.drive(self.data.collecting.before(self.epochs))
             self.epochs += 1
             names = {"return": "return", "laps_finished": "lap", "episode_frames": "frames"}
             found = {name: self.curve.recent(column) for name, column in names.items()}

@@ -96,9 +96,10 @@ class Experience(Driving):
         self.enough = min(data.warm_up, data.capacity * 9 // 10)  # some steps of a full buffer cannot be drawn
         self.most_owed = 1.0 + self.lanes * self.updates_per_decision
         table = np.array([list(row.values()) for row in rows])
+        teacher = data.teaching.teacher
         scene = Scene(
             table, pl_module.frames, self.env, self.first_seed, self.max_frames, self.patience,
-            teacher=None if data.teacher is None else teacher_of(data.teacher, rows, pl_module.frames.stride),
+            teacher=None if teacher is None else teacher_of(teacher, rows, pl_module.frames.stride),
         )  # fmt: skip
         self.actors = Actors(scene, self.lanes, self.workers, self.episodes)
 
@@ -208,8 +209,8 @@ def teacher_of(name: str, rows: list[dict[str, float]], stride: int) -> ActionEx
     teacher = load_agent(name)
     if not isinstance(teacher, ActionExpert) or list(teacher.actions) != rows:
         raise ValueError(
-            f"the teacher {name} does not choose among this model's {len(rows)} actions; give data.teacher expert:five "
-            "for CarRacing's five, or expert:eleven with configs/dqn_actions.yaml"
+            f"the teacher {name} does not choose among this model's {len(rows)} actions; give data.teaching.teacher "
+            "expert:five for CarRacing's five, or expert:eleven with configs/dqn_actions.yaml"
         )
     teacher.style = dataclasses.replace(teacher.style, hold=stride)
     return teacher

@@ -20,10 +20,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from racing_vpt.checkpoints.migrate import migrate_frames
-from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.lines import to_line
 from racing_vpt.data.opening import FORMAT
 from racing_vpt.data.window_batches import PredictBatch
+from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.data.windows import PredictWindow
 from racing_vpt.files import Draft, read_json, remove_leftovers, sha256_of, write_json
 from racing_vpt.models.idm import IDM
@@ -78,7 +78,7 @@ class WriteLabels(Callback):
         if stage != "predict":
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
-        if not isinstance(pl_module, IDM) or not isinstance(data, VideoDataModule):
+        if not isinstance(pl_module, IDM) or not isinstance(data, WindowDataModule):
             raise ValueError(
                 f"labels are written by an IDM from videos, but the checkpoint holds a {type(pl_module).__name__}: "
                 "give --ckpt_path of a run of configs/idm.yaml, or zoo:idm-carracing"
@@ -90,10 +90,10 @@ class WriteLabels(Callback):
         self.made_by = made_by(pl_module)
         self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.made_by["checkpoint"]
         trainer.predict_loop.return_predictions = False  # they would be kept until the end
-        done = {name for name, path in data.predict_videos.items() if self.is_done(name, path)}
+        done = {name for name, path in data.found.items() if self.is_done(name, path)}
         data.skip |= done
         self.tally.skipped = len(done)
-        sizes = {name: path.stat().st_size for name, path in data.predict_videos.items() if name not in done}
+        sizes = {name: path.stat().st_size for name, path in data.found.items() if name not in done}
         mine = list(sizes)[trainer.global_rank :: trainer.world_size]
         self.sizes = {name: sizes[name] for name in mine}
         self.remove_leftovers()

@@ -68,6 +68,16 @@ def number_to(name: str, inner: str) -> Change:
     return change
 
 
+def unless_none(name: str) -> Change:
+    """An argument that cannot be None now; None was its default."""
+
+    def change(arguments: Arguments) -> None:
+        if name in arguments and arguments[name] is None:
+            del arguments[name]
+
+    return change
+
+
 def optimizer_written_out(arguments: Arguments) -> None:
     """Default optimizers of 0.1.0 were functions of ours; today's configurations contain their settings."""
     if isinstance(arguments.get("optimizer"), str) and arguments["optimizer"] in OPTIMIZERS:
@@ -95,6 +105,7 @@ def parts_of_iris(arguments: Arguments) -> None:
 CLASSES: dict[str, str] = {  # class path of old: today's
     "racing_vpt.data.replay_datamodule.ReplayDataModule": "racing_vpt.replay.datamodule.ReplayDataModule",
     "racing_vpt.data.stretch_datamodule.StretchDataModule": "racing_vpt.replay.segment_datamodule.SegmentDataModule",
+    "racing_vpt.data.datamodule.VideoDataModule": "racing_vpt.data.clip_datamodule.ClipDataModule",
 }
 OPTIMIZERS: dict[str, tuple[str, dict[str, object]]] = {  # default optimizers of 0.1.0, by path
     "racing_vpt.models.module.adamw": ("AdamW", {"lr": 3e-4, "weight_decay": 0.01}),
@@ -106,6 +117,7 @@ OPTIMIZERS: dict[str, tuple[str, dict[str, object]]] = {  # default optimizers o
 }
 TOKENIZER = into("tokenizer", "quantizer", "vocabulary", "levels", tokenizer_size="size")
 RECONSTRUCTION = into("reconstruction", "pixel_loss", "perceptual", "perceptual_weight", "commitment_weight")
+READING = (unless_none("remote"), *into("reading", "frames", "decoder", "cache_gib", "codes", "remote"))
 WORLD = into("world", "architecture", "positions", "pretrained", "actions", "reward", "unroll")
 ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in the order in which they apply
     "VPT": (
@@ -159,10 +171,28 @@ ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in
         *into("training", "world_frames", "compile", train_tokenizer="tokenizer", train_world="world"),
         *into("training", train_agent="agent"),
     ),
+    "ClipDataModule": (
+        *(removed(name) for name in ("videos", "out", "window", "window_stride", "predict_batch_size")),
+        *into("controls", "labels", "min_confidence", "confidence_weighting", "perturbed", "drop_null"),
+        *into("controls", mean_controls="mean"),
+        *into("loading", "num_workers", "device", "seed", "val_fraction"),
+        *READING,
+    ),
+    "ReplayDataModule": (
+        removed("stretch", None),
+        unless_none("remote"),
+        *into("priorities", "beta", prioritised="alpha"),
+        *into("teaching", "demonstrations", "teacher", "decoder", "remote", demonstration_share="share"),
+    ),
+    "SegmentDataModule": (
+        *into("collecting", "env", "warm_up", collect="decisions", collect_epochs="epochs"),
+        *into("validation", val_rows="rows", val_frames="frames", val_steps="steps"),
+        *READING,
+    ),
 }  # fmt: skip
 WEIGHTS: dict[str, str] = {"slow.net.": "target_critic.net."}  # beginning of a weight's name of old: today's
 # class of a callback or data module in a `.ckpt` of old: today's
-STATES: dict[str, str] = {"StretchDataModule": "SegmentDataModule"}
+STATES: dict[str, str] = {"VideoDataModule": "ClipDataModule", "StretchDataModule": "SegmentDataModule"}
 
 
 def migrate_class(class_path: str, init_args: Mapping, name: object) -> tuple[str, Arguments]:
@@ -190,6 +220,11 @@ def migrate_config(config: Mapping, name: object) -> dict[str, Any]:
     """A run's `config.yaml`, or any part of one: every class in it by `migrate_class`."""
     migrated = _migrate_value(dict(config), name)
     assert isinstance(migrated, dict), "a mapping stays one"
+    model, data = migrated.get("model"), migrated.get("data")
+    if isinstance(model, dict) and str(model.get("class_path")).endswith(".Controller") and isinstance(data, dict):
+        steps = (data.get("init_args") or {}).get("steps_per_epoch")  # nothing else of it had a meaning
+        given = {} if steps is None else {"init_args": {"steps_per_epoch": steps}}
+        migrated["data"] = {"class_path": "racing_vpt.data.step_datamodule.StepDataModule", **given}
     return migrated
 
 

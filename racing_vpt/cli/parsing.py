@@ -9,8 +9,7 @@ from jsonargparse import Namespace
 from racing_vpt.cli.configs import with_config_paths
 from racing_vpt.cli.parse_errors import ParseError
 from racing_vpt.cli.runs import allow_imports, know_models
-from racing_vpt.cli.stages import StageCLI
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.cli.stages import StageCLI, default_data
 
 
 def parse_stage(stage: str, words: list[str]) -> Namespace:
@@ -36,8 +35,7 @@ def print_every_option(stage: str, words: list[str]) -> None:
         chosen = ParsedOnly(stage, words).options
     except ParseError:  # `fit` without a config names no model
         chosen = Namespace()
-    data = f"{VideoDataModule.__module__}.{VideoDataModule.__qualname__}"
-    pages = ["--help", f"--data.help={chosen.get('data.class_path') or data}"]
+    pages = ["--help", f"--data.help={chosen.get('data.class_path') or default_data(stage)}"]
     pages += [f"--model.help={chosen.model.class_path}"] if chosen.get("model") else []
     for page in pages:
         with suppress(SystemExit):

@@ -1,7 +1,7 @@
 """fit, validate, test and predict: LightningCLI with any of our models and data modules, and one run folder.
 
 Differences from LightningCLI, each deliberate:
-- other data modules are named by class_path; without one it is `VideoDataModule`, so that `data:` needs none;
+- `data:` without a class_path is a `WindowDataModule` for `predict` and a `ClipDataModule` for the others;
 - everything of a run lies in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
 - `fit --ckpt_path` only resumes (`last` or a training checkpoint), and refuses a checkpoint of another configuration,
   where Lightning lets the checkpoint's hyperparameters win silently;
@@ -21,14 +21,15 @@ from typing import Literal
 
 import torch
 from jsonargparse import Namespace
-from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
 from racing_vpt.cli.guard import guard, removed_unless_started
 from racing_vpt.cli.outcome import outcome
 from racing_vpt.cli.parse_errors import ParseError
 from racing_vpt.cli.runs import allow_imports, check_same_model, checkpoint_to_resume, know_models, loggers_into
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_datamodule import ClipDataModule
+from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.files import write_json
 
 
@@ -45,6 +46,12 @@ def run_stage(stage: str, words: list[str]) -> int:
     return 0
 
 
+def default_data(stage: str) -> str:
+    """Class path of the data module that a stage has where none is named."""
+    kind = WindowDataModule if stage == "predict" else ClipDataModule
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
 class StageCLI(LightningCLI):
     """The command line of one stage.
 
@@ -58,7 +65,7 @@ class StageCLI(LightningCLI):
         self.stage = stage
         super().__init__(
             LightningModule,
-            VideoDataModule,
+            LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
             save_config_callback=SaveConfigCallback if stage == "fit" else None,
@@ -78,8 +85,8 @@ class StageCLI(LightningCLI):
         """As LightningCLI, but only training requires a model: elsewhere the checkpoint says what it is."""
         parser.add_lightning_class_args(Trainer, "trainer")
         parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=self.stage == "fit")
-        parser.add_lightning_class_args(VideoDataModule, "data", subclass_mode=True, required=False)
-        parser.set_defaults({"data": {"class_path": f"{VideoDataModule.__module__}.{VideoDataModule.__qualname__}"}})
+        parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=False)
+        parser.set_defaults({"data": {"class_path": default_data(self.stage)}})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The checkpoint, where the run lies, and for `predict` where the labels go."""

@@ -124,7 +124,7 @@ def make_codes(reader: EpisodeReader, model: CodesFrames, path: Path) -> None:
     if needed > free:
         raise OSError(
             f"codes of {total} frames need {needed / 2**20:.0f} MiB, but {folder} has {free / 2**20:.0f} MiB free; "
-            "make space or choose another folder with --data.codes"
+            "make space or choose another folder with --data.reading.codes"
         )
     done, begun, said = 0, time.monotonic(), time.monotonic()
     with published(path) as temporary, temporary.open("wb") as file:

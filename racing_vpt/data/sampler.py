@@ -1,6 +1,6 @@
 """Which clip comes at which step: a pure function of (seed, step), so that a stopped run resumes exactly.
 
-Each course makes the global batch of a step; a rank takes its rows of it. `Steps` walks through the steps.
+A `ClipOrder` gives the global batch of a step; each rank takes its rows of it. `StepSampler` walks through the steps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from torch.utils.data.distributed import DistributedSampler
 
 
-class Item(NamedTuple):
+class ClipIndex(NamedTuple):
     """One row of a batch: T frames of an episode from `start` on; an episode of -1 is an empty row."""
 
     episode: int
@@ -21,15 +21,15 @@ class Item(NamedTuple):
     mirror: bool = False
 
 
-EMPTY = Item(-1, 0)
+EMPTY = ClipIndex(-1, 0)
 
 
-class Course(Protocol):
-    """The order in which clips come."""
+class ClipOrder(Protocol):
+    """Which clips come at which step."""
 
-    num_steps: int  # in one pass over the data
+    num_steps: int  # of one pass over the data
 
-    def batch(self, step: int) -> list[Item]:
+    def batch(self, step: int) -> list[ClipIndex]:
         """The rows of the global batch of a step."""
 
 
@@ -51,17 +51,17 @@ class RandomClips:
         self._begins = self._ends - starts
         self.num_steps = max(1, sum(lengths) // (batch_size * clip_frames))
 
-    def batch(self, step: int) -> list[Item]:
+    def batch(self, step: int) -> list[ClipIndex]:
         """The rows of the global batch of a step."""
         draw = np.random.default_rng([self.seed, step])
         places = draw.integers(0, self._ends[-1], self.batch_size)
         flips = draw.random(self.batch_size) < self.mirror
         episodes = np.searchsorted(self._ends, places, side="right")
         rows = zip(episodes, places - self._begins[episodes], flips, strict=True)
-        return [Item(int(episode), int(start), bool(flip)) for episode, start, flip in rows]
+        return [ClipIndex(int(episode), int(start), bool(flip)) for episode, start, flip in rows]
 
 
-class Tiles:
+class TiledClips:
     """Every episode cut into clips side by side, once; for validation. Rows that are left over are empty.
 
     Args:
@@ -73,17 +73,19 @@ class Tiles:
     def __init__(self, lengths: list[int], clip_frames: int, batch_size: int) -> None:
         self.batch_size = batch_size
         self._items = [
-            Item(episode, start) for episode, length in enumerate(lengths) for start in range(0, length, clip_frames)
+            ClipIndex(episode, start)
+            for episode, length in enumerate(lengths)
+            for start in range(0, length, clip_frames)
         ]
         self.num_steps = -(-len(self._items) // batch_size)
 
-    def batch(self, step: int) -> list[Item]:
+    def batch(self, step: int) -> list[ClipIndex]:
         """The rows of the global batch of a step."""
         rows = self._items[step * self.batch_size : (step + 1) * self.batch_size]
         return rows + [EMPTY] * (self.batch_size - len(rows))
 
 
-class Lanes:
+class LaneClips:
     """Each row plays one episode in order from step to step; then it takes the next one. A last clip is padded.
 
     Args:
@@ -122,7 +124,7 @@ class Lanes:
         self._playing = [EMPTY] * self.batch_size
         self._until = [0] * self.batch_size  # step at which a lane is free
 
-    def batch(self, step: int) -> list[Item]:
+    def batch(self, step: int) -> list[ClipIndex]:
         """The rows of the global batch of a step; cheap where steps rise."""
         if step < self._step:
             self._restart()
@@ -138,30 +140,30 @@ class Lanes:
             for item in self._playing
         ]
 
-    def _take(self, now: int) -> tuple[Item, int]:
+    def _take(self, now: int) -> tuple[ClipIndex, int]:
         """The next episode, its start shifted so that `start + step * T` is where it is at a step; when it ends."""
         if not self.endless and self._taken >= len(self.lengths):
             return EMPTY, 2**62
         taken, count = self._taken, len(self.lengths)
         self._taken += 1
         if not self.endless:
-            return Item(taken, -now * self.clip_frames), now - (-self.lengths[taken] // self.clip_frames)
+            return ClipIndex(taken, -now * self.clip_frames), now - (-self.lengths[taken] // self.clip_frames)
         order = np.random.default_rng([self.seed, taken // count]).permutation(count)
         episode = int(order[taken % count])
         clips = -(-self.lengths[episode] // self.clip_frames)
         draw = np.random.default_rng([self.seed, taken, 1])
         skipped = int(draw.integers(clips)) if taken < self.batch_size else 0
         flip = bool(draw.random() < self.mirror)
-        return Item(episode, (skipped - now) * self.clip_frames, flip), now + clips - skipped
+        return ClipIndex(episode, (skipped - now) * self.clip_frames, flip), now + clips - skipped
 
 
-class Steps(DistributedSampler[list[Item]]):
-    """Walks through the steps of a course; each index is one rank's whole batch.
+class StepSampler(DistributedSampler[list[ClipIndex]]):
+    """Walks through the steps of an order of clips; each index is one rank's whole batch.
 
-    It counts as a DistributedSampler so that Lightning leaves it in place; it deals the rows out itself.
+    A DistributedSampler so that Lightning does not replace it; it shares the rows out by itself.
 
     Args:
-        course: what comes when.
+        order: which clips come at which step.
         num_steps: steps in an epoch.
         rank: of this process.
         world_size: number of processes.
@@ -170,20 +172,20 @@ class Steps(DistributedSampler[list[Item]]):
 
     def __init__(
         self,
-        course: Course,
+        order: ClipOrder,
         num_steps: int,
         rank: int = 0,
         world_size: int = 1,
         next_step: Callable[[], int] | None = None,
     ) -> None:
         super().__init__(range(0), num_replicas=world_size, rank=rank, shuffle=False)  # type: ignore[arg-type]
-        self.course, self.num_steps, self.next_step = course, num_steps, next_step
+        self.order, self.num_steps, self.next_step = order, num_steps, next_step
         self.world_size = world_size
 
-    def __iter__(self) -> Iterator[list[Item]]:
+    def __iter__(self) -> Iterator[list[ClipIndex]]:
         first = self.epoch * self.num_steps if self.next_step is None else self.next_step()
         for step in range(first, first + self.num_steps):
-            rows = self.course.batch(step)
+            rows = self.order.batch(step)
             share = len(rows) // self.world_size
             yield rows[self.rank * share : (self.rank + 1) * share]
 

@@ -34,7 +34,7 @@ class ReplayBuffer:
         stack: frames in an observation, S.
         n_step: rewards summed before bootstrapping.
         discount: gamma, of a decision.
-        prioritised: alpha, how far a transition's priority decides how often it is drawn; None: all alike.
+        alpha: how strongly a transition's priority decides how often it is drawn, 0 to 1; None: all alike.
         seed: of the draws.
 
     Raises:
@@ -51,25 +51,25 @@ class ReplayBuffer:
         stack: int = 4,
         n_step: int = 1,
         discount: float = 0.99,
-        prioritised: float | None = None,
+        alpha: float | None = None,
         seed: int = 0,
     ) -> None:
         if min(lanes, stack, n_step) < 1 or max(stack, n_step) > 255:
             raise ValueError(f"lanes, stack and n_step count from 1 to 255, but they are {lanes}, {stack} and {n_step}")
-        if not 0 <= discount <= 1 or not 0 <= (prioritised or 0) <= 1:
-            raise ValueError(f"discount and alpha lie in [0, 1], but {discount} and {prioritised} were given")
+        if not 0 <= discount <= 1 or not 0 <= (alpha or 0) <= 1:
+            raise ValueError(f"discount and alpha lie in [0, 1], but {discount} and {alpha} were given")
         least = lanes * (stack + n_step + 1)
         if capacity < least:
             raise ValueError(
                 f"a capacity of {capacity} steps is too little for {lanes} lanes, stacks of {stack} and {n_step}-step "
                 f"returns: {least} at least"
             )
-        needed = bytes_needed(capacity, frame_shape, action_shape, prioritised is not None)
+        needed = bytes_needed(capacity, frame_shape, action_shape, alpha is not None)
         what = f"a replay buffer of {capacity:,} frames of {'x'.join(map(str, frame_shape))}"
         require_memory(needed, what, instead="lower data.capacity or the model's frames")
         self.lanes, self.discount, self.seed = lanes, discount, seed
         self._options = (frame_shape, action_shape, stack, n_step)
-        self.experience = Drawn(Ring(capacity // lanes, lanes, *self._options), prioritised)
+        self.experience = Drawn(Ring(capacity // lanes, lanes, *self._options), alpha)
         self.demonstrations: Drawn | None = None
         self.imitated = np.zeros(0, bool)  # of the demonstrations' slots
         self.draws = self.changes = 0  # batches drawn, and times that priorities or episodes changed

@@ -1,61 +1,66 @@
-"""Batches for a model that learns from what it does: drawn from a replay buffer that a callback fills meanwhile."""
+"""Transitions for a model that learns from what it does: drawn from a replay buffer that a callback fills."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import lightning.pytorch as pl
 from torch.utils.data import DataLoader, Dataset
 
-from racing_vpt.data.datamodule import VideoDataModule
-from racing_vpt.data.dataset import WHOLE_BATCHES, ResumableLoader
+from racing_vpt.data.clip_controls import ClipControls
+from racing_vpt.data.clip_source import ClipSource, Reading, listed
+from racing_vpt.data.loaders import WHOLE_BATCHES, ResumableLoader
 from racing_vpt.data.remote import Remote
+from racing_vpt.data.trainer_facts import rank_of, wanted_frames
 from racing_vpt.replay.buffer import ReplayBuffer
-from racing_vpt.replay.buffer_files import ReplayFiles
 from racing_vpt.replay.demonstrations import Actions, read_demonstrations
-from racing_vpt.types import FrameSpec, Segments, Transitions
-from racing_vpt.video.decode import Decoder, choose_decoder
-
-log = logging.getLogger(__name__)
+from racing_vpt.replay.kept_buffer import KeptBuffer
+from racing_vpt.replay.ramp import Ramp
+from racing_vpt.types import FrameSpec, Transitions
+from racing_vpt.video.decode import Decoder
 
 
 @dataclass(frozen=True)
-class Ramp:
-    """A number that goes from one value to another in a straight line, and stays there.
+class PriorityOptions:
+    """How often each transition is drawn (prioritised replay, Schaul et al. 2016, arXiv:1511.05952).
 
     Args:
-        start: at the first batch.
-        end: after `steps` batches.
-        steps: batches that it takes; 0: it has its end from the beginning.
+        alpha: how strongly a transition's TD error decides how often it is drawn, 0 to 1; None: all alike.
+        beta: how far importance weights correct for that (section 3.4; its table 3 begins at 0.4).
     """
 
-    start: float
-    end: float
-    steps: int = 0
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.start <= 1 or not 0 <= self.end <= 1 or self.steps < 0:
-            raise ValueError(
-                f"start and end are between 0 and 1 and steps at least 0, but they are {self.start}, {self.end} and "
-                f"{self.steps}"
-            )
-
-    def at(self, step: int) -> float:
-        """The number at a batch."""
-        return self.start + (self.end - self.start) * (min(1.0, step / self.steps) if self.steps else 1.0)
+    alpha: float | None = None
+    beta: Ramp = Ramp(0.4, 1.0, 100_000)
 
 
-BETA = Ramp(0.4, 1.0, 100_000)  # Schaul et al. 2016, table 3
-SHARE = Ramp(0.25, 0.05, 100_000)
+@dataclass(frozen=True)
+class Teaching:
+    """What is learnt from besides own experience: recordings of a good driver, or an expert who is asked.
+
+    Args:
+        demonstrations: folders or URLs of shards, or folders of recordings; their split `train` is used.
+        share: share of a batch that demonstrations are, over the batches.
+        teacher: `expert:five` or `expert:eleven`, who is asked at each decision of the learner what it would do
+            (DAgger, Ross et al. 2011, arXiv:1011.0686). Unlike demonstrations, that shows how to recover from the
+            learner's own mistakes.
+        decoder: of demonstrations: auto, decord, torchcodec or pyav.
+        remote: how demonstrations at a URL are read.
+    """
+
+    demonstrations: list[str] | str | None = None
+    share: Ramp = Ramp(0.25, 0.05, 100_000)
+    teacher: str | None = None
+    decoder: Decoder = "auto"
+    remote: Remote = Remote()
 
 
-class ReplayDataModule(VideoDataModule):
-    """Owns the replay buffer; each training batch is drawn from it at the moment that the batch is fetched.
+class ReplayDataModule(pl.LightningDataModule):
+    """Transitions from a replay buffer; each batch is drawn at the moment that it is fetched.
 
     Which transitions those are is a function of the seed, of the number of batches before and of what is in the buffer.
-    Life of a run: whoever acts (a callback) calls `open_buffer` in `on_fit_start`, fills `buffer` up to `warm_up`
-    transitions in `on_train_start` (before the first batch is fetched), adds steps in `on_train_batch_end`, and calls
+    A callback that acts calls `open_buffer` in `on_fit_start`, fills `buffer` up to `warm_up` transitions in
+    `on_train_start` (before the first batch is fetched), adds steps in `on_train_batch_end`, and calls
     `buffer.update_priorities(batch.index, td_error)` there.
 
     Args:
@@ -64,20 +69,11 @@ class ReplayDataModule(VideoDataModule):
         capacity: steps kept of all environments together; each of 84x84 grey takes 7 kB.
         warm_up: transitions in the buffer before learning begins.
         n_step: rewards summed before bootstrapping.
-        prioritised: alpha, how far a transition's TD error decides how often it is drawn; None: all alike.
-        beta: how far weights make up for that.
-        demonstrations: folders or URLs of shards, or folders of recordings, that are learnt from besides; their split
-            `train` is used.
-        demonstration_share: share of a batch that they are.
-        teacher: `expert:five` or `expert:eleven`, who is asked at each decision of the learner what it would do there
-            (DAgger, Ross et al. 2011, arXiv:1011.0686): unlike demonstrations, that tells how to get out of the
-            learner's own mistakes.
-        stretch: T: batches are segments of T consecutive steps, for world models, instead of transitions.
-        keep_buffer: save the buffer beside the checkpoints, so that a run goes on with it; else it is filled anew.
+        priorities: how often each transition is drawn.
+        teaching: demonstrations, or a teacher.
+        keep_buffer: save the buffer beside the checkpoints, so that a run goes on with it; otherwise it is filled anew.
         seed: of the draws.
-        decoder: of demonstrations: auto, decord, torchcodec or pyav.
-        frames: what the model wants to see. None: what the trainer's model says.
-        remote: how shards at a URL are read.
+        frames: what the model sees. None: as the trainer's model says.
     """
 
     def __init__(
@@ -87,41 +83,32 @@ class ReplayDataModule(VideoDataModule):
         capacity: int = 100_000,
         warm_up: int = 5_000,
         n_step: int = 1,
-        prioritised: float | None = None,
-        beta: Ramp = BETA,
-        demonstrations: list[str] | str | None = None,
-        demonstration_share: Ramp = SHARE,
-        teacher: str | None = None,
-        stretch: int | None = None,
+        priorities: PriorityOptions = PriorityOptions(),
+        teaching: Teaching = Teaching(),
         keep_buffer: bool = False,
         seed: int = 0,
-        decoder: Decoder = "auto",
         frames: FrameSpec | None = None,
-        remote: Remote | None = None,
     ) -> None:
-        super().__init__(
-            demonstrations, batch_size=batch_size, steps_per_epoch=steps_per_epoch, seed=seed, decoder=decoder,
-            mean_controls=True, frames=frames, remote=remote,
-        )  # fmt: skip
-        if min(steps_per_epoch, warm_up, stretch or 1) < 1 or warm_up > capacity:
+        super().__init__()
+        if min(batch_size, steps_per_epoch, warm_up) < 1 or warm_up > capacity:
             raise ValueError(
-                f"steps_per_epoch and warm_up are at least 1 and warm_up at most the capacity, but they are "
-                f"{steps_per_epoch}, {warm_up} and {capacity}"
+                f"batch_size, steps_per_epoch and warm_up are at least 1 and warm_up at most the capacity, but they "
+                f"are {batch_size}, {steps_per_epoch}, {warm_up} and {capacity}"
             )
-        self.capacity, self.warm_up, self.n_step, self.prioritised = capacity, warm_up, n_step, prioritised
-        self.beta, self.demonstration_share, self.stretch = beta, demonstration_share, stretch
-        self.keep_buffer, self.teacher = keep_buffer, teacher
-        self.buffer: ReplayBuffer | None = None
-        self._files: ReplayFiles | None = None
-        self._restored: dict[str, object] = {}
+        self.batch_size, self.steps_per_epoch, self.capacity = batch_size, steps_per_epoch, capacity
+        self.warm_up, self.n_step, self.priorities, self.teaching = warm_up, n_step, priorities, teaching
+        self.seed, self.frames = seed, frames
+        self.kept = KeptBuffer(keep_buffer)
 
-    def setup(self, stage: str | None = None) -> None:
-        """Nothing: the buffer is opened by whoever fills it."""
+    @property
+    def buffer(self) -> ReplayBuffer | None:
+        """The replay buffer, once it was opened."""
+        return self.kept.buffer
 
     def open_buffer(
         self, lanes: int, *, stack: int, discount: float, actions: Actions, seen: tuple[int, int] | None = None
     ) -> ReplayBuffer:
-        """Make the buffer, as it was where a run goes on with `keep_buffer`, with the demonstrations in it.
+        """Make the buffer with the demonstrations in it; where a run goes on with `keep_buffer`, as it was.
 
         Args:
             lanes: environments that step together.
@@ -135,23 +122,21 @@ class ReplayDataModule(VideoDataModule):
                 options.
             FileNotFoundError: there are no demonstrations, or the saved buffer is gone.
         """
-        spec = self.spec
-        shape = (spec.height, spec.width) if spec.grey else (spec.height, spec.width, 3)
-        self.buffer = ReplayBuffer(
-            self.capacity, lanes, shape, (len(actions),) if isinstance(actions[0], str) else (), stack=stack,
-            n_step=self.n_step, discount=discount, prioritised=self.prioritised, seed=self.seed + self._rank,
+        spec = wanted_frames(self, self.frames)
+        buffer = ReplayBuffer(
+            self.capacity, lanes, buffer_shape(spec), action_shape(actions), stack=stack, n_step=self.n_step,
+            discount=discount, alpha=self.priorities.alpha, seed=self.seed + rank_of(self),
         )  # fmt: skip
-        if self.train:
-            self._decoder = choose_decoder(self.decoder, "cpu")
-            self._open("train", self.train, "train", [])
-            shown = read_demonstrations(self._readers["train"], actions, seen)
-            self.buffer.add_demonstrations(shown.steps, shown.imitated)
-        if self.trainer is not None:
-            self._files = ReplayFiles(Path(self.trainer.default_root_dir) / "replay" / str(self._rank), self.buffer)
-        self._resume()
-        return self.buffer
+        paths = listed(self.teaching.demonstrations)
+        if paths:
+            reading = Reading(decoder=self.teaching.decoder, remote=self.teaching.remote)
+            source = ClipSource(spec, reading, ClipControls(mean=True), self.seed)
+            source.open("demonstrations", paths, "train", [])
+            shown = read_demonstrations(source.readers["demonstrations"], actions, seen)
+            buffer.add_demonstrations(shown.steps, shown.imitated)
+        return self.kept.open(buffer, saved_buffers(self))
 
-    def draw(self) -> Transitions | Segments:
+    def draw(self) -> Transitions:
         """The next batch.
 
         Raises:
@@ -159,46 +144,29 @@ class ReplayDataModule(VideoDataModule):
         """
         if self.buffer is None:
             raise ValueError("there is no replay buffer yet; a callback that acts opens it (open_buffer) and fills it")
-        if self.stretch is not None:
-            return self.buffer.sample_segments(self.batch_size, self.stretch)
         at = self.buffer.draws
-        share = self.demonstration_share.at(at) if self.train else 0.0
-        return self.buffer.sample(self.batch_size, beta=self.beta.at(at), demonstration_share=share)
+        share = self.teaching.share.at(at) if self.teaching.demonstrations else 0.0
+        return self.buffer.sample(self.batch_size, beta=self.priorities.beta.at(at), demonstration_share=share)
 
     def train_dataloader(self) -> DataLoader:
         """Batches, each drawn when it is asked for, in this process."""
         return ResumableLoader(Draws(self), **WHOLE_BATCHES)
 
-    def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        """One empty batch: the turn of callbacks that drive the model to judge it."""
+    def val_dataloader(self) -> DataLoader:
+        """One empty batch, so that callbacks that drive the model to judge it are called."""
         return DataLoader([0], batch_size=None)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, object]:
-        """How many batches were drawn, and the name of the buffer's state, which is saved now, where it is kept."""
-        state: dict[str, object] = {"draws": 0 if self.buffer is None else self.buffer.draws}
-        if self.keep_buffer and self._files is not None:
-            state["buffer"] = self._files.save()
-        return state
+        """As `KeptBuffer.state_dict`."""
+        return self.kept.state_dict()
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        """Go on from there once the buffer is opened."""
-        self._restored = state_dict
-        if self.buffer is not None:
-            self._resume()
-
-    def _resume(self) -> None:
-        if not self._restored:
-            return
-        assert self.buffer is not None
-        name, self.buffer.draws = self._restored.get("buffer"), int(str(self._restored["draws"]))
-        if self.keep_buffer and isinstance(name, str) and self._files is not None:
-            self._files.load(name)
-        else:
-            log.info("the replay buffer was not kept, or is not wanted: it is filled anew before learning goes on")
+        """As `KeptBuffer.load_state_dict`."""
+        self.kept.load_state_dict(state_dict)
 
 
-class Draws(Dataset[Transitions | Segments]):
-    """Batches of an epoch; which comes is not a matter of the index, but of when it is asked for.
+class Draws(Dataset[Transitions]):
+    """The batches of an epoch; which comes depends on when it is asked for, not on the index.
 
     Args:
         data: draws them.
@@ -208,7 +176,22 @@ class Draws(Dataset[Transitions | Segments]):
         self.data = data
 
     def __len__(self) -> int:
-        return self.data.steps_per_epoch or 1
+        return self.data.steps_per_epoch
 
-    def __getitem__(self, index: int) -> Transitions | Segments:
+    def __getitem__(self, index: int) -> Transitions:
         return self.data.draw()
+
+
+def buffer_shape(spec: FrameSpec) -> tuple[int, ...]:
+    """Shape of a frame as a replay buffer keeps it: (H, W) of grey, (H, W, 3) of colour."""
+    return (spec.height, spec.width) if spec.grey else (spec.height, spec.width, 3)
+
+
+def action_shape(actions: Actions) -> tuple[int, ...]:
+    """Shape of an action: () of discrete ones, (A,) of continuous controls."""
+    return (len(actions),) if isinstance(actions[0], str) else ()
+
+
+def saved_buffers(data: pl.LightningDataModule) -> Path | None:
+    """Folder of a run's saved replay buffers, one a process; None where there is no trainer."""
+    return None if data.trainer is None else Path(data.trainer.default_root_dir) / "replay" / str(rank_of(data))

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 
 from racing_vpt.data.reader import EpisodeReader
-from racing_vpt.data.sampler import Item
+from racing_vpt.data.sampler import ClipIndex
 from racing_vpt.types import Batch, Segments
 
 PADDING = -(1 << 62)  # the number of every frame that is none
 
 
 def segments_of(
-    batch: Batch, items: Sequence[Item], reader: EpisodeReader, names: Sequence[str], begins: np.ndarray
+    batch: Batch, items: Sequence[ClipIndex], reader: EpisodeReader, names: Sequence[str], begins: np.ndarray
 ) -> Segments:
     """Clips of recordings as segments.
 

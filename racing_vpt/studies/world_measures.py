@@ -11,7 +11,9 @@ import torch
 from torch import Tensor
 
 from racing_vpt.checkpoints.load import load_module
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_controls import ClipControls
+from racing_vpt.data.clip_datamodule import ClipDataModule
+from racing_vpt.data.clip_source import Reading
 from racing_vpt.models.look_ahead import HORIZONS, ROWS, psnr
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
@@ -26,14 +28,14 @@ SPEED_ROWS, SPEED_FRAMES = 16, 20  # dreams at once, and frames of each
 MEASURED = (7, 20)  # of `HORIZONS`: 20 frames of the environment where a step is three of them, and 20 steps
 
 
-def held_out(recordings: str, frames: FrameSpec, clip_frames: int, rows: int) -> VideoDataModule:
+def held_out(recordings: str, frames: FrameSpec, clip_frames: int, rows: int) -> ClipDataModule:
     """Clips of the split `val`, as a model of these frames sees them."""
-    data = VideoDataModule(
+    data = ClipDataModule(
         val=recordings,
         clip_frames=clip_frames,
         batch_size=rows,
-        frames=frames,
-        mean_controls=True,
+        controls=ClipControls(mean=True),
+        reading=Reading(frames),
     )
     data.setup("validate")
     return data
@@ -100,7 +102,7 @@ def nats(world: TokenWorld, batch: Batch) -> Tensor:
     return world.net.judge(tokens, actions, batch.first[whole], tokens).nats.mean(1)
 
 
-def spread(data: VideoDataModule, count: int) -> list:
+def spread(data: ClipDataModule, count: int) -> list:
     """So many batches of the held-out ones, evenly spread over all of them; all where there are fewer."""
     loader = data.val_dataloader()
     assert not isinstance(loader, list)

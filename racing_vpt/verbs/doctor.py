@@ -202,7 +202,7 @@ def check_resources(runs: Path) -> list[Finding]:
         pages = {name: os.sysconf(name) for name in ("SC_AVPHYS_PAGES", "SC_PAGE_SIZE")}
         memory = pages["SC_AVPHYS_PAGES"] * pages["SC_PAGE_SIZE"] / 2**30
         enough: Level = "green" if memory >= LEAST_MEMORY_GIB else "amber"
-        findings.append(Finding(enough, "memory", f"{memory:.1f} GiB free", "give --data.cache_gib 0"))
+        findings.append(Finding(enough, "memory", f"{memory:.1f} GiB free", "give --data.reading.cache_gib 0"))
     except (ValueError, OSError):
         findings.append(Finding("amber", "memory", "this system does not say", ""))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -71,8 +71,13 @@ def iris_experiments(
     file = out / "table.json"
     found: dict[str, dict] = json.loads(file.read_text()) if file.is_file() else {}
     eye = out / "tokenizer" / eyes[0].name
-    common = [f"--runs={out}", f"--trainer.max_steps={steps}", f"--seed_everything={seed}", f"--data.seed={seed}"]
-    common += [f"--data.train={recordings}", f"--data.val={recordings}", f"--data.codes={out / 'codes'}"]
+    common = [
+        f"--runs={out}",
+        f"--trainer.max_steps={steps}",
+        f"--seed_everything={seed}",
+        f"--data.loading.seed={seed}",
+    ]
+    common += [f"--data.train={recordings}", f"--data.val={recordings}", f"--data.reading.codes={out / 'codes'}"]
     for stage, measure, each in (("tokenizer", measure_eye, eyes), ("token_world", measure_world, worlds)):
         for row in each:
             needed = row is eyes[0] and any(x.name in (rows or known) for x in worlds)  # whose tokens they learn

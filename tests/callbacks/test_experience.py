@@ -112,7 +112,10 @@ def test_a_buffer_that_was_not_kept_is_filled_anew(tmp_path: Path) -> None:
 
 def test_demonstrations_are_learnt_from_with_the_larger_table(tmp_path: Path, tiny_recordings: Path) -> None:
     configs = ("dqn", "dqn_actions", "dqn_demonstrations")
-    assert fit(tmp_path, "--trainer.max_steps=3", f"--data.demonstrations={tiny_recordings}", configs=configs) == 0
+    assert (
+        fit(tmp_path, "--trainer.max_steps=3", f"--data.teaching.demonstrations={tiny_recordings}", configs=configs)
+        == 0
+    )
     weights = saved(tmp_path / "dqn" / "default")["state_dict"]
     assert weights["net.advantage.weight"].shape[0] == 11 * 32
 
@@ -182,7 +185,7 @@ def test_a_teacher_is_learnt_from_and_one_of_other_actions_is_refused(
 ) -> None:
     configs = ("dqn", "dqn_actions", "dqn_taught")
     told = ["--trainer.max_steps=6", "--name=told", "--trainer.logger.class_path=CSVLogger"]
-    assert fit(tmp_path, *told, "--data.teacher=expert:eleven", configs=configs) == 0
+    assert fit(tmp_path, *told, "--data.teaching.teacher=expert:eleven", configs=configs) == 0
     metrics = list(csv.DictReader(next((tmp_path / "dqn" / "told").rglob("metrics.csv")).open()))
     assert any(float(row["train/margin"] or 0) > 0 for row in metrics if "train/margin" in row)
     five = ("dqn", "dqn_taught")
@@ -190,7 +193,7 @@ def test_a_teacher_is_learnt_from_and_one_of_other_actions_is_refused(
     before = f"--model.init_from={tmp_path}/dqn/five/checkpoints/last.ckpt"
     assert fit(tmp_path, "--trainer.max_steps=1", "--name=laps", before, configs=(*five, "dqn_laps")) == 0
     for name in ("expert:five", "expert:brisk"):
-        assert fit(tmp_path, "--trainer.max_steps=1", f"--data.teacher={name}", configs=configs) == 2
+        assert fit(tmp_path, "--trainer.max_steps=1", f"--data.teaching.teacher={name}", configs=configs) == 2
         assert f"the teacher {name} does not choose among this model's 11 actions" in capsys.readouterr().err
 
 

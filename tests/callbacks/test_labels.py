@@ -15,8 +15,8 @@ import torch
 from lightning.pytorch import Trainer
 
 from racing_vpt.callbacks.labels import WriteLabels
-from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.label_files import read_labels
+from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.files import TEMPORARY, sha256_of
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_config import IDMConfig
@@ -51,7 +51,7 @@ def predict(videos: Path, out: Path, model: IDM | None = None, on_error: str = "
         accelerator="cpu", logger=False, callbacks=[writer], enable_progress_bar=False, enable_model_summary=False,
         default_root_dir=out,
     )  # fmt: skip
-    trainer.predict(model or tiny_idm(), VideoDataModule(videos=str(videos), **data), return_predictions=False)  # type: ignore[arg-type]
+    trainer.predict(model or tiny_idm(), WindowDataModule(videos=str(videos), **data), return_predictions=False)  # type: ignore[arg-type]
     return writer
 
 
@@ -154,13 +154,14 @@ import torch
 torch.set_num_threads(1)
 from lightning.pytorch import Trainer
 from racing_vpt.callbacks.labels import WriteLabels
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
+from racing_vpt.data.window_datamodule import WindowDataModule
 from test_labels import tiny_idm
 trainer = lambda **more: Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_progress_bar=False,
     enable_model_summary=False, default_root_dir={out!r}, use_distributed_sampler=False, **more)
 model = tiny_idm()
 model.margin = 2
-data = VideoDataModule({recordings!r}, batch_size=2, clip_frames=12, val_fraction=0.34)
+data = ClipDataModule({recordings!r}, batch_size=2, clip_frames=12, loading=Loading(val_fraction=0.34))
 fit = trainer(max_steps=3, val_check_interval=3, check_val_every_n_epoch=None, num_sanity_val_steps=0,
     enable_checkpointing=False)
 fit.fit(model, data)
@@ -170,7 +171,7 @@ assert torch.equal(others[0], others[1]), "the processes' weights differ"
 counts = fit.strategy.all_gather(model.temperature_steering)
 assert counts[0] == counts[1], "the processes' temperatures differ"
 writer = WriteLabels(Path({out!r}), "raise", "two")
-trainer(callbacks=[writer]).predict(model, VideoDataModule(videos={videos!r}), return_predictions=False)
+trainer(callbacks=[writer]).predict(model, WindowDataModule(videos={videos!r}), return_predictions=False)
 assert writer.tally.done == {count}, writer.tally
 """
 

@@ -39,7 +39,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_predict_writes_what_the_original_windows_say(videos: Path, tmp_path: Path) -> None:
     words = ["--data.videos", str(videos), "--out", str(tmp_path / "labels"), "--runs", str(tmp_path / "runs")]
-    words += ["--data.window", "24", "--data.window_stride", "12", "--data.predict_batch_size", "2"]
+    words += ["--data.window", "24", "--data.window_stride", "12", "--data.batch_size", "2"]
     assert main(["predict", "--ckpt_path", str(MODEL), *words]) == 0
     records, meta = read_labels(tmp_path / "labels" / "walk.jsonl")
     assert [record.frame for record in records] == list(range(NUM_FRAMES))

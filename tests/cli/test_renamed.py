@@ -34,7 +34,7 @@ def test_an_old_option_of_a_class_is_answered_with_the_new_one(
 ) -> None:
     config = tmp_path / "old.yaml"
     config.write_text("data:\n  least_sure: 0.5\n")
-    monkeypatch.setitem(OPTIONS, "VideoDataModule", {"data.least_sure": "data.trust.min_confidence"})
+    monkeypatch.setitem(OPTIONS, "ClipDataModule", {"data.least_sure": "data.trust.min_confidence"})
     words = ["--data.least_sure", "0.5"] if where == "command line" else ["--config", str(config)]
     answer = said(capsys, "fit", "--model", "VPT", *words)
     assert answer.endswith("error: --data.least_sure is called --data.trust.min_confidence now")

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_controls import ClipControls
+from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
+from racing_vpt.data.clip_source import Reading
 from racing_vpt.data.recording import RecordingWriter, find_recordings
 from racing_vpt.types import Batch, FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
@@ -20,7 +22,7 @@ from racing_vpt.verbs.pack import pack
 SPEC = FrameSpec()
 
 
-def batches(data: VideoDataModule, count: int) -> list[Batch]:
+def batches(data: ClipDataModule, count: int) -> list[Batch]:
     """The first batches of training, over as many epochs as it takes."""
     data.setup("fit")
     loader = data.train_dataloader()
@@ -40,7 +42,7 @@ def digest(batch: Batch) -> str:
 
 def test_a_batch_is_what_the_recording_holds(tiny_shards: Path, tiny_recordings: Path) -> None:
     recordings = {recording.name: recording for recording in find_recordings(tiny_recordings)}
-    data = VideoDataModule(str(tiny_shards), batch_size=8, clip_frames=24, frames=SPEC)
+    data = ClipDataModule(str(tiny_shards), batch_size=8, clip_frames=24, reading=Reading(frames=SPEC))
     batch = batches(data, 1)[0]
     assert batch.frames.shape == (8, 24, 96, 96, 3)
     assert batch.frames.dtype == torch.uint8
@@ -65,14 +67,14 @@ def test_workers_do_not_change_the_order(tiny_shards: Path, mode: str) -> None:
         [
             digest(batch)
             for batch in batches(
-                VideoDataModule(
+                ClipDataModule(
                     str(tiny_shards),
                     batch_size=4,
                     clip_frames=16,
                     mode=mode,
-                    num_workers=workers,
                     mirror=0.5,
-                    frames=SPEC,
+                    loading=Loading(num_workers=workers),
+                    reading=Reading(frames=SPEC),
                 ),
                 7,
             )
@@ -85,16 +87,16 @@ def test_workers_do_not_change_the_order(tiny_shards: Path, mode: str) -> None:
 
 def test_plain_recordings_and_a_cache_give_what_shards_give(tiny_recordings: Path, tmp_path: Path) -> None:
     pack(tiny_recordings, tmp_path, val_fraction=0.0)  # clips of 64 frames are copied, so not a pixel may differ
-    options = {"batch_size": 4, "clip_frames": 40, "frames": SPEC}
-    whole = batches(VideoDataModule(str(tmp_path), **options), 6)
-    cached = batches(VideoDataModule(str(tmp_path), cache_gib=0.01, **options), 6)
-    plain = batches(VideoDataModule(str(tiny_recordings), val_fraction=0.0, **options), 6)
+    options = {"batch_size": 4, "clip_frames": 40, "reading": Reading(frames=SPEC)}
+    whole = batches(ClipDataModule(str(tmp_path), **options), 6)
+    cached = batches(ClipDataModule(str(tmp_path), **options | {"reading": Reading(SPEC, cache_gib=0.01)}), 6)
+    plain = batches(ClipDataModule(str(tiny_recordings), **options, loading=Loading(val_fraction=0.0)), 6)
     assert [digest(batch) for batch in cached] == [digest(batch) for batch in whole]
     assert [digest(batch) for batch in plain] == [digest(batch) for batch in whole]
 
 
 def test_lanes_play_episodes_in_order(tiny_shards: Path) -> None:
-    data = VideoDataModule(str(tiny_shards), batch_size=2, clip_frames=16, mode="lanes", frames=SPEC)
+    data = ClipDataModule(str(tiny_shards), batch_size=2, clip_frames=16, mode="lanes", reading=Reading(frames=SPEC))
     played = batches(data, 24)
     for before, after in pairwise(played):
         for lane in range(2):
@@ -110,7 +112,7 @@ def test_lanes_play_episodes_in_order(tiny_shards: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["random", "lanes"])
 def test_validation_has_every_frame_once(tiny_shards: Path, tiny_recordings: Path, mode: str) -> None:
-    data = VideoDataModule(str(tiny_shards), batch_size=4, clip_frames=16, mode=mode, frames=SPEC)
+    data = ClipDataModule(str(tiny_shards), batch_size=4, clip_frames=16, mode=mode, reading=Reading(frames=SPEC))
     data.setup("fit")
     lengths = {recording.name: recording.num_frames for recording in find_recordings(tiny_recordings)}
     seen = []
@@ -127,7 +129,9 @@ def test_validation_has_every_frame_once(tiny_shards: Path, tiny_recordings: Pat
 
 
 def test_recordings_that_serve_both_splits_are_divided(tiny_recordings: Path) -> None:
-    data = VideoDataModule(str(tiny_recordings), val=str(tiny_recordings), batch_size=2, clip_frames=16, frames=SPEC)
+    data = ClipDataModule(
+        str(tiny_recordings), val=str(tiny_recordings), batch_size=2, clip_frames=16, reading=Reading(frames=SPEC)
+    )
     data.setup("fit")
     both = [
         {name.rsplit(":", 1)[0] for batch in loader for name in batch.ids if name}
@@ -139,9 +143,9 @@ def test_recordings_that_serve_both_splits_are_divided(tiny_recordings: Path) ->
 
 
 def test_a_mirror_turns_the_picture_and_the_steering(tiny_shards: Path) -> None:
-    options = {"batch_size": 4, "clip_frames": 16, "frames": SPEC}
-    plain = batches(VideoDataModule(str(tiny_shards), **options), 1)[0]
-    turned = batches(VideoDataModule(str(tiny_shards), mirror=1.0, **options), 1)[0]
+    options = {"batch_size": 4, "clip_frames": 16, "reading": Reading(frames=SPEC)}
+    plain = batches(ClipDataModule(str(tiny_shards), **options), 1)[0]
+    turned = batches(ClipDataModule(str(tiny_shards), mirror=1.0, **options), 1)[0]
     assert torch.equal(turned.frames, plain.frames.flip(3))
     assert torch.equal(turned.controls["steering"], -plain.controls["steering"])
     assert torch.equal(turned.controls["throttle"], plain.controls["throttle"])
@@ -149,7 +153,9 @@ def test_a_mirror_turns_the_picture_and_the_steering(tiny_shards: Path) -> None:
 
 def test_a_stride_sums_rewards_and_averages_controls(tiny_shards: Path, tiny_recordings: Path) -> None:
     spec = FrameSpec(stride=4, height=48, width=48)
-    data = VideoDataModule(str(tiny_shards), batch_size=4, clip_frames=8, mean_controls=True, frames=spec)
+    data = ClipDataModule(
+        str(tiny_shards), batch_size=4, clip_frames=8, controls=ClipControls(mean=True), reading=Reading(frames=spec)
+    )
     batch = batches(data, 1)[0]
     assert batch.frames.shape == (4, 8, 48, 48, 3)
     recordings = {recording.name: recording for recording in find_recordings(tiny_recordings)}
@@ -170,7 +176,9 @@ def test_perturbed_frames_are_treated_as_asked(
     tiny_recordings: Path, perturbed: str, weight: float, same: bool
 ) -> None:
     path = str(next(tiny_recordings.glob("*.mp4")))
-    data = VideoDataModule(val=path, batch_size=1, clip_frames=40, perturbed=perturbed, frames=SPEC)
+    data = ClipDataModule(
+        val=path, batch_size=1, clip_frames=40, controls=ClipControls(perturbed=perturbed), reading=Reading(frames=SPEC)
+    )
     data.setup("validate")
     batch = next(iter(data.val_dataloader()))
     assert batch.weight[0, 20:23].tolist() == [weight] * 3
@@ -202,8 +210,13 @@ def test_a_run_stopped_in_mid_epoch_goes_on_with_the_next_batch(
     tiny_shards: Path, tmp_path: Path, mode: str, workers: int
 ) -> None:
     def train(max_steps: int, ckpt_path: Path | None = None) -> list[list[str]]:
-        data = VideoDataModule(
-            str(tiny_shards), batch_size=2, clip_frames=16, mode=mode, num_workers=workers, steps_per_epoch=5
+        data = ClipDataModule(
+            str(tiny_shards),
+            batch_size=2,
+            clip_frames=16,
+            mode=mode,
+            steps_per_epoch=5,
+            loading=Loading(num_workers=workers),
         )
         module = Collector()
         trainer = pl.Trainer(
@@ -227,12 +240,12 @@ def test_a_run_stopped_in_mid_epoch_goes_on_with_the_next_batch(
 
 
 def test_two_ranks_take_disjoint_rows(tiny_shards: Path) -> None:
-    from racing_vpt.data.sampler import RandomClips, Steps
+    from racing_vpt.data.sampler import RandomClips, StepSampler
 
-    course = RandomClips([500, 700], 16, 8, seed=3)
-    ranks = [list(Steps(course, 5, rank, 2)) for rank in range(2)]
+    order = RandomClips([500, 700], 16, 8, seed=3)
+    ranks = [list(StepSampler(order, 5, rank, 2)) for rank in range(2)]
     for step, (one, other) in enumerate(zip(*ranks, strict=True)):
-        assert one + other == course.batch(step)
+        assert one + other == order.batch(step)
 
 
 @pytest.mark.parametrize("content", [None, "train-000000.tar"])
@@ -240,16 +253,16 @@ def test_data_that_is_not_there_is_an_error_that_says_what_to_run(tmp_path: Path
     if content:
         (tmp_path / content).write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"racing-vpt (pack|collect)"):
-        VideoDataModule(str(tmp_path)).setup("fit")
+        ClipDataModule(str(tmp_path)).setup("fit")
 
 
 def test_no_path_at_all_is_an_error_that_names_the_option() -> None:
     with pytest.raises(ValueError, match=r"--data\.train"):
-        VideoDataModule().setup("fit")
+        ClipDataModule().setup("fit")
 
 
 def test_resuming_with_other_data_is_said(tiny_shards: Path, caplog: pytest.LogCaptureFixture) -> None:
-    data = VideoDataModule(str(tiny_shards), frames=SPEC)
+    data = ClipDataModule(str(tiny_shards), reading=Reading(frames=SPEC))
     data.setup("fit")
     with caplog.at_level(logging.WARNING):
         data.load_state_dict(data.state_dict())
@@ -268,8 +281,15 @@ def test_null_frames_are_taken_out_of_their_episodes(tmp_path: Path) -> None:
             writer.add(np.full((32, 32, 3), 20 * index, np.uint8), record)
     spec = FrameSpec(32, 32, frames_per_second=20.0)
     for drop_null, left in ((None, list(range(10))), ("car", [0, 2, 4, 5, 6, 8])):
-        data = VideoDataModule(str(tmp_path), str(tmp_path), mode="lanes", batch_size=1, clip_frames=10, frames=spec,
-                               drop_null=drop_null)  # fmt: skip
+        data = ClipDataModule(
+            str(tmp_path),
+            str(tmp_path),
+            mode="lanes",
+            batch_size=1,
+            clip_frames=10,
+            reading=Reading(frames=spec),
+            controls=ClipControls(drop_null=drop_null),
+        )
         batch = batches(data, 1)[0]
         valid = batch.valid[0]
         assert (batch.frames[0, valid].float().mean((1, 2, 3)) / 20).round().int().tolist() == left
@@ -277,6 +297,8 @@ def test_null_frames_are_taken_out_of_their_episodes(tmp_path: Path) -> None:
         assert batch.first[0, valid].tolist() == [index in (0, 6) for index in left], "the first frames stay"
         assert batch.rewards is not None
         assert batch.rewards.sum() == 10, "what a dropped frame earned goes to the frame before"
-    data = VideoDataModule(str(tmp_path), str(tmp_path), frames=spec, drop_null="minecraft")
+    data = ClipDataModule(
+        str(tmp_path), str(tmp_path), reading=Reading(frames=spec), controls=ClipControls(drop_null="minecraft")
+    )
     with pytest.raises(ValueError, match=r"drop_null minecraft needs the controls attack, .* it has steering"):
         data.setup("fit")

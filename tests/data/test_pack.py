@@ -11,7 +11,9 @@ import pytest
 import torch
 import webdataset
 
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_controls import ClipControls
+from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
+from racing_vpt.data.clip_source import Reading
 from racing_vpt.data.label_files import write_labels
 from racing_vpt.data.manifest import read_manifest
 from racing_vpt.data.recording import find_recordings
@@ -101,8 +103,11 @@ def test_labels_are_paired_by_the_videos_sha256(tiny_videos: Path, tmp_path: Pat
     store = ShardStore(str(tmp_path / "shards"), "train")
     about = store.about(store.episodes[0].clips[0])
     assert about["actions_from"]["checkpoint"] == "abc123"
-    data = VideoDataModule(
-        str(tmp_path / "shards"), batch_size=2, clip_frames=50, min_confidence=0.2, confidence_weighting=True
+    data = ClipDataModule(
+        str(tmp_path / "shards"),
+        batch_size=2,
+        clip_frames=50,
+        controls=ClipControls(min_confidence=0.2, confidence_weighting=True),
     )
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
@@ -110,7 +115,9 @@ def test_labels_are_paired_by_the_videos_sha256(tiny_videos: Path, tmp_path: Pat
     confidence = (start[:, None] + torch.arange(50)) / 100
     torch.testing.assert_close(batch.weight, torch.where(confidence < 0.2 - 1e-6, 0.0, confidence))
     assert batch.rewards is None  # an IDM labels controls only
-    plain = VideoDataModule(str(tiny_videos), labels=tmp_path / "labels", val_fraction=0.0)
+    plain = ClipDataModule(
+        str(tiny_videos), controls=ClipControls(labels=tmp_path / "labels"), loading=Loading(val_fraction=0.0)
+    )
     plain.setup("fit")
     assert plain.control_names == ("steering", "throttle")
 
@@ -124,7 +131,7 @@ def test_labels_of_other_videos_are_refused(tiny_videos: Path, tiny_recordings: 
 def test_unlabelled_video_packs_without_controls(tiny_videos: Path, tmp_path: Path) -> None:
     manifest = pack(tiny_videos, tmp_path, val_fraction=0.0)
     assert manifest["actions_from"] == [None]
-    data = VideoDataModule(str(tmp_path), batch_size=2, clip_frames=8)
+    data = ClipDataModule(str(tmp_path), batch_size=2, clip_frames=8)
     data.setup("fit")
     batch = next(iter(data.train_dataloader()))
     assert batch.controls == {}
@@ -152,8 +159,8 @@ def test_videos_of_another_rate_size_and_shape_are_resampled(tmp_path: Path) -> 
 @pytest.mark.parametrize("where", ["memory", "http"])
 def test_shards_stream_from_a_url(tiny_shards: Path, where: str, request: pytest.FixtureRequest) -> None:
     url = request.getfixturevalue(f"{where}_url")
-    options = {"batch_size": 2, "clip_frames": 40, "frames": FrameSpec()}
-    local, remote = VideoDataModule(str(tiny_shards), **options), VideoDataModule(url, **options)
+    options = {"batch_size": 2, "clip_frames": 40, "reading": Reading(frames=FrameSpec())}
+    local, remote = ClipDataModule(str(tiny_shards), **options), ClipDataModule(url, **options)
     for data in (local, remote):
         data.setup("fit")
     for one, other in zip(local.train_dataloader(), remote.train_dataloader(), strict=True):
@@ -213,7 +220,7 @@ def test_verify_and_training_name_a_damaged_shard(tiny_recordings: Path, tmp_pat
         store.columns(store.episodes[0].clips[0])
     shard.write_bytes(content[: len(content) // 2])  # a tar that is cut gives less data, without an error
     with pytest.raises(ValueError, match="bytes, but the manifest says"):
-        VideoDataModule(str(tmp_path)).setup("fit")
+        ClipDataModule(str(tmp_path)).setup("fit")
 
 
 def test_verify_names_recordings_that_were_changed(tiny_recordings: Path, tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ import fsspec
 import pytest
 import torch
 
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
+from racing_vpt.data.clip_source import Reading
 from racing_vpt.data.remote import RangeCache, Remote, RemoteFiles, is_remote
 from racing_vpt.types import FrameSpec
 from tests.faults.harness import note, tries
@@ -78,9 +79,9 @@ def server(tiny_shards: Path) -> Iterator[tuple[str, type[Unreliable]]]:
         http.shutdown()
 
 
-def data_of(path: str, remote: Remote | None = QUICK, workers: int = 0) -> VideoDataModule:
-    options = {"batch_size": 2, "clip_frames": 40, "frames": FrameSpec(), "num_workers": workers}
-    data = VideoDataModule(path, remote=remote, **options)  # type: ignore[arg-type]
+def data_of(path: str, remote: Remote = QUICK, workers: int = 0) -> ClipDataModule:
+    reading, loading = Reading(frames=FrameSpec(), remote=remote), Loading(num_workers=workers)
+    data = ClipDataModule(path, batch_size=2, clip_frames=40, reading=reading, loading=loading)
     data.setup("fit")
     return data
 

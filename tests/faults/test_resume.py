@@ -15,7 +15,8 @@ from racing_vpt.callbacks.finite_guard import FiniteGuard
 from racing_vpt.callbacks.step_seed import StepSeed
 from racing_vpt.callbacks.stop_signals import StopSignals
 from racing_vpt.checkpoints.folder import save_checkpoint
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
+from racing_vpt.data.clip_source import Reading
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_config import IDMConfig
 from racing_vpt.models.mdn_rnn import MDNRNN
@@ -80,10 +81,16 @@ def train(
     if resume:
         torch.rand(17)  # what a process drew before it went on is its own affair
     mode = "lanes" if kind == "VPT" else "random"
-    data = VideoDataModule(
-        str(shards), batch_size=2, clip_frames=12, mode=mode, num_workers=workers, steps_per_epoch=EPOCH,
-        mirror=0.0 if kind == "MDN-RNN" else 0.5, codes=eye.parent / "codes",
-    )  # type: ignore[arg-type]  # fmt: skip
+    data = ClipDataModule(
+        str(shards),
+        batch_size=2,
+        clip_frames=12,
+        mode=mode,
+        steps_per_epoch=EPOCH,
+        mirror=0.0 if kind == "MDN-RNN" else 0.5,
+        loading=Loading(num_workers=workers),
+        reading=Reading(codes=eye.parent / "codes"),
+    )  # type: ignore[arg-type]
     recorder = Recorder(stop_at)
     last = ModelCheckpoint(folder, filename="last", enable_version_counter=False, every_n_train_steps=1000)
     trainer = pl.Trainer(

@@ -22,7 +22,7 @@ def fit(run: Path, recordings: Path, *more: str) -> list[str]:
     configs = [f"--config={ROOT / 'configs' / name}" for name in ("base.yaml", "vpt.yaml")]
     return [
         "fit", *configs, f"--data.train={recordings}", f"--data.val={recordings}", f"--runs={run}", "--name=tiny",
-        "--data.batch_size=4", "--data.clip_frames=5", "--data.cache_gib=0", "--trainer.accelerator=cpu",
+        "--data.batch_size=4", "--data.clip_frames=5", "--data.reading.cache_gib=0", "--trainer.accelerator=cpu",
         "--trainer.max_steps=100000", "--trainer.val_check_interval=7", "--trainer.limit_val_batches=2",
         "--trainer.callbacks=[]", "--trainer.log_every_n_steps=1", "--model.frames.height=32",
         "--model.frames.width=32", *more,
@@ -36,7 +36,7 @@ def test_a_signal_ends_a_training_with_a_checkpoint(
     count, survived = tries(10, 1), 0
     for trial in range(count):
         run, log = tmp_path / str(trial), tmp_path / f"{trial}.log"
-        process = command(*fit(run, tiny_recordings, "--data.num_workers=2"), log=log)
+        process = command(*fit(run, tiny_recordings, "--data.loading.num_workers=2"), log=log)
         wait_until(lambda log=log: log.is_file() and "train/loss" in log.read_text(), process)
         time.sleep(random.uniform(0, 1.0))
         assert len(session_of(process)) >= 3

@@ -26,7 +26,10 @@ from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
 from racing_vpt.callbacks.finite_guard import FiniteGuard
 from racing_vpt.callbacks.labels import WriteLabels
 from racing_vpt.callbacks.stop_signals import StopSignals
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_controls import ClipControls
+from racing_vpt.data.clip_datamodule import ClipDataModule
+from racing_vpt.data.clip_source import Reading
+from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_config import IDMConfig, IDMLossConfig
 from racing_vpt.models.mdn_rnn import MDNRNN
@@ -108,7 +111,7 @@ def train_divided(kind: str, devices: int, shards: str, folder: Path) -> None:
     if devices > 1:
         module.configure_model = lambda: divide(module)  # type: ignore[arg-type,method-assign]
     trainer = trainer_of(devices, folder, FiniteGuard(), **({"strategy": strategy} if devices > 1 else {}))
-    trainer.fit(module, VideoDataModule(shards, batch_size=4 // devices, clip_frames=20, steps_per_epoch=STEPS))
+    trainer.fit(module, ClipDataModule(shards, batch_size=4 // devices, clip_frames=20, steps_per_epoch=STEPS))
     parts = {name: x.detach() for name, x in module.named_parameters() if x.numel()}
     weights = {name: x.full_tensor() if isinstance(x, DTensor) else x for name, x in parts.items()}
     found = {
@@ -150,9 +153,15 @@ def train(kind: str, devices: int, shards: str, folder: Path, kill: bool) -> Non
     before = {name: x.detach().clone() for name, x in trained.items()}
     draws, torch.randn = torch.randn, lambda *shape, **_: torch.zeros(*shape)  # type: ignore[assignment]
 
-    def data_of(clip_frames: int) -> VideoDataModule:  # 60 frames: some episodes are shorter, and rows padded
-        return VideoDataModule(shards, batch_size=4 // devices, clip_frames=clip_frames, steps_per_epoch=STEPS,
-                               perturbed="ignore", codes=folder / "codes")  # fmt: skip
+    def data_of(clip_frames: int) -> ClipDataModule:  # 60 frames: some episodes are shorter, and rows padded
+        return ClipDataModule(
+            shards,
+            batch_size=4 // devices,
+            clip_frames=clip_frames,
+            steps_per_epoch=STEPS,
+            controls=ClipControls(perturbed="ignore"),
+            reading=Reading(codes=folder / "codes"),
+        )
 
     notes = Notes(kill)
     saver = ModelCheckpoint(folder / kind, filename="last", enable_version_counter=False, every_n_train_steps=1)
@@ -177,7 +186,7 @@ def label(devices: int, videos: str, folder: Path, slow: bool) -> None:
     """Label videos, of which there may be fewer than processes."""
     module, writer = IDM(frames=SPEC, network=IDMConfig(SMALL)), WriteLabels(folder / "labels", "raise", "tiny")
     trainer = trainer_of(devices, folder, writer, *([Slow()] if slow else []))
-    trainer.predict(module, VideoDataModule(videos=videos, window=16, window_stride=8), return_predictions=False)
+    trainer.predict(module, WindowDataModule(videos=videos, window=16, window_stride=8), return_predictions=False)
     (folder / f"labels-{trainer.global_rank}.json").write_text(json.dumps(vars(writer.tally)))
 
 

@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch import Trainer
 
 from racing_vpt.callbacks.idm_pictures import draw_confusion, draw_strip
-from racing_vpt.data.datamodule import VideoDataModule
+from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
 from racing_vpt.games.controls import Axis, control_scheme
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_config import IDMConfig, IDMLossConfig, View
@@ -325,7 +325,9 @@ def test_weights_of_another_network_are_refused() -> None:
 
 def test_it_trains_validates_and_keeps_its_temperatures(tiny_recordings: Path, tmp_path: Path) -> None:
     model = tiny_idm(margin=2, class_weighting=0.5, frames=FrameSpec(height=48, width=48))
-    data = VideoDataModule(str(tiny_recordings), batch_size=4, clip_frames=16, mirror=0.5, val_fraction=0.34)
+    data = ClipDataModule(
+        str(tiny_recordings), batch_size=4, clip_frames=16, mirror=0.5, loading=Loading(val_fraction=0.34)
+    )
     trainer = Trainer(
         max_steps=3, val_check_interval=3, check_val_every_n_epoch=None, accelerator="cpu", logger=False,
         default_root_dir=tmp_path, enable_progress_bar=False, enable_model_summary=False, num_sanity_val_steps=0,

@@ -73,7 +73,7 @@ def config(folder: Path, *names: str, parts: tuple[dict, dict, dict], more: dict
             options |= {"max_frames": 9, "dreamt": 5, "keep": 1, "every_n_validations": 1}
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(merged))
-    return ["--config", str(CONFIGS / "base.yaml"), "--config", str(path), f"--data.codes={folder}/codes"]
+    return ["--config", str(CONFIGS / "base.yaml"), "--config", str(path), f"--data.reading.codes={folder}/codes"]
 
 
 def fit(runs: Path, words: list[str], name: str, epochs: int, *more: str) -> int:
@@ -102,7 +102,7 @@ ALL = (PART | {"end_epoch": 3}, PART | {"start_epoch": 1}, PART | {"start_epoch"
 
 def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path, tmp_path: Path) -> None:
     words = config(tmp_path, "iris", parts=ALL)
-    words += [f"--data.recordings={tiny_shards}", "--data.collect=12"]
+    words += [f"--data.recordings={tiny_shards}", "--data.collecting.decisions=12"]
     assert fit(tmp_path, words, "whole", 4) == 0
     assert fit(tmp_path, words, "stopped", 2) == 0
     at_the_stop = saved(tmp_path, "stopped")
@@ -138,7 +138,7 @@ def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(
     tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = config(tmp_path, "iris", parts=ALL)
-    words += [f"--data.recordings={tiny_shards}", "--data.collect=12"]
+    words += [f"--data.recordings={tiny_shards}", "--data.collecting.decisions=12"]
     assert fit(tmp_path, words, "whole", 3) == 0
     learn, updates = IRIS.training_step, []
 
@@ -166,7 +166,7 @@ def test_an_mdn_rnn_takes_the_transformers_place_in_the_loop_and_in_the_play_too
 ) -> None:
     at_once = PART | {"start_epoch": 0}
     words = config(tmp_path, "iris", parts=(at_once, at_once, at_once), more={"world.architecture": "mdn-rnn"})
-    assert fit(tmp_path, [*words, f"--data.recordings={tiny_shards}", "--data.collect=0"], "loop", 2) == 0
+    assert fit(tmp_path, [*words, f"--data.recordings={tiny_shards}", "--data.collecting.decisions=0"], "loop", 2) == 0
     state, run = saved(tmp_path, "loop")["state_dict"], tmp_path / "iris" / "loop"
     assert (state["updates"] > 0).all()
     assert "world.net.blocks.lstm.bias" in state
@@ -184,7 +184,11 @@ def test_recordings_alone_teach_an_actor_that_drives(
     save_checkpoint(tmp_path / "world", "racing_vpt.models.token_world.TokenWorld", arguments, world.state_dict())
     nothing = {"steps": 0}
     words = config(tmp_path, "iris", "iris/tiny", parts=(nothing, nothing, PART | {"start_epoch": 0}))
-    words += [f"--data.recordings={tiny_shards}", "--data.collect=0", f"--model.init_world={tmp_path}/world"]
+    words += [
+        f"--data.recordings={tiny_shards}",
+        "--data.collecting.decisions=0",
+        f"--model.init_world={tmp_path}/world",
+    ]
     imitating = ["--model.learning.imitate_updates=1", "--model.learning.imitate_weight=0.1"]
     assert fit(tmp_path, words, "offline", 2, *imitating) == 0
     made = list((tmp_path / "codes").glob("*.npy"))
@@ -219,7 +223,7 @@ def test_recordings_alone_teach_an_actor_that_drives(
     assert fit(tmp_path, words, "offline", 2, "--ckpt_path=last", "--model.learning.gamma=0.5") == 2
     assert "gamma" in capsys.readouterr().err
     words = config(tmp_path, "iris", "iris/tiny", "iris/settle", parts=(nothing, PART, nothing))
-    words += [f"--data.recordings={tiny_shards}", "--data.collect=12", f"--model.init_from={run}"]
+    words += [f"--data.recordings={tiny_shards}", "--data.collecting.decisions=12", f"--model.init_from={run}"]
     assert fit(tmp_path, words, "settled", 2) == 0  # the actor drives, and the world model alone learns from it
     changed = differences(saved(tmp_path, "settled")["state_dict"], after)
     assert any(name.startswith("/world.net.") for name in changed)
@@ -239,7 +243,7 @@ def test_bad_input_is_refused_in_one_line(
         state = build(Tokenizer, arguments).state_dict()
         save_checkpoint(tmp_path / name, "racing_vpt.models.tokenizer.Tokenizer", nested(arguments), state)
     words = config(tmp_path, "iris", "iris/tiny", parts=(PART, PART, PART))
-    given = [*words, f"--data.recordings={tiny_shards}", "--data.collect=0"]
+    given = [*words, f"--data.recordings={tiny_shards}", "--data.collecting.decisions=0"]
     for more, message in (
         (f"--model.init_tokenizer={tmp_path}/words", "--model.tokenizer.vocabulary 16"),
         (f"--model.init_tokenizer={tmp_path}/fast", "but this model's frames are"),
@@ -256,7 +260,7 @@ def test_bad_input_is_refused_in_one_line(
         assert fit(tmp_path, given, "bad", 1, more) == 2
         assert message in capsys.readouterr().err, more
     plain = [word for word in words if not word.startswith("--data")]
-    assert main(["fit", *plain, "--data.class_path=VideoDataModule", f"--runs={tmp_path}", "--name=bad"]) == 2
+    assert main(["fit", *plain, "--data.class_path=ClipDataModule", f"--runs={tmp_path}", "--name=bad"]) == 2
 
 
 def test_each_part_learns_in_its_epochs_and_counts_its_own_updates() -> None:

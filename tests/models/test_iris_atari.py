@@ -43,7 +43,7 @@ def test_a_world_is_learnt_from_a_game_and_played_in(tmp_path: Path) -> None:
     size = ["--height=64", "--width=64", "--val_fraction=0.5", "--clip_frames=32"]
     assert main(["pack", f"--recordings={records}", f"--out={shards}", *size]) == 0
     assert fit("tokenizer", "atari", shards, runs) == 0
-    eye, codes = f"--model.init_tokenizer={runs / 'tokenizer' / 'it'}", f"--data.codes={tmp_path / 'codes'}"
+    eye, codes = f"--model.init_tokenizer={runs / 'tokenizer' / 'it'}", f"--data.reading.codes={tmp_path / 'codes'}"
     assert fit("token_world", "breakout", shards, runs, eye, codes, "--data.clip_frames=24") == 0
     run = runs / "tokenworld" / "it"
     world = load_module(str(run))
@@ -81,8 +81,9 @@ def test_the_loop_plays_a_game_learns_from_it_and_is_watched(tmp_path: Path) -> 
     small += ["--model.training.world_frames=5", "--model.dreams.burn_in=2"]
     for part in ("tokenizer", "world", "agent"):
         small += [f"--model.training.{part}.{key}" for key in ("steps=1", "start_epoch=0", "batch_size=2")]
-    data = ["--data.collect=12", "--data.warm_up=40", "--data.capacity=400", "--data.val_rows=2"]
-    data += ["--data.val_frames=8", "--data.val_steps=1", "--trainer.check_val_every_n_epoch=2"]
+    data = ["--data.collecting.decisions=12", "--data.collecting.warm_up=40", "--data.capacity=400"]
+    data += ["--data.validation.rows=2"]
+    data += ["--data.validation.frames=8", "--data.validation.steps=1", "--trainer.check_val_every_n_epoch=2"]
     assert main(["fit", *given, *small, *data, f"--runs={tmp_path}", "--name=it", "--trainer.max_epochs=2"]) == 0
     run = tmp_path / "iris" / "it"
     seen = Recording.open(next((run / "media" / "episodes" / "train").glob("*.mp4")))

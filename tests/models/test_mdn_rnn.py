@@ -113,7 +113,7 @@ def test_the_config_trains_on_codes_that_are_made_once(
     data = [f"--data.train={tiny_shards}", f"--data.val={tiny_shards}", f"--runs={tmp_path}", "--data.batch_size=2"]
     vae = ["--config", str(ROOT / "configs" / "vae.yaml"), "--trainer.max_steps=1", "--data.steps_per_epoch=1"]
     assert main(["fit", *base, *vae, *data]) == 0  # it ends before it is validated
-    config = [*base, "--config", str(ROOT / "configs" / "mdn_rnn.yaml"), *data, f"--data.codes={codes}"]
+    config = [*base, "--config", str(ROOT / "configs" / "mdn_rnn.yaml"), *data, f"--data.reading.codes={codes}"]
     fit = [*config, f"--model.vae={tmp_path}/vae/default", "--trainer.max_steps=2", "--trainer.val_check_interval=1"]
     assert main(["fit", *fit, "--data.clip_frames=48", "--name=one"]) == 0
     made = {path: path.stat().st_mtime_ns for path in codes.iterdir()}

@@ -103,7 +103,12 @@ def fit(shards: Path, runs: Path, name: str, *words: str, choice: str | None = N
     files = ["base", "iris/token_world", "iris/token_world/tiny", *([f"iris/token_world/{choice}"] if choice else [])]
     given = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
     data = [f"--data.train={shards}", f"--data.val={shards}", "--data.batch_size=2", "--data.val_steps=1"]
-    where = [f"--data.codes={runs}/codes", f"--model.init_tokenizer={runs}/eye", f"--runs={runs}", f"--name={name}"]
+    where = [
+        f"--data.reading.codes={runs}/codes",
+        f"--model.init_tokenizer={runs}/eye",
+        f"--runs={runs}",
+        f"--name={name}",
+    ]
     short = ["--trainer.max_steps=1", "--data.steps_per_epoch=1", "--data.clip_frames=24"]
     return main(["fit", *given, *data, *where, *short, *words])
 

@@ -15,8 +15,9 @@ from racing_vpt.data.stores import open_store
 from racing_vpt.files import read_json, write_json
 from racing_vpt.frames import prepare
 from racing_vpt.games.controls import CARRACING_ACTIONS
-from racing_vpt.replay.datamodule import Ramp, ReplayDataModule
+from racing_vpt.replay.datamodule import PriorityOptions, ReplayDataModule, Teaching
 from racing_vpt.replay.demonstrations import Actions, nearest_actions, read_demonstrations
+from racing_vpt.replay.ramp import Ramp
 from racing_vpt.types import FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
 
@@ -88,8 +89,8 @@ def test_a_buffer_is_seeded_with_them(
     tiny_recordings: Path, actions: Actions, shape: tuple, dtype: torch.dtype
 ) -> None:
     data = ReplayDataModule(
-        8, capacity=2000, warm_up=10, n_step=3, prioritised=0.5, demonstrations=str(tiny_recordings), frames=SPEC,
-        demonstration_share=Ramp(1.0, 1.0),
+        8, capacity=2000, warm_up=10, n_step=3, priorities=PriorityOptions(0.5), frames=SPEC,
+        teaching=Teaching(str(tiny_recordings), Ramp(1.0, 1.0)),
     )  # fmt: skip
     buffer = data.open_buffer(2, stack=4, discount=0.9, actions=actions, seen=(96, 96))
     truth = read_demonstrations(reader_of(tiny_recordings), actions)
@@ -114,8 +115,8 @@ def test_a_buffer_is_seeded_with_them(
 
 def test_their_share_follows_the_ramp(tiny_recordings: Path) -> None:
     data = ReplayDataModule(
-        10, capacity=200, warm_up=10, demonstrations=[str(tiny_recordings)], frames=SPEC,
-        demonstration_share=Ramp(1.0, 0.25, 40),
+        10, capacity=200, warm_up=10, frames=SPEC,
+        teaching=Teaching([str(tiny_recordings)], Ramp(1.0, 0.25, 40)),
     )  # fmt: skip
     buffer = data.open_buffer(1, stack=4, discount=0.9, actions=FIVE)
     blank = read_demonstrations(reader_of(tiny_recordings), FIVE).steps
@@ -142,7 +143,7 @@ def test_what_cannot_demonstrate_is_refused(tmp_path: Path, tiny_recordings: Pat
     with pytest.raises(ValueError, match="the model acts with left, right: left and right and steering"):
         read_demonstrations(reader_of(tiny_recordings), [{"left": 1.0, "right": 0.0}])
     with pytest.raises(FileNotFoundError, match="racing-vpt"):
-        ReplayDataModule(demonstrations=str(tmp_path / "none"), frames=SPEC).open_buffer(
+        ReplayDataModule(teaching=Teaching(str(tmp_path / "none")), frames=SPEC).open_buffer(
             1, stack=4, discount=0.9, actions=FIVE
         )
 

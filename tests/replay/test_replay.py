@@ -129,7 +129,7 @@ def drive(
     draw = np.random.default_rng(seed)
     played = [Lane(number, draw) for number in range(lanes)]
     buffer = ReplayBuffer(
-        rows * lanes, lanes, (2, 2), stack=stack, n_step=n_step, discount=GAMMA, prioritised=alpha, seed=seed
+        rows * lanes, lanes, (2, 2), stack=stack, n_step=n_step, discount=GAMMA, alpha=alpha, seed=seed
     )
     for _ in range(steps):
         buffer.add(step_of([lane.step() for lane in played]))
@@ -270,7 +270,7 @@ def test_priorities_decide_how_often_a_transition_is_drawn() -> None:
 
 
 def test_new_transitions_have_the_highest_priority_so_far() -> None:
-    buffer = ReplayBuffer(60, 1, (2, 2), stack=1, n_step=1, prioritised=1.0)
+    buffer = ReplayBuffer(60, 1, (2, 2), stack=1, n_step=1, alpha=1.0)
     for time in range(20):
         buffer.add(step_of([Moment(0, time, 0, 0.0)]))
     buffer.update_priorities(np.arange(19), np.full(19, 1e-6))
@@ -283,7 +283,7 @@ def test_new_transitions_have_the_highest_priority_so_far() -> None:
 
 
 def test_an_error_of_what_was_overwritten_changes_nothing() -> None:
-    buffer = ReplayBuffer(12, 1, (2, 2), stack=2, n_step=2, prioritised=1.0)
+    buffer = ReplayBuffer(12, 1, (2, 2), stack=2, n_step=2, alpha=1.0)
     for time in range(40):
         buffer.add(step_of([Moment(0, time, 0, 0.0)]))
     before = buffer.sample(500, step=0).index
@@ -335,7 +335,7 @@ def test_what_cannot_be_is_said() -> None:
     with pytest.raises(ValueError, match="64 at least"):
         ReplayBuffer(20, 8, (2, 2), stack=4, n_step=3)
     with pytest.raises(ValueError, match="alpha"):
-        ReplayBuffer(200, 1, (2, 2), prioritised=1.5)
+        ReplayBuffer(200, 1, (2, 2), alpha=1.5)
     buffer = ReplayBuffer(40, 1, (2, 2))
     with pytest.raises(ValueError, match="no transitions to learn from yet"):
         buffer.sample(4)

@@ -13,7 +13,8 @@ import torch
 from racing_vpt.replay import buffer_files as replay_files
 from racing_vpt.replay.buffer import ReplayBuffer
 from racing_vpt.replay.buffer_files import ReplayFiles
-from racing_vpt.replay.datamodule import Ramp, ReplayDataModule
+from racing_vpt.replay.datamodule import PriorityOptions, ReplayDataModule
+from racing_vpt.replay.ramp import Ramp
 from racing_vpt.types import FrameSpec, LaneStep, Transitions
 
 SPEC = FrameSpec(6, 5, grey=True)
@@ -42,7 +43,7 @@ def fill(buffer: ReplayBuffer, begin: int, end: int) -> None:
 
 
 def new() -> ReplayBuffer:
-    return ReplayBuffer(60, 2, (6, 5), stack=3, n_step=2, prioritised=0.6, seed=3)
+    return ReplayBuffer(60, 2, (6, 5), stack=3, n_step=2, alpha=0.6, seed=3)
 
 
 def learn(buffer: ReplayBuffer, batches: int) -> list[Transitions]:
@@ -144,7 +145,7 @@ def test_a_buffer_of_other_options_or_a_damaged_file_is_refused(tmp_path: Path) 
     buffer = new()
     fill(buffer, 0, 40)
     name = ReplayFiles(tmp_path, buffer).save()
-    other = ReplayBuffer(60, 2, (6, 5), stack=4, n_step=2, prioritised=0.6)
+    other = ReplayBuffer(60, 2, (6, 5), stack=4, n_step=2, alpha=0.6)
     with pytest.raises(ValueError, match=r"\[30, 2, 3, 2, .* is asked for; .*keep_buffer false"):
         ReplayFiles(tmp_path, other).load(name)
     rewards = tmp_path / f"rewards-{name}.npy"
@@ -158,7 +159,7 @@ def test_without_the_same_alpha_all_are_alike(tmp_path: Path, caplog: pytest.Log
     fill(buffer, 0, 40)
     buffer.update_priorities(np.array([70]), np.array([1e6]))
     name = ReplayFiles(tmp_path, buffer).save()
-    again = ReplayBuffer(60, 2, (6, 5), stack=3, n_step=2, prioritised=0.3)
+    again = ReplayBuffer(60, 2, (6, 5), stack=3, n_step=2, alpha=0.3)
     ReplayFiles(tmp_path, again).load(name)
     assert "another alpha" in caplog.text
     assert len(torch.unique(again.sample(600).index)) == len(buffer)
@@ -213,7 +214,9 @@ class Driver(pl.Callback):
 
 
 def train(folder: Path, max_steps: int, resume: Path | None = None, keep: bool = True) -> tuple[list, Driver]:
-    data = ReplayDataModule(8, 5, capacity=60, warm_up=30, n_step=2, prioritised=0.5, keep_buffer=keep, seed=1)
+    data = ReplayDataModule(
+        8, 5, capacity=60, warm_up=30, n_step=2, priorities=PriorityOptions(0.5), keep_buffer=keep, seed=1
+    )
     module, driver = Learner(), Driver()
     saver = pl.callbacks.ModelCheckpoint(folder, every_n_train_steps=1, save_top_k=-1, filename="{step}")
     trainer = pl.Trainer(
@@ -254,15 +257,6 @@ def test_batches_are_drawn_when_they_are_fetched() -> None:
     fill(buffer, 20, 100)
     assert next(batches).index.min() >= 2 * 70
     assert len(list(batches)) == 1
-
-
-def test_segments_for_world_models_come_the_same_way() -> None:
-    data = ReplayDataModule(4, 3, capacity=60, warm_up=10, stretch=9, frames=SPEC)
-    buffer = data.open_buffer(2, stack=1, discount=0.9, actions=TURNS)
-    fill(buffer, 0, 25)
-    batches = list(data.train_dataloader())
-    assert [batch.frames.shape for batch in batches] == [(4, 9, 6, 5)] * 3
-    assert not torch.equal(batches[0].frames, batches[1].frames)
 
 
 def test_options_that_cannot_be_are_said() -> None:

@@ -12,8 +12,9 @@ import torch
 from torch.utils.data import DataLoader
 
 from racing_vpt.cli.main import main
+from racing_vpt.data.clip_datamodule import ClipDataModule
+from racing_vpt.data.clip_source import Reading
 from racing_vpt.data.contractor import DEGREES, Quirks, draw_pointer, read_contractor
-from racing_vpt.data.datamodule import VideoDataModule
 from racing_vpt.data.recording import Recording
 from racing_vpt.data.shards import read_manifest
 from racing_vpt.envs.make import MEADOW_ID, make_env
@@ -142,7 +143,15 @@ def test_a_mirrored_player_goes_and_turns_the_other_way(contractors: Path, tmp_p
     import_contractor(contractors, out=tmp_path, height=32, width=32)
     spec = FrameSpec(32, 32, frames_per_second=20.0)
     plain, turned = (
-        next(iter(_opened(VideoDataModule(str(tmp_path), batch_size=2, clip_frames=16, mirror=mirror, frames=spec))))
+        next(
+            iter(
+                _opened(
+                    ClipDataModule(
+                        str(tmp_path), batch_size=2, clip_frames=16, mirror=mirror, reading=Reading(frames=spec)
+                    )
+                )
+            )
+        )
         for mirror in (0.0, 1.0)
     )
     assert torch.equal(turned.frames, plain.frames.flip(3))
@@ -152,7 +161,7 @@ def test_a_mirrored_player_goes_and_turns_the_other_way(contractors: Path, tmp_p
     assert not torch.equal(plain.controls["left"], plain.controls["right"])
 
 
-def _opened(data: VideoDataModule) -> DataLoader:
+def _opened(data: ClipDataModule) -> DataLoader:
     data.setup("fit")
     return data.train_dataloader()
 

@@ -1,69 +1,33 @@
-"""Rows of a course as one `Batch`."""
+"""Clips of one batch: their frames, controls and flags, as a `Batch`."""
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
+from racing_vpt.data.clip_controls import ClipControls
 from racing_vpt.data.codes import Codes
-from racing_vpt.data.columns import Columns
 from racing_vpt.data.reader import EpisodeReader
-from racing_vpt.data.sampler import Item
+from racing_vpt.data.sampler import ClipIndex
 from racing_vpt.frames import prepare
 from racing_vpt.types import Batch, FrameSpec
 from racing_vpt.video.decode import open_video
 
-Perturbed = Literal["keep", "ignore", "intended"]
 MIRRORED = frozenset({"steering", "camera_yaw"})  # controls whose sign changes in a mirror
 SWAPPED = {"left": "right", "right": "left"}  # keys that change places there
 
 
-@dataclass(frozen=True)
-class Trust:
-    """How far controls are believed.
-
-    Args:
-        min_confidence: frames that the IDM was less sure of weigh nothing.
-        confidence_weighting: a frame weighs as much as the IDM was sure of it; else 1.
-        perturbed: frames where something else was executed than the driver wanted: `keep` them as executed (to learn
-            what was done), `ignore` them (weight 0), or take the control that was `intended` (to learn to drive).
-    """
-
-    min_confidence: float = 0.0
-    confidence_weighting: bool = False
-    perturbed: Perturbed = "keep"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min_confidence <= 1:
-            raise ValueError(f"min_confidence is a probability, but {self.min_confidence} was given")
-        if self.perturbed not in ("keep", "ignore", "intended"):
-            raise ValueError(f"perturbed is keep, ignore or intended, but {self.perturbed!r} was given")
-
-    def apply(self, columns: Columns) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Controls by name and weight, float32 [T] each."""
-        controls, weight = columns.controls, np.ones(len(columns), np.float32)
-        if columns.confidence is not None:
-            weight = columns.confidence.copy() if self.confidence_weighting else weight
-            weight[columns.confidence < self.min_confidence] = 0
-        if columns.perturbed is not None and self.perturbed == "ignore":
-            weight[columns.perturbed] = 0
-        if columns.intended is not None and self.perturbed == "intended":
-            controls = columns.intended
-        return controls, weight
-
-
 @dataclass
 class EncodedBatch(Batch):
-    """A `Batch` whose frames are still to be decoded, in the main process, on a GPU.
+    """A `Batch` whose frames are still encoded, to be decoded in the main process on a GPU.
 
     Args:
-        encoded: for each row, the clips it is made of: an mp4 and which frames of it.
-        mirrored: for each row, whether it is to be mirrored.
+        encoded: for each row, the stored clips that it consists of: an mp4 and the indices of its frames.
+        mirrored: for each row, whether it is mirrored.
     """
 
     encoded: list[list[tuple[bytes, list[int]]]] = field(default_factory=list)
@@ -83,28 +47,28 @@ class EncodedBatch(Batch):
 
 
 class ClipDataset(Dataset[Batch]):
-    """Batches by the rows that they are to have. An index is one whole batch: a list of `Item`.
+    """Batches of clips. An index is one whole batch: a list of `ClipIndex`.
 
     Args:
         reader: of the episodes.
         clip_frames: T.
-        trust: how far controls are believed.
-        encoded: leave the frames to be decoded on a GPU.
-        codes: of the reader's frames, to be read in their place.
+        controls: which controls the frames have, and how far they are trusted.
+        encoded: leave the frames encoded, to be decoded on a GPU.
+        codes: of the reader's frames, read in place of the frames.
     """
 
     def __init__(
         self,
         reader: EpisodeReader,
         clip_frames: int,
-        trust: Trust,
+        controls: ClipControls,
         encoded: bool = False,
         codes: Codes | None = None,
     ) -> None:
         self.codes = codes
-        self.reader, self.clip_frames, self.trust, self.encoded = reader, clip_frames, trust, encoded
+        self.reader, self.clip_frames, self.controls, self.encoded = reader, clip_frames, controls, encoded
 
-    def __getitem__(self, items: list[Item]) -> Batch:
+    def __getitem__(self, items: list[ClipIndex]) -> Batch:
         B, T, spec = len(items), self.clip_frames, self.reader.spec
         names = self._control_names(items)
         unseen = self.encoded or self.codes is not None
@@ -130,7 +94,7 @@ class ClipDataset(Dataset[Batch]):
                 part = self.reader.frames(item.episode, item.start, stop)
                 frames[row, :length] = part[:, :, ::-1] if item.mirror else part
             columns = self.reader.columns(item.episode, item.start, stop)
-            known, weight[row, :length] = self.trust.apply(columns)
+            known, weight[row, :length] = self.controls.apply(columns)
             for name in names:
                 if name not in known:
                     raise ValueError(
@@ -158,42 +122,12 @@ class ClipDataset(Dataset[Batch]):
             return EncodedBatch(**vars(batch), encoded=clips, mirrored=[item.mirror for item in items])
         return batch
 
-    def _control_names(self, items: list[Item]) -> list[str]:
+    def _control_names(self, items: list[ClipIndex]) -> list[str]:
         known = [self.reader.columns(item.episode, 0, 1).controls for item in items[:1] if item.episode >= 0]
         known = known or [self.reader.columns(0, 0, 1).controls]
         return list(known[0])
 
-    def _encoded(self, item: Item, stop: int) -> list[tuple[bytes, list[int]]]:
+    def _encoded(self, item: ClipIndex, stop: int) -> list[tuple[bytes, list[int]]]:
         store = self.reader.store(item.episode)
         parts = self.reader.parts(item.episode, item.start, stop)
         return [(store.encoded(part.clip), part.rows[low:high].tolist()) for part, low, high in parts]
-
-
-class ResumableLoader(DataLoader):
-    """A loader that Lightning knows to be resumable. It has no state: its sampler asks the trainer for the step."""
-
-    def state_dict(self) -> dict[str, int]:
-        """Nothing."""
-        return {}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Nothing to do."""
-
-
-def leave_signals_to_the_parent(worker: int) -> None:
-    """A signal to the whole group must not take the last batch from a parent that is about to save and end us."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-
-
-def as_it_is(batch: object) -> object:
-    """What is a batch already."""
-    return batch
-
-
-WHOLE_BATCHES: dict[str, Any] = {
-    "batch_size": None,
-    "collate_fn": as_it_is,
-    "worker_init_fn": leave_signals_to_the_parent,
-}
-"""Arguments of a `DataLoader` whose dataset gives whole batches."""

@@ -1,0 +1,52 @@
+"""What a `SegmentDataModule` is told about driving and validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Collecting:
+    """How much is driven for the replay buffer, by a callback (`callbacks/collection.py`).
+
+    Args:
+        env: environment that is driven in.
+        decisions: decisions before each epoch; 0: nothing is driven.
+        epochs: number of first epochs before which that is done; None: all.
+        warm_up: decisions before the first epoch, at least.
+    """
+
+    env: str = "racing_vpt/CarRacingFast-v3"
+    decisions: int = 0
+    epochs: int | None = None
+    warm_up: int = 1_000
+
+    def __post_init__(self) -> None:
+        if self.decisions < 0 or self.warm_up < 1:
+            raise ValueError(
+                f"decisions count from 0 and warm_up from 1, but they are {self.decisions} and {self.warm_up}"
+            )
+
+    def before(self, epoch: int) -> int:
+        """Decisions to drive before an epoch."""
+        wanted = self.decisions if self.epochs is None or epoch < self.epochs else 0
+        return max(wanted, self.warm_up) if epoch == 0 and self.decisions else wanted
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Batches of validation.
+
+    Args:
+        rows: clips in a batch.
+        frames: frames of each clip.
+        steps: batches at most.
+    """
+
+    rows: int = 16
+    frames: int = 40
+    steps: int = 4
+
+    def __post_init__(self) -> None:
+        if min(self.rows, self.frames, self.steps) < 1:
+            raise ValueError(f"rows, frames and steps count from 1, but are {self.rows}, {self.frames}, {self.steps}")
