@@ -1,4 +1,4 @@
-"""The curves of a run: what it logged to tensorboard, as numbers and as a picture."""
+"""Learning curves of runs, from tensorboard events and `drives.csv`, as numbers and pictures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Drives = tuple[list[float], list[float], list[float]]  # decisions, seconds of t
 
 
 def read_scalars(run: Path) -> dict[str, Curve]:
-    """Steps and values by key of all event files in a run folder; of a step logged twice (a resumed run) the last."""
+    """Steps and values by key from all event files of a run folder; of a step logged twice, the last."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     points: dict[str, dict[int, float]] = {}
@@ -34,7 +34,7 @@ def read_scalars(run: Path) -> dict[str, Curve]:
 
 
 def plot_training(runs: dict[str, Path], path: Path) -> None:
-    """Draw the losses, the fit and the drives of the runs (title: folder) as a PNG, a column for each run.
+    """Plot losses, validation metrics and returns of runs (title: folder) as a PNG, one column per run.
 
     Raises:
         FileNotFoundError: a run has logged nothing.
@@ -73,7 +73,7 @@ def plot_training(runs: dict[str, Path], path: Path) -> None:
 
 
 def plot_returns(runs: dict[str, Drives], path: Path) -> None:
-    """Draw validation returns of runs that learnt by driving, by title, against decisions and hours, as a PNG."""
+    """Plot validation returns of runs, by title, against decisions and hours of training, as a PNG."""
     from matplotlib.figure import Figure
 
     figure = Figure((11, 4.5), layout="constrained")
@@ -90,11 +90,11 @@ def plot_returns(runs: dict[str, Drives], path: Path) -> None:
 
 
 def read_drives(run: Path) -> Drives:
-    """Decisions, seconds of training, and mean return of the validation drives of a run that learnt by driving.
+    """Decisions, seconds of training and mean return of each validation of a run that learns by driving.
 
     Raises:
         FileNotFoundError: it has no `drives.csv`.
-        ValueError: it did not drive yet.
+        ValueError: it was not validated yet.
     """
     file = run / "drives.csv"
     if not file.is_file():

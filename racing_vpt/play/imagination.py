@@ -1,7 +1,7 @@
-"""A world model as a game: a frame for every step, and what it makes of true frames.
+"""A world model to drive in, one frame per step, and reconstructions of real frames.
 
-Which model it is does not matter: whatever is an `imagination.World` (`nn/imagination.py`) is played alike. Its memory
-slides or goes on as it does by itself; nothing is flushed between the beginning of a dream and its end.
+Every `World` of `nn/imagination.py` is played in the same way. Its memory is never reset between the beginning of a
+dream and its end.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Dreamt(NamedTuple):
 
 
 class Imagination(Protocol):
-    """What playing in a world model takes."""
+    """What playing in a world model needs of it."""
 
     frames: FrameSpec
     tau: float  # temperature
@@ -57,7 +57,7 @@ class Imagination(Protocol):
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """Names of the controls that it knows."""
+        """Names of the controls that the world model takes."""
 
     def begin(self, seed: int) -> Frame:
         """The first frame uint8 [H, W, 3] of a new dream, which is a function of the seed and of what is done."""
@@ -67,7 +67,7 @@ class Imagination(Protocol):
 
 
 class Eye(Protocol):
-    """What codes frames and shows codes; a `World` does."""
+    """Codes frames and decodes codes; a `World` does both."""
 
     def code(self, frames: Tensor) -> Tensor: ...
 
@@ -79,9 +79,9 @@ class WorldImagination:
 
     Args:
         world: the model.
-        frames: what it wants to see.
+        frames: what the model takes.
         beginning: draws where dreams begin.
-        tau: temperature.
+        tau: temperature; at 0 nothing is drawn.
     """
 
     observation: Tensor
@@ -123,11 +123,11 @@ def as_frame(picture: Tensor) -> Frame:
 
 
 class Reconstruction:
-    """What an eye makes of true frames, to be shown beside them.
+    """Real frames as a model codes them, to be shown beside them.
 
     Args:
-        eye: codes and shows.
-        frames: what it wants to see.
+        eye: codes and decodes.
+        frames: what it takes.
     """
 
     def __init__(self, eye: Eye, frames: FrameSpec) -> None:
@@ -135,7 +135,7 @@ class Reconstruction:
 
     @torch.inference_mode()
     def __call__(self, frame: Frame) -> list[tuple[str, Frame]]:
-        """Pictures uint8 [h, w, 3] of a frame [H, W, 3], by name: as it is seen, as it is coded, and how well."""
+        """Pictures uint8 [h, w, 3] of a frame [H, W, 3] with captions: as the model takes it, and decoded."""
         small = np.ascontiguousarray(prepare(frame[None], self.frames))
         again = as_frame(self.eye.show(self.eye.code(torch.from_numpy(small))))
         psnr = 10 * math.log10(255**2 / max(np.square(again.astype(np.float32) - small[0]).mean(), 1e-3))

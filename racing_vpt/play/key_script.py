@@ -1,4 +1,4 @@
-"""A key script: what somebody at the keyboard does, frame by frame, for a film without a display."""
+"""Key scripts: the keys of each frame of a film that is made without a display."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ MOST_FRAMES = 100_000
 
 
 def parse_keys(script: str) -> list[Keys]:
-    """The keys of each frame, of `up*20 left*5 up+left*10 , m`.
+    """Keys of each frame from a script such as `up*20 left*5 up+left*10 , m`.
 
-    A word of keys, joined by `+`, stands for so many frames in which they are held; `,`, `m`, `y` and `n` are pressed
-    in the frame that follows, or, at the end, in one of their own.
+    `KEY+KEY*N` holds keys for N frames. `,`, `m`, `y` and `n` are pressed in the frame that follows; at the end, in a
+    frame of their own.
 
     Raises:
-        ValueError: it names the word that is no key, and lists the keys.
+        ValueError: for an unknown key; the message lists the keys.
     """
     frames: list[Keys] = []
     waiting: tuple[str, ...] = ()

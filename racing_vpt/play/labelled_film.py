@@ -62,9 +62,9 @@ class LabelledFilm:
         video: its frames.
         title: written on top.
         said: controls [T] by name, as labelled.
-        true: controls [T] by name, as recorded; None where nobody knows.
-        confidence: [T], of the labels; None where they say none.
-        tolerance: by which a steering wheel or a pedal may be off.
+        true: controls [T] by name, as recorded; None where they are not known.
+        confidence: [T], of the labels; None where they have none.
+        tolerance: difference of steering or a pedal that still counts as right.
         heading: what stands above `said`.
         frames_per_second: of the video.
     """

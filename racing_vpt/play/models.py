@@ -1,4 +1,4 @@
-"""What of a checkpoint can be played: its agent, its world model, and its eye."""
+"""Parts of a checkpoint that can be played: its agent, its world model, and its encoder with decoder (eye)."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from racing_vpt.types import FrameSpec
 
 
 class TokenEye:
-    """A tokenizer alone.
+    """A tokenizer without a world model, as an `Eye`.
 
     Args:
         net: the tokenizer.
-        columns: of the tokens of a frame.
+        columns: tokens in a row of a frame.
     """
 
     def __init__(self, net: TokenizerNet, columns: int) -> None:
@@ -53,7 +53,7 @@ class TokenEye:
 
 
 def eye_of(module: LightningModule) -> Eye | None:
-    """What of it codes frames and shows codes."""
+    """The part that codes frames and decodes codes; None where there is none."""
     if isinstance(module, Controller):
         return CodeEye(module.world.vae)
     if isinstance(module, MDNRNN | VAE):
@@ -64,30 +64,30 @@ def eye_of(module: LightningModule) -> Eye | None:
 
 
 def driver_of(module: LightningModule) -> Driver | None:
-    """The agent for the road, where there is one."""
+    """The agent for an environment; None where the model does not drive."""
     if isinstance(module, Controller):
         return WorldDriver(module)
     return FollowingAgent(CheckpointAgent(cast(Policy, module))) if hasattr(module, "policy") else None
 
 
 def dreamer_of(module: LightningModule) -> Dreamer | None:
-    """The agent for the dream, where there is one."""
+    """The agent for its own world model; None where there is none."""
     if isinstance(module, Controller):
         return WorldDriver(module)
     return ActorDreamer(cast(Imaginer, module)) if hasattr(module, "agent") and token_world_of(module) else None
 
 
 def env_scene_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> EnvScene:
-    """Its agent, or a person where it has none, in an environment.
+    """The agent of a model in an environment, or a person where it has none.
 
     Args:
         module: of a checkpoint.
         name: of the checkpoint.
-        env: environment; None: the one that its controls are of.
-        reconstruction: show what it makes of the frames.
+        env: environment; None: the one of the game that it was trained on.
+        reconstruction: show beside each frame how the model codes it.
 
     Raises:
-        ValueError: there is nobody who drives and nothing to be shown, or the environment is not what it was made for.
+        ValueError: the model neither drives nor reconstructs, or was trained on another game.
     """
     driver, eye, kind = driver_of(module), eye_of(module), type(module).__name__
     if reconstruction and eye is None:
@@ -110,14 +110,14 @@ def env_scene_of(module: LightningModule, name: str, env: str | None, reconstruc
 
 
 def game_of(module: LightningModule) -> str:
-    """The environment that a model's controls are of."""
+    """Id of the environment of the game that a model was trained on."""
     scheme = getattr(module, "scheme", None)
     game = scheme.name.removeprefix("atari-") if isinstance(scheme, ControlScheme) else ""
     return f"{ATARI}{game.title()}-v5" if game in game_names() else STOCK_ID
 
 
 def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) -> None:
-    """ValueError where an environment's frames are not what a model was trained on, as far as can be told."""
+    """Raise ValueError where frame rate or controls show that a model was trained on another game."""
     rate, wanted = float(env.metadata.get("render_fps", 50)), cast(FrameSpec, module.frames).frames_per_second
     if rate != wanted:
         raise ValueError(
@@ -135,7 +135,7 @@ def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) 
 
 
 def imagination_of(module: LightningModule, name: str, tau: float) -> WorldImagination:
-    """The world model; ValueError where there is none, or none that was trained."""
+    """A model's world model; ValueError where there is none, or it was never trained."""
     world = world_of(module, name)
     if isinstance(world, TokenWorld):
         beginning = token_beginning(world, name)
@@ -145,9 +145,9 @@ def imagination_of(module: LightningModule, name: str, tau: float) -> WorldImagi
 
 
 def code_beginning(world: World[Any], starts: Tensor, name: str) -> Beginning:
-    """Draws one of the codes [S, 2 * latent] of first frames, means and log-variances, as `DreamEnv` does."""
+    """Draws first frames from codes [S, 2 * latent] (means and log-variances), as `DreamEnv` does."""
     if not len(starts):
-        raise ValueError(f"{name}: its memory saw no episode begin, so that no dream can; train it on whole episodes")
+        raise ValueError(f"{name} has no first frames of episodes, from which dreams begin; train it on whole episodes")
 
     def begin(random: torch.Generator) -> Begun:
         z = begun(starts, 1, random)
@@ -157,10 +157,10 @@ def code_beginning(world: World[Any], starts: Tensor, name: str) -> Beginning:
 
 
 def token_beginning(module: TokenWorld, name: str) -> Beginning:
-    """Draws one of the beginnings that the world model kept; a dream goes on from its last frame."""
+    """Draws one of the clips that the world model kept; a dream goes on from its last frame."""
     count = min(int(module.num_starts), STARTS)
     if not count:
-        raise ValueError(f"{name} was never trained, so that it has no beginning to start from")
+        raise ValueError(f"{name} was never trained, so there are no frames from which a dream can begin")
 
     def begin(random: torch.Generator) -> Begun:
         row = torch.randint(count, (1,), generator=random)

@@ -25,8 +25,8 @@ class TimeLine:
 
     Args:
         said: controls [T] by name, as labelled.
-        true: controls [T] by name; None where nobody knows.
-        agreed: bool [T] by name, where the two agree; empty where nobody knows.
+        true: controls [T] by name; None where they are not known.
+        agreed: bool [T] by name, where the two agree; empty where the truth is not known.
         frames_per_second: of the video.
     """
 

@@ -1,6 +1,7 @@
-"""Agents with a world model that may be relieved at the wheel, on the road or in the dream.
+"""Agents with a world model whose place a person may take, in an environment or in the world model.
 
-A controller of World Models remembers what was done, whoever did it; IRIS's actor remembers what it saw.
+The memory of a World Models controller takes in the controls that were executed, whoever drove; IRIS's actor takes in
+frames alone.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from racing_vpt.types import Controls, Frame
 
 
 class WorldDriver:
-    """Drives on the road, or in the dream of its own memory.
+    """A World Models controller as `Driver` and `Dreamer`.
 
-    `CheckpointAgent` remembers what it says itself, which is right as long as nobody else drives.
+    `CheckpointAgent` feeds its own controls to the memory, which is wrong while a person drives.
 
     Args:
         module: the controller.
@@ -38,7 +39,7 @@ class WorldDriver:
         self.begin()
 
     def begin(self, env: gymnasium.Env | None = None, seed: int = 0) -> None:
-        """A new episode on the road of `env`; ValueError where that takes other controls."""
+        """A new episode of `env`; ValueError where that takes other controls."""
         if env is not None:
             known = CheckpointAgent(self.module)
             known.attach(env)
@@ -52,44 +53,44 @@ class WorldDriver:
 
     @torch.inference_mode()
     def act(self, frame: Frame) -> Controls:
-        """Controls for a frame uint8 [H, W, 3] of the road; they are held between decisions."""
+        """Controls for a frame uint8 [H, W, 3] of an environment; they are held between decisions."""
         if self.age % self.repeat == 0:
             picture = np.ascontiguousarray(prepare(frame[None], self.module.frames))
             self.said = self.answer(self.world.vae.encode(torch.from_numpy(picture)).mean)
         return dict(self.said)
 
     def told(self, controls: Controls) -> None:
-        """These controls answered the frame."""
+        """These controls were executed on seeing the frame."""
         if self.age % self.repeat == 0:
             self.remember(controls)
         self.age += 1
 
     @torch.inference_mode()
     def answer(self, observation: Tensor, picture: Tensor | None = None) -> Controls:
-        """Controls for the code [1, latent] of what is seen."""
+        """Controls for the code [1, latent] of a frame."""
         self.z = observation
         action = drive(self.module.controller[None], self.world.features(observation, self.state))
         return dict(zip(CARRACING_CONTROLS, action[0].tolist(), strict=True))
 
     @torch.inference_mode()
     def remember(self, controls: Controls) -> None:
-        """These controls answered the code."""
+        """These controls were executed on seeing the code."""
         action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
         self.state = self.world.remember(self.z, action, self.state)
 
 
 class Imaginer(Policy, Protocol):
-    """A policy with a world model over tokens, whose actor sees what that makes of them; `IRIS` is one."""
+    """A policy with a world model over tokens, such as `IRIS`."""
 
     world: TokenWorld
     agent: ActorCritic
 
 
 class ActorDreamer:
-    """IRIS's actor in what its world model imagines.
+    """IRIS's actor in its world model, as a `Dreamer`.
 
     Args:
-        module: of the actor.
+        module: with actor and world model.
     """
 
     def __init__(self, module: Imaginer) -> None:
@@ -106,10 +107,10 @@ class ActorDreamer:
 
     @torch.inference_mode()
     def answer(self, observation: Tensor, picture: Tensor) -> Controls:
-        """Controls for tokens [1, K], as it acts on the road."""
+        """Controls for tokens [1, K], as in an environment."""
         judged, self.state = self.actor(view(self.world, self.actor, observation).unsqueeze(1), self.state)
         chosen = self.chooser.choose({name: x[:, -1].exp() for name, x in judged.log_probs.items()})
         return {name: float(value) for name, value in chosen.items()}
 
     def remember(self, controls: Controls) -> None:
-        """It remembers nothing but what it sees."""
+        """Its memory takes in frames alone."""

@@ -1,4 +1,4 @@
-"""What a world model makes of an episode while it is driven: the frame as it sees it, and the next as it expects it."""
+"""A world model's view of an episode while an agent drives: each frame reconstructed, and the next one predicted."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from racing_vpt.types import Agent, Controls, Frame, FrameSpec
 
 @dataclass
 class WorldView:
-    """Follows one episode, frame by frame.
+    """Reconstructions and predictions of one episode, frame by frame.
 
     Args:
-        world: eye and memory.
-        frames: what the eye wants to see; it looks every `stride` frames.
+        world: encoder and memory.
+        frames: what the encoder takes; it sees every `stride`-th frame.
     """
 
     world: WorldNet
@@ -35,8 +35,8 @@ class WorldView:
     def __call__(self, frame: Frame, controls: Controls) -> list[tuple[str, Frame]]:
         """Pictures uint8 [h, w, 3] beside a frame that is answered with controls, each with its name.
 
-        The reconstruction of the last frame looked at, and where there is a memory the frame that it expects next, as
-        the likeliest of its mixture says.
+        The reconstruction of the last frame that the model saw, and where it has a memory, the next one as the
+        likeliest component of its mixture predicts it.
         """
         if self.age % self.frames.stride == 0:
             picture = torch.from_numpy(np.ascontiguousarray(prepare(frame[None], self.frames)))
@@ -47,16 +47,16 @@ class WorldView:
                 action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
                 self.state = self.world.remember(z, action, state)
                 dreamt = self.world.memory.predict(self.state[0]).draw(tau=0.0)
-                self.shown.append((f"expected in {self.frames.stride}", self.picture(dreamt, frame)))
+                self.shown.append((f"predicted, {self.frames.stride} frames on", self.picture(dreamt, frame)))
         self.age += 1
         return self.shown
 
     def picture(self, z: Tensor, frame: Frame) -> Frame:
-        """What codes [1, latent] look like, in the proportions of the frame."""
+        """Codes [1, latent] decoded, in the proportions of the frame."""
         return unstretched(self.world.vae.pictures(z)[0].numpy(), frame, self.frames)
 
 
 def world_view_of(agent: Agent) -> WorldView | None:
-    """What an agent's world model makes of an episode; None where it drives without one."""
+    """The view of an agent's world model; None where the agent has none."""
     world = getattr(agent.module, "world", None) if isinstance(agent, CheckpointAgent) else None
     return WorldView(world, agent.module.frames) if isinstance(world, WorldNet) else None  # type: ignore[attr-defined]

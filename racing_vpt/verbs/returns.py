@@ -1,4 +1,4 @@
-"""`racing-vpt returns`: learning curves of runs in one picture, and what each needed to drive so well."""
+"""`racing-vpt returns`: learning curves of runs in one picture, and how long each took to reach given returns."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from pathlib import Path
 def returns(
     folders: list[Path] | Path, out: Path = Path("returns.png"), reach: list[float] | None = None
 ) -> dict[str, dict[str, float]]:
-    """Draw what runs that learn by driving earned on validation tracks, against decisions and hours of training.
+    """Plot returns on validation tracks of runs that learn by driving, against decisions and hours of training.
 
     Args:
-        folders: of a run, or of several, such as [runs/dqn/default,runs/dqn/plain].
+        folders: run folder, or several: [runs/dqn/default,runs/dqn/plain].
         out: the picture, PNG.
-        reach: returns whose first validation drive is reported. None: 600, 850 and 870.
+        reach: returns for which decisions and minutes until they were first reached are printed; 600, 850 and 870 if
+            not given.
 
     Returns:
         By folder `best`, the highest mean return of a validation, and for each of `reach`, where it was reached,
