@@ -102,6 +102,7 @@ TOOLS = {
 
 def console() -> None:
     """What the command `racing-vpt` runs."""
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # else it greets
     keep_freed_memory()
     sys.exit(main())
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from racing_vpt.files import TEMPORARY, publish
+from racing_vpt.files import Draft
 from racing_vpt.frames import resize
 from racing_vpt.play.panel import Panel, captioned, enlarged, figures_of, progress_of, with_panel
 from racing_vpt.types import Controls, Frame, FrameRecord
@@ -29,31 +29,34 @@ class FilmWriter:
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
         self.path, self.frames_per_second = path, frames_per_second
-        self.temporary = path.with_name(TEMPORARY + path.name)
+        self.draft: Draft | None = None  # until it is published or given up
         self.video: VideoWriter | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def write(self, picture: Frame) -> None:
         """Append a picture uint8 [H, W, 3], both even; one of another size than the first is fitted into that."""
         if self.video is None:
-            height, width = picture.shape[:2]
-            self.video = VideoWriter(
-                self.temporary, self.frames_per_second, height, width, crf=20, pixel_format="yuv420p"
-            )
+            self.draft = Draft(self.path)
+            rate, (height, width) = self.frames_per_second, picture.shape[:2]
+            self.video = VideoWriter(self.draft.temporary, rate, height, width, crf=20, pixel_format="yuv420p")
         height, width = self.video.shape[:2]
         self.video.add(resize(picture, height, width, "letterbox"))
 
     def close(self) -> None:
         """Publish the film; nothing where there was no picture, or it was published or given up."""
-        video, self.video = self.video, None
-        if video is not None:
-            video.close()
-            publish(self.temporary, self.path)
+        video, draft = self.video, self.draft
+        self.video = self.draft = None
+        if video is not None and draft is not None:
+            try:
+                video.close()
+                draft.publish()
+            finally:
+                draft.discard()
 
     def abort(self) -> None:
         """Remove what is unfinished."""
-        self.video = None
-        self.temporary.unlink(missing_ok=True)
+        if self.draft is not None:
+            self.draft.discard()
+        self.video = self.draft = None
 
 
 class EpisodeFilm(FilmWriter):

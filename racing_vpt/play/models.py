@@ -25,8 +25,8 @@ from racing_vpt.models.worlds import token_world_of, world_of
 from racing_vpt.nn.imagination import World
 from racing_vpt.nn.memory_world import CodeEye
 from racing_vpt.nn.tokenizer_net import TokenizerNet
+from racing_vpt.play.course import Dreamer, Driver, EnvCourse, FollowingAgent
 from racing_vpt.play.imagination import Beginning, Begun, Eye, Reconstruction, WorldImagination
-from racing_vpt.play.scene import Dreamer, Driver, EnvScene, FollowingAgent
 from racing_vpt.play.sharp_view import make_shown_env
 from racing_vpt.play.world_drivers import ActorDreamer, Imaginer, WorldDriver
 from racing_vpt.types import FrameSpec
@@ -77,7 +77,7 @@ def dreamer_of(module: LightningModule) -> Dreamer | None:
     return ActorDreamer(cast(Imaginer, module)) if hasattr(module, "agent") and token_world_of(module) else None
 
 
-def env_scene_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> EnvScene:
+def env_course_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> EnvCourse:
     """The agent of a model in an environment, or a person where it has none.
 
     Args:
@@ -106,7 +106,7 @@ def env_scene_of(module: LightningModule, name: str, env: str | None, reconstruc
     if eye is not None:
         check_game(module, name, made, env)
     frames = cast(FrameSpec, module.frames)
-    return EnvScene(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None)
+    return EnvCourse(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None)
 
 
 def game_of(module: LightningModule) -> str:

@@ -8,10 +8,10 @@ from itertools import count
 from pathlib import Path
 
 from racing_vpt.agents.key_controls import key_controls
+from racing_vpt.play.course import Course
 from racing_vpt.play.film import BESIDE_ROWS
 from racing_vpt.play.notes import Message, Notes
 from racing_vpt.play.panel import Panel, captioned, enlarged, figures_of, progress_of, with_bar, with_panel
-from racing_vpt.play.scene import Scene
 from racing_vpt.play.take import Take
 from racing_vpt.types import Controls, Frame, FrameRecord
 from racing_vpt.window.text import PRESSED, RIGHT, TEXT, WARNING, WRONG
@@ -41,7 +41,7 @@ class Player:
     """Somebody drives, and may hand over to somebody else at any time: a `Screen`.
 
     Args:
-        scene: where.
+        course: where.
         agent: name of the agent, or of the checkpoint whose world model is driven in.
         recordings: folder of the recordings; None: nothing is recorded.
         options: how.
@@ -50,13 +50,13 @@ class Player:
 
     def __init__(
         self,
-        scene: Scene,
+        course: Course,
         agent: str,
         recordings: Path | None = None,
         options: PlayerOptions | None = None,
         seeds: Iterator[int] | None = None,
     ) -> None:
-        self.scene, self.agent, self.recordings = scene, agent, recordings
+        self.course, self.agent, self.recordings = course, agent, recordings
         self.options = options or PlayerOptions()
         self.seeds = seeds if seeds is not None else count()
         self.by_hand = self.options.by_hand
@@ -65,8 +65,8 @@ class Player:
         self.kept: list[Path] = []
         self.take: Take | None = None  # what the person records
         self.whole: Take | None = None  # the whole episode, kept if the person says so
-        self.keys = key_controls(scene.controls, scene.stride)
-        self.notes = Notes(scene.frames_per_second)
+        self.keys = key_controls(course.controls, course.stride)
+        self.notes = Notes(course.frames_per_second)
         if self.by_hand and (why := self.no_keyboard()):
             raise ValueError(why)
         self.seed = next(self.seeds)
@@ -74,14 +74,14 @@ class Player:
 
     @property
     def frames_per_second(self) -> float:
-        return self.scene.frames_per_second
+        return self.course.frames_per_second
 
     @property
     def help(self) -> list[HelpLine]:
         lines: list[HelpLine] = []
         if self.keys and (self.by_hand or self.options.hands_over):
             lines += self.keys.help
-        if self.options.hands_over and self.scene.has_agent:
+        if self.options.hands_over and self.course.has_agent:
             lines.append(("m", "you drive, the agent drives"))
         lines.append(("p", "pause") if self.by_hand else ("space, p", "pause"))
         if self.recordings is not None:
@@ -94,23 +94,23 @@ class Player:
         """Why nobody can drive by keys here."""
         if self.keys:
             return None
-        return f"there are no keys for the controls of {self.scene.world}: {', '.join(self.scene.controls[:6])}"
+        return f"there are no keys for the controls of {self.course.world}: {', '.join(self.course.controls[:6])}"
 
     def begin(self) -> None:
-        self.scene.begin(self.seed)
-        self.done: Controls = dict.fromkeys(self.scene.controls, 0.0)
+        self.course.begin(self.seed)
+        self.done: Controls = dict.fromkeys(self.course.controls, 0.0)
         if self.keys:
             self.keys.take_over({})
         self.whole = self.record() if self.options.save_mode else None
 
     def record(self) -> Take:
         assert self.recordings is not None, "this player has no folder for recordings"
-        scene = self.scene
-        meta = {**scene.meta, "seed": self.seed}
-        return Take(self.recordings, scene.kind, scene.frames_per_second, meta, self.agent)
+        course = self.course
+        meta = {**course.meta, "seed": self.seed}
+        return Take(self.recordings, course.kind, course.frames_per_second, meta, self.agent)
 
     def step(self, keys: Keys) -> Frame:
-        """One frame of the scene, unless it waits for a person; ValueError where the controls are refused."""
+        """One frame of the course, unless it waits for a person; ValueError where the controls are refused."""
         for key in keys.pressed:
             self.press(key)
         if not (self.over or self.asks or self.paused):
@@ -132,7 +132,7 @@ class Player:
 
     def hand_over(self) -> None:
         """The agent drives where a person did, and the other way round, if there are both."""
-        if self.by_hand and not self.scene.has_agent:
+        if self.by_hand and not self.course.has_agent:
             self.notes.say("there is no agent to hand over to")
         elif not self.by_hand and (why := self.no_keyboard()):
             self.notes.say(why)
@@ -142,20 +142,20 @@ class Player:
                 self.keys.take_over(self.done)
 
     def drive(self, keys: Keys) -> None:
-        if self.scene.done and not self.next_episode():  # only now, so that the end was seen
+        if self.course.done and not self.next_episode():  # only now, so that the end was seen
             return
-        scene = self.scene
-        said = scene.suggest()
+        course = self.course
+        said = course.suggest()
         chosen = self.keys.controls(keys.held) if self.by_hand and self.keys else said
         assert chosen is not None, "nobody drives"
-        controls = {name: float(chosen.get(name, 0.0)) for name in scene.controls}
-        seen, observation, first = scene.frame, scene.observation, scene.age == 0
-        reward = scene.step(controls)
+        controls = {name: float(chosen.get(name, 0.0)) for name in course.controls}
+        seen, observation, first = course.frame, course.observation, course.age == 0
+        reward = course.step(controls)
         for take in (self.take, self.whole):
             if take is not None:
                 take.add(seen, controls, reward, first, self.by_hand, observation)
         self.done = controls
-        if scene.done:
+        if course.done:
             self.episodes += 1
             self.asks = self.whole is not None
             if self.take is not None:  # a recording holds one episode; the next one goes on in another
@@ -190,7 +190,7 @@ class Player:
             self.notes.say("not kept")
 
     def keep(self, take: Take | None) -> None:
-        lap_finished = self.scene.done and self.scene.lap_finished
+        lap_finished = self.course.done and self.course.lap_finished
         if take is not None and (path := take.close(lap_finished)) is not None:
             self.kept.append(path)
             self.notes.say(f"kept {path.name}")
@@ -203,27 +203,27 @@ class Player:
         finally:
             if self.whole is not None:
                 self.answer(keep=self.asks)
-            self.scene.close()
+            self.course.close()
 
     def picture(self) -> Frame:
         """What is seen now, uint8 [H, W, 3], both even."""
-        scene, options = self.scene, self.options
-        rate = scene.frames_per_second
-        record = FrameRecord(scene.age, scene.age / rate, self.done, observation=scene.observation)
-        figures = figures_of(record, scene.score)
+        course, options = self.course, self.options
+        rate = course.frames_per_second
+        record = FrameRecord(course.age, course.age / rate, self.done, observation=course.observation)
+        figures = figures_of(record, course.score)
         if options.header:
-            figures += [("episode", f"{self.episodes + (not scene.done)}"), ("step", f"{scene.age}")]
+            figures += [("episode", f"{self.episodes + (not course.done)}"), ("step", f"{course.age}")]
             figures.append(("rate", f"{rate:.3g} steps/s"))
-            if scene.stride > 1:
-                figures.append(("a step is", f"{scene.stride} frames"))
-        panel = Panel(scene.title, figures, progress_of(record), self.done)
-        more = scene.beside()
+            if course.stride > 1:
+                figures.append(("a step is", f"{course.stride} frames"))
+        panel = Panel(course.title, figures, progress_of(record), self.done)
+        more = course.beside()
         if more:
-            shown = [("original", scene.frame), *more]
+            shown = [("original", course.frame), *more]
             columns = [captioned(enlarged(one, options.scale, BESIDE_ROWS), name) for name, one in shown]
         else:
-            view = None if options.scale else scene.view()
-            columns = [enlarged(scene.frame, options.scale) if view is None else enlarged(view)]
+            view = None if options.scale else course.view()
+            columns = [enlarged(course.frame, options.scale) if view is None else enlarged(view)]
         picture = with_panel(columns, panel)
         self.notes.draw(picture, columns[0].shape[1], self.messages())
         return with_bar(picture, self.status(record), "h: keys", PRESSED if self.by_hand else TEXT)
@@ -231,7 +231,7 @@ class Player:
     def status(self, record: FrameRecord) -> str:
         """The line below the picture: who drives which seed, how fast, how far."""
         who = "you drive" if self.by_hand else f"{self.agent} drives"
-        parts = [f"seed {self.seed}", f"{who}{self.scene.where}"]
+        parts = [f"seed {self.seed}", f"{who}{self.course.where}"]
         if "speed" in record.observation:
             parts.append(f"speed {record.observation['speed']:.0f}")
         if (progress := progress_of(record)) is not None:
@@ -246,5 +246,5 @@ class Player:
         if self.paused:
             messages.append(("pause: space or p goes on", WARNING))
         if self.asks:
-            messages.append((f"the episode is over, score {self.scene.score:.1f}: keep it?  y / n", RIGHT))
+            messages.append((f"the episode is over, score {self.course.score:.1f}: keep it?  y / n", RIGHT))
         return messages

@@ -15,9 +15,9 @@ from racing_vpt.agents.load import load_agent
 from racing_vpt.checkpoints.load import build_module, read_checkpoint
 from racing_vpt.envs.make import STOCK_ID
 from racing_vpt.files import TEMPORARY
-from racing_vpt.play.models import dreamer_of, env_scene_of, imagination_of
+from racing_vpt.play.course import Course, DreamCourse, EnvCourse, FollowingAgent
+from racing_vpt.play.models import dreamer_of, env_course_of, imagination_of
 from racing_vpt.play.player import Player, PlayerOptions
-from racing_vpt.play.scene import DreamScene, EnvScene, FollowingAgent, Scene
 from racing_vpt.play.screen import Screen
 from racing_vpt.play.sharp_view import make_shown_env
 from racing_vpt.play.take import PERSON
@@ -59,33 +59,33 @@ def player_of(
         ValueError: it has not what the options ask for.
     """
     options = options or PlayerOptions()
-    scene: Scene
+    course: Course
     if run == PERSON or run.partition(":")[0] in SCRIPTED:
         if world.world_model or world.agent_in_world_model or world.reconstruction:
             raise ValueError(f"{run} is no checkpoint, so it has no world model; play one, such as zoo:iris-carracing")
         env = world.env or STOCK_ID
         driver = None if run == PERSON else FollowingAgent(load_agent(run, seed=seed))
-        scene = EnvScene(make_shown_env(env), env, driver)
+        course = EnvCourse(make_shown_env(env), env, driver)
         by_hand = driver is None
     else:
-        scene = scene_of(run, world)
-        by_hand = world.world_model or not scene.has_agent
+        course = course_of(run, world)
+        by_hand = world.world_model or not course.has_agent
     options = PlayerOptions(by_hand, options.hands_over, options.header, options.save_mode, options.scale)
-    return Player(scene, run, recordings, options, count(seed))
+    return Player(course, run, recordings, options, count(seed))
 
 
-def scene_of(run: str, world: PlayedWorld) -> Scene:
+def course_of(run: str, world: PlayedWorld) -> Course:
     """Where the agent of a checkpoint drives, or a person does; errors as `player_of`."""
     checkpoint = read_checkpoint(run)
     module = build_module(checkpoint, run)
     step = checkpoint.extra.get("global_step")
     log.info("playing %s%s%s", checkpoint.path, "" if step is None else f", step {step}", being_saved(checkpoint.path))
     if not (world.world_model or world.agent_in_world_model):
-        return env_scene_of(module, run, world.env, world.reconstruction)
+        return env_course_of(module, run, world.env, world.reconstruction)
     imagination, dreamer = imagination_of(module, run, world.tau), dreamer_of(module)
     if dreamer is None and world.agent_in_world_model:
         raise ValueError(f"{run} is a {type(module).__name__} without an agent; drive in it with --world_model")
-    return DreamScene(imagination, run, dreamer)
+    return DreamCourse(imagination, run, dreamer)
 
 
 def watch_episodes(
@@ -114,18 +114,18 @@ def watch_episodes(
         A result as each episode ends, until there are no more seeds or the person ends it.
     """
     driver = None if agent is None else FollowingAgent(agent)
-    scene = EnvScene(env, env_name, driver, open_writer=open_writer, max_frames=max_frames)
+    course = EnvCourse(env, env_name, driver, open_writer=open_writer, max_frames=max_frames)
     options = PlayerOptions(by_hand=agent is None, hands_over=False)
-    player, keys = Player(scene, agent_name, None, options, iter(seeds)), Keys()
+    player, keys = Player(course, agent_name, None, options, iter(seeds)), Keys()
     ended = 0
     with closing(player), closing(Window(f"racing-vpt drive: {agent_name}")) as window:
         while not player.over:
             keys = window.show(player.step(keys), player.frames_per_second, player.help)
             if on_step:
-                on_step(player.seed, scene.age)
+                on_step(player.seed, course.age)
             if player.episodes > ended:
                 ended = player.episodes
-                yield scene.result()
+                yield course.result()
 
 
 def until_it_ends(screen: Screen) -> Iterator[Keys]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.files import TEMPORARY
-from racing_vpt.play.scene import recorded
+from racing_vpt.play.course import recorded
 from racing_vpt.types import Controls, Frame, FrameRecord
 
 PERSON = "keyboard"  # who drove, in the meta file

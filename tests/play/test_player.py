@@ -18,10 +18,10 @@ from racing_vpt.models.controller import Controller
 from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.play.browser import Browser
+from racing_vpt.play.course import DreamCourse, EnvCourse, FollowingAgent
 from racing_vpt.play.kept_episodes import episodes_of
 from racing_vpt.play.models import imagination_of
 from racing_vpt.play.player import Player, PlayerOptions
-from racing_vpt.play.scene import DreamScene, EnvScene, FollowingAgent
 from racing_vpt.play.take import spans
 from racing_vpt.play.world_drivers import WorldDriver
 from racing_vpt.rollout.episodes import run_episode
@@ -47,8 +47,8 @@ def controller(end: float, stride: int = 3) -> Controller:
     return module
 
 
-def dream_of(module: Controller, tau: float = 1.0) -> DreamScene:
-    return DreamScene(imagination_of(module, "it", tau), "it", WorldDriver(module))
+def dream_of(module: Controller, tau: float = 1.0) -> DreamCourse:
+    return DreamCourse(imagination_of(module, "it", tau), "it", WorldDriver(module))
 
 
 def pressing(*keys: str) -> Keys:
@@ -78,38 +78,38 @@ def test_the_dream_that_is_played_is_the_one_trained_in() -> None:
 
 def test_an_agent_earns_in_its_dream_what_its_search_was_told() -> None:
     module = controller(GOES_ON)
-    scene = dream_of(module)
-    scene.begin(7)
+    course = dream_of(module)
+    course.begin(7)
     for _ in range(25):
-        controls = scene.suggest()
+        controls = course.suggest()
         assert controls is not None
-        scene.step(controls)
+        course.step(controls)
     numbers = module.controller.detach().numpy()[None]
-    assert scene.score == pytest.approx(dream_returns(module.world, module.beginnings, numbers, [7], 1.0, 25)[0, 0])
+    assert course.score == pytest.approx(dream_returns(module.world, module.beginnings, numbers, [7], 1.0, 25)[0, 0])
 
 
 def test_the_memory_goes_on_whoever_drives(tmp_path: Path) -> None:
-    scene = dream_of(controller(GOES_ON))
-    player = Player(scene, "it", tmp_path)
+    course = dream_of(controller(GOES_ON))
+    player = Player(course, "it", tmp_path)
     for keys in [NONE] * 4 + [pressing("m")] + [UP] * 6 + [pressing("m")] + [NONE] * 4:
         player.step(keys)
-    remembers, dreams = scene.dreamer.state, scene.imagination.state.memory  # type: ignore[union-attr, attr-defined]
+    remembers, dreams = course.dreamer.state, course.imagination.state.memory  # type: ignore[union-attr, attr-defined]
     assert all(torch.allclose(one, two, atol=1e-6) for one, two in zip(remembers, dreams, strict=True))
-    assert scene.age == 16  # and no step was lost
+    assert course.age == 16  # and no step was lost
 
 
 def test_a_controller_that_nobody_relieves_drives_as_ever() -> None:
     module = controller(GOES_ON)
-    scene = EnvScene(make_env(FAST), FAST, WorldDriver(module))
-    scene.begin(10_000)
+    course = EnvCourse(make_env(FAST), FAST, WorldDriver(module))
+    course.begin(10_000)
     for _ in range(30):
-        scene.step(scene.suggest())
+        course.step(course.suggest())
     result = run_episode(make_env(FAST), CheckpointAgent(module), 10_000, max_frames=30)
-    assert scene.score == pytest.approx(result.score, abs=1e-6)
+    assert course.score == pytest.approx(result.score, abs=1e-6)
 
 
 def test_a_person_takes_the_wheel_and_gives_it_back(tmp_path: Path) -> None:
-    player = Player(EnvScene(make_env(FAST), FAST, FollowingAgent(BrownianAgent(3))), "brownian", tmp_path)
+    player = Player(EnvCourse(make_env(FAST), FAST, FollowingAgent(BrownianAgent(3))), "brownian", tmp_path)
     player.step(pressing(","))
     player.step(Keys(frozenset({"up", "left"}), ("m",)))
     for _ in range(5):
@@ -129,9 +129,9 @@ def test_a_person_takes_the_wheel_and_gives_it_back(tmp_path: Path) -> None:
 def test_what_a_person_drives_can_be_trained_on(tmp_path: Path) -> None:
     """In an environment and in a dream: packed, and read from the shards."""
     folder = tmp_path / "recordings"
-    scenes = [EnvScene(make_env(FAST), FAST, None), dream_of(controller(GOES_ON))]
-    for scene in scenes:
-        player = Player(scene, "it", folder, PlayerOptions(by_hand=True), iter([10_000]))
+    courses = [EnvCourse(make_env(FAST), FAST, None), dream_of(controller(GOES_ON))]
+    for course in courses:
+        player = Player(course, "it", folder, PlayerOptions(by_hand=True), iter([10_000]))
         player.step(pressing(","))
         for _ in range(39):
             player.step(UP)
@@ -160,13 +160,13 @@ def test_each_episode_is_a_recording_of_its_own(tmp_path: Path) -> None:
 
 
 def test_space_pauses_and_brakes_where_a_person_drives() -> None:
-    scene = EnvScene(make_env(FAST), FAST, FollowingAgent(BrownianAgent(3)))
-    player = Player(scene, "brownian")
+    course = EnvCourse(make_env(FAST), FAST, FollowingAgent(BrownianAgent(3)))
+    player = Player(course, "brownian")
     player.step(pressing("space"))
     player.step(NONE)
-    assert (player.paused, scene.age) == (True, 0)
+    assert (player.paused, course.age) == (True, 0)
     player.step(pressing("space"))
-    assert (player.paused, scene.age) == (False, 1)
+    assert (player.paused, course.age) == (False, 1)
     player.step(Keys(frozenset({"space"}), ("m", "space")))
     assert not player.paused
     assert player.done["brake"] == pytest.approx(0.8)
@@ -177,8 +177,8 @@ def test_space_pauses_and_brakes_where_a_person_drives() -> None:
 
 
 def test_one_ends_after_the_last_seed() -> None:
-    scene = EnvScene(make_env(FAST), FAST, FollowingAgent(BrownianAgent(3)), max_frames=3)
-    player = Player(scene, "brownian", seeds=iter([5, 9]))
+    course = EnvCourse(make_env(FAST), FAST, FollowingAgent(BrownianAgent(3)), max_frames=3)
+    player = Player(course, "brownian", seeds=iter([5, 9]))
     seen = []
     while not player.over:
         player.step(NONE)
@@ -193,14 +193,14 @@ def test_spans_are_the_runs_of_true_flags() -> None:
 
 
 def test_a_recording_has_the_frames_the_controls_and_the_true_rate(tmp_path: Path) -> None:
-    scene = dream_of(controller(GOES_ON))
-    player = Player(scene, "it", tmp_path, PlayerOptions(by_hand=True), iter([4]))
+    course = dream_of(controller(GOES_ON))
+    player = Player(course, "it", tmp_path, PlayerOptions(by_hand=True), iter([4]))
     player.step(UP)
     assert not list(tmp_path.glob("*"))
-    frames = [scene.frame]
+    frames = [course.frame]
     player.step(Keys(UP.held, (",",)))
     for _ in range(6):
-        frames.append(scene.frame)
+        frames.append(course.frame)
         player.step(UP)
     player.step(pressing(","))
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".json", ".jsonl", ".mp4"]
@@ -220,16 +220,16 @@ def test_a_recording_has_the_frames_the_controls_and_the_true_rate(tmp_path: Pat
 
 
 def test_it_asks_whether_to_keep_what_ended(tmp_path: Path) -> None:
-    scene = dream_of(controller(ENDS))
-    player = Player(scene, "it", tmp_path, PlayerOptions(save_mode=True))
+    course = dream_of(controller(ENDS))
+    player = Player(course, "it", tmp_path, PlayerOptions(save_mode=True))
     waiting = player.step(NONE)
     assert player.asks
-    age, seed = scene.age, player.seed
+    age, seed = course.age, player.seed
     for _ in range(3):
         assert np.array_equal(player.step(UP), waiting)
-    assert (scene.age, player.seed) == (age, seed)
+    assert (course.age, player.seed) == (age, seed)
     player.step(pressing("n"))
-    assert not list(tmp_path.glob("*.mp4"))
+    assert not list(tmp_path.glob("[!.]*"))
     assert player.seed == seed + 1
     player.step(pressing("y"))
     player.close()  # asked about, and not answered: kept
@@ -306,7 +306,7 @@ def test_a_world_of_tokens_is_played_alike(tmp_path: Path) -> None:
         imagination_of(module, "it", 1.0)
     module.start_tokens.random_(0, 32)
     module.num_starts[()] = 2
-    player = Player(DreamScene(imagination_of(module, "it", 1.0), "it"), "it", tmp_path, PlayerOptions(by_hand=True))
+    player = Player(DreamCourse(imagination_of(module, "it", 1.0), "it"), "it", tmp_path, PlayerOptions(by_hand=True))
     shapes = {player.step(UP).shape for _ in range(6)}  # two windows
     assert len(shapes) == 1
     player.step(pressing("m"))

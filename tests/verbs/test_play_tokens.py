@@ -17,9 +17,9 @@ from racing_vpt.games.atari import JOYSTICK
 from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.play.course import DreamCourse
 from racing_vpt.play.models import imagination_of
 from racing_vpt.play.player import Player, PlayerOptions
-from racing_vpt.play.scene import DreamScene
 from racing_vpt.video.decode import open_video
 from racing_vpt.window.window import Keys
 
@@ -83,12 +83,12 @@ def test_a_world_of_tokens_is_driven_in_by_keys(runs: Path, tmp_path: Path) -> N
 
 def test_its_memory_slides_and_is_never_flushed(runs: Path, tmp_path: Path) -> None:
     imagination = imagination_of(load_module(str(runs / "world")), "it", 1.0)
-    player = Player(DreamScene(imagination, "it"), "it", tmp_path, PlayerOptions(by_hand=True))
+    player = Player(DreamCourse(imagination, "it"), "it", tmp_path, PlayerOptions(by_hand=True))
     for _ in range(12):  # four windows
         player.step(Keys(frozenset({"up"})))
     assert imagination.state.flushes == 0
     assert imagination.state.memory.length > 3 * imagination.state.memory.size
-    assert player.scene.age == 12
+    assert player.course.age == 12
 
 
 def test_a_game_of_buttons_is_played_by_keys(runs: Path, tmp_path: Path) -> None:

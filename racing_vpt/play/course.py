@@ -66,7 +66,7 @@ class FollowingAgent:
         pass
 
 
-class Scene(Protocol):
+class Course(Protocol):
     """What a player needs of an environment or a world model."""
 
     kind: str  # `drive` or `dream`: the first part of a recording's name
@@ -104,7 +104,7 @@ class Scene(Protocol):
         """Nothing is driven any more."""
 
 
-class EnvScene:
+class EnvCourse:
     """An environment with an agent.
 
     Args:
@@ -183,7 +183,7 @@ class EnvScene:
         self.observation = observation_of(self.env) if hasattr(self.env.unwrapped, "car") else {}
 
 
-class DreamScene:
+class DreamCourse:
     """A world model, with or without an agent.
 
     Args:
