@@ -1,21 +1,20 @@
-"""Work spread over processes: tasks are taken one by one, results come as they are ready, and nobody stays behind."""
+"""Work spread over processes, with results in order or as they are ready.
+
+A process that dies is replaced, and what it was doing is done again; none outlives its parent.
+"""
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import queue
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from multiprocessing.queues import Queue
-from types import FrameType
-from typing import TypeVar
+from functools import partial
+from typing import Generic, TypeVar
+
+from racing_vpt.worker_processes import Crew, Work
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-Work = Callable[[Iterable[Task]], Iterator[Result]]
-POLL_SECONDS = 1.0
+AHEAD = 4  # tasks for each process that are begun before the results ahead of them were taken
 
 
 def num_cores() -> int:
@@ -24,81 +23,84 @@ def num_cores() -> int:
 
 
 def in_parallel(work: Work[Task, Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
-    """Results of `work` on the tasks, in the order in which they are ready.
+    """Results of the tasks, in the order in which they are ready.
 
     Args:
-        work: takes an iterable of tasks and yields a result for each; it and its bound arguments can be pickled.
-        tasks: what is to be done.
+        work: takes tasks and yields each with its result; it can be pickled.
+        tasks: what is to be done; no two are equal.
         workers: processes; with one, or one task, everything happens in this process.
 
     Raises:
-        Exception: whatever a worker raised; the others are stopped.
-        RuntimeError: where a worker was killed.
+        Exception: whatever a process raised; the others are ended.
+        RuntimeError: processes died over the same task again and again.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
-        yield from work(tasks)
+        for _, result in work(tasks):
+            yield result
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks of torch and FFmpeg
-    todo: Queue[Task | None] = context.Queue()
-    done: Queue[Result | BaseException | None] = context.Queue()
-    for task in tasks:
-        todo.put(task)
-    for _ in range(workers):
-        todo.put(None)
-    processes = [context.Process(target=_serve, args=(work, todo, done), daemon=True) for _ in range(workers)]
+    crew = Crew(work, workers)
     try:
-        for process in processes:
-            process.start()
-        working = workers
-        while working:
-            try:
-                result = done.get(timeout=POLL_SECONDS)
-            except queue.Empty:
-                codes = [process.exitcode for process in processes if process.exitcode]
-                if codes:
-                    raise RuntimeError(
-                        f"a worker process ended with status {codes[0]} (killed, or out of memory)"
-                    ) from None
-                continue
-            if isinstance(result, BaseException):
-                raise result
-            if result is None:
-                working -= 1
-            else:
-                yield result
-    except BaseException:  # an error, an interruption, or a caller who wants no more
-        for process in processes:
-            if process.is_alive():
-                process.terminate()
-        raise
+        for _, result in crew.results(tasks):
+            yield result
     finally:
-        for process in processes:
-            if process.pid is not None:
-                process.join()
-        todo.cancel_join_thread()
+        crew.close()
 
 
-def _serve(work: Work[Task, Result], todo: Queue[Task | None], done: Queue[Result | BaseException | None]) -> None:
-    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, which is not imported before it is needed
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
-    signal.signal(signal.SIGTERM, _leave)
-    parent = os.getppid()
+class Pool(Generic[Task, Result]):
+    """Applies a function to tasks in processes that stay from call to call; a context manager.
 
-    def tasks() -> Iterator[Task]:
-        while os.getppid() == parent:  # nobody wants the results of an orphan
-            task = todo.get()
-            if task is None:
-                return
-            yield task
+    Args:
+        function: makes a result of a task; it can be pickled, and each process has its copy.
+        workers: processes; with one everything happens in this process.
+    """
 
-    try:
-        for result in work(tasks()):
-            done.put(result)
-        done.put(None)
-    except Exception as error:
-        done.put(error)
+    def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
+        if workers < 1:
+            raise ValueError(f"workers counts processes from 1, but {workers} was given")
+        self.function, self.workers = function, workers
+        self._crew: Crew[Task, Result] = Crew(partial(_one_by_one, function), workers)
+
+    def map(self, tasks: Sequence[Task]) -> list[Result]:
+        """The results in the order of the tasks; raises as `in_parallel`."""
+        if self.workers == 1:
+            return [self.function(task) for task in tasks]
+        results = dict(self._crew.results(tasks))
+        return [results[number] for number in range(len(tasks))]
+
+    def in_order(self, tasks: Sequence[Task]) -> Iterator[Result]:
+        """The results in the order of the tasks, of which a few are done ahead; raises as `in_parallel`."""
+        if self.workers == 1:
+            yield from map(self.function, tasks)
+            return
+        ready: dict[int, Result] = {}
+        taken = 0
+
+        def may_begin(number: int) -> bool:
+            return number < taken + AHEAD * self.workers
+
+        for number, result in self._crew.results(tasks, may_begin):
+            ready[number] = result
+            while taken in ready:
+                taken += 1
+                yield ready.pop(taken - 1)
+
+    def pids(self) -> list[int]:
+        """Of the processes that are there."""
+        return self._crew.pids()
+
+    def close(self) -> None:
+        """End the processes."""
+        self._crew.close()
+
+    def __enter__(self) -> Pool[Task, Result]:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
 
-def _leave(number: int, frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+def _one_by_one(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
+    """The `Work` that applies a function."""
+    for task in tasks:
+        yield task, function(task)

@@ -21,8 +21,7 @@ def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
     from racing_vpt.envs.make import FAST_ID, STOCK_ID
     from racing_vpt.models.controller import Controller
     from racing_vpt.models.parts import WORLD_FRAMES
-    from racing_vpt.process_pool import Pool
-    from racing_vpt.processes import num_cores
+    from racing_vpt.processes import Pool, num_cores
     from racing_vpt.rollout.population import WHOLE_EPISODE, DrivePopulation, Task
     from racing_vpt.types import FrameSpec
 

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from racing_vpt.envs.make import FAST_ID
 from racing_vpt.models.controller import Controller
-from racing_vpt.process_pool import Pool
+from racing_vpt.processes import Pool
 from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
 from racing_vpt.seeds import JUDGING_SEEDS
 

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection, wait
 
 import numpy as np
 
-from racing_vpt.process_pool import MOST_DEATHS, Member, dismiss, employ
 from racing_vpt.rollout.lanes import Lanes, Scene, lanes_in, serve_lanes, shared_memory
+from racing_vpt.worker_processes import MOST_DEATHS, Member, dismiss, employ
 
 SECONDS = 600.0  # for a decision, then a process is believed to hang; to start takes minutes where cores are busy
 log = logging.getLogger(__name__)

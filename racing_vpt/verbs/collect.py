@@ -185,8 +185,8 @@ def is_recorded(plan: Plan, seed: int) -> bool:
     return True
 
 
-def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
-    """Record the episodes of these seeds."""
+def record(plan: Plan, seeds: Iterable[int]) -> Iterator[tuple[int, EpisodeResult]]:
+    """Record the episodes of these seeds; each seed with its result."""
     from functools import partial
 
     from racing_vpt.envs.make import make_env
@@ -199,14 +199,12 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
             driver = plan.driver_of(seed)
             if driver not in loaded:
                 loaded[driver] = plan.load_driver(seed)
-            yield from run_episodes(
-                [env],
-                loaded[driver],
-                [seed],
-                open_writer=partial(recording_writer, plan, float(env.metadata["render_fps"])),
-                perturbation=plan.perturbation_of(seed),
-                max_frames=plan.max_frames,
-            )
+            writer = partial(recording_writer, plan, float(env.metadata["render_fps"]))
+            disturbed, longest = plan.perturbation_of(seed), plan.max_frames
+            for result in run_episodes(
+                [env], loaded[driver], [seed], open_writer=writer, perturbation=disturbed, max_frames=longest
+            ):
+                yield seed, result
     finally:
         env.close()
 

@@ -154,8 +154,8 @@ def film_first(seeds: Sequence[int], film_seed: int) -> list[int]:
     return [film_seed, *(seed for seed in seeds if seed != film_seed)]
 
 
-def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
-    """Drive the episodes of these seeds."""
+def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[tuple[int, EpisodeResult]]:
+    """Drive the episodes of these seeds; each seed with its result."""
     from functools import partial
 
     from racing_vpt.agents.load import load_agent
@@ -183,9 +183,11 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[EpisodeResult]:
     try:
         if agent is None or trial.render:
             name, limit = trial.checkpoint, trial.max_frames
-            yield from watch_episodes(envs[0], trial.env, agent, name, seeds, open_film, limit, on_step)
-            return
-        yield from run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=trial.max_frames, on_step=on_step)
+            results = watch_episodes(envs[0], trial.env, agent, name, seeds, open_film, limit, on_step)
+        else:
+            limit = trial.max_frames
+            results = run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=limit, on_step=on_step)
+        yield from ((result.seed, result) for result in results)
     finally:
         for env in envs:
             env.close()

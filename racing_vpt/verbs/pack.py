@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import multiprocessing
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +19,7 @@ from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
 from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
 from racing_vpt.files import read_json, sole_writer
+from racing_vpt.processes import Pool
 from racing_vpt.types import Fit, Resize
 from racing_vpt.video.decode import Decoder
 from racing_vpt.video.encode import PixelFormat
@@ -167,28 +167,10 @@ def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], wo
         starts = range(piece.start, piece.stop, form.clip_frames)
         return all(f"{piece.episode.name}-{start:07d}" in done for start in starts)
 
-    if workers == 1:
+    with Pool(partial(_try_cut, form=form), workers) as pool:
+        cuts = pool.in_order([piece for _, piece in todo if not is_done(piece)])
         for split, piece in todo:
-            yield split, piece, [] if is_done(piece) else _try_cut(piece, form)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
-        waiting = iter(todo)
-        ahead: deque[tuple[str, Piece, Future | None]] = deque()
-
-        def fill(count: int) -> None:
-            for _, (split, piece) in zip(range(count), waiting, strict=False):
-                ahead.append((split, piece, None if is_done(piece) else pool.submit(_try_cut, piece, form)))
-
-        try:
-            fill(4 * workers)
-            while ahead:
-                split, piece, future = ahead.popleft()
-                yield split, piece, [] if future is None else future.result()
-                fill(1)
-        finally:
-            for _, _, future in ahead:
-                if future is not None:
-                    future.cancel()
+            yield split, piece, [] if is_done(piece) else next(cuts)
 
 
 def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | ValueError | OSError:

@@ -1,8 +1,6 @@
 """The search: the paper's numbers, the same after a stop, the same in any number of processes, and never stuck."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -23,7 +21,6 @@ from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
-from racing_vpt.process_pool import Pool
 from racing_vpt.rollout.episodes import run_episode
 from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
 
@@ -174,24 +171,6 @@ def test_a_search_begins_where_another_ended(memory: Path, tmp_path: Path, capsy
     capsys.readouterr()
     assert fit(memory, tmp_path, "third", start, "--model.memory_use=zero", "--model.width=128") == 2
     assert "init_from" in capsys.readouterr().err
-
-
-def dies_once(task: tuple[str, int]) -> int:
-    """Kills its process unless somebody died over it before."""
-    mark = Path(task[0]) / str(task[1])
-    if task[1] == 1 and not mark.exists():
-        mark.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return 10 * task[1]
-
-
-def test_a_worker_that_dies_is_replaced_and_its_task_done(tmp_path: Path) -> None:
-    pool: Pool[tuple[str, int], int] = Pool(dies_once, 2)
-    try:
-        assert pool.map([(str(tmp_path), number) for number in range(4)]) == [0, 10, 20, 30]
-        assert (tmp_path / "1").exists()
-    finally:
-        pool.close()
 
 
 def test_a_dream_is_a_vector_environment() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium
@@ -13,7 +12,6 @@ from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.data.recording import Recording, RecordingWriter
 from racing_vpt.envs.make import FAST_ID, STOCK_ID, make_env
 from racing_vpt.play.film import EpisodeFilm
-from racing_vpt.processes import in_parallel
 from racing_vpt.rollout.episodes import run_episode, run_episodes
 from racing_vpt.types import Controls, Frame
 from racing_vpt.video.decode import open_video
@@ -118,24 +116,3 @@ def test_a_film_shows_every_frame_enlarged(envs: list[gymnasium.Env], tmp_path: 
     assert video.height >= 3 * 96
     assert video.width > 3 * 96
     assert list(path.parent.iterdir()) == [path]
-
-
-def squares(numbers: Iterable[int]) -> Iterator[int]:
-    for number in numbers:
-        if number < 0:
-            raise ValueError(f"{number} is negative")
-        time.sleep(0.01)
-        yield number**2
-
-
-def test_workers_do_every_task_once() -> None:
-    assert sorted(in_parallel(squares, range(20), 2)) == [number**2 for number in range(20)]
-
-
-def test_an_error_in_a_worker_is_raised_here() -> None:
-    with pytest.raises(ValueError, match="-3 is negative"):
-        list(in_parallel(squares, [1, 2, -3, 4], 2))
-
-
-def test_one_worker_needs_no_process() -> None:
-    assert list(in_parallel(lambda tasks: (str(task) for task in tasks), [1, 2], 1)) == ["1", "2"]
