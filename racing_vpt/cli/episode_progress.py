@@ -54,12 +54,13 @@ class EpisodeProgress:
         """An episode has ended.
 
         Args:
-            text: a line about it.
+            text: a line about it; empty: none.
             frames: its frames.
             note: what to show behind the progress from now on.
         """
         self.done, self.done_frames, self.note = self.done + 1, self.done_frames + frames, note
-        self.bar.write(text)
+        if text:
+            self.bar.write(text)
 
     def line(self) -> str:
         """What the bar says now."""

@@ -64,12 +64,12 @@ STAGES = ("fit", "validate", "test", "predict")
 
 @dataclass(frozen=True)
 class Tool:
-    """A verb that is no training stage.
+    """A verb other than the training stages.
 
     Args:
-        module: where its function lives; it imports heavy things inside the function, so that its help is quick.
-        function: name of the function; its signature and docstring are the options and the help.
-        positional: whether its required arguments stand without `--name` (`inspect PATH`).
+        module: module of its function, which imports heavy packages inside the function, so that help is quick.
+        function: name of the function; its signature and docstring become the options and the help.
+        positional: whether required arguments are given without `--name` (`inspect PATH`).
     """
 
     module: str
@@ -101,14 +101,14 @@ TOOLS = {
 
 
 def console() -> None:
-    """What the command `racing-vpt` runs."""
+    """Entry point of the command `racing-vpt`."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # else it greets
     keep_freed_memory()
     sys.exit(main())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit status: 0, or 2 for an error of the user's.
+    """Run one command line and return the exit status: 0, or 2 for a mistake of the user's.
 
     SIGTERM, SIGINT and SIGUSR1 end it with 143, 130 and 138 after it has cleaned up; `fit` saves a checkpoint before.
     """
@@ -214,7 +214,7 @@ def _run(verb: str, words: list[str]) -> int:
 
 @contextmanager
 def _ended_by_signals(verb: str) -> Iterator[None]:
-    """Within it, signals that ask for an end raise SystemExit, so that whoever works removes what is unfinished."""
+    """Turn signals that ask for an end into SystemExit, so that unfinished files are removed."""
 
     def leave(number: int, frame: FrameType | None) -> None:
         if os.getpid() == ours:  # a worker that was forked from us is ended by us

@@ -1,4 +1,4 @@
-"""What lies in a run folder, whether a run can be continued, and what its files may name."""
+"""Run folders: resuming them, their loggers, and the classes that YAML may name."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 
 def allow_imports(words: list[str]) -> list[str]:
-    """Let YAML name classes of our packages and of those that `--allow_imports` names; the words without it.
+    """Let YAML name classes of our packages and of those that `--allow_imports` names; return the words without it.
 
-    On the command line only: a file that could widen what files may name would be no limit.
+    The option exists on the command line only: a file that could extend the list would make it useless.
     """
     rest, more = [], []
     pending = iter(words)
@@ -50,17 +50,17 @@ def know_models(words: list[str]) -> None:
 
 
 def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:
-    """The training checkpoint that `fit --ckpt_path` names, known to be whole.
+    """The training checkpoint that `fit --ckpt_path` names, verified to be whole.
 
-    Where a run is named (`last`, a folder), a damaged checkpoint gives way to the newest whole one of that run, which
-    is said; a file that is named is taken or refused.
+    If a run is named (`last`, a folder) and its last checkpoint is damaged, the newest whole one is taken, with a
+    warning. A damaged file that is named itself is an error.
 
     Args:
         given: `last`, a run folder, or a file.
-        checkpoints: where `last` is sought.
+        checkpoints: folder in which `last` is looked up.
 
     Raises:
-        ValueError: it is no training checkpoint, or it is damaged, as are all that could take its place.
+        ValueError: it is no training checkpoint, or it is damaged and there is no whole one of that run.
         FileNotFoundError: there is none.
     """
     if given.startswith("zoo:") or given.endswith((".model", ".weights", ".safetensors")):
@@ -88,7 +88,7 @@ def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:
 
 
 def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options: Namespace) -> None:
-    """Raise ValueError if the run that wrote the checkpoint configured its model otherwise."""
+    """Raise ValueError if the run of the checkpoint configured its model differently."""
     config = checkpoint.parent.parent / "config.yaml"
     if not config.is_file():
         return
@@ -107,7 +107,7 @@ def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options:
 
 
 def alike(old: object, new: object) -> bool:
-    """Whether all that the old value says, the new one says too: options newer than a run have their defaults in it."""
+    """Whether the new value agrees with the old one; it may have options that did not exist when the run was made."""
     if isinstance(old, dict) and isinstance(new, dict):
         return all(alike(value, new.get(key)) for key, value in old.items())
     return old == new
@@ -116,7 +116,7 @@ def alike(old: object, new: object) -> bool:
 def loggers_into(
     folder: Path, logger: bool | Namespace | list[Namespace] | None, training: bool
 ) -> bool | Namespace | list[Namespace]:
-    """The loggers with the run folder as their folder; tensorboard where training asks for no other."""
+    """The loggers, writing into the run folder; tensorboard if training configures no other."""
     if not training:
         return logger if isinstance(logger, bool) else False
     if logger is False:

@@ -2,7 +2,7 @@
 
 Differences from LightningCLI, each deliberate:
 - `data:` without a class_path is a `WindowDataModule` for `predict` and a `ClipDataModule` for the others;
-- everything of a run lies in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
+- everything of a run is in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
 - `fit --ckpt_path` only resumes (`last` or a training checkpoint), and refuses a checkpoint of another configuration,
   where Lightning lets the checkpoint's hyperparameters win silently;
 - the other stages take any name of a checkpoint (run folder, file, `zoo:NAME`, OpenAI's `F.model`) and build the model
@@ -77,19 +77,19 @@ class StageCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Only the stage that was asked for: four parsers take four times as long."""
+        """Only the stage that was asked for, because four parsers take four times as long."""
         ours = {"ckpt_path", "weights_only", "return_predictions"}
         return {self.stage: LightningCLI.subcommands()[self.stage] | ours}
 
     def add_core_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """As LightningCLI, but only training requires a model: elsewhere the checkpoint says what it is."""
+        """As LightningCLI, but only training requires a model; the other stages take it from the checkpoint."""
         parser.add_lightning_class_args(Trainer, "trainer")
         parser.add_lightning_class_args(LightningModule, "model", subclass_mode=True, required=self.stage == "fit")
         parser.add_lightning_class_args(LightningDataModule, "data", subclass_mode=True, required=False)
         parser.set_defaults({"data": {"class_path": default_data(self.stage)}})
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The checkpoint, where the run lies, and for `predict` where the labels go."""
+        """Add the checkpoint, the run folder, and the label folder of `predict`."""
         meaning = "Checkpoint: run folder, file, zoo:NAME or OpenAI's F.model."
         if self.stage == "fit":
             meaning = "Training checkpoint of the same configuration to resume from: `last`, a file or a run folder."
@@ -107,22 +107,22 @@ class StageCLI(LightningCLI):
             )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
-        """Parse, and say in one line what does not parse."""
+        """Parse; ParseError with one line if that fails."""
         try:
             self.config = parser.parse_args(args)
         except Exception as error:
             raise ParseError(error, self._subcommand_parsers[self.stage], self.stage, args[1:]) from error
 
     def _parse_ckpt_path(self) -> None:
-        """Override of what lets a checkpoint's hyperparameters beat the command line: nothing is taken from it here."""
+        """Do nothing: LightningCLI would let the checkpoint's hyperparameters override the command line."""
 
     @property
     def options(self) -> Namespace:
-        """What was parsed for the stage."""
+        """Parsed options of the stage."""
         return self.config[self.stage]
 
     def before_instantiate_classes(self) -> None:
-        """Settle the run folder and the checkpoint."""
+        """Determine the run folder and the checkpoint."""
         options = self.options
         if self.stage != "fit":
             self.checkpoint = options.ckpt_path
@@ -140,7 +140,7 @@ class StageCLI(LightningCLI):
             self._check_run()
 
     def instantiate_trainer(self, **arguments: object) -> Trainer:
-        """As LightningCLI; `fit` is guarded, `predict` writes labels."""
+        """As LightningCLI, with guards for `fit` and the writer of labels for `predict`."""
         trainer = super().instantiate_trainer(**arguments)
         if self.stage == "fit":
             given = self.options.trainer.callbacks or []
@@ -154,7 +154,7 @@ class StageCLI(LightningCLI):
         return trainer
 
     def instantiate_classes(self) -> None:
-        """As LightningCLI; where nothing is trained, the model is the one of the checkpoint."""
+        """As LightningCLI; outside `fit` the model is loaded from the checkpoint."""
         super().instantiate_classes()
         if self.stage != "fit":
             from racing_vpt.checkpoints.load import load_module
@@ -177,16 +177,16 @@ class StageCLI(LightningCLI):
             super()._run_subcommand(subcommand)
 
     def after_fit(self) -> None:
-        """Say what was made and what to type next."""
+        """Print what was made and what to type next."""
         if self.trainer.is_global_zero:
             print(outcome(self.folder, self.trainer))
 
     def after_validate(self) -> None:
-        """Keep what was measured."""
+        """Write the metrics."""
         self._write_metrics()
 
     def after_test(self) -> None:
-        """Keep what was measured."""
+        """Write the metrics."""
         self._write_metrics()
 
     def _write_metrics(self) -> None:
@@ -204,7 +204,7 @@ class StageCLI(LightningCLI):
         return options.runs / self.stage / (options.name or checkpoint.resolve().name)
 
     def _check_run(self) -> None:
-        """Resume only from a training checkpoint of the same model; never start over an earlier run."""
+        """Resume only from a training checkpoint of the same model; never overwrite an earlier run."""
         options, checkpoints = self.options, self.folder / "checkpoints"
         path = options.ckpt_path
         if path is None:

@@ -1,4 +1,4 @@
-"""Installed packages beside the exact versions of a constraints file."""
+"""Installed versions compared with a constraints file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 
 @dataclass
 class Versions:
-    """What is installed of what a constraints file names.
+    """Result of comparing the installed packages with a constraints file.
 
     Args:
-        right: names.
-        missing: name and the version that is wanted.
-        different: name, the version that is wanted, and the one that is there.
+        right: names of packages with the wanted version.
+        missing: name and wanted version.
+        different: name, wanted version and installed version.
     """
 
     right: list[str] = field(default_factory=list)
@@ -22,11 +22,11 @@ class Versions:
 
 
 def compare(constraints: Path) -> Versions:
-    """Compare what is installed with a file of `name==version` lines; a build's suffix (`+cu130`) is let be.
+    """Compare what is installed with a file of `name==version` lines; a build suffix (`+cu130`) is ignored.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: a line is of another form.
+        FileNotFoundError: the file does not exist.
+        ValueError: a line has another form.
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -53,7 +53,7 @@ def compare(constraints: Path) -> Versions:
 
 
 def deciding_versions(env: str) -> dict[str, str]:
-    """Versions of what decides the content of a recording of that environment."""
+    """Versions of the packages that determine the content of a recording of that environment."""
     from importlib.metadata import version
 
     from racing_vpt import __version__

@@ -19,7 +19,7 @@ class FrameCount:
     def __init__(self, path: Path, seeds: Sequence[int]) -> None:
         self.places = {seed: place for place, seed in enumerate(seeds)}
         mode = "r+" if path.is_file() else "w+"
-        self.frames = np.memmap(path, dtype=np.int64, mode=mode, shape=(len(seeds),))  # type: ignore[call-overload]
+        self.frames = np.memmap(path, dtype=np.int64, mode=mode, shape=(max(1, len(seeds)),))  # type: ignore[call-overload]
 
     def note(self, seed: int, frames: int) -> None:
         """So many frames of that episode were driven."""

@@ -1,1 +1,1 @@
-"""The verbs of the command line that are no training stage, one file a verb."""
+"""Verbs of the command line other than the training stages, one file each."""

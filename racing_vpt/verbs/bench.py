@@ -1,4 +1,4 @@
-"""Speeds on this machine, as ratios within one run where that is what counts; no test asserts them."""
+"""`racing-vpt bench`: speeds on this machine, as ratios within one run where two ways are compared."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ def bench(
     frames: int = 2000,
     json: Path | None = None,
 ) -> None:
-    """Measure how fast environments step, how fast an inverse dynamics model labels and how long a policy thinks.
+    """Measure the speed of environments, labelling, policies, world models and training on this machine.
 
     Args:
-        what: `envs` (our CarRacing beside the stock one and, where it is installed, envpool's), `label`, `policy` (a
-            step with memory at tiny, small and 1x, and 2x where there is a GPU), `dream` (controllers in a world
-            model), `imagination` (a world model of IRIS, with its memory of keys and values and without),
-            `search` (those on the road), `dqn` (learning by doing, beside stable-baselines3's where it is
-            installed), `guards` (what those against NaN, signals and broken checkpoints cost a training), or `all`.
-        checkpoint: the inverse dynamics model that labels.
-        frames: how many frames each environment is driven, and decisions a DQN takes.
-        json: file that receives the figures as well.
+        what: `envs` (fast and stock CarRacing, and envpool's where it is installed), `label`, `policy` (a step with
+            memory at tiny, small and 1x, and 2x on a GPU), `dream` (controllers in a world model), `imagination`
+            (IRIS's world model with and without its KV cache), `search` (controllers in the environment), `dqn`
+            (training, and stable-baselines3's where it is installed), `guards` (overhead of the guards against NaN,
+            signals and damaged checkpoints), or `all`.
+        checkpoint: inverse dynamics model for `label`.
+        frames: frames per environment, and decisions of the DQN.
+        json: file for the figures.
     """
     figures: dict[str, object] = {}
     if what in ("all", "envs"):

@@ -1,86 +1,19 @@
-"""`racing-vpt collect`: let agents drive and record them."""
+"""`racing-vpt collect`: record agents that drive."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from racing_vpt.agents.perturbation import Perturbation
-from racing_vpt.agents.styles import ExpertStyle
+from racing_vpt.rollout.plan import Driver, Plan
 
 if TYPE_CHECKING:
     from racing_vpt.data.recording import RecordingWriter
     from racing_vpt.rollout.episodes import EpisodeResult
     from racing_vpt.types import Agent
-
-GOLDEN = 0.6180339887498949  # its multiples spread evenly over [0, 1), whichever stretch of them is taken
-
-
-@dataclass(frozen=True)
-class Driver:
-    """One of the agents that are recorded.
-
-    Args:
-        agent: its name: `expert:STYLE`, `brownian`, `random`, a checkpoint.
-        share: how many of the episodes it drives, relative to the others' shares.
-        style: numbers for `expert` instead of a named style.
-        perturb: disturbance of its controls instead of the collection's.
-    """
-
-    agent: str = "expert:calm"
-    share: float = 1.0
-    style: ExpertStyle | None = None
-    perturb: Perturbation | None = None
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the recording processes need to know."""
-
-    out: Path
-    env: str
-    drivers: tuple[Driver, ...]
-    perturb: Perturbation | None
-    truth: Path | None
-    video_only: bool
-    pictures: bool
-    max_frames: int | None
-
-    def driver_of(self, seed: int) -> Driver:
-        """Who drives the episode of that seed; nothing but the seed decides."""
-        place = (seed * GOLDEN) % 1.0 * sum(driver.share for driver in self.drivers)
-        for driver in self.drivers:
-            place -= driver.share
-            if place < 0:
-                return driver
-        return self.drivers[-1]
-
-    def perturbation_of(self, seed: int) -> Perturbation | None:
-        return self.driver_of(seed).perturb or self.perturb
-
-    def name_of(self, seed: int) -> str:
-        """Name of the recording: seed and agent."""
-        words = "".join(letter if letter.isalnum() else "-" for letter in Path(self.driver_of(seed).agent).name)
-        return f"{seed:06d}-{words}"
-
-    def settings_of(self, seed: int) -> dict[str, object]:
-        """What decides the content of that recording, as JSON values."""
-        driver, perturbation = self.driver_of(seed), self.perturbation_of(seed)
-        return {
-            "agent": driver.agent,
-            "style": asdict(driver.style) if driver.style else None,
-            "perturbation": {**asdict(perturbation), "kinds": list(perturbation.kinds)} if perturbation else None,
-            "max_frames": self.max_frames,
-        }
-
-    def load_driver(self, seed: int) -> Agent:
-        from racing_vpt.agents.expert import ExpertAgent
-        from racing_vpt.agents.load import load_agent
-
-        driver = self.driver_of(seed)
-        return ExpertAgent(driver.style, seed) if driver.style else load_agent(driver.agent, seed=seed)
 
 
 def collect(
@@ -96,31 +29,33 @@ def collect(
     workers: int | None = None,
     allow_judging_seeds: bool = False,
 ) -> list[EpisodeResult]:
-    """Record agents that drive: one episode a seed, as video, controls and meta file.
+    """Record agents that drive: one episode per seed, as video, controls and meta file.
 
-    Stopped at any moment, the same command continues: episodes that are there are kept, half of one never is.
+    A collection that was stopped is continued by the same command; an unfinished episode is recorded again.
 
     Args:
-        out: folder of the recordings.
-        seeds: tracks, such as 10000-10049 or 5,7-9. Seeds below 10000 are kept for validation and judging.
-        agents: who drives which share of the episodes; the calm expert alone if not given.
-        env: environment; the fast one has the same physics and rewards as CarRacing-v3; ALE/Enduro-v5 is Atari's.
-        perturb: short disturbances of the executed controls, so that recoveries are recorded; none if not given.
-        video_only: keep the controls out of `out`: video that the inverse dynamics model is to label.
-        truth: where the controls go then, for scoring; OUT-truth if not given.
+        out: folder for the recordings.
+        seeds: tracks, such as 10000-10049 or 5,7-9. Seeds below 10000 are reserved for validation and judging.
+        agents: agents and their shares of the episodes. Default: the calm expert.
+        env: environment. The fast one has the physics and rewards of CarRacing-v3; ALE/Enduro-v5 is Atari's.
+        perturb: short perturbations of the executed controls, so that recoveries are recorded. Default: none.
+        video_only: keep the controls out of `out`: video for the inverse dynamics model to label.
+        truth: folder for the controls of --video_only, for scoring. Default: OUT-truth.
         pictures: write folders of PNG frames instead of mp4 files.
-        max_frames: end episodes after so many frames; None leaves it to the environment (1000).
-        workers: processes; as many as there are cores if not given.
-        allow_judging_seeds: record seeds below 10000 nevertheless.
+        max_frames: longest episode in frames. Default: the environment's (CarRacing: 1000).
+        workers: processes. Default: one per core.
+        allow_judging_seeds: allow seeds below 10000.
 
     Returns:
-        The results of the episodes recorded now.
+        Results of the episodes recorded now.
+
+    Raises:
+        ValueError: seeds are reserved, options contradict each other, or `out` holds recordings of other settings.
     """
     from contextlib import nullcontext
     from functools import partial
 
-    from tqdm import tqdm
-
+    from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
     from racing_vpt.files import sole_writer
     from racing_vpt.processes import in_parallel, num_cores
     from racing_vpt.seeds import FIRST_TRAINING_SEED, parse_seeds
@@ -144,22 +79,23 @@ def collect(
     for seed in {plan.driver_of(number).agent: number for number in numbers}.values():
         plan.load_driver(seed)  # a wrong name is an error here, not in a worker
     frames_per_second = check_env(env, any(plan.perturbation_of(seed) for seed in numbers))
+    results: list[EpisodeResult] = []
     with sole_writer(out), nullcontext() if truth is None else sole_writer(truth):
         todo = [seed for seed in numbers if not is_recorded(plan, seed)]
         workers = 1 if any(driver.agent == "keyboard" for driver in drivers) else workers  # there is one person
-        results: list[EpisodeResult] = []
-        with tqdm(total=len(numbers), initial=len(numbers) - len(todo), unit="episode", desc=str(out)) as bar:
+        with EpisodeProgress(str(out), todo, longest_episode(env, max_frames)) as progress:
+            plan = replace(plan, count=progress.file, seeds=tuple(todo))
             for result in in_parallel(partial(record, plan), todo, workers or num_cores()):
                 results.append(result)
-                frames = sum(result.frames for result in results)
-                bar.set_postfix_str(f"{frames} frames, {frames / max(1e-9, bar.format_dict['elapsed']):.0f} frames/s")
-                bar.update()
+                progress.episode("", result.frames, "")
     print(summary(plan, results, len(numbers) - len(results), frames_per_second))
+    label = f"racing-vpt predict --config label --ckpt_path zoo:idm-carracing --data.videos {out} --out LABELS"
+    print(f"next: {label if video_only else f'racing-vpt pack --recordings {out} --out SHARDS'}")
     return sorted(results, key=lambda result: result.seed)
 
 
 def check_env(env: str, perturbed: bool) -> float:
-    """Frames a second of the environment; ValueError where there is none, or its controls cannot be perturbed."""
+    """Frames per second of an environment; ValueError if it does not exist or its controls cannot be perturbed."""
     from racing_vpt.envs.make import make_env
 
     made = make_env(env)
@@ -171,7 +107,7 @@ def check_env(env: str, perturbed: bool) -> float:
 
 
 def is_recorded(plan: Plan, seed: int) -> bool:
-    """Whether that recording is there already; ValueError where it was made with other settings."""
+    """Whether that recording exists; ValueError if it was made with other settings."""
     from racing_vpt.files import read_json
 
     meta_file = plan.out / f"{plan.name_of(seed)}.meta.json"
@@ -191,6 +127,7 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[tuple[int, EpisodeResul
 
     from racing_vpt.envs.make import make_env
     from racing_vpt.rollout.episodes import run_episodes
+    from racing_vpt.rollout.frame_count import FrameCount
 
     env = make_env(plan.env)
     loaded: dict[Driver, Agent] = {}
@@ -199,10 +136,14 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[tuple[int, EpisodeResul
             driver = plan.driver_of(seed)
             if driver not in loaded:
                 loaded[driver] = plan.load_driver(seed)
-            writer = partial(recording_writer, plan, float(env.metadata["render_fps"]))
-            disturbed, longest = plan.perturbation_of(seed), plan.max_frames
             for result in run_episodes(
-                [env], loaded[driver], [seed], open_writer=writer, perturbation=disturbed, max_frames=longest
+                [env],
+                loaded[driver],
+                [seed],
+                open_writer=partial(recording_writer, plan, float(env.metadata["render_fps"])),
+                perturbation=plan.perturbation_of(seed),
+                max_frames=plan.max_frames,
+                on_step=FrameCount(plan.count, plan.seeds).note if plan.count else None,
             ):
                 yield seed, result
     finally:
@@ -232,7 +173,7 @@ def recording_writer(plan: Plan, frames_per_second: float, seed: int) -> Recordi
 
 
 def summary(plan: Plan, results: list[EpisodeResult], num_kept: int, frames_per_second: float) -> str:
-    """One line an agent: episodes, frames, mean score, laps, disturbed frames."""
+    """One line per agent: episodes, frames, mean score, laps, perturbed frames."""
     by_agent: dict[str, list[EpisodeResult]] = {}
     for result in results:
         by_agent.setdefault(plan.driver_of(result.seed).agent, []).append(result)

@@ -1,4 +1,4 @@
-"""`racing-vpt compare`: drivers on the same tracks, and by how much they differ there."""
+"""`racing-vpt compare`: agents on the same tracks, with paired differences."""
 
 from __future__ import annotations
 
@@ -15,20 +15,23 @@ def compare(
     workers: int | None = None,
     device: str = "cpu",
 ) -> dict[str, dict]:
-    """Let several checkpoints drive the same seeds, and print how much each earns more or less than the first.
+    """Let several agents drive the same seeds, and print the difference of each to the first.
 
-    Tracks differ more than drivers do, so that the differences on each track tell what two means cannot.
+    Tracks differ more than agents do, so the paired differences per track are much more precise than two means.
 
     Args:
-        checkpoints: who drives, the one that others are compared with first: [zoo:A, runs/vpt/b, expert:calm].
+        checkpoints: agents, the reference first: zoo:vpt-carracing runs/vpt/mine expert:calm.
         env: environment.
         seeds: tracks, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
         json: file for all scores and differences.
-        workers: processes; as many as there are cores if not given.
-        device: where networks run.
+        workers: processes. Default: one per core.
+        device: device of the networks: cpu or cuda.
 
     Returns:
-        By checkpoint what `drive` reports, and `difference` and `difference_ci95` to the first.
+        By agent: the report of `drive`, with `difference` and `difference_ci95` to the first.
+
+    Raises:
+        ValueError: fewer than two different agents.
     """
     from dataclasses import asdict
 
@@ -38,7 +41,7 @@ def compare(
     from racing_vpt.verbs.drive import drive
 
     if len(set(checkpoints)) < 2:
-        raise ValueError(f"two different checkpoints or more can be compared, but {checkpoints} were given")
+        raise ValueError(f"compare takes two or more different checkpoints, but got: {checkpoints}")
     for checkpoint in checkpoints:
         load_agent(checkpoint, device)  # a wrong name is an error now, not after an hour
     found: dict[str, dict] = {}
@@ -59,7 +62,7 @@ def compare(
 
 
 def table(found: dict[str, dict]) -> str:
-    """Markdown: means with intervals, and differences to the first in the same tracks."""
+    """Markdown: means with intervals, and paired differences to the first."""
     lines = ["| driver | mean (95%) | median | laps | more than the first, paired (95%) |", "|---|---|---|---|---|"]
     for number, (checkpoint, report) in enumerate(found.items()):
         low, high = report["ci95"]

@@ -1,7 +1,7 @@
-"""The whole circle on CarRacing in minutes, by the commands that anybody would type.
+"""`racing-vpt demo`: the whole circle on CarRacing in minutes, by the commands that anybody would type.
 
-Minutes of labelled driving teach an inverse dynamics model; it labels video that has no controls; a policy learns from
-those labels alone, and then drives tracks that nobody saw. The sizes stand in `configs/demo/*.yaml`.
+Minutes of labelled driving train an inverse dynamics model; it labels video without controls; a policy is cloned from
+those labels alone and drives tracks that it has not seen. The sizes are in `configs/demo/*.yaml`.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ class Step:
     """One command of the circle.
 
     Args:
-        title: what it does.
-        words: the command line after `racing-vpt`.
-        makes: the file or folder that it makes.
-        seconds: how long it takes on the reference machine (`bench/pace.py`), for the estimate at the start.
-        needs: what it reads, made by earlier steps.
+        title: description.
+        words: command line after `racing-vpt`.
+        makes: file or folder that it makes.
+        seconds: time on the reference machine (`bench/pace.py`), for the estimate at the start.
+        needs: outputs of earlier steps that it reads.
     """
 
     title: str
@@ -42,12 +42,12 @@ class Step:
 
 
 def demo(out: Path = Path("runs/demo"), configs: Path = CONFIGS, seeds: str = "1050-1059") -> None:
-    """Run the whole circle; what an earlier call has finished is kept, and the rest continues where it stopped.
+    """Run the whole circle: record, train, label, clone, drive. Started again, it continues where it stopped.
 
     Args:
-        out: folder for everything that is made, also scores.json, drive.mp4 and training.png.
-        configs: folder with the recipes: labelled, watched, and what idm and vpt have otherwise than the folder above.
-        seeds: tracks that are driven in the end, on the stock environment; neither training nor labelling saw them.
+        out: folder for all results, with scores.json, drive.mp4 and training.png.
+        configs: folder with the recipes labelled, watched, idm and vpt; the last two change those of the folder above.
+        seeds: tracks to drive in the end, on the stock environment; unseen in training and labelling.
     """
     find_config(str(configs / "idm.yaml"))  # a folder without recipes is an error before anything is made
     steps = circle(out, configs, seeds)
@@ -113,19 +113,19 @@ def announce(steps: list[Step], factor: float) -> None:
 
 
 def fingerprint(step: Step, needs: list[str]) -> str:
-    """What a step's result depends on: its command, its recipes, and the fingerprints of what it reads."""
+    """Hash of all that a step depends on: its command, its recipes, and the fingerprints of its inputs."""
     recipes = [find_config(word).read_text() for word in step.words if word.endswith(".yaml")]
     return sha256(json.dumps([step.words, recipes, needs]).encode()).hexdigest()
 
 
 def run_step(step: Step, wanted: str, record: Path) -> float:
-    """Run a step unless it has finished before with the same fingerprint; continue it if it was stopped.
+    """Run a step unless it finished before with the same fingerprint; continue it if it was stopped.
 
     Returns:
-        Seconds that it took, now or then.
+        Seconds that it took, now or before.
 
     Raises:
-        ValueError: the command failed, or would overwrite what the demo did not make.
+        ValueError: the command failed, or would overwrite files that the demo did not make.
     """
     from racing_vpt.files import write_json
 
@@ -157,7 +157,7 @@ def run_step(step: Step, wanted: str, record: Path) -> float:
 
 
 def summarize(out: Path, seconds: float) -> None:
-    """Draw the training, and print the scores beside those of driving at random."""
+    """Plot the training curves and print the scores beside those of random driving."""
     from racing_vpt.play.curves import plot_training
 
     plot_training(

@@ -22,10 +22,10 @@ class Finding:
     """What one check found.
 
     Args:
-        level: green is well, amber works with limits, red does not work.
-        what: was looked at.
-        found: in a few words.
-        advice: what to do where it is not green.
+        level: green works, amber works with limits, red does not work.
+        what: the subject of the check.
+        found: the result in a few words.
+        advice: what to do if it is not green.
     """
 
     level: Level
@@ -37,16 +37,15 @@ class Finding:
 def doctor(
     runs: Path = Path("runs"), constraints: Path = Path("constraints.txt"), only: list[str] | None = None
 ) -> int:
-    """Look at versions, decoders, GPU, environment, window, run folder, temporary folder, memory and disk.
+    """Check versions, decoders, GPU, environments, window, run folder, temporary folder, memory and disk.
 
     Args:
-        runs: folder that will hold the runs.
-        constraints: file of exact versions; where there is none, that check is amber.
-        only: the checks to make: versions, decoders, gpu, environment, window, runs, temporary, resources; all if not
-            given.
+        runs: folder of the runs.
+        constraints: file of exact versions; without it that check is amber.
+        only: checks to make: versions, decoders, gpu, environment, window, runs, temporary, resources. Default: all.
 
     Returns:
-        1 where something is red, else 0.
+        1 if something is red, else 0.
     """
     checks: dict[str, Callable[[], list[Finding]]] = {
         "versions": lambda: check_versions(constraints),
@@ -77,14 +76,14 @@ def doctor(
 
 
 def line_of(finding: Finding) -> str:
-    """One line, and another with what to do."""
+    """One line, and a second one with advice."""
     colour, plain = (COLOURS[finding.level], "\033[0m") if sys.stdout.isatty() else ("", "")
     advice = f"\n{'':8}do: {finding.advice}" if finding.advice and finding.level != "green" else ""
     return f"{colour}{finding.level:8}{plain}{finding.what}: {finding.found}{advice}"
 
 
 def check_versions(constraints: Path) -> list[Finding]:
-    """Installed packages beside the constraints."""
+    """Compare the installed packages with the constraints."""
     from racing_vpt.cli.versions import compare
 
     python = ".".join(map(str, sys.version_info[:3]))
@@ -106,7 +105,7 @@ def check_versions(constraints: Path) -> list[Finding]:
 
 
 def check_decoders() -> list[Finding]:
-    """A tiny video through each decoder."""
+    """Decode a tiny video with each decoder."""
     from racing_vpt.video.decode import DECODERS, INSTALL, _probe_failure, choose_decoder
 
     findings, works = [], 0
@@ -123,7 +122,7 @@ def check_decoders() -> list[Finding]:
 
 
 def check_gpu() -> list[Finding]:
-    """CUDA, and decoding on it."""
+    """Look for CUDA, and for video decoding on it."""
     import torch
 
     if not torch.cuda.is_available():
@@ -140,7 +139,7 @@ def check_gpu() -> list[Finding]:
 
 
 def check_environment() -> list[Finding]:
-    """A step of each CarRacing, and of an Atari game where these are installed."""
+    """Take a step in each CarRacing, and in an Atari game if these are installed."""
     from racing_vpt.envs.atari import INSTALL
     from racing_vpt.envs.make import make_env
 
@@ -165,7 +164,7 @@ def check_window() -> list[Finding]:
 
 
 def check_runs(runs: Path) -> list[Finding]:
-    """Write, sync and rename in the folder that holds the runs."""
+    """Write, sync and rename in the folder of the runs."""
     from racing_vpt.files import published
 
     there = next(folder for folder in (runs.absolute(), *runs.absolute().parents) if folder.is_dir())
@@ -180,7 +179,7 @@ def check_runs(runs: Path) -> list[Finding]:
 
 
 def check_temporary(runs: Path) -> list[Finding]:
-    """Where TMPDIR lies."""
+    """Look at the temporary folder: its file system and free space."""
     folder = Path(tempfile.gettempdir())
     there = next(place for place in (runs.absolute(), *runs.absolute().parents) if place.is_dir())
     other = ", another file system than the runs, which does no harm here" if _other_disk(folder, there) else ""
@@ -192,7 +191,7 @@ def check_temporary(runs: Path) -> list[Finding]:
 
 
 def check_resources(runs: Path) -> list[Finding]:
-    """Free memory and disk, and cores."""
+    """Look at free memory and disk, and count cores."""
     there = next(place for place in (runs.absolute(), *runs.absolute().parents) if place.is_dir())
     disk = shutil.disk_usage(there).free / 2**30
     level: Level = "green" if disk >= LEAST_DISK_GIB else "red" if disk < 0.5 else "amber"

@@ -1,4 +1,4 @@
-"""`racing-vpt dream`: what a controller earns in its memory's dream, beside what it earns on the road."""
+"""`racing-vpt dream`: returns of a controller in its world model's dream and in the environment."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ def dream(
     env: str = "racing_vpt/CarRacingFast-v3",
     json: Path | None = None,
 ) -> dict[str, object]:
-    """Compare what a controller of World Models dreams that it earns, at several temperatures, with what it does earn.
+    """Compare a controller's returns in the dream of its world model, at several temperatures, with its real returns.
 
     Args:
-        checkpoint: a controller on a trained memory: zoo:world-model-carracing, a run folder or file.
-        taus: temperatures; 0 is what the memory thinks likeliest, above 1 is less sure than it is.
-        dreams: at each temperature.
-        seeds: tracks that are driven for comparison.
-        env: environment.
+        checkpoint: controller of World Models: zoo:world-model-carracing, a run folder or file.
+        taus: temperatures; 0 takes the likeliest next state, above 1 the dream is more random than the model.
+        dreams: dreams per temperature.
+        seeds: tracks driven for comparison.
+        env: environment of those tracks.
         json: file for the figures.
 
     Returns:
-        `real` (mean and its interval) and `dreams`, the same by temperature.
+        `real`: mean and interval; `dreams`: the same by temperature.
+
+    Raises:
+        ValueError: the checkpoint is no controller, or a temperature is negative.
     """
     import numpy as np
 

@@ -1,4 +1,4 @@
-"""`racing-vpt drive`: let an agent drive, and judge it."""
+"""`racing-vpt drive`: let an agent drive, and score it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trial:
-    """What a driving process needs to know."""
+    """Settings of a trial, sent to the driving processes."""
 
     checkpoint: str
     env: str
@@ -36,7 +36,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class Report:
-    """What the JSON file holds; lists in the order of the seeds."""
+    """Content of the JSON file; lists in the order of the seeds."""
 
     env: str
     checkpoint: str
@@ -49,7 +49,7 @@ class Report:
     laps_finished: int
     frames: list[int]
     frames_per_second: float
-    complete: bool  # whether every seed that was asked for was driven
+    complete: bool  # whether all seeds were driven
     command: list[str]
 
 
@@ -68,7 +68,7 @@ def drive(
     sample: bool = False,
     max_frames: int | None = None,
 ) -> Report | None:
-    """Let a checkpoint or another agent drive each seed once, and print what it scored.
+    """Let a checkpoint or another agent drive each seed once, and print its scores.
 
     Args:
         checkpoint: who drives: zoo:NAME, a run folder or file, or expert, expert:STYLE, brownian, random, keyboard.
@@ -78,18 +78,18 @@ def drive(
             theirs themselves.
         seeds: tracks or worlds, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
         video: mp4 file for a film of one episode; of a world model, what it sees and expects beside the frame.
-        json: file for the scores; written after every episode, so that a run that was stopped leaves what it had.
+        json: file for the scores, written after every episode, so that a stopped run keeps its results.
         render: `human` shows one episode after the other in a window; h there shows the keys.
-        film_seed: seed to film; the first if not given.
-        film_scale: how many times the film enlarges the picture; to about 384 rows if not given.
-        workers: processes; as many as there are cores if not given.
-        batch: environments that a process drives at once, seen by a network in one call.
-        device: where a checkpoint's network runs.
-        sample: draw controls from the policy's distribution instead of taking the best.
-        max_frames: end episodes after so many frames; None leaves it to the environment (CarRacing: 1000).
+        film_seed: seed to film. Default: the first.
+        film_scale: enlargement of the film's picture. Default: to about 384 rows.
+        workers: processes. Default: one per core.
+        batch: environments per process, driven by one call of the network.
+        device: device of a checkpoint's network: cpu or cuda.
+        sample: draw controls from the policy's distribution instead of taking the likeliest.
+        max_frames: longest episode in frames. Default: the environment's (CarRacing: 1000).
 
     Returns:
-        What the JSON file holds; None if nothing was driven.
+        Content of the JSON file; None if no episode was finished.
     """
     import time
     from functools import partial
@@ -150,7 +150,7 @@ def print_files(video: Path | None, json: Path | None) -> None:
 
 
 def film_first(seeds: Sequence[int], film_seed: int) -> list[int]:
-    """The seeds, with the one that is filmed in front."""
+    """The seeds, with the filmed one first."""
     return [film_seed, *(seed for seed in seeds if seed != film_seed)]
 
 
@@ -196,7 +196,7 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[tuple[int, Episode
 def report_of(
     checkpoint: str, env: str, seeds: Sequence[int], results: Sequence[EpisodeResult], seconds: float
 ) -> Report:
-    """The scores in the order of the seeds, and what they come to; of the seeds driven so far."""
+    """Scores of the seeds driven so far, in the order of the seeds, with their statistics."""
     by_seed = {result.seed: result for result in results}
     driven = [by_seed[seed] for seed in seeds if seed in by_seed]
     returns = np.array([result.score for result in driven])
@@ -225,7 +225,7 @@ def outcome(result: EpisodeResult) -> str:
 
 
 def table(results: Sequence[EpisodeResult], report: Report) -> str:
-    """Score, frames and outcome by seed, and what they come to."""
+    """Score, frames and outcome by seed, and the statistics in one line."""
     lines = [f"{'seed':>6}{'score':>9}{'frames':>8}  outcome"]
     for result in sorted(results, key=lambda result: result.seed):
         lines.append(f"{result.seed:6}{result.score:9.1f}{result.frames:8}  {outcome(result)}")

@@ -1,4 +1,4 @@
-"""`racing-vpt export`: a checkpoint as the zoo holds it."""
+"""`racing-vpt export`: a checkpoint as a small folder, as in the zoo."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 
 def export(checkpoint: str, out: Path, card: Path | None = None) -> None:
-    """Write a checkpoint as a folder of model.safetensors, config.json and README.md, without what only training needs.
+    """Write a checkpoint as a folder of model.safetensors, config.json and README.md, without its training state.
 
     Args:
         checkpoint: run folder, file, zoo:NAME or OpenAI's F.model.
         out: folder to write; racing_vpt/zoo/NAME makes it `zoo:NAME`.
-        card: text file with the model card: data, seeds, commands, time, scores, limits.
+        card: text file of the model card: data, seeds, commands, time, scores, limits.
     """
     from racing_vpt.checkpoints.load import export_run
     from racing_vpt.files import sole_writer

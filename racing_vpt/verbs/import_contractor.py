@@ -1,4 +1,4 @@
-"""`racing-vpt import-contractor`: OpenAI's recordings of people who play Minecraft, as recordings of ours."""
+"""`racing-vpt import-contractor`: OpenAI's contractor recordings of Minecraft as recordings of this project."""
 
 from __future__ import annotations
 
@@ -28,30 +28,30 @@ def import_contractor(
     """Turn contractor recordings of Minecraft (NAME.mp4 with keys and mouse in NAME.jsonl, 20 frames a second) into
     recordings with the controls of scheme minecraft, to be packed, trained from and viewed.
 
-    Started again, it passes over what is done.
+    Started again, it passes over recordings that are done.
 
     Args:
-        recordings: folder with NAME.mp4 and NAME.jsonl side by side, or below.
-        out: folder for the recordings; not the same.
+        recordings: folder with NAME.mp4 and NAME.jsonl side by side, also in folders below it.
+        out: folder for the new recordings, another one.
         null_actions: what becomes of the third of the frames in which nothing is done: keep them, and let training
             leave them out (--model.cloning.null_filter true), which keeps the film whole for an IDM and for memory; or
             drop them here, as OpenAI's loader does. A mouse that moves less than VPT can tell from rest is a null
             action.
-        draw_pointer: draw the mouse pointer where a GUI is open: the recorder left it out, MineRL shows it.
+        draw_pointer: draw the mouse pointer while a GUI is open: the recorder left it out, MineRL shows it.
         recorder_version: version of the recorder, such as 6.8. In GUIs 5.7 and 5.8 counted the mouse double, 6.7 to 6.9
             half; None, and any other: as elsewhere, 0.15 degrees a unit.
-        release_stuck_attack: where attack is down from the first frame on, it counts only once it was pressed anew.
-        slot_keys: press hotbar.N where the chosen slot changed, since the scroll wheel was not recorded.
-        escape_is_inventory: let escape in a GUI count as inventory, which closes it too and which policies know.
-        height: rows of the new video; those of the source if not given. Policies of OpenAI's see 128.
-        width: columns of the new video; those of the source if not given. Policies of OpenAI's see 128.
-        resize: how pictures shrink: linear as OpenAI's checkpoints know them, or area.
-        slack: frames by which video and lines may differ in number; the longer one is cut.
+        release_stuck_attack: ignore an attack that is held from the first frame on until it is pressed again.
+        slot_keys: press hotbar.N when the chosen slot changes, because the scroll wheel was not recorded.
+        escape_is_inventory: count escape in a GUI as inventory, which closes it too and which policies know.
+        height: rows of the new video. Default: the source's. OpenAI's policies see 128.
+        width: columns of the new video. Default: the source's. OpenAI's policies see 128.
+        resize: interpolation: linear, as OpenAI's checkpoints were trained, or area.
+        slack: largest difference between the numbers of frames and lines; the longer one is cut.
         crf: quality of the video; lower is better.
-        on_error: what happens with a recording that cannot be read.
+        on_error: stop at a recording that cannot be read, or report it and go on.
 
     Returns:
-        Numbers of recordings: done, passed_over and failed, and of frames.
+        Numbers of recordings `done`, `passed_over` and `failed`, and of `frames`.
     """
     from tqdm import tqdm
 

@@ -1,7 +1,7 @@
-"""`racing-vpt iris-experiments`: tokenizers and world models that differ in one thing each, trained alike and measured.
+"""`racing-vpt iris-experiments`: tokenizers and world models that differ in one setting, trained alike and measured.
 
-The experiments of the project that this wing was made after: other losses of the tokenizer, a pretrained one, a
-pretrained transformer as the world model, other architectures.
+The ablations are other losses of the tokenizer, a pretrained tokenizer, a pretrained transformer as the world model,
+and other architectures.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ BEFORE_RIVAL = 0.2  # share of a training after which the discriminator has a sa
 
 
 class Row(NamedTuple):
-    """One training: its name in the table, the file of `configs/iris/STAGE` that it adds, and more options."""
+    """One training: its name in the table, its file in `configs/iris/STAGE`, and further options."""
 
     name: str
     choice: str | None = None
@@ -32,22 +32,22 @@ def iris_experiments(
     rows: list[str] | None = None,
     seed: int = 0,
 ) -> dict[str, dict]:
-    """Train each row alike, measure it on held-out episodes, and write the table; rows that are there already stay.
+    """Train each row alike, measure it on held-out episodes, and write a table. Rows that are done are kept.
 
     Args:
-        recordings: shards; their split `val` measures.
-        out: folder of the runs, and of table.md and table.json.
-        steps: updates of each row.
-        clips: held-out clips that each row is measured on.
-        size: of all networks, `tiny` or `paper`.
+        recordings: shards; measured on their split `val`.
+        out: folder for the runs, table.md and table.json.
+        steps: training steps per row.
+        clips: held-out clips for the measurement.
+        size: size of all networks, `tiny` or `paper`.
         tokenizer: a tokenizer trained on other data, for the row of a pretrained one. None: without that row.
         world: a world model trained on other tracks or another game, for the row that starts from it. None: without.
         language_model: folder of a causal language model, for the row of its blocks. None: without.
-        rows: names of the rows that are wanted; None: all.
-        seed: of all trainings.
+        rows: names of rows. Default: all.
+        seed: seed of all trainings.
 
     Returns:
-        Figures by row, each a mean with its 95% interval over frames or clips.
+        Figures by row: mean and 95% interval over frames or clips.
     """
     import json
 
@@ -93,7 +93,7 @@ def iris_experiments(
 
 
 def train(stage: str, row: Row, size: str, out: Path, words: list[str]) -> Path:
-    """Train a row, or go on where it was stopped; its run folder. ValueError where `fit` refuses."""
+    """Train a row or continue it, and return its run folder; ValueError if `fit` fails."""
     from racing_vpt.cli.main import main
 
     files = ["base", f"iris/{stage}", *([f"iris/{stage}/{size}"] if size != "paper" else [])]
@@ -107,7 +107,7 @@ def train(stage: str, row: Row, size: str, out: Path, words: list[str]) -> Path:
 
 
 def table(found: dict[str, dict]) -> str:
-    """Markdown, a table for each stage."""
+    """Markdown: one table per stage."""
     lines: list[str] = []
     for stage, shown in (
         ("tokenizer", ("psnr", "codebook_use", "codebook_perplexity", "frames_per_second")),
@@ -125,7 +125,7 @@ def table(found: dict[str, dict]) -> str:
 
 
 def cell(value: float | list[float]) -> str:
-    """A figure, with its interval where it has one."""
+    """A figure, with its interval if it has one."""
     if isinstance(value, list):
         mean, low, high = value
         return f"{mean:.2f} ({low:.2f} to {high:.2f})"

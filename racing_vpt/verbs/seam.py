@@ -1,4 +1,4 @@
-"""`racing-vpt seam`: whether long imagination jumps where a memory is emptied, and whether a sliding one does not."""
+"""`racing-vpt seam`: whether long imagination jumps where the world model's memory is emptied."""
 
 from __future__ import annotations
 
@@ -13,24 +13,27 @@ def seam(
     seed: int = 0,
     json: Path | None = None,
 ) -> dict[str, dict[str, object]]:
-    """Imagine long dreams with a world model's sliding memory, and the same with a memory that is flushed to the last
-    frame whenever the window is full, as the original's; compare how far frames after a flush jump.
+    """Compare long dreams of a world model whose KV cache slides with dreams whose cache is flushed when it is full.
 
-    A jump is the mean absolute second difference of the pictures, and the seam its mean after a flush by its mean
-    elsewhere: 1 is no seam. Both kinds of dream have the same beginnings, controls (recorded ones, in pieces), random
-    numbers and places. A world with absolute positions cannot slide, and is only shown with its flushes.
+    IRIS flushes: the window restarts from the last frame. A jump is the mean absolute second difference of the
+    pictures; the seam is the mean jump after a flush divided by the mean jump elsewhere, so 1 means no seam. Both kinds
+    of dream have the same starts, controls (pieces of recorded ones) and random numbers. A world model with absolute
+    positions cannot slide; only its flushed dreams are measured.
 
     Args:
-        checkpoint: a TokenWorld or an IRIS: a run folder, a file or zoo:NAME.
-        frames: of each dream.
-        dreams: of each kind.
+        checkpoint: TokenWorld or IRIS: a run folder, a file or zoo:NAME.
+        frames: frames per dream, at least three windows.
+        dreams: dreams of each kind.
         tau: temperature.
-        seed: of all that is drawn.
+        seed: seed of all random draws.
         json: file for the figures.
 
     Returns:
-        By kind, `flushed` and `slides`: `seam` (mean over dreams), `ci95`, `jump` and `jump_elsewhere` (of 255), and
-        `flushes`; and `difference`, of the first seam less the second, dream by dream.
+        For `flushed` and `slides`: `seam` (mean over dreams), `ci95`, `jump` and `jump_elsewhere` (of 255), and
+        `flushes`; and `difference`, the paired difference of their seams.
+
+    Raises:
+        ValueError: the checkpoint has no world model over tokens, or a number is too small.
     """
     import numpy as np
     import torch
