@@ -1,9 +1,8 @@
-"""Experts with a few actions and no others: they show a DQN what to do, in the DQN's own words.
+"""Experts that choose among a few actions, to demonstrate them to a DQN or to teach it.
 
-A driver with a steering wheel is no help there: its controls lie between the actions, and rounded to them they do not
-drive. These ask at each decision which action turns the wheels most like their wish, and what it costs that its pedals
-are not the wished ones. They decide as often as a DQN. Both styles are of random searches on a few tracks from seed
-1000 on.
+Continuous controls are no help there: rounded to the nearest action they do not drive. At each decision these experts
+choose the action that turns the wheels most like the wished controls, at a cost for pedals that differ from the wished
+ones. They decide as often as a DQN. Both styles were found by random search on a few tracks from seed 1000 on.
 """
 
 from __future__ import annotations
@@ -15,16 +14,11 @@ from collections.abc import Sequence
 from racing_vpt.agents.expert import ExpertAgent, clip
 from racing_vpt.agents.styles import ExpertStyle
 from racing_vpt.envs.actions import DISCRETE_CONTROLS
-from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.games.read import load_game
 from racing_vpt.types import Controls
 
 WHEELS_TURN = 0.4  # radians: the stop of CarRacing's steering joint
 WHEELS_SPEED = 0.06  # radians a frame: 3 a second
-# The table of configs/dqn_actions.yaml: steering, throttle, brake. The wheels stop turning at 0.4.
-ELEVEN_ACTIONS = (
-    (0.0, 0.0, 0.0), (-0.5, 0.0, 0.0), (0.5, 0.0, 0.0), (-0.2, 0.0, 0.0), (0.2, 0.0, 0.0), (0.0, 0.3, 0.0),
-    (0.0, 1.0, 0.0), (-0.2, 0.3, 0.0), (0.2, 0.3, 0.0), (0.0, 0.0, 0.3), (0.0, 0.0, 0.8),
-)  # fmt: skip
 
 
 class ActionExpert(ExpertAgent):
@@ -113,7 +107,7 @@ class FiveActionExpert(ActionExpert):
 
 
 class ElevenActionExpert(ActionExpert):
-    """The table of `configs/dqn_actions.yaml`: steering in three sizes, which some throttle may go with."""
+    """The eleven actions of `games/carracing.yaml`: steering in three sizes, alone or with some throttle."""
 
     STYLE = ExpertStyle(
         line_half_width=0.376,
@@ -134,8 +128,7 @@ class ElevenActionExpert(ActionExpert):
     CRAWL, CRAWL_COST = 20.0, 1.5
 
     def __init__(self, seed: int = 0) -> None:
-        actions = [dict(zip(CARRACING_CONTROLS, row, strict=True)) for row in ELEVEN_ACTIONS]
-        super().__init__(self.STYLE, actions, seed)
+        super().__init__(self.STYLE, load_game("carracing").actions("eleven").actions, seed)
 
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
         """How far throttle and brake are from the wished ones."""

@@ -1,4 +1,4 @@
-"""Agents that look at nothing: Brownian motion in the space of controls, and uniform chance."""
+"""Agents that ignore the frame: Brownian motion in the space of controls, and uniform random controls."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import torch
 
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.envs.offers import check_driver
-from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme, control_scheme
+from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.games.game import Game
 from racing_vpt.types import Controls, Frame
 
 LOW, HIGH = np.array([-1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0])
 
 
 class RandomAgent(SoloAgent):
-    """Draws each frame's controls uniformly: a car's, or the classes of the environment's scheme.
+    """Draws each frame's controls uniformly: a car's axes, or the classes of another game.
 
     Args:
         seed: of its draws.
@@ -29,8 +30,8 @@ class RandomAgent(SoloAgent):
         self.seed(seed)
 
     def attach(self, env: gymnasium.Env) -> None:
-        name: str = env.control_scheme  # type: ignore[attr-defined]
-        self.scheme = None if name == "car" else control_scheme(name)
+        game: Game = env.game  # type: ignore[attr-defined]
+        self.scheme = None if game.name == "carracing" else game.scheme()
 
     def seed(self, seed: int) -> None:
         self.random = np.random.default_rng([seed, 3])
@@ -43,10 +44,10 @@ class RandomAgent(SoloAgent):
 
 
 class BrownianAgent(RandomAgent):
-    """Controls that wander: a uniform draw, then steps of variance `dt` a frame, clipped to the range.
+    """Random walk of the controls: a uniform draw, then steps of variance `dt` a frame, clipped to the range.
 
-    The random driver that collected World Models' data (Ha & Schmidhuber 2018, arXiv:1803.10122) was jumpy; this one
-    is its re-implementations', which gets further off the start.
+    The random driver that collected World Models' data (Ha & Schmidhuber 2018, arXiv:1803.10122) drew independent
+    actions; this one is used by re-implementations, because it gets further.
 
     Args:
         seed: of its draws.
@@ -59,7 +60,7 @@ class BrownianAgent(RandomAgent):
         self.reset()
 
     def attach(self, env: gymnasium.Env) -> None:
-        check_driver(CARRACING_CONTROLS, "car", env)
+        check_driver(CARRACING_CONTROLS, "carracing", env)
 
     def reset(self) -> None:
         self.state: np.ndarray | None = None

@@ -10,7 +10,7 @@ import gymnasium
 from racing_vpt.agents.key_controls import KeyControls, key_controls
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.envs.make import has_display
-from racing_vpt.games.controls import CARRACING_CONTROLS, control_scheme
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.types import Controls, Frame
 from racing_vpt.window.window import CLOSING, Window
 
@@ -42,8 +42,8 @@ class KeyboardAgent(SoloAgent):
 
     def attach(self, env: gymnasium.Env) -> None:
         """Drive in this environment; ValueError where there are no keys for its controls."""
-        scheme = control_scheme(env.control_scheme)  # type: ignore[attr-defined]
-        self.keys, self.names = self.keys_of(scheme.controls), scheme.controls
+        names = env.game.control_names  # type: ignore[attr-defined]
+        self.keys, self.names = self.keys_of(names), names
         self.frames_per_second = self.slowed or float(env.metadata.get("render_fps", 50))
 
     @staticmethod

@@ -117,13 +117,13 @@ def batch_of(clips: int) -> Batch:
     """A batch of noise that counts."""
     import torch
 
-    from racing_vpt.games.controls import control_scheme
+    from racing_vpt.games.read import load_game
     from racing_vpt.types import Batch
 
     shape = (clips, FRAMES)
     first = torch.zeros(shape, dtype=torch.bool)
     return Batch(
         torch.randint(0, 256, (*shape, PIXELS, PIXELS, 3), dtype=torch.uint8),
-        {name: torch.rand(shape) for name in control_scheme("car").controls},
+        {name: torch.rand(shape) for name in load_game("carracing").control_names},
         first, ~first, torch.ones(shape), ids=[f"noise:{row}" for row in range(clips)],
     )  # fmt: skip

@@ -45,11 +45,11 @@ def bench_imagination(paper: bool = True) -> dict[str, float]:
 
 def world(size: str) -> GPTWorld:
     """IRIS' world model of that size for CarRacing, with random weights."""
-    from racing_vpt.games.controls import control_scheme
+    from racing_vpt.games.read import load_game
     from racing_vpt.nn.token_blocks import WORLD_SIZES, Blocks
     from racing_vpt.nn.token_world import GPTWorld
 
-    return GPTWorld(Blocks(WORLD_SIZES[size], "rotary", 17), control_scheme("carracing")).eval()
+    return GPTWorld(Blocks(WORLD_SIZES[size], "rotary", 17), load_game("carracing").scheme("few")).eval()
 
 
 def cached(net: GPTWorld, rows: int) -> float:

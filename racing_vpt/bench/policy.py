@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from racing_vpt.agents.checkpoint import CheckpointAgent
 
-SIZES = {"tiny": ("car", 64), "small": ("car", 64), "1x": ("minecraft", 128), "2x": ("minecraft", 128)}
+SIZES = {"tiny": ("carracing", 64), "small": ("carracing", 64), "1x": ("minecraft", 128), "2x": ("minecraft", 128)}
 ON_CPU = (("tiny", False), ("small", False), ("1x", False), ("1x", True))  # size, and whether in bf16
 WARM_UP = 20  # steps before the clock runs
 
@@ -48,10 +48,10 @@ def agent_of(size: str, *, device: str = "cpu", bf16: bool = False, compiled: bo
     from racing_vpt.agents.checkpoint import CheckpointAgent
     from racing_vpt.models.vpt import VPT
     from racing_vpt.models.vpt_config import PolicyConfig
-    from racing_vpt.types import FrameSpec
+    from racing_vpt.types import FrameChanges
 
-    scheme, pixels = SIZES[size]
-    module = VPT(frames=FrameSpec(pixels, pixels), scheme=scheme, network=PolicyConfig(size))
+    game, pixels = SIZES[size]
+    module = VPT(game=game, frames=FrameChanges(pixels, pixels), network=PolicyConfig(size))
     return CheckpointAgent(module.hasten(bf16=bf16, compiled=compiled), device)
 
 

@@ -19,13 +19,12 @@ def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
     import numpy as np
 
     from racing_vpt.envs.make import FAST_ID, STOCK_ID
+    from racing_vpt.games.read import load_game
     from racing_vpt.models.controller import Controller
-    from racing_vpt.models.parts import WORLD_FRAMES
     from racing_vpt.processes import Pool, num_cores
     from racing_vpt.rollout.population import WHOLE_EPISODE, DrivePopulation, Task
-    from racing_vpt.types import FrameSpec
 
-    spec = FrameSpec(**{**vars(WORLD_FRAMES), "stride": 3})  # as configs/controller.yaml has it
+    spec = load_game("carracing").world_frames
     world, cores = Controller(memory_use="random").world, num_cores()
     numbers = np.random.default_rng(0).normal(0, 0.1, (candidates, 3 * (world.width + 1)))
     numbers[:, -2] = -1  # little throttle, so that all of them stay on the field

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from racing_vpt.envs.make import FAST_ID
 from racing_vpt.models.controller import Controller
 from racing_vpt.processes import Pool
 from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
@@ -35,7 +34,7 @@ class EvolutionRollouts(Callback):
 
     def __init__(
         self,
-        env: str = FAST_ID,
+        env: str | None = None,
         dream: bool = False,
         tau: float = 1.15,
         workers: int = 2,
@@ -71,7 +70,7 @@ class EvolutionRollouts(Callback):
         assert isinstance(pl_module, Controller)
         if pl_module.device.type != "cpu":
             raise ValueError("a controller's search runs on the CPU; give --trainer.accelerator cpu")
-        work = DrivePopulation(pl_module.world, pl_module.frames, self.env, self.max_frames)
+        work = DrivePopulation(pl_module.world, pl_module.frames, self.env or pl_module.game.place(), self.max_frames)
         self.pool = Pool(work, self.workers)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from racing_vpt.agents.action_expert import ActionExpert
 from racing_vpt.agents.load import load_agent
 from racing_vpt.callbacks.driving import Driving
-from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.envs.make import make_env
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.action_table import rows_of
 from racing_vpt.models.dqn import DQN
@@ -32,7 +32,7 @@ class Experience(Driving):
     """Drives while the module learns, and fills the data module's replay buffer.
 
     Args:
-        env: environment.
+        env: environment; None: that of the model's game.
         lanes: environments that step together.
         workers: processes that they are in. One core steps about 2,000 decisions a second of the fast environment.
         updates_per_decision: of the network; 0.25: one after every four decisions of whichever lane.
@@ -48,7 +48,7 @@ class Experience(Driving):
 
     def __init__(
         self,
-        env: str = FAST_ID,
+        env: str | None = None,
         lanes: int = 16,
         workers: int = 1,
         updates_per_decision: float = 0.25,
@@ -86,7 +86,8 @@ class Experience(Driving):
                 f"learning by doing is for one process, but there are {trainer.world_size}; --trainer.devices 1"
             )
         rows = rows_of(pl_module.scheme)
-        env = make_env(self.env)
+        place = self.env or pl_module.game.place()
+        env = make_env(place)
         check_driver(pl_module.scheme.controls, pl_module.scheme.name, env)
         assert env.observation_space.shape is not None
         height, width, _ = env.observation_space.shape
@@ -98,7 +99,7 @@ class Experience(Driving):
         table = np.array([list(row.values()) for row in rows])
         teacher = data.teaching.teacher
         scene = Scene(
-            table, pl_module.frames, self.env, self.first_seed, self.max_frames, self.patience,
+            table, pl_module.frames, place, self.first_seed, self.max_frames, self.patience,
             teacher=None if teacher is None else teacher_of(teacher, rows, pl_module.frames.stride),
         )  # fmt: skip
         self.actors = Actors(scene, self.lanes, self.workers, self.episodes)

@@ -87,7 +87,7 @@ class WriteLabels(Callback):
         if out is None:
             raise ValueError("labels need a folder to go to: give --out FOLDER")
         self.folder, self.tally = Path(out), Tally()
-        self.made_by = made_by(pl_module)
+        self.made_by, self.game = made_by(pl_module), pl_module.game.name
         self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.made_by["checkpoint"]
         trainer.predict_loop.return_predictions = False  # they would be kept until the end
         done = {name for name, path in data.found.items() if self.is_done(name, path)}
@@ -188,6 +188,7 @@ class WriteLabels(Callback):
             "name": final.stem,
             "kind": "labels",
             **self.made_by,
+            "game": self.game,
             "checkpoint_name": self.name,
             "video": window.video.name,
             "video_sha256": window.sha256,
@@ -243,7 +244,6 @@ def made_by(module: IDM) -> dict[str, object]:
     """What decides a model's labels: its weights, and how it sees and decodes."""
     return {
         "checkpoint": module.fingerprint(),
-        "scheme": module.scheme.name,
         "label": module.label,
         "frames": asdict(module.frames),
     }

@@ -13,7 +13,7 @@ import torch
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.callbacks.images import log_picture
-from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.envs.make import make_env
 from racing_vpt.frames import film_strip
 from racing_vpt.play.film import EpisodeFilm
 from racing_vpt.rollout.episodes import run_episodes
@@ -31,7 +31,7 @@ class RolloutValidation(pl.Callback):
     `media/NAMEs/step=N.mp4` in the run folder, pictures of it to tensorboard.
 
     Args:
-        env: environment; None: the one that the data module names (`data.env`).
+        env: environment; None: the data module's (`data.env`), or that of the model's game.
         first_seed: of the episodes' tracks; 1000 and up, because 0 to 99 are for judging.
         episodes: tracks that are driven, with seeds first_seed, first_seed + 1, ...
         every_n_validations: drive at every n-th validation; in between the last result is logged again, so that a
@@ -43,7 +43,7 @@ class RolloutValidation(pl.Callback):
 
     def __init__(
         self,
-        env: str | None = FAST_ID,
+        env: str | None = None,
         first_seed: int = 1000,
         episodes: int = 8,
         every_n_validations: int = 1,
@@ -96,7 +96,8 @@ class RolloutValidation(pl.Callback):
         if self.film and trainer.is_global_zero:
             name = f"step={trainer.global_step}.mp4"
             film = KeptFilm(Path(folder) / "media" / f"{self.name}s" / name, f"seed {seeds[0]}")
-        env = self.env or trainer.datamodule.env  # type: ignore[attr-defined]
+        data = getattr(trainer, "datamodule", None)
+        env = self.env or getattr(data, "env", None) or pl_module.game.place()  # type: ignore[union-attr, operator]
         envs = [make_env(env) for _ in seeds]
         try:
             agent = CheckpointAgent(pl_module, device=str(pl_module.device))  # type: ignore[arg-type]

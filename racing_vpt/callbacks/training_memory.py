@@ -18,9 +18,10 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from racing_vpt.games.read import fields_of
 from racing_vpt.models.vpt import VPT
 from racing_vpt.models.vpt_config import CloningConfig, PolicyConfig
-from racing_vpt.types import Batch
+from racing_vpt.types import Batch, FrameChanges
 
 GIB = 2**30
 LARGE = 20_000_000  # parameters from which the estimate is worth its seconds
@@ -118,7 +119,7 @@ def training_memory(policy: VPT, batch_size: int, clip_frames: int) -> TrainingM
     """
     with torch.device("meta"):  # torchmetrics copies its states, and copying fake tensors corrupts the heap
         module = VPT(
-            frames=policy.frames, scheme=policy.scheme.name,
+            game=fields_of(policy.game), frames=FrameChanges(**vars(policy.frames)),
             network=PolicyConfig(policy.size, policy.stack.look_back),
             cloning=CloningConfig(carry_memory=policy.cloning.carry_memory, null_filter=policy.cloning.null_filter),
             recompute=policy.net.recompute,

@@ -102,6 +102,37 @@ def parts_of_iris(arguments: Arguments) -> None:
             arguments[part] = size if own is None else own
 
 
+def game_of_scheme(arguments: Arguments) -> None:
+    """0.1.0 named a control scheme where there is a game now; an IDM without stops had none."""
+    if "scheme" in arguments:
+        scheme = arguments.pop("scheme")
+        arguments.setdefault("game", SCHEMES.get(scheme, scheme))
+
+
+def game_of_frames(arguments: Arguments) -> None:
+    """0.1.0's models without controls said nothing of their game; Atari's alone have 15 frames a second."""
+    frames = arguments.get("frames")
+    if isinstance(frames, dict) and frames.get("frames_per_second") == 15:
+        arguments.setdefault("game", "atari")
+
+
+def no_stops(arguments: Arguments) -> None:
+    """In 0.1.0 an IDM to which no stops were given had none; now it has those of its game."""
+    if "scheme" in arguments and arguments.get("stops") is None:
+        arguments["stops"] = {}
+
+
+SCHEMES: dict[str, str] = {  # control scheme of 0.1.0: game, with its scheme where models of the kind have another
+    "car": "carracing",
+    "carracing": "carracing:few",
+    "carracing-discrete": "carracing:five",
+    "buttons-nes": "nes",
+    "minecraft": "minecraft:controls",
+    "minecraft-factored": "minecraft:factored",
+    "atari": "atari",
+    "atari-enduro": "enduro",
+    "atari-breakout": "breakout",
+}
 CLASSES: dict[str, str] = {  # class path of old: today's
     "racing_vpt.data.replay_datamodule.ReplayDataModule": "racing_vpt.replay.datamodule.ReplayDataModule",
     "racing_vpt.data.stretch_datamodule.StretchDataModule": "racing_vpt.replay.segment_datamodule.SegmentDataModule",
@@ -122,6 +153,7 @@ WORLD = into("world", "architecture", "positions", "pretrained", "actions", "rew
 ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in the order in which they apply
     "VPT": (
         optimizer_written_out,
+        game_of_scheme,
         *into("network", "size", "look_back", "memory_frames", "recurrence_layers", "temperature"),
         *into("cloning", "carry_memory", "burn_in", "forget", "null_filter", "confidence_power", "class_weighting"),
         *into("cloning", smoothing="label_smoothing"),
@@ -130,12 +162,15 @@ ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in
     ),
     "IDM": (
         optimizer_written_out,
+        no_stops,
+        game_of_scheme,
         *into("network", "size", "cnn", "view", "motion", "motion_finest", "over_time", "convolutions"),
         *into("network", "close_heads", "close_convolutions", "close_channels", "reach", "dropout"),
         *into("loss", "mean_weight", "label_smoothing", "class_weighting"),
     ),
     "DQN": (
         optimizer_written_out,
+        game_of_frames,
         *into("network", "stack", "trunk", "channels", "hidden", "dueling", "noisy", "quantiles", "layer_norm"),
         *into("learning", "double", "discount", "reward_scale", "missed_cost", "rescale_values", "huber", "mirror"),
         *into("target", target_every="every", target_rate="rate"),
@@ -144,11 +179,12 @@ ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in
         number_to("margin", "size"),
         *into("margin", margin_weight="weight"),
     ),
-    "Controller": into("search", "pop_size", "n_samples", "sigma", "target_return", "seed"),
-    "VAE": (optimizer_written_out,),
-    "MDNRNN": (optimizer_written_out, removed("reward_weight", 0.1), removed("end_weight", 1.0)),
+    "Controller": (game_of_frames, *into("search", "pop_size", "n_samples", "sigma", "target_return", "seed")),
+    "VAE": (optimizer_written_out, game_of_frames),
+    "MDNRNN": (optimizer_written_out, game_of_frames, removed("reward_weight", 0.1), removed("end_weight", 1.0)),
     "Tokenizer": (
         optimizer_written_out,
+        game_of_frames,
         renamed("size", "tokenizer.size"),
         *TOKENIZER,
         *RECONSTRUCTION,
@@ -156,9 +192,11 @@ ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in
         removed("adversarial_clip", 10.0),
     ),
     "TokenWorld": (
-        optimizer_written_out, world_and_its_tokenizer, renamed("size", "world.size"), *WORLD, *TOKENIZER,
+        optimizer_written_out, game_of_scheme, world_and_its_tokenizer, renamed("size", "world.size"),
+        *WORLD, *TOKENIZER,
     ),
     "IRIS": (
+        game_of_scheme,
         parts_of_iris,
         renamed("world_size", "world.size"),
         *WORLD,
@@ -231,9 +269,9 @@ def migrate_config(config: Mapping, name: object) -> dict[str, Any]:
 def migrate_frames(frames: Mapping) -> dict[str, Any]:
     """Settings of frames: `mask_bottom`, a share of the height, became a rectangle of `hide`."""
     migrated = dict(frames)
-    masked = migrated.pop("mask_bottom", 0.0)
-    if masked:
-        migrated["hide"] = [[1.0 - masked, 0.0, masked, 1.0]]
+    if "mask_bottom" in migrated:
+        masked = migrated.pop("mask_bottom")
+        migrated["hide"] = [[1.0 - masked, 0.0, masked, 1.0]] if masked else []
     return migrated
 
 

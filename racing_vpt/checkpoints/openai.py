@@ -18,7 +18,7 @@ from torch import Tensor
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
 from racing_vpt.checkpoints.plain_pickle import RefusedNameError, load_plain
 from racing_vpt.free_memory import require_memory
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.read import load_game
 
 LARGEST_MODEL = 2**20  # bytes; the public files have about a thousand
 LARGEST_WIDTH = 2**16  # of anything in the settings
@@ -202,12 +202,12 @@ def read_openai(path: Path, weights: Path | None = None) -> Checkpoint:
     state_dict = read_openai_weights(weights or path.with_suffix(".weights"))
     is_policy = settings["kind"] == "policy"
     arguments: dict[str, object] = {
+        "game": "minecraft",
         "frames": {"height": settings["height"], "width": settings["width"], **MINECRAFT_FRAMES},
-        "scheme": "minecraft" if is_policy else "minecraft-factored",
         "network": {"size": settings["size"]},
     }
     temperature = settings["temperature"]
-    for head, num_classes in control_scheme(str(arguments["scheme"])).num_classes.items():
+    for head, num_classes in load_game("minecraft").scheme(kind="policy" if is_policy else "idm").num_classes.items():
         state_dict[f"class_counts_{head}"] = torch.zeros(num_classes)
         if not is_policy:
             state_dict[f"temperature_{head}"] = torch.tensor(temperature)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +16,9 @@ from lightning.pytorch.cli import LightningArgumentParser
 from racing_vpt import models
 from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
 from racing_vpt.checkpoints.migrate import migrate_config
+from racing_vpt.games.game import Game
+from racing_vpt.games.read import as_game, fields_of
+from racing_vpt.types import frame_spec
 
 NAMED = ("racing_vpt", "lightning", "torch")  # packages whose classes YAML may name
 log = logging.getLogger(__name__)
@@ -97,12 +101,49 @@ def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options:
     if before["class_path"] != now["class_path"]:
         raise ValueError(f"{checkpoint} holds a {before['class_path']}, not a {now['class_path']}")
     old, new = before.get("init_args", {}), now.get("init_args", {})
-    changed = [key for key in sorted(old) if not alike(old[key], new.get(key))]
+    for arguments in (old, new):
+        arguments["game"] = as_game(arguments.get("game", "carracing"))
+    check_resumed_game(old["game"], new["game"], checkpoint)
+    changed = [key for key in sorted(old) if key != "game" and not alike(old[key], new.get(key))]
+    if old["game"].scheme_for != new["game"].scheme_for or old["game"].controls != new["game"].controls:
+        changed.append("game")
     if changed:
         key = changed[0]
         raise ValueError(
             f"{checkpoint} was trained with model.{key} = {old.get(key)}, but {new.get(key)} is asked for; resuming "
             f"takes the same model (see {config}); to fine-tune instead: --model.init_from {checkpoint}"
+        )
+
+
+def settle_game(model: Namespace, asked: str | None) -> None:
+    """Write the whole game, and the frames that follow from it, into a model's arguments: the checkpoint carries them.
+
+    Args:
+        model: `class_path` and `init_args`.
+        asked: `--game`; None: what the arguments say.
+
+    Raises:
+        ValueError: the class takes no game, though one was asked for; or the game's file is wrong.
+    """
+    module, _, name = model.class_path.rpartition(".")
+    model_class, arguments = getattr(import_module(module), name), model.init_args
+    if "game" not in arguments:
+        if asked is not None:
+            raise ValueError(f"{model.class_path} takes no game, but --game {asked} was given")
+        return
+    game = as_game(asked or arguments.game)
+    arguments.game = fields_of(game)
+    base = getattr(game, getattr(model_class, "GAME_FRAMES", "frames"))
+    frames = asdict(frame_spec(vars(arguments.frames), base))
+    arguments.frames = Namespace({**frames, "hide": [list(rectangle) for rectangle in frames["hide"]]})
+
+
+def check_resumed_game(held: Game, asked: Game, checkpoint: Path) -> None:
+    """ValueError where a run is to be continued with another game."""
+    if held.name != asked.name:
+        raise ValueError(
+            f"{checkpoint} was trained for the game {held.name}, but {asked.name} is asked for; resuming takes the "
+            f"same game: give --game {held.name}; to fine-tune instead: --model.init_from {checkpoint}"
         )
 
 

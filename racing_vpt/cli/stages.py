@@ -27,10 +27,19 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveCon
 from racing_vpt.cli.guard import guard, removed_unless_started
 from racing_vpt.cli.outcome import outcome
 from racing_vpt.cli.parse_errors import ParseError
-from racing_vpt.cli.runs import allow_imports, check_same_model, checkpoint_to_resume, know_models, loggers_into
+from racing_vpt.cli.runs import (
+    allow_imports,
+    check_same_model,
+    checkpoint_to_resume,
+    know_models,
+    loggers_into,
+    settle_game,
+)
 from racing_vpt.data.clip_datamodule import ClipDataModule
 from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.files import write_json
+from racing_vpt.games.game import check_same_game
+from racing_vpt.games.read import load_game
 
 
 def run_stage(stage: str, words: list[str]) -> int:
@@ -94,6 +103,12 @@ class StageCLI(LightningCLI):
         if self.stage == "fit":
             meaning = "Training checkpoint of the same configuration to resume from: `last`, a file or a run folder."
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=meaning)
+        played = "Game: its name or YAML file; GAME:SCHEME for another of its control schemes"
+        if self.stage == "fit":
+            played = f"{played} (default: carracing)."
+        else:
+            played = f"{played}. The checkpoint has its own, which must be this one."
+        parser.add_argument("--game", type=str | None, default=None, help=played)
         named = "Name of the run folder (default: `default`)."
         parser.add_argument("--name", type=str | None, default=None, help=named)
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="Folder that holds the run folders.")
@@ -130,6 +145,8 @@ class StageCLI(LightningCLI):
                 raise ValueError(f"{self.stage} needs --ckpt_path: a run folder, a file, zoo:NAME or an OpenAI F.model")
             self.expected = options.model.class_path if options.get("model") else None
             options.model = options.ckpt_path = None
+        else:
+            settle_game(options.model, options.game)
         self.folder = self._run_folder()
         options.trainer.default_root_dir = str(self.folder)
         options.trainer.logger = loggers_into(self.folder, options.trainer.logger, training=self.stage == "fit")
@@ -160,6 +177,8 @@ class StageCLI(LightningCLI):
             from racing_vpt.checkpoints.load import load_module
 
             self.model = load_module(self.checkpoint, expected=self.expected)
+            if self.options.game is not None:
+                check_same_game(self.model.game, load_game(self.options.game), self.checkpoint)  # type: ignore[arg-type]
 
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, object]:
         arguments = super()._prepare_subcommand_kwargs(subcommand)

@@ -13,7 +13,7 @@ from racing_vpt.data.contractor import FRAMES_PER_SECOND, ContractorFrame, Quirk
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.files import TEMPORARY, read_json, sha256_of
 from racing_vpt.frames import resize
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.read import load_game
 from racing_vpt.types import FrameRecord, Resize
 from racing_vpt.video.decode import open_video
 
@@ -117,4 +117,4 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
 def at_rest(frames: list[ContractorFrame]) -> np.ndarray:
     """Where nothing is done, bool [T]: no button, and the camera in its class of rest, as VPT's paper counts."""
     columns = {name: torch.tensor([frame.controls[name] for frame in frames]) for name in frames[0].controls}
-    return control_scheme("minecraft").is_null(columns).numpy()
+    return load_game("minecraft").scheme().is_null(columns).numpy()

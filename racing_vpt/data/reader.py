@@ -10,7 +10,8 @@ import torch
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.store import Clip, Store, StoredEpisode
-from racing_vpt.games.controls import ControlScheme, control_scheme
+from racing_vpt.games.controls import ControlScheme
+from racing_vpt.games.read import load_game
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.decode import read_prepared, resample
 
@@ -52,7 +53,7 @@ class EpisodeReader:
         self._sources = [_sources(episode, spec) for _, episode in self._episodes]
         self._columns: dict[tuple[int, int], Columns] = {}
         if drop_null:
-            scheme = control_scheme(drop_null)
+            scheme = load_game(drop_null).scheme()
             self._sources = [sources[~self._null(episode, scheme)] for episode, sources in enumerate(self._sources)]
         self._parts: list[list[Part]] = []
         number = 0

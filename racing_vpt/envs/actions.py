@@ -1,7 +1,7 @@
-"""Controls by name at the environment's door: what a driver says, what CarRacing takes, and what the car then did.
+"""CarRacing's actions from controls by name, and what the car did with them.
 
-CarRacing's steering is positive to the right, as ours. Its five discrete actions are fixed controls; the numbers are
-those of `gymnasium.envs.box2d.car_racing.CarRacing.step` (gymnasium 1.4.0).
+CarRacing's steering is positive to the right, as ours. Its five discrete actions are fixed controls (scheme `five` of
+`games/carracing.yaml`); the numbers are those of `gymnasium.envs.box2d.car_racing.CarRacing.step` (gymnasium 1.4.0).
 """
 
 import math
@@ -13,14 +13,10 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from racing_vpt.games.read import load_game
+
 AXES = (("steering", -1.0, 1.0), ("throttle", 0.0, 1.0), ("brake", 0.0, 1.0))
-DISCRETE_CONTROLS: tuple[dict[str, float], ...] = (
-    {"steering": 0.0, "throttle": 0.0, "brake": 0.0},
-    {"steering": 0.6, "throttle": 0.0, "brake": 0.0},
-    {"steering": -0.6, "throttle": 0.0, "brake": 0.0},
-    {"steering": 0.0, "throttle": 0.2, "brake": 0.0},
-    {"steering": 0.0, "throttle": 0.0, "brake": 0.8},
-)
+DISCRETE_CONTROLS = tuple(load_game("carracing").actions("five").actions)
 
 
 class ControlEnv(gymnasium.Wrapper, RecordConstructorArgs):
@@ -30,11 +26,10 @@ class ControlEnv(gymnasium.Wrapper, RecordConstructorArgs):
         env: CarRacing, stock or ours, with any wrappers that leave its actions alone.
     """
 
-    control_scheme = "car"
-
     def __init__(self, env: gymnasium.Env) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
+        self.game = load_game("carracing")
 
     def step(self, action: np.ndarray | int) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict]:
         """As gymnasium's, after `check_action`."""

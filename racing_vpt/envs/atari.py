@@ -17,7 +17,7 @@ import gymnasium
 from gymnasium.utils import RecordConstructorArgs
 
 from racing_vpt.games.atari import ATARI, position_of
-from racing_vpt.games.read import game_names
+from racing_vpt.games.read import game_names, load_game
 from racing_vpt.types import Frame
 
 CONSOLE_FRAMES_PER_SECOND = 60.0
@@ -40,7 +40,7 @@ class AtariGame(gymnasium.Wrapper, RecordConstructorArgs):
         super().__init__(env)
         assert env.spec is not None
         settings = env.spec.kwargs
-        self.control_scheme = f"atari-{settings['game']}" if settings["game"] in game_names() else "atari"
+        self.game = load_game(settings["game"] if settings["game"] in game_names() else "atari")
         self.metadata = {**env.metadata, "render_fps": CONSOLE_FRAMES_PER_SECOND / settings["frameskip"]}
         self.end_on_life_loss = end_on_life_loss
         self.lives, self.game_over = 0, True

@@ -1,6 +1,6 @@
 """A meadow with a tree to fell: Minecraft's actions, pictures and pace without Minecraft.
 
-It is for trying and testing policies of scheme `minecraft` where the game is not installed; it has nothing of the
+It is for trying and testing policies with Minecraft's controls where the game is not installed; it has nothing of the
 game's worlds. Speeds, reach and the three seconds that a trunk takes are Minecraft's. Pictures have MineRL's size and
 are drawn at a quarter of it, coarse as the game's blocks.
 """

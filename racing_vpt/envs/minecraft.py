@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from racing_vpt.games.minecraft import BUTTONS, CAMERA
+from racing_vpt.games.read import load_game
 from racing_vpt.types import Frame
 
 PREFIX = "minerl:"
@@ -67,7 +68,7 @@ def to_action(controls: Mapping[str, float]) -> dict[str, Any]:
     unknown = sorted(controls.keys() - {*BUTTONS, *CAMERA})
     if missing or unknown:
         raise ValueError(
-            f"Minecraft takes the {len(BUTTONS) + len(CAMERA)} controls of scheme minecraft; given were "
+            f"Minecraft takes the {len(BUTTONS) + len(CAMERA)} controls of the game minecraft; given were "
             f"{sorted(controls)[:4]}: {len(missing)} are missing ({', '.join(missing[:3])}), "
             f"unknown are {unknown or 'none'}"
         )
@@ -90,8 +91,6 @@ class MinecraftControls(gymnasium.Env):
         ValueError: the game has other keys or another resolution than the checkpoints know.
     """
 
-    control_scheme = "minecraft"
-
     def __init__(self, game: Game, max_episode_steps: int | None = None, name: str = "the game") -> None:
         self.metadata = {"render_modes": [], "render_fps": FRAMES_PER_SECOND}
         self.action_space, self.observation_space = action_space(), observation_space()["pov"]
@@ -109,23 +108,24 @@ class MinecraftControls(gymnasium.Env):
                 f"{name} shows pictures {shape}, but VPT's checkpoints were trained on ({HEIGHT}, {WIDTH}, 3): "
                 f"make it with resolution={SETTINGS['resolution']}"
             )
-        self.game, self.max_episode_steps, self.frames = game, max_episode_steps, 0
+        self.game = load_game("minecraft")
+        self.played, self.max_episode_steps, self.frames = game, max_episode_steps, 0
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:
         """A new world; MineRL's is made from the seed where its version can do so."""
         super().reset(seed=seed)
         self.frames = 0
-        if isinstance(self.game, gymnasium.Env):
-            observation, info = self.game.reset(seed=seed, options=options)
+        if isinstance(self.played, gymnasium.Env):
+            observation, info = self.played.reset(seed=seed, options=options)
             return observation["pov"], info
-        if seed is not None and hasattr(self.game, "seed"):
-            self.game.seed(seed)
-        observation = self.game.reset()
+        if seed is not None and hasattr(self.played, "seed"):
+            self.played.seed(seed)
+        observation = self.played.reset()
         return self._picture(observation), {}
 
     def step(self, action: dict[str, Any]) -> tuple[Frame, float, bool, bool, dict]:
         """As gymnasium's, with MineRL's action."""
-        result = self.game.step(action)
+        result = self.played.step(action)
         if len(result) == 4:  # gym before 0.26
             observation, reward, over, info = result
             result = observation, reward, over, bool(info.get("TimeLimit.truncated", False)), info
@@ -139,7 +139,7 @@ class MinecraftControls(gymnasium.Env):
         return self.step(to_action(controls))
 
     def close(self) -> None:
-        self.game.close()
+        self.played.close()
 
     @staticmethod
     def _picture(observation: Mapping[str, Any]) -> Frame:

@@ -1,7 +1,7 @@
-"""Environments that offer a control scheme: what a driver says by name, they do.
+"""Environments that take controls by name.
 
-An environment of gymnasium offers its scheme where its unwrapped class has `control_scheme`, the name of a preset, and
-`to_action(controls)`, which gives the action for controls by name. Minecraft's spaces are recognised by themselves.
+An environment of gymnasium does where its unwrapped class has `game`, the name or the file of its game, and
+`to_action(controls)`, which returns the action for controls by name. Minecraft's spaces are recognised by themselves.
 """
 
 from __future__ import annotations
@@ -13,34 +13,37 @@ import gymnasium
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from racing_vpt.games.game import Game
+from racing_vpt.games.read import as_game
+
 Step = tuple[Any, Any, bool, bool, dict]
 
 
 @runtime_checkable
 class OffersControls(Protocol):
-    """What an environment's own class must have to be driven."""
+    """What an environment's own class needs to be driven."""
 
-    control_scheme: str
+    game: Game | str
 
     def to_action(self, controls: Mapping[str, float]) -> Any:
-        """The environment's action for controls by name; ValueError where it has none."""
+        """The environment's action for controls by name; ValueError where there is none."""
 
 
 @runtime_checkable
 class ControlledEnv(Protocol):
-    """What `make_env` gives, besides gymnasium's methods."""
+    """What `make_env` returns, beside gymnasium's methods."""
 
-    control_scheme: str
+    game: Game
 
     def step_controls(self, controls: Mapping[str, float]) -> Step:
         """As `step`, with the controls by name."""
 
 
-class SchemeEnv(gymnasium.Wrapper, RecordConstructorArgs):
+class GameEnv(gymnasium.Wrapper, RecordConstructorArgs):
     """Takes controls by name besides actions.
 
     Args:
-        env: its unwrapped environment offers its scheme.
+        env: its unwrapped environment has `game` and `to_action`.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
@@ -48,7 +51,7 @@ class SchemeEnv(gymnasium.Wrapper, RecordConstructorArgs):
         super().__init__(env)
         assert isinstance(env.unwrapped, OffersControls)
         self.core: OffersControls = env.unwrapped
-        self.control_scheme = self.core.control_scheme
+        self.game = as_game(self.core.game)
 
     def step_controls(self, controls: Mapping[str, float]) -> Step:
         """As `step`, with the controls by name."""
@@ -56,22 +59,22 @@ class SchemeEnv(gymnasium.Wrapper, RecordConstructorArgs):
 
 
 def offered(env: gymnasium.Env, id: str) -> gymnasium.Env:
-    """The environment with `step_controls` and `control_scheme`.
+    """The environment with `step_controls` and `game`.
 
     Raises:
-        ValueError: it offers no control scheme; it says what it needs.
+        ValueError: it does not say what its controls are; the message says what it needs.
     """
     if isinstance(env, ControlledEnv):
         return env
     if isinstance(env.unwrapped, OffersControls):
-        return SchemeEnv(env)
+        return GameEnv(env)
     from racing_vpt.envs.minecraft import MinecraftControls, action_space  # with torch, which others do not need
 
     if isinstance(env.action_space, spaces.Dict) and set(env.action_space.spaces) == set(action_space().spaces):
         return MinecraftControls(env, name=id)
     raise ValueError(
-        f"{id} offers no control scheme, so that no driver knows its controls: give its class `control_scheme`, the "
-        "name of a preset such as 'car', and `to_action(controls)`"
+        f"{id} does not say what its controls are: give its class `game`, the name of a game such as 'carracing' or "
+        "the path of your game's YAML file, and `to_action(controls)`"
     )
 
 
@@ -82,17 +85,20 @@ def step_controls(env: gymnasium.Env, controls: Mapping[str, float]) -> Step:
 
 
 def check_driver(controls: tuple[str, ...], scheme: str, env: gymnasium.Env) -> None:
-    """ValueError unless a driver with these controls, of that scheme, can drive the environment.
+    """ValueError unless a driver with these controls can drive the environment.
 
-    A gear change may be missing, or be said to a car with one gear.
+    A gear change may be missing, or be given to a car with one gear.
+
+    Args:
+        controls: of the driver.
+        scheme: its name, for the message.
+        env: of `make_env`.
     """
-    from racing_vpt.games.controls import control_scheme
-
     assert isinstance(env, ControlledEnv), f"{env} was not made by make_env"
-    taken = control_scheme(env.control_scheme).controls
+    taken = env.game.control_names
     if {*controls} ^ {*taken} <= {"gear_change"}:
         return
     raise ValueError(
-        f"the driver has the controls of scheme {scheme}, but the environment takes those of {env.control_scheme}: "
+        f"the driver has the controls of {scheme}, but the environment takes those of {env.game.name}: "
         f"{', '.join(taken[:6])}{', ...' if len(taken) > 6 else ''}; give --env that fits, or another checkpoint"
     )

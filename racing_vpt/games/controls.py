@@ -12,7 +12,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from racing_vpt.games.heads import Axis, Button, Choice, Head, Joint  # noqa: F401 - until imports have moved
+from racing_vpt.games.heads import Axis, Choice, Head
 from racing_vpt.games.minecraft import JointButtons
 
 
@@ -20,7 +20,7 @@ class ControlScheme:
     """The controls of a game as named categorical distributions.
 
     Args:
-        name: of the game, or `GAME/SCHEME`; errors and labels give it.
+        name: of the game, or `GAME:SCHEME`; errors and labels give it.
         heads: the distributions; no control may belong to two of them.
         packs: heads with equally many classes that share one layer of a network, by the layer's name.
     """
@@ -129,11 +129,3 @@ class ControlScheme:
 
 
 CARRACING_CONTROLS = ("steering", "throttle", "brake")  # in the order of the environment's own actions
-CARRACING_ACTIONS = ((0.0, 0.0, 0.0), (0.6, 0.0, 0.0), (-0.6, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.8))
-
-
-def control_scheme(name: str) -> ControlScheme:
-    """Until the models take a game: the scheme by its old name."""
-    from racing_vpt.games.read import control_scheme as read
-
-    return read(name)

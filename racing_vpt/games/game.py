@@ -12,7 +12,7 @@ from racing_vpt.types import FrameSpec, Rectangle
 if TYPE_CHECKING:
     from racing_vpt.games.controls import ControlScheme
 
-ModelKind = Literal["idm", "policy", "world"]
+ModelKind = Literal["idm", "policy", "world", "dqn"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Game:
         name: what checkpoints and errors call it.
         controls: heads: how each control becomes classes.
         schemes: other heads for (some of) the same controls, by name: fewer classes, or tables of actions.
-        scheme_for: which of `schemes` a kind of model uses unless told otherwise.
+        scheme_for: which of `schemes` a kind of model uses, and `default` for the others; else `controls`.
         packs: heads of a scheme that share one layer of a network (`ControlScheme`), by scheme or `controls`.
         frames: what models of controls see: size, rate, hidden rectangles.
         world_frames: what world models and tokenizers see.
@@ -94,13 +94,13 @@ class Game:
         """
         from racing_vpt.games.controls import ControlScheme
 
-        name = name or self.scheme_for.get(kind or "", "controls")
+        name = name or self.scheme_for.get(kind or "default") or self.scheme_for.get("default", "controls")
         if name == "controls":
             return ControlScheme(self.name, self.controls, self.packs.get(name))
         if name not in self.schemes:
             known = ", ".join(["controls", *self.schemes])
             raise ValueError(f"{self.name} has no control scheme {name!r}; it has: {known}")
-        return ControlScheme(f"{self.name}/{name}", self.schemes[name], self.packs.get(name))
+        return ControlScheme(f"{self.name}:{name}", self.schemes[name], self.packs.get(name))
 
     def actions(self, name: str) -> Joint:
         """A table of actions: the only head of a scheme.
@@ -113,6 +113,13 @@ class Game:
         if not isinstance(head, Joint):
             raise ValueError(f"{self.name} has no table of actions {name!r}; it has: {', '.join(tables) or 'none'}")
         return head
+
+    def place(self) -> str:
+        """Id of the environment for collecting and training; ValueError where the game has none."""
+        found = self.training_env or self.env
+        if found is None:
+            raise ValueError(f"the game {self.name} names no environment to drive in; give env")
+        return found
 
     @property
     def control_names(self) -> tuple[str, ...]:

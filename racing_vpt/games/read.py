@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 
 from racing_vpt.games.forms import near, read_heads, read_mapping, read_names, write_heads
-from racing_vpt.games.game import Car, Game, Keys
+from racing_vpt.games.game import Car, Game, Keys, ModelKind
 from racing_vpt.types import FrameChanges, FrameSpec, frame_spec, rectangle
 
 SHIPPED = Path(__file__).parent
@@ -27,14 +27,19 @@ def load_game(game: str | Path) -> Game:
     """The game of that name, or of that file.
 
     Args:
-        game: such as `carracing`, or the path of a YAML file.
+        game: such as `carracing`, or the path of a YAML file; `carracing:five` is the game with that control scheme.
 
     Raises:
         FileNotFoundError: there is neither; it lists the games that there are.
-        ValueError: the file is not one of a game.
+        ValueError: the file is not one of a game, or the game has no such scheme.
     """
-    if str(game) in game_names():
-        return _shipped(str(game))
+    place, _, scheme = str(game).partition(":")
+    if scheme:
+        found = load_game(place)
+        found.scheme(scheme)
+        return replace(found, scheme_for={"default": scheme})
+    if place in game_names():
+        return _shipped(place)
     path = Path(game)
     if path.suffix not in (".yaml", ".yml") or not path.is_file():
         raise FileNotFoundError(
@@ -88,7 +93,7 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
             name=str(given.get("name", name)),
             controls=controls,
             schemes=schemes,
-            scheme_for=read_mapping(given.get("scheme_for"), "scheme_for", ["idm", "policy", "world"]),
+            scheme_for=read_mapping(given.get("scheme_for"), "scheme_for", [*get_args(ModelKind), "default"]),
             packs={
                 scheme: {
                     pack: read_names(heads, f"packs.{scheme}.{pack}")
@@ -189,26 +194,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
-
-
-OLD_SCHEMES = {
-    "car": ("carracing", None),
-    "carracing": ("carracing", "few"),
-    "carracing-discrete": ("carracing", "five"),
-    "buttons-nes": ("nes", None),
-    "minecraft": ("minecraft", None),
-    "minecraft-factored": ("minecraft", "factored"),
-    "atari": ("atari", None),
-    "atari-enduro": ("enduro", None),
-    "atari-breakout": ("breakout", None),
-}
-
-
-def control_scheme(name: str) -> Any:
-    """Until the models take a game: the scheme by its old name."""
-    if name not in OLD_SCHEMES:
-        raise ValueError(f"there is no control scheme {name!r}; there are {', '.join(OLD_SCHEMES)}")
-    game, scheme = OLD_SCHEMES[name]
-    made = load_game(game).scheme(scheme or "controls")
-    made.name = name
-    return made

@@ -11,19 +11,24 @@ from collections.abc import Sequence
 
 import torch
 
-from racing_vpt.games.controls import CARRACING_ACTIONS, CARRACING_CONTROLS, ControlScheme, Joint, control_scheme
+from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.games.game import Game
+from racing_vpt.games.heads import Joint
 from racing_vpt.types import Transitions
 
 
-def action_scheme(rows: Sequence[Sequence[float]] | None) -> ControlScheme:
+def action_scheme(rows: Sequence[Sequence[float]] | None, game: Game) -> ControlScheme:
     """A scheme of one choice among rows of steering, throttle and brake; None: CarRacing's five actions.
 
     Raises:
         ValueError: a row that is no controls, the same row twice, or fewer than two rows.
     """
     if rows is None:
-        rows = CARRACING_ACTIONS
-    car = control_scheme("car")
+        scheme = game.scheme(kind="dqn")
+        if [type(head) for head in scheme.heads.values()] != [Joint]:
+            raise ValueError(f"{scheme.name} is no table of actions; a DQN chooses in one, such as carracing:five")
+        return scheme
+    car = game.scheme()
     for number, row in enumerate(rows):
         if len(row) != len(CARRACING_CONTROLS):
             raise ValueError(

@@ -17,13 +17,14 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint
-from racing_vpt.games.controls import CARRACING_CONTROLS, control_scheme
-from racing_vpt.models.parts import STARTS, WORLD_FRAMES, check_kind, load_memory, load_vae
+from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.games.read import as_game
+from racing_vpt.models.parts import STARTS, check_kind, load_memory, load_vae
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
 from racing_vpt.nn.world import WorldNet, drive
-from racing_vpt.types import FrameSpec, frame_spec
+from racing_vpt.types import FrameChanges, frame_spec
 
 UNJUDGED = -1e9  # not -infinity, which checkpoints refuse
 Memory = Literal["trained", "random", "zero", "none"]
@@ -60,7 +61,8 @@ class Controller(LightningModule):
         vae: checkpoint of a VAE, where there is no memory. With both, they must belong together.
         memory_use: `trained`; `random`, an untrained LSTM; `zero`, a memory that is never written to; or `none`, the
             code of the current frame only.
-        frames: size and preparation of the frames that the VAE sees.
+        game: name or file of the game, or all that its file says.
+        frames: how the frames that the VAE sees differ from the game's for world models.
         latent: dimensions of a code.
         width: width of the LSTM.
         components: Gaussians of the mixture for each dimension.
@@ -75,12 +77,15 @@ class Controller(LightningModule):
     starts: Tensor
     num_starts: Tensor
 
+    GAME_FRAMES = "world_frames"
+
     def __init__(
         self,
         memory: str | None = None,
         vae: str | None = None,
         memory_use: Memory = "trained",
-        frames: FrameSpec = WORLD_FRAMES,
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(),  # noqa: B008 - frozen
         latent: int = 32,
         width: int = 256,
         components: int = 5,
@@ -89,8 +94,9 @@ class Controller(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.frames = frame_spec(frames)
-        self.scheme = control_scheme("car")
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.world_frames)
+        self.scheme = self.game.scheme()
         self.memory_name = memory
         self.vae_name = vae
         self.memory_use = memory_use

@@ -20,23 +20,25 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
 from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.games.read import as_game
 from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.dqn_config import ExplorationConfig, MarginConfig, QLearningConfig, QNetConfig, TargetNetConfig
 from racing_vpt.models.module import Schedule, with_schedule
 from racing_vpt.nn.q_learning import grow, margin_loss, quantile_huber, shrink
 from racing_vpt.nn.q_net import QNet
-from racing_vpt.types import FrameSpec, Transitions, frame_spec
+from racing_vpt.types import FrameChanges, Transitions, frame_spec
 
-GREY = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, grey=True, stride=4)
+GREY = FrameChanges(height=84, width=84, fit="crop", crop_bottom=0.125, hide=(), grey=True, stride=4)
 
 
 class DQN(LightningModule):
     """Learns the value of each action given the last few frames; takes the best.
 
     Args:
-        frames: size and preparation of the frames that the model sees: grey, the middle 84x84 of the rows above the
+        game: name or file of the game, or all that its file says.
+        frames: how the frames that the model sees differ from the game's: grey, the middle 84x84 of the rows above the
             instruments. It decides at every `stride`-th frame and holds the action in between.
-        actions: rows of steering, throttle, brake; None: CarRacing's five.
+        actions: rows of controls; None: those of the game, CarRacing's five (`carracing:eleven` has more).
         network: size and parts of the network.
         learning: what the values mean and how they are learned.
         target: how the target network follows.
@@ -53,7 +55,8 @@ class DQN(LightningModule):
 
     def __init__(
         self,
-        frames: FrameSpec = GREY,
+        game: str | dict = "carracing",
+        frames: FrameChanges = GREY,
         actions: list[list[float]] | None = None,
         network: QNetConfig = QNetConfig(),  # noqa: B008 - frozen
         learning: QLearningConfig = QLearningConfig(),  # noqa: B008 - frozen
@@ -66,10 +69,11 @@ class DQN(LightningModule):
         init_from: str | None = None,
     ) -> None:
         super().__init__()
-        self.frames = frame_spec(frames)
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.frames)
         if not self.frames.grey:
             raise ValueError("a DQN stacks grey frames, but colours were asked for: give --model.frames.grey true")
-        self.scheme: ControlScheme = action_scheme(actions)
+        self.scheme: ControlScheme = action_scheme(actions, self.game)
         self.stack = network.stack
         self.learning = learning
         self.target_update = target

@@ -30,7 +30,7 @@ from racing_vpt.nn.heads import ActionHeads
 from racing_vpt.nn.sizes import IDM_SIZES, NetSize, named_size
 from racing_vpt.nn.transformer import Mask
 from racing_vpt.nn.vpt_net import VPTNet
-from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.types import Batch, FrameChanges, FrameSpec
 
 Stage = Literal["val", "test"]
 VIEW_MARGIN = 4  # pixels around the view: the car is longer than its wheels
@@ -40,12 +40,11 @@ class IDM(ControlModule):
     """An inverse dynamics model.
 
     Args:
-        frames: size and preparation of the frames that the model sees; OpenAI's checkpoint needs 128x128.
-        scheme: name of the control scheme, which determines the heads.
+        game: name or file of the game, or all that its file says; its controls determine the heads.
+        frames: how the frames that the model sees differ from the game's; OpenAI's checkpoints need 128x128.
         network: size of the network and what it sees of a frame.
         label: what is written for an axis: the `mean` of its distribution, or its `mode`.
-        stops: value of an axis beyond which its effect no longer grows, such as `{steering: 0.4}` in CarRacing:
-            commands beyond it look alike.
+        stops: value of an axis beyond which commands look alike; None: those of the game.
         loss: parts of the training loss.
         margin: frames at the ends of a held-out clip that are not measured, because they lack context (labelling keeps
             the middle of its windows). An end that is the episode's own is measured.
@@ -55,10 +54,12 @@ class IDM(ControlModule):
         init_from: checkpoint to take initial weights from (path, run folder or zoo:NAME).
     """
 
+    kind = "idm"
+
     def __init__(
         self,
-        frames: FrameSpec = FrameSpec(),  # noqa: B008 - frozen
-        scheme: str = "car",
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(),  # noqa: B008 - frozen
         network: IDMConfig = IDMConfig(),  # noqa: B008 - frozen
         label: LabelKind = "mean",
         stops: dict[str, float] | None = None,
@@ -70,15 +71,15 @@ class IDM(ControlModule):
         init_from: str | None = None,
     ) -> None:
         super().__init__(
-            frames=frames, scheme=scheme, optimizer=optimizer, schedule=schedule, warmup_steps=warmup_steps,
+            game=game, frames=frames, optimizer=optimizer, schedule=schedule, warmup_steps=warmup_steps,
             class_weighting=loss.class_weighting, init_from=init_from,
         )  # fmt: skip
         if margin < 0:
             raise ValueError(f"margin counts frames from 0, but {margin} was given")
-        self.network = network
+        self.network = network.of_game(self.game, self.frames)
         self.loss = loss
         self.label: LabelKind = label
-        self.stops = checked_stops(stops or {}, self.scheme)
+        self.stops = checked_stops(self.game.stops if stops is None else stops, self.scheme)
         self.margin = margin
         size = named_size(network.size, IDM_SIZES, "IDM")
         self.build(size)
@@ -92,7 +93,7 @@ class IDM(ControlModule):
         height, width = self.frames.height, self.frames.width
         if view is not None and (view.top + view.height > height or view.left + view.width > width):
             raise ValueError(f"{view} does not lie within a frame of {height}x{width} pixels")
-        if unknown := sorted({*config.close_heads} - {*classes}):
+        if unknown := sorted({*(config.close_heads or ())} - {*classes}):
             raise ValueError(f"close_heads must be among {[*classes]}; not so: {unknown}")
         self.net = VPTNet(size, height, width, causal=False)  # OpenAI's names: net, pi_head
         if not config.cnn:

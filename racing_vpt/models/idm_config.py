@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from racing_vpt.frames import pixels_of
+from racing_vpt.games.game import Game
 from racing_vpt.nn.sizes import NetSize
+from racing_vpt.types import FrameSpec
 
 
 @dataclass(frozen=True)
@@ -14,24 +17,41 @@ class View:
     Args:
         top: first row, in pixels of the frame that the model sees.
         left: first column.
-        height: rows.
+        height: rows; 0: the view is the rectangle of the game's car, and there is none in a game without a car.
         width: columns.
         features: features computed from it for each frame.
         channels: channels of its first convolution; the second has twice as many.
         noise: standard deviation of noise added to its pixels in training (pixels are normalized to deviation 1).
     """
 
-    top: int
-    left: int
-    height: int
-    width: int
+    top: int = 0
+    left: int = 0
+    height: int = 0
+    width: int = 0
     features: int = 64
     channels: int = 12
     noise: float = 0.0
 
     def __post_init__(self) -> None:
-        if min(self.top, self.left, self.noise) < 0 or min(self.height, self.width, self.features, self.channels) < 1:
-            raise ValueError(f"a view needs top, left and noise of 0 or more, all else of 1 or more; given: {self}")
+        wrong = (
+            min(self.top, self.left, self.height, self.width, self.noise) < 0 or min(self.features, self.channels) < 1
+        )
+        if wrong or bool(self.height) != bool(self.width):
+            raise ValueError(
+                "a view needs features and channels of 1 or more, all else of 0 or more, height and width together; "
+                f"given: {self}"
+            )
+
+    def of_car(self, game: Game, frames: FrameSpec) -> View | None:
+        """The view with the rectangle of the game's car where it has none of its own; None where there is no car."""
+        if self.height:
+            return self
+        if game.car is None:
+            return None
+        rows, columns = pixels_of(game.car.place, frames.height, frames.width)
+        return replace(
+            self, top=rows.start, left=columns.start, height=rows.stop - rows.start, width=columns.stop - columns.start
+        )
 
 
 @dataclass(frozen=True)
@@ -49,6 +69,7 @@ class IDMConfig:
         convolutions: number of consecutive convolutions over time.
         close_heads: heads that see the view alone, over `over_time` frames: `[steering]` where wheels show it. A model
             that sees where the car goes learns what drivers usually do there, and fails on one who does otherwise.
+            None: those that the game's car shows.
         close_convolutions: number of consecutive convolutions over time in this branch.
         close_channels: channels between them; few, because a driver's previous controls soon predict more than the
             wheels do.
@@ -63,14 +84,15 @@ class IDMConfig:
     motion_finest: int = 0
     over_time: int = 9
     convolutions: int = 2
-    close_heads: tuple[str, ...] = ()
+    close_heads: tuple[str, ...] | None = ()
     close_convolutions: int = 1
     close_channels: int = 128
     reach: int | None = None
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "close_heads", tuple(self.close_heads))  # YAML and JSON give lists
+        if self.close_heads is not None:
+            object.__setattr__(self, "close_heads", tuple(self.close_heads))  # YAML and JSON give lists
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), but {self.dropout} was given")
         if self.reach is not None and self.reach < 1:
@@ -79,6 +101,12 @@ class IDMConfig:
             raise ValueError("without cnn, view and motion the model would see nothing; turn one of them on")
         if self.close_heads and self.view is None:
             raise ValueError(f"close_heads {list(self.close_heads)} need a view; give --model.network.view")
+
+    def of_game(self, game: Game, frames: FrameSpec) -> IDMConfig:
+        """With the view and the close heads that the game's car has, where they are left to the game."""
+        view = None if self.view is None else self.view.of_car(game, frames)
+        shown = game.car.shows if game.car is not None and view is not None else ()
+        return replace(self, view=view, close_heads=shown if self.close_heads is None else self.close_heads)
 
     @property
     def has_senses(self) -> bool:

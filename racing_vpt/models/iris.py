@@ -17,10 +17,11 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from racing_vpt.games.controls import ControlScheme
+from racing_vpt.games.read import as_game
 from racing_vpt.models.iris_batch import TokenCache, TokenSegments, token_segments
 from racing_vpt.models.iris_config import PARTS, Act, ActorConfig, ActorCriticConfig, DreamConfig, TrainingConfig
 from racing_vpt.models.module import learning_rate
-from racing_vpt.models.parts import WORLD_FRAMES, load_tokenizer, load_world
+from racing_vpt.models.parts import load_tokenizer, load_world
 from racing_vpt.models.reconstruction import Reconstruction, ReconstructionConfig
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import reconstructions
@@ -32,7 +33,7 @@ from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.returns import Spread, TargetCritic
 from racing_vpt.nn.token_net import known_in
 from racing_vpt.nn.tokenizer_net import TokenizerConfig, TokenizerNet, pictures_of
-from racing_vpt.types import Batch, Frame, FrameSpec, PartBatch, PartRequest, Segments, frame_spec
+from racing_vpt.types import Batch, Frame, FrameChanges, PartBatch, PartRequest, Segments, frame_spec
 
 SHOWN = 64  # frames of a validation batch on which the tokenizer is measured
 
@@ -41,8 +42,8 @@ class IRIS(LightningModule):
     """Learns a world model, and to drive in its imagination; drives by what its tokenizer makes of a frame.
 
     Args:
-        frames: size and preparation of the frames that the model sees.
-        scheme: name of the control scheme.
+        game: name or file of the game, or all that its file says.
+        frames: how the frames that the model sees differ from the game's for world models.
         tokenizer: network of the tokenizer.
         reconstruction: losses of the tokenizer.
         world: network of the world model.
@@ -55,13 +56,14 @@ class IRIS(LightningModule):
         init_from: checkpoint of an IRIS to start from, all of it.
     """
 
+    GAME_FRAMES = "world_frames"
     TWINS = (("target_critic.net.", "agent."),)  # copies of a network that an export leaves out
     updates: Tensor
 
     def __init__(
         self,
-        frames: FrameSpec = WORLD_FRAMES,
-        scheme: str = "carracing",
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(),  # noqa: B008 - frozen
         tokenizer: TokenizerConfig = TokenizerConfig(),  # noqa: B008 - frozen
         reconstruction: ReconstructionConfig = ReconstructionConfig(),  # noqa: B008 - frozen
         world: WorldConfig = WorldConfig(),  # noqa: B008 - frozen
@@ -75,7 +77,8 @@ class IRIS(LightningModule):
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
-        self.frames = frame_spec(frames)
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.world_frames)
         self.actor = actor
         self.act: Act = actor.act
         self.learning = learning
@@ -85,7 +88,7 @@ class IRIS(LightningModule):
         self.init_tokenizer = init_tokenizer
         self.init_world = init_world
         self.init_from = init_from
-        self.world = TokenWorld(frames=self.frames, scheme=scheme, tokenizer=tokenizer, world=world)
+        self.world = TokenWorld(game=game, frames=frames, tokenizer=tokenizer, world=world)
         TokenizerNet(tokenizer)  # draws and drops weights, so that a seed gives the initial agent that 0.1.0 gave
         self.reconstruction = Reconstruction(reconstruction)
         self.scheme: ControlScheme = self.world.scheme

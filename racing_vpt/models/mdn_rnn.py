@@ -18,12 +18,13 @@ from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
 from racing_vpt.games.controls import CARRACING_CONTROLS
-from racing_vpt.models.parts import STARTS, WORLD_FRAMES, load_vae
+from racing_vpt.games.read import as_game
+from racing_vpt.models.parts import STARTS, load_vae
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.vae_net import Code, VAENet
-from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
+from racing_vpt.types import Batch, Frame, FrameChanges, frame_spec
 
 HORIZONS = (1, 5, 15)  # frames that are dreamt open loop, in `val/open_loop_K`
 TAUS = (0.0, 0.5, 1.0)
@@ -37,7 +38,8 @@ class MDNRNN(LightningModule):
 
     Args:
         vae: checkpoint of the VAE, needed for training (path, run folder or zoo:NAME).
-        frames: size and preparation of the frames that the VAE sees; as it was trained.
+        game: name or file of the game, or all that its file says.
+        frames: how the frames that the VAE sees differ from the game's for world models; as it was trained.
         latent: dimensions of a code; as in the VAE.
         width: width of the LSTM.
         components: Gaussians of the mixture for each dimension of the next code.
@@ -48,10 +50,13 @@ class MDNRNN(LightningModule):
     starts: Tensor
     num_starts: Tensor
 
+    GAME_FRAMES = "world_frames"
+
     def __init__(
         self,
         vae: str | None = None,
-        frames: FrameSpec = WORLD_FRAMES,
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(),  # noqa: B008 - frozen
         latent: int = 32,
         width: int = 256,
         components: int = 5,
@@ -59,7 +64,8 @@ class MDNRNN(LightningModule):
         optimizer: OptimizerCallable = lambda weights: torch.optim.Adam(weights, lr=1e-3),
     ) -> None:
         super().__init__()
-        self.frames = frame_spec(frames)
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.world_frames)
         self.vae_name = vae
         self.optimizer = optimizer
         self.vae = VAENet(latent).requires_grad_(False)

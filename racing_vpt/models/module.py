@@ -18,9 +18,11 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
-from racing_vpt.games.controls import ControlScheme, control_scheme
+from racing_vpt.games.controls import ControlScheme
+from racing_vpt.games.game import ModelKind
+from racing_vpt.games.read import as_game
 from racing_vpt.nn.masked import masked_mean
-from racing_vpt.types import Batch, FrameSpec, frame_spec
+from racing_vpt.types import Batch, FrameChanges, frame_spec
 
 Schedule = Literal["constant", "cosine", "linear"]
 logger = logging.getLogger(__name__)
@@ -30,8 +32,8 @@ class ControlModule(LightningModule):
     """Frames in, a distribution over each control out.
 
     Args:
-        frames: size and preparation of the frames that the model sees.
-        scheme: name of the control scheme.
+        game: name or file of the game, or all that its file says; its controls determine the heads.
+        frames: how the frames that the model sees differ from the game's.
         optimizer: built from the trainable parameters; weight decay applies to matrices and kernels only.
         schedule: shape of the learning rate after the warm-up, over the steps of the run.
         warmup_steps: steps over which the learning rate rises from 0.
@@ -39,13 +41,14 @@ class ControlModule(LightningModule):
         init_from: checkpoint to take initial weights from (path, run folder or zoo:NAME).
     """
 
+    kind: ModelKind
     class_counts: dict[str, Tensor]
 
     def __init__(
         self,
         *,
-        frames: FrameSpec,
-        scheme: str,
+        game: str | dict,
+        frames: FrameChanges,
         optimizer: OptimizerCallable,
         schedule: Schedule,
         warmup_steps: int,
@@ -57,8 +60,9 @@ class ControlModule(LightningModule):
             raise ValueError(f"class_weighting must lie in [0, 1], but {class_weighting} was given")
         if warmup_steps < 0:
             raise ValueError(f"warmup_steps must be 0 or more, but {warmup_steps} was given")
-        self.frames = frame_spec(frames)
-        self.scheme: ControlScheme = control_scheme(scheme)
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.frames)
+        self.scheme: ControlScheme = self.game.scheme(kind=self.kind)
         self.optimizer = optimizer
         self.schedule = schedule
         self.warmup_steps = warmup_steps
@@ -116,8 +120,8 @@ class ControlModule(LightningModule):
         missing = [control for control in self.scheme.controls if control not in batch.controls]
         if missing:
             raise ValueError(
-                f"the data has the controls {sorted(batch.controls)}, but scheme {self.scheme.name} of the model needs "
-                f"{list(self.scheme.controls)}: choose data of that scheme, or another --model.scheme"
+                f"the data has the controls {sorted(batch.controls)}, but the game {self.scheme.name} has "
+                f"{list(self.scheme.controls)}: give data of that game, or the data's game with --game"
             )
 
     def targets(self, batch: Batch) -> dict[str, Tensor]:

@@ -7,13 +7,13 @@ from typing import cast
 from torch import Tensor, nn
 
 from racing_vpt.checkpoints.folder import Checkpoint
+from racing_vpt.games.read import as_game
 from racing_vpt.nn.tokenizer_net import TokenizerNet
-from racing_vpt.nn.vae_net import PIXELS, VAENet
+from racing_vpt.nn.vae_net import VAENet
 from racing_vpt.nn.world import WorldNet
-from racing_vpt.types import FrameSpec
+from racing_vpt.types import FrameSpec, frame_spec
 
 STARTS = 64  # first frames (as codes) or beginnings of episodes (as tokens) that are kept for dreams to start from
-WORLD_FRAMES = FrameSpec(height=PIXELS, width=PIXELS, crop_bottom=0.125)
 
 
 def load_vae(net: VAENet, frames: FrameSpec, checkpoint: Checkpoint, name: str) -> None:
@@ -93,9 +93,7 @@ def load_world(world: nn.Module, frames: FrameSpec, checkpoint: Checkpoint, name
     try:
         load_strictly(world, weights, name)
     except ValueError as error:
-        given = {
-            key: checkpoint.init_args[key] for key in ("world", "tokenizer", "scheme") if key in checkpoint.init_args
-        }
+        given = {key: checkpoint.init_args[key] for key in ("world", "tokenizer") if key in checkpoint.init_args}
         raise ValueError(
             f"{name} is another world model than this one: it has {given}; give the same ({error})"
         ) from error
@@ -107,9 +105,9 @@ class FramesError(ValueError):
 
 def check_frames(checkpoint: Checkpoint, frames: FrameSpec, name: str) -> None:
     """Raise FramesError if a checkpoint was trained on other frames than the model that is to use it."""
-    given = checkpoint.init_args.get("frames")
-    seen = FrameSpec(**given) if isinstance(given, dict) else given
-    if isinstance(seen, FrameSpec) and seen != frames:
+    game = as_game(checkpoint.init_args.get("game", "carracing"))
+    seen = frame_spec(checkpoint.init_args.get("frames") or {}, game.world_frames)
+    if seen != frames:
         raise FramesError(f"{name} sees {seen}, but this model's frames are {frames}; give the same")
 
 

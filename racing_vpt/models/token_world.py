@@ -16,10 +16,10 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.read import as_game
 from racing_vpt.models.look_ahead import ROWS, LookAhead, long_enough, next_frames
 from racing_vpt.models.module import Schedule, with_schedule
-from racing_vpt.models.parts import STARTS, WORLD_FRAMES, load_tokenizer
+from racing_vpt.models.parts import STARTS, load_tokenizer
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.models.world_config import WorldConfig
 from racing_vpt.nn.imagination import Imagined
@@ -27,15 +27,15 @@ from racing_vpt.nn.outcomes import numbers_of
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.token_net import TokenState, known_in
 from racing_vpt.nn.tokenizer_net import TokenizerConfig, TokenizerNet, pictures_of
-from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
+from racing_vpt.types import Batch, Frame, FrameChanges, frame_spec
 
 
 class TokenWorld(LightningModule):
     """A world model over the tokens of a trained tokenizer; implements `imagination.World`.
 
     Args:
-        frames: size and preparation of the frames that the tokenizer sees; as it was trained.
-        scheme: name of the control scheme.
+        game: name or file of the game, or all that its file says.
+        frames: how the frames that the tokenizer sees differ from the game's for world models; as it was trained.
         tokenizer: network of the tokenizer; as it was trained.
         world: network of the world model.
         init_tokenizer: checkpoint of the tokenizer, needed for training (path, run folder or zoo:NAME).
@@ -46,6 +46,7 @@ class TokenWorld(LightningModule):
         optimizer: built from the world model's parameters.
     """
 
+    GAME_FRAMES = "world_frames"
     start_tokens: Tensor
     start_actions: Tensor
     num_starts: Tensor
@@ -53,8 +54,8 @@ class TokenWorld(LightningModule):
 
     def __init__(
         self,
-        frames: FrameSpec = WORLD_FRAMES,
-        scheme: str = "carracing",
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(),  # noqa: B008 - frozen
         tokenizer: TokenizerConfig = TokenizerConfig(),  # noqa: B008 - frozen
         world: WorldConfig = WorldConfig(),  # noqa: B008 - frozen
         init_tokenizer: str | None = None,
@@ -64,7 +65,8 @@ class TokenWorld(LightningModule):
         optimizer: OptimizerCallable = lambda weights: torch.optim.AdamW(weights, lr=1e-4, weight_decay=0.01),
     ) -> None:
         super().__init__()
-        self.frames = frame_spec(frames)
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.world_frames)
         self.config = world
         self.size = world.widths
         self.init_tokenizer = init_tokenizer
@@ -75,7 +77,7 @@ class TokenWorld(LightningModule):
         self.tokenizer = TokenizerNet(tokenizer).requires_grad_(False)
         self.grid = self.tokenizer.grid(self.frames.height, self.frames.width)
         self.num_tokens = self.grid[0] * self.grid[1]
-        self.scheme = control_scheme(scheme)
+        self.scheme = self.game.scheme(kind="world")
         self.net = world.build(self.scheme, tokenizer.vocabulary, self.num_tokens)
         starts = (STARTS, self.size.window)
         self.register_buffer("start_tokens", torch.zeros(*starts, self.num_tokens, dtype=torch.int32))

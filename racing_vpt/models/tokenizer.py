@@ -19,15 +19,15 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 
 from racing_vpt.frames import film_strip
+from racing_vpt.games.read import as_game
 from racing_vpt.models.freezing import frozen_names
 from racing_vpt.models.module import Schedule, with_schedule
-from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.processes import shares
 from racing_vpt.models.reconstruction import Reconstruction, ReconstructionConfig
 from racing_vpt.nn.picture_losses import PatchDiscriminator, discriminator_loss, generator_loss
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.tokenizer_net import TokenizerConfig, TokenizerNet, frames_of, pictures_of
-from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
+from racing_vpt.types import Batch, Frame, FrameChanges, frame_spec
 
 SHOWN = 12  # frames in a picture
 CLIP = 10.0  # largest gradient norm of autoencoder and discriminator, where there is one
@@ -54,7 +54,8 @@ class Tokenizer(LightningModule):
     """A discrete autoencoder of single frames; each frame of a clip is processed on its own.
 
     Args:
-        frames: size and preparation of the frames that the model sees.
+        game: name or file of the game, or all that its file says.
+        frames: how the frames that the model sees differ from the game's for world models.
         tokenizer: size, quantizer and vocabulary of the network.
         reconstruction: losses on the reconstructed pictures.
         adversarial: a discriminator as an additional loss.
@@ -67,11 +68,13 @@ class Tokenizer(LightningModule):
         optimizer: built from the trainable parameters.
     """
 
+    GAME_FRAMES = "world_frames"
     used: Tensor
 
     def __init__(
         self,
-        frames: FrameSpec = WORLD_FRAMES,
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(),  # noqa: B008 - frozen
         tokenizer: TokenizerConfig = TokenizerConfig(),  # noqa: B008 - frozen
         reconstruction: ReconstructionConfig = ReconstructionConfig(),  # noqa: B008 - frozen
         adversarial: AdversarialConfig = AdversarialConfig(),
@@ -83,7 +86,8 @@ class Tokenizer(LightningModule):
         optimizer: OptimizerCallable = lambda weights: torch.optim.Adam(weights, lr=1e-4),
     ) -> None:
         super().__init__()
-        self.frames = frame_spec(frames)
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.world_frames)
         self.net = TokenizerNet(tokenizer)
         self.net.grid(self.frames.height, self.frames.width)  # refuses frames that tokens do not divide
         self.reconstruction = Reconstruction(reconstruction)

@@ -15,11 +15,11 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from racing_vpt.frames import film_strip
-from racing_vpt.models.parts import WORLD_FRAMES
+from racing_vpt.games.read import as_game
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.picture_losses import psnr
 from racing_vpt.nn.vae_net import PIXELS, VAENet
-from racing_vpt.types import Batch, Frame, FrameSpec, frame_spec
+from racing_vpt.types import Batch, Frame, FrameChanges, frame_spec
 
 SHOWN = 12  # frames in a picture
 
@@ -28,21 +28,26 @@ class VAE(LightningModule):
     """A variational autoencoder of single frames; each frame of a clip is processed on its own.
 
     Args:
-        frames: size and preparation of the frames that the model sees; 64x64.
+        game: name or file of the game, or all that its file says.
+        frames: how the frames that the model sees differ from the game's for world models; 64x64.
         latent: dimensions of the code of a frame.
         kl_floor: divergence in nats a dimension that costs nothing.
         optimizer: built from all parameters.
     """
 
+    GAME_FRAMES = "world_frames"
+
     def __init__(
         self,
-        frames: FrameSpec = WORLD_FRAMES,
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(),  # noqa: B008 - frozen
         latent: int = 32,
         kl_floor: float = 0.5,
         optimizer: OptimizerCallable = lambda weights: torch.optim.Adam(weights, lr=1e-4),
     ) -> None:
         super().__init__()
-        self.frames = frame_spec(frames)
+        self.game = as_game(game)
+        self.frames = frame_spec(frames, self.game.world_frames)
         if (self.frames.height, self.frames.width) != (PIXELS, PIXELS):
             raise ValueError(
                 f"the VAE sees {PIXELS}x{PIXELS} pixels, but frames of {self.frames.height}x{self.frames.width} were "

@@ -29,7 +29,7 @@ from racing_vpt.nn.precision import bfloat16_weights
 from racing_vpt.nn.stack import FrameStack, StackState
 from racing_vpt.nn.transformer import NetState
 from racing_vpt.nn.vpt_net import VPTNet
-from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.types import Batch, FrameChanges
 
 PolicyState = tuple[StackState, NetState]
 """Memory of a policy: earlier frames for the frame stack, keys and values for attention."""
@@ -39,8 +39,8 @@ class VPT(ControlModule):
     """A causal policy, trained by behavioural cloning.
 
     Args:
-        frames: size and preparation of the frames that the model sees; OpenAI's checkpoints need 128x128.
-        scheme: name of the control scheme, which determines the heads.
+        game: name or file of the game, or all that its file says; its controls determine the heads.
+        frames: how the frames that the model sees differ from the game's; OpenAI's checkpoints need 128x128.
         network: size and memory of the network.
         cloning: what is learned from.
         acting: how distributions become controls when it drives.
@@ -55,10 +55,12 @@ class VPT(ControlModule):
             backward pass but computed again, this many frames at a time; None keeps all.
     """
 
+    kind = "policy"
+
     def __init__(
         self,
-        frames: FrameSpec = FrameSpec(height=64, width=64),  # noqa: B008 - frozen
-        scheme: str = "car",
+        game: str | dict = "carracing",
+        frames: FrameChanges = FrameChanges(height=64, width=64),  # noqa: B008 - frozen
         network: PolicyConfig = PolicyConfig(),  # noqa: B008 - frozen
         cloning: CloningConfig = CloningConfig(),  # noqa: B008 - frozen
         acting: ActingConfig = ActingConfig(),  # noqa: B008 - frozen
@@ -71,7 +73,7 @@ class VPT(ControlModule):
         recompute: int | None = None,
     ) -> None:
         super().__init__(
-            frames=frames, scheme=scheme, optimizer=optimizer, schedule=schedule, warmup_steps=warmup_steps,
+            game=game, frames=frames, optimizer=optimizer, schedule=schedule, warmup_steps=warmup_steps,
             class_weighting=cloning.class_weighting, init_from=init_from,
         )  # fmt: skip
         if recompute is not None and recompute < 1:

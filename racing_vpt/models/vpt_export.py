@@ -44,11 +44,11 @@ def original_files(module: nn.Module, name: str) -> tuple[dict, dict[str, Tensor
 def hindrances(module: VPT | IDM) -> Iterator[str]:
     """Reasons why the original could not load the module, or would feed it other frames than it was trained on."""
     size, frames, scheme = module.net.size, module.frames, module.scheme
-    wanted = "minecraft" if isinstance(module, VPT) else "minecraft-factored"
+    wanted = "minecraft" if isinstance(module, VPT) else "minecraft:factored"
     if scheme.name != wanted:
         heads = ", ".join(f"{name} {classes}" for name, classes in scheme.num_classes.items())
         theirs = "buttons 8641 and camera 121" if isinstance(module, VPT) else "20 buttons and 2 camera axes"
-        yield f"its controls are those of scheme {scheme.name} ({heads}); the original has only Minecraft's ({theirs})"
+        yield f"its controls are those of {scheme.name} ({heads}); the original has only Minecraft's ({theirs})"
     if (frames.height, frames.width) != (PIXELS, PIXELS):
         yield f"it sees {frames.height}x{frames.width} frames, and the original {PIXELS}x{PIXELS}"
     plain = FrameSpec(frames.height, frames.width)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from racing_vpt.agents.solo import NeedsEnvironment, Seedable
 from racing_vpt.envs.actions import observation_of
-from racing_vpt.games.controls import CARRACING_CONTROLS, control_scheme
+from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.play.imagination import Imagination, Reconstruction
 from racing_vpt.play.sharp_view import sharp_view
 from racing_vpt.rollout.episodes import Episode, EpisodeResult, EpisodeWriter
@@ -133,8 +133,8 @@ class EnvCourse:
         self.meta: dict[str, object] = {"environment": name}
         self.has_agent = driver is not None
         self.frames_per_second = float(env.metadata.get("render_fps", 50))
-        scheme = control_scheme(env.control_scheme)  # type: ignore[attr-defined]
-        self.controls = tuple(name for name in scheme.controls if name != GEAR)
+        names = env.game.control_names  # type: ignore[attr-defined]
+        self.controls = tuple(name for name in names if name != GEAR)
 
     def begin(self, seed: int) -> None:
         self.episode = Episode(self.env, seed, None, self.max_frames)

@@ -15,7 +15,6 @@ from racing_vpt.envs.make import STOCK_ID
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.games.atari import ATARI
 from racing_vpt.games.controls import ControlScheme
-from racing_vpt.games.read import game_names
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.token_world import STARTS, TokenWorld
@@ -111,9 +110,7 @@ def env_course_of(module: LightningModule, name: str, env: str | None, reconstru
 
 def game_of(module: LightningModule) -> str:
     """Id of the environment of the game that a model was trained on."""
-    scheme = getattr(module, "scheme", None)
-    game = scheme.name.removeprefix("atari-") if isinstance(scheme, ControlScheme) else ""
-    return f"{ATARI}{game.title()}-v5" if game in game_names() else STOCK_ID
+    return module.game.env or STOCK_ID  # type: ignore[union-attr, return-value]
 
 
 def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) -> None:
@@ -124,11 +121,11 @@ def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) 
             f"{name} was trained on frames of a game with {wanted:g} a second, but {id} has {rate:g}; give --env with "
             f"the game that it was trained on"
         )
-    scheme, theirs = getattr(module, "scheme", None), env.control_scheme  # type: ignore[attr-defined]
+    scheme, theirs = getattr(module, "scheme", None), env.game  # type: ignore[attr-defined]
     if not isinstance(scheme, ControlScheme):
         return
     check_driver(scheme.controls, scheme.name, env)
-    if scheme.name != theirs and scheme.name.startswith("atari-"):
+    if module.game.name != theirs.name and str(module.game.env).startswith(ATARI):  # type: ignore[union-attr]
         raise ValueError(
             f"{name} was trained on {game_of(module)}, but {id} is another game; give --env {game_of(module)}"
         )

@@ -81,8 +81,10 @@ class SegmentDataModule(pl.LightningDataModule):
 
     @property
     def env(self) -> str:
-        """The environment that is driven in."""
-        return self.collecting.env
+        """The environment that is driven in: the one that was given, or that of the model's game."""
+        if self.collecting.env is None and self.trainer is not None:
+            return self.trainer.lightning_module.game.place()  # type: ignore[union-attr, operator, no-any-return]
+        return self.collecting.env or ""
 
     @property
     def learner(self) -> Learner:

@@ -10,13 +10,13 @@ class Collecting:
     """How much is driven for the replay buffer, by a callback (`callbacks/collection.py`).
 
     Args:
-        env: environment that is driven in.
+        env: environment that is driven in; None: that of the model's game.
         decisions: decisions before each epoch; 0: nothing is driven.
         epochs: number of first epochs before which that is done; None: all.
         warm_up: decisions before the first epoch, at least.
     """
 
-    env: str = "racing_vpt/CarRacingFast-v3"
+    env: str | None = None
     decisions: int = 0
     epochs: int | None = None
     warm_up: int = 1_000

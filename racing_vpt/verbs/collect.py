@@ -100,9 +100,9 @@ def check_env(env: str, perturbed: bool) -> float:
 
     made = make_env(env)
     made.close()
-    scheme = made.control_scheme  # type: ignore[attr-defined]
-    if perturbed and scheme != "car":
-        raise ValueError(f"a perturbation disturbs a car, but {env} has the controls of {scheme}; leave perturb out")
+    played = made.game.name  # type: ignore[attr-defined]
+    if perturbed and played != "carracing":
+        raise ValueError(f"a perturbation disturbs a car, but {env} has the controls of {played}; leave perturb out")
     return float(made.metadata["render_fps"])
 
 

@@ -26,7 +26,7 @@ def import_contractor(
     on_error: Literal["raise", "skip"] = "raise",
 ) -> dict[str, int]:
     """Turn contractor recordings of Minecraft (NAME.mp4 with keys and mouse in NAME.jsonl, 20 frames a second) into
-    recordings with the controls of scheme minecraft, to be packed, trained from and viewed.
+    recordings with the controls of the game minecraft, to be packed, trained from and viewed.
 
     Started again, it passes over recordings that are done.
 

@@ -16,7 +16,7 @@ OpenAI VPT's {kind}, {count:,} parameters, imported by `racing-vpt import-vpt` f
 - Paper: Video PreTraining, Baker et al. 2022, arXiv:2206.11795. The public files are listed by name in the README of
   the GitHub repository openai/Video-Pre-Training, under "Model Zoo" and "Inverse Dynamics Model"; MIT licence.
 - Sees: {height}x{width} RGB frames of Minecraft at 20 a second, whole picture, aspect ratio not kept.
-- Controls: scheme `{scheme}`.
+- Game: `{game}`.
 - Verified by this project: the reader and the network, against reference outputs of small checkpoints in the same
   format (to 1e-4), and the published parameter counts of 1x, 2x, 3x and 4x. Not verified by it: the public files
   themselves, and how well they play Minecraft.
@@ -57,12 +57,12 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
     unexpected = ", ".join(sorted(checkpoint.state_dict.keys() - module.state_dict().keys())) or "none"
     card = CARD.format(
         name=out.name, kind=kind, size=named, count=count, model=model.name, weights=weights.name,
-        height=frames["height"], width=frames["width"], scheme=checkpoint.init_args["scheme"],
+        height=frames["height"], width=frames["width"], game=checkpoint.init_args["game"],
         unexpected=unexpected,
     )  # fmt: skip
     extra = {"imported_from": [model.name, weights.name]}
     save_checkpoint(out, checkpoint.class_path, checkpoint.init_args, module.state_dict(), extra, card)
-    print(f"{kind}, size {named}, {frames['height']}x{frames['width']} frames, scheme {checkpoint.init_args['scheme']}")
+    print(f"{kind}, size {named}, {frames['height']}x{frames['width']} frames, game {checkpoint.init_args['game']}")
     print(f"{count:,} parameters\nmissing keys: none\nunexpected keys: {unexpected}\nwritten to {out}")
 
 

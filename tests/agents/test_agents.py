@@ -8,7 +8,7 @@ import pytest
 from racing_vpt.agents.keyboard import KeyboardAgent
 from racing_vpt.agents.load import load_agent
 from racing_vpt.agents.perturbation import Disturbance, Perturbation
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.read import load_game
 from racing_vpt.types import Agent
 
 FRAME = np.zeros((96, 96, 3), np.uint8)
@@ -24,7 +24,7 @@ def test_blind_agents_are_a_function_of_their_seed(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["brownian", "random"])
 def test_blind_agents_stay_in_range(name: str) -> None:
-    agent, scheme = load_agent(name), control_scheme("car")
+    agent, scheme = load_agent(name), load_game("carracing").scheme()
     assert isinstance(agent, Agent)
     for _ in range(300):
         scheme.check({**agent.act(FRAME), "gear_change": 0.0})
@@ -107,7 +107,7 @@ def test_keys_steer_accelerate_and_brake(keyboard: KeyboardAgent, keys: tuple[in
 
 def test_keys_are_the_joystick_of_a_game_that_has_one(keyboard: KeyboardAgent) -> None:
     env = gymnasium.Env()
-    env.control_scheme, env.metadata = "atari-breakout", {"render_fps": 15.0}  # type: ignore[attr-defined]
+    env.game, env.metadata = load_game("breakout"), {"render_fps": 15.0}  # type: ignore[attr-defined]
     keyboard.attach(env)
     keyboard.act(FRAME)
     press(pygame.K_LEFT)
@@ -115,7 +115,7 @@ def test_keys_are_the_joystick_of_a_game_that_has_one(keyboard: KeyboardAgent) -
     assert keyboard.act(FRAME) == {"up": 0, "down": 0, "left": 1, "right": 0, "fire": 1}
     press(pygame.K_d)
     assert keyboard.act(FRAME)["left"] == keyboard.act(FRAME)["right"] == 0
-    env.control_scheme = "minecraft"  # type: ignore[attr-defined]
+    env.game = load_game("minecraft")  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="no keys for these controls"):
         keyboard.attach(env)
 

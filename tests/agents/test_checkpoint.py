@@ -9,7 +9,7 @@ import torch
 from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.agents.load import load_agent
 from racing_vpt.checkpoints.load import save_checkpoint
-from racing_vpt.games.controls import CARRACING_ACTIONS, control_scheme
+from racing_vpt.games.read import load_game
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.vpt import VPT
 from racing_vpt.types import Agent, FrameSpec
@@ -41,7 +41,7 @@ def test_a_checkpoint_on_disk_drives(tmp_path: Path, module: VPT, frames: np.nda
     assert isinstance(agent, Agent)
     agent.reset()
     for frame in frames[:3]:
-        control_scheme("car").check(agent.act(frame))
+        load_game("carracing").scheme().check(agent.act(frame))
 
 
 def test_a_model_that_does_not_drive_is_refused(tmp_path: Path) -> None:
@@ -97,19 +97,19 @@ def test_a_policy_of_mode_takes_the_centre_of_the_likeliest_bin(module: VPT, fra
         said = CheckpointAgent(module).act(frames[0])
     finally:
         module.act = "mean"
-    centres = control_scheme("car").heads["steering"].table[:, 0]
+    centres = load_game("carracing").scheme().heads["steering"].table[:, 0]
     assert (centres - said["steering"]).abs().min() < 1e-6
 
 
 def test_a_policy_over_discrete_actions_returns_their_controls(frames: np.ndarray) -> None:
-    module = VPT(frames=SPEC, scheme="carracing-discrete")
+    module = VPT(frames=SPEC, game="carracing:five")
     said = CheckpointAgent(module).act(frames[0])
-    assert any(tuple(said.values()) == pytest.approx(action) for action in CARRACING_ACTIONS)
+    assert any(tuple(said.values()) == pytest.approx(action) for action in load_game("carracing").actions("five").rows)
 
 
 def test_turns_take_each_class_of_a_choice_as_often_as_it_is_likely() -> None:
     class Driver:
-        frames, scheme, act = FrameSpec(), control_scheme("carracing"), "turns"
+        frames, scheme, act = FrameSpec(), load_game("carracing").scheme("few"), "turns"
 
         def initial_state(self, n: int, device: object) -> torch.Tensor:
             return torch.zeros(n)

@@ -1,21 +1,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import gymnasium
 import numpy as np
 import pytest
-import yaml
 
-from racing_vpt.agents.action_expert import ELEVEN_ACTIONS
 from racing_vpt.agents.expert import ExpertAgent
 from racing_vpt.agents.line import ROAD_HALF_WIDTH, pace, racing_line, resample
 from racing_vpt.agents.load import load_agent
 from racing_vpt.agents.styles import HELD_OUT, STYLES, ExpertStyle, style_names
 from racing_vpt.agents.varied import VariedAgent
 from racing_vpt.envs.make import FAST_ID, make_env
-from racing_vpt.games.controls import CARRACING_ACTIONS
+from racing_vpt.games.read import load_game
 from racing_vpt.rollout.episodes import run_episode
 
 NO_FRAME = np.zeros((96, 96, 3), np.uint8)
@@ -80,7 +77,10 @@ def test_every_style_drives_and_differs(env: gymnasium.Env) -> None:
     assert len(places) == len(style_names())
 
 
-@pytest.mark.parametrize(("style", "actions"), [("five", CARRACING_ACTIONS), ("eleven", ELEVEN_ACTIONS)])
+@pytest.mark.parametrize(
+    ("style", "actions"),
+    [("five", load_game("carracing").actions("five").rows), ("eleven", load_game("carracing").actions("eleven").rows)],
+)
 def test_a_driver_with_a_few_actions_holds_each_for_a_decision_and_drives(
     env: gymnasium.Env, style: str, actions: tuple[tuple[float, ...], ...]
 ) -> None:
@@ -94,13 +94,8 @@ def test_a_driver_with_a_few_actions_holds_each_for_a_decision_and_drives(
         said.append(tuple(agent.act(NO_FRAME).values()))
         env.step(np.array(said[-1]))
     assert all(said[start : start + 4] == [said[start]] * 4 for start in range(0, 200, 4))
-    assert set(said) <= set(actions)
+    assert set(said) <= set(load_game("carracing").actions(style).rows)
     assert len(set(said)) >= 3
-
-
-def test_the_eleven_actions_are_those_that_are_shipped() -> None:
-    config = yaml.safe_load((Path(__file__).parents[2] / "configs" / "dqn_actions.yaml").read_text())
-    assert config["model"]["init_args"]["actions"] == [list(row) for row in ELEVEN_ACTIONS]
 
 
 @pytest.mark.parametrize("seed", [1001, 1004])

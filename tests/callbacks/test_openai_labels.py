@@ -12,8 +12,8 @@ from racing_vpt.checkpoints.load import load_module
 from racing_vpt.cli.main import main
 from racing_vpt.data.label_files import read_labels
 from racing_vpt.frames import prepare
-from racing_vpt.games.controls import control_scheme
 from racing_vpt.games.minecraft import BUTTONS, CAMERA, camera_degrees
+from racing_vpt.games.read import load_game
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.openai_vpt import load_vpt
 from racing_vpt.video.decode import open_video
@@ -43,7 +43,7 @@ def test_predict_writes_what_the_original_windows_say(videos: Path, tmp_path: Pa
     assert main(["predict", "--ckpt_path", str(MODEL), *words]) == 0
     records, meta = read_labels(tmp_path / "labels" / "walk.jsonl")
     assert [record.frame for record in records] == list(range(NUM_FRAMES))
-    assert (meta["scheme"], meta["checkpoint_name"]) == ("minecraft-factored", str(MODEL))
+    assert (meta["game"], meta["checkpoint_name"]) == ("minecraft", str(MODEL))
     assert list(records[0].action) == [*BUTTONS, *CAMERA]
 
     spec = load_module(MODEL).frames
@@ -73,7 +73,7 @@ def test_predict_writes_what_the_original_windows_say(videos: Path, tmp_path: Pa
 def test_what_it_labels_is_what_its_policy_learns_from() -> None:
     idm = load_module(MODEL)
     assert isinstance(idm, IDM)
-    assert control_scheme("minecraft").controls == idm.scheme.controls
+    assert load_game("minecraft").scheme().controls == idm.scheme.controls
 
 
 def test_the_layers_keep_the_names_of_the_public_file() -> None:

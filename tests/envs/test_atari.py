@@ -14,7 +14,7 @@ from racing_vpt.cli.main import main
 from racing_vpt.data.recording import find_recordings
 from racing_vpt.envs.make import make_env
 from racing_vpt.games.atari import JOYSTICK, POSITIONS, held_in, position_of
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.read import load_game
 from racing_vpt.rollout.episodes import run_episode
 
 REST = dict.fromkeys(JOYSTICK, 0.0)
@@ -42,11 +42,11 @@ MINIMAL = {  # the minimal action sets of the Arcade Learning Environment
 }
 
 
-@pytest.mark.parametrize("name", ["atari", "atari-enduro", "atari-breakout"])
+@pytest.mark.parametrize("name", ["atari", "enduro", "breakout"])
 def test_schemes_are_choices_among_positions(name: str) -> None:
-    scheme = control_scheme(name)
+    scheme = load_game(name).scheme()
     assert scheme.controls == JOYSTICK
-    rows = [held_in(position) for position in MINIMAL.get(name.removeprefix("atari-"), POSITIONS)]
+    rows = [held_in(position) for position in MINIMAL.get(name, POSITIONS)]
     assert scheme.num_classes == {"action": len(rows)}
     assert scheme.heads["action"].table.tolist() == [list(row) for row in rows]
 
@@ -134,7 +134,7 @@ def test_what_atari_cannot_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
             make_env(**wrong)  # type: ignore[arg-type]
     out = ["--env=ALE/Enduro-v5", f"--out={tmp_path / 'out'}", "--seeds=10000", "--workers=1"]
     for words, said in (
-        (["--agents=[{agent: brownian}]"], "takes those of atari-enduro"),
+        (["--agents=[{agent: brownian}]"], "takes those of enduro"),
         ([], "reads the track of CarRacing"),
         (["--agents=[{agent: random}]", "--perturb.probability=0.1"], "a perturbation disturbs a car"),
     ):
@@ -142,7 +142,7 @@ def test_what_atari_cannot_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
         assert said in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.mp4"))
     assert main(["drive", "--checkpoint=zoo:vpt-carracing", "--env=ALE/Breakout-v5", "--seeds=1000"]) == 2
-    assert "atari-breakout" in capsys.readouterr().err
+    assert "breakout" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("ale")

@@ -18,8 +18,8 @@ from racing_vpt.envs.make import FAST_ID, MEADOW_ID, make_env
 from racing_vpt.envs.meadow import FELLING, WALK, Meadow
 from racing_vpt.envs.minecraft import SETTINGS, MinecraftControls, action_space, observation_space, to_action
 from racing_vpt.envs.offers import check_driver, offered
-from racing_vpt.games.controls import control_scheme
 from racing_vpt.games.minecraft import BUTTONS, CAMERA
+from racing_vpt.games.read import load_game
 
 REST = {**dict.fromkeys(BUTTONS, 0.0), **dict.fromkeys(CAMERA, 0.0)}
 MINERL_KEYS = [
@@ -67,7 +67,7 @@ def test_the_spaces_are_those_of_minerl() -> None:
 
 
 def test_every_class_of_a_policy_is_an_action_of_the_game() -> None:
-    scheme, space = control_scheme("minecraft"), action_space()
+    scheme, space = load_game("minecraft").scheme(), action_space()
     random = torch.Generator().manual_seed(0)
     classes = {head: torch.randint(n, (64,), generator=random) for head, n in scheme.num_classes.items()}
     decoded = scheme.decode(classes)
@@ -107,7 +107,7 @@ def test_the_meadow_shows_pictures_at_the_games_size_and_pace(meadow: Any) -> No
 
 
 def test_whoever_walks_to_the_tree_and_hits_it_fells_it(meadow: Any) -> None:
-    core, rewards = meadow.game.unwrapped, []
+    core, rewards = meadow.played.unwrapped, []
     for _ in range(150):
         bearing, distance = core.tree_from_here()
         turn = float(np.clip(bearing, -10, 10))
@@ -120,7 +120,7 @@ def test_whoever_walks_to_the_tree_and_hits_it_fells_it(meadow: Any) -> None:
 
 
 def test_keys_do_what_they_do_in_the_game(meadow: Any) -> None:
-    core = meadow.game.unwrapped
+    core = meadow.played.unwrapped
     meadow.step_controls(REST | {"forward": 1, "sprint": 1})
     np.testing.assert_allclose(core.place, [0, 1.3 * WALK])
     meadow.step_controls(REST | {"camera_yaw": 90.0, "camera_pitch": -4.0, "hotbar.4": 1})
@@ -206,7 +206,7 @@ def test_an_installed_minerl_is_made_with_the_settings_of_the_checkpoints(monkey
     env: Any = make_env("minerl:HumanSurvival", max_episode_steps=3)
     assert made == [SETTINGS]
     assert env.reset(seed=1)[0].shape == (360, 640, 3)
-    assert make_env("minerl:MineRLBasaltFindCave-v0").control_scheme == "minecraft"  # type: ignore[attr-defined]
+    assert make_env("minerl:MineRLBasaltFindCave-v0").game.name == "minecraft"  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match="no game 'MineRLNowhere'"):
         make_env("minerl:MineRLNowhere")
 
@@ -214,7 +214,7 @@ def test_an_installed_minerl_is_made_with_the_settings_of_the_checkpoints(monkey
 class Kart(gymnasium.Env):
     """Offers its scheme itself, as any environment may."""
 
-    control_scheme = "car"
+    game = "carracing"
     metadata = {"render_fps": 30}  # noqa: RUF012
     observation_space, action_space = spaces.Box(0, 255, (8, 8, 3), np.uint8), spaces.Box(-1, 1, (2,))
 
@@ -229,15 +229,15 @@ def test_any_environment_that_offers_its_scheme_is_driven_by_name() -> None:
     env: Any = offered(Kart(), "Kart")
     assert env.step_controls({"steering": 0.25, "throttle": 1.0, "brake": 0.0, "gear_change": 0.0})[1] == 0.25
     check_driver(("steering", "throttle", "brake"), "carracing-discrete", env)
-    with pytest.raises(ValueError, match="offers no control scheme"):
+    with pytest.raises(ValueError, match="does not say what its controls are"):
         make_env("CartPole-v1")
 
 
 def test_a_driver_of_another_game_is_refused(meadow: Any) -> None:
-    with pytest.raises(ValueError, match="scheme car, but the environment takes those of minecraft: attack"):
-        check_driver(control_scheme("car").controls, "car", meadow)
-    with pytest.raises(ValueError, match="scheme minecraft, but the environment takes those of car"):
-        check_driver(control_scheme("minecraft").controls, "minecraft", make_env(FAST_ID))
+    with pytest.raises(ValueError, match="carracing, but the environment takes those of minecraft: attack"):
+        check_driver(load_game("carracing").scheme().controls, "carracing", meadow)
+    with pytest.raises(ValueError, match="minecraft, but the environment takes those of carracing"):
+        check_driver(load_game("minecraft").scheme().controls, "minecraft", make_env(FAST_ID))
 
 
 def test_options_of_carracing_are_refused_elsewhere() -> None:

@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 
-from racing_vpt.games.controls import Axis, Button, Choice, ControlScheme, control_scheme
+from racing_vpt.games.controls import ControlScheme
+from racing_vpt.games.heads import Axis, Button, Choice
+from racing_vpt.games.read import load_game
 
-PRESETS = ("car", "carracing-discrete", "buttons-nes", "minecraft-factored")
+PRESETS = ("carracing", "carracing:five", "nes", "minecraft:factored")
 
 
 def random_controls(scheme: ControlScheme, *shape: int, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -20,7 +22,7 @@ def random_controls(scheme: ControlScheme, *shape: int, seed: int = 0) -> dict[s
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_class_survives_decoding_and_encoding(name: str) -> None:
-    scheme = control_scheme(name)
+    scheme = load_game(name).scheme()
     most = max(scheme.num_classes.values())
     classes = {head: torch.arange(most) % number for head, number in scheme.num_classes.items()}
     again = scheme.encode(scheme.decode(classes))
@@ -29,7 +31,7 @@ def test_every_class_survives_decoding_and_encoding(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRESETS[:3])  # a mouse is cut after the mu-law: tests/test_minecraft.py
 def test_encoding_picks_the_nearest_class(name: str) -> None:
-    scheme = control_scheme(name)
+    scheme = load_game(name).scheme()
     controls = random_controls(scheme, 50)
     classes = scheme.encode(controls)
     for head_name, head in scheme.heads.items():
@@ -40,7 +42,7 @@ def test_encoding_picks_the_nearest_class(name: str) -> None:
 
 
 def test_the_mean_of_two_hot_targets_is_the_control_itself() -> None:
-    scheme = control_scheme("car")
+    scheme = load_game("carracing").scheme()
     controls = random_controls(scheme, 4, 30) | {"gear_change": torch.randint(-1, 2, (4, 30)).float()}
     expected = scheme.expect(scheme.encode_soft(controls))
     for name, value in controls.items():
@@ -48,7 +50,7 @@ def test_the_mean_of_two_hot_targets_is_the_control_itself() -> None:
 
 
 def test_two_hot_targets_are_probabilities_and_clamp_what_is_out_of_range() -> None:
-    scheme = control_scheme("car")
+    scheme = load_game("carracing").scheme()
     edges = {
         "steering": [-1.0, 1.0, 3.0],
         "throttle": [0.0, 1.0, 7.0],
@@ -65,7 +67,7 @@ def test_two_hot_targets_are_probabilities_and_clamp_what_is_out_of_range() -> N
 
 
 def test_steering_is_finest_around_zero_and_zero_is_a_class() -> None:
-    centres = control_scheme("car").heads["steering"].table[:, 0]
+    centres = load_game("carracing").scheme().heads["steering"].table[:, 0]
     gaps = centres.diff()
     assert centres[len(centres) // 2] == 0
     assert centres[0] == -1
@@ -82,7 +84,7 @@ def test_expect_takes_the_mean_on_an_axis_and_the_likeliest_choice() -> None:
 
 
 def test_a_joint_head_keeps_its_controls_together() -> None:
-    scheme = control_scheme("carracing-discrete")
+    scheme = load_game("carracing:five").scheme()
     near_brake = {"steering": torch.tensor(0.1), "throttle": torch.tensor(0.0), "brake": torch.tensor(0.7)}
     assert scheme.encode(near_brake)["action"].item() == 4
     decoded = scheme.decode({"action": torch.tensor([1, 2])})
@@ -94,22 +96,22 @@ def test_a_joint_head_keeps_its_controls_together() -> None:
     [
         ({"steering": math.nan}, "steering is nan"),
         ({"throttle": math.inf}, "throttle is inf"),
-        ({"brake": -0.2}, "brake is -0.2; car allows 0 to 1"),
+        ({"brake": -0.2}, "brake is -0.2; carracing allows 0 to 1"),
         ({"gear_change": 0.5}, "one of"),
     ],
 )
 def test_controls_that_are_not_allowed_are_named_with_their_value(wrong: dict[str, float], said: str) -> None:
     good = {"steering": -1.0, "throttle": 1.0, "brake": 0.0, "gear_change": 1.0}
-    control_scheme("car").check(good)
+    load_game("carracing").scheme().check(good)
     with pytest.raises(ValueError, match=said):
-        control_scheme("car").check(good | wrong)
+        load_game("carracing").scheme().check(good | wrong)
 
 
 def test_a_missing_control_is_named() -> None:
     with pytest.raises(ValueError, match="lack brake"):
-        control_scheme("car").check({"steering": 0.0, "throttle": 0.0, "gear_change": 0.0})
+        load_game("carracing").scheme().check({"steering": 0.0, "throttle": 0.0, "gear_change": 0.0})
     with pytest.raises(ValueError, match="lack"):
-        control_scheme("carracing-discrete").encode({"steering": torch.zeros(2)})
+        load_game("carracing:five").scheme().encode({"steering": torch.zeros(2)})
 
 
 def test_schemes_that_make_no_sense_are_refused() -> None:
@@ -119,5 +121,3 @@ def test_schemes_that_make_no_sense_are_refused() -> None:
         Axis("steering", -1.0, 1.0, bins=1)
     with pytest.raises(ValueError, match="rising"):
         Choice("gear", (1.0, 0.0))
-    with pytest.raises(ValueError, match="carracing-discrete"):
-        control_scheme("kart")

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from racing_vpt.games.controls import ControlScheme, control_scheme
+from racing_vpt.games.controls import ControlScheme
 from racing_vpt.games.minecraft import BUTTONS, CAMERA, NULL_CAMERA, JointButtons, camera_class, camera_degrees
+from racing_vpt.games.read import load_game
 
 TABLES = np.load(Path(__file__).parents[1] / "vpt_parity" / "action_tables.npz")
 
 
 @pytest.fixture(scope="module")
 def scheme() -> ControlScheme:
-    return control_scheme("minecraft")
+    return load_game("minecraft").scheme()
 
 
 def keys(*pressed: str, pitch: float = 0.0, yaw: float = 0.0) -> dict[str, torch.Tensor]:
@@ -54,7 +55,7 @@ def test_every_camera_class_is_found_again_from_its_degrees(scheme: ControlSchem
     classes = scheme.encode(controls)
     assert classes["camera"].tolist() == list(range(121))
     assert classes["buttons"].tolist() == [int(index != NULL_CAMERA) for index in range(121)]
-    factored = control_scheme("minecraft-factored").encode(controls)
+    factored = load_game("minecraft:factored").scheme().encode(controls)
     for column, name in enumerate(CAMERA):
         assert factored[name].tolist() == TABLES["camera_bins"][:, column].tolist()
 
@@ -110,7 +111,7 @@ def test_controls_that_are_missing_are_named(scheme: ControlScheme) -> None:
 
 
 def test_the_factored_scheme_has_the_same_controls_and_names_without_dots(scheme: ControlScheme) -> None:
-    factored = control_scheme("minecraft-factored")
+    factored = load_game("minecraft:factored").scheme()
     assert factored.controls == scheme.controls
     assert list(factored.num_classes.values()) == [2] * 20 + [11] * 2
     assert not [name for name in factored.heads if "." in name]

@@ -16,9 +16,9 @@ from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import make_env
+from racing_vpt.games.read import load_game
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
-from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.rollout.episodes import run_episode
@@ -139,7 +139,7 @@ def test_two_processes_search_as_one_does(memory: Path, tmp_path: Path) -> None:
 
 
 def test_who_gains_nothing_is_stopped_and_never_counts_more_than_it_would_have_come_to() -> None:
-    module = Controller(frames=replace(WORLD_FRAMES, stride=3))
+    module = Controller(frames=replace(load_game("carracing").world_frames, stride=3))
     asleep = np.zeros((1, 867))
     asleep[0, -2] = -9  # no throttle
     work = DrivePopulation(module.world, module.frames)
@@ -154,7 +154,7 @@ def test_who_gains_nothing_is_stopped_and_never_counts_more_than_it_would_have_c
 def test_controls_are_held_for_the_stride() -> None:
     parameters = np.random.default_rng(0).normal(0, 0.3, (1, 867))
     torch.manual_seed(0)
-    module = Controller(frames=replace(WORLD_FRAMES, stride=3))
+    module = Controller(frames=replace(load_game("carracing").world_frames, stride=3))
     earned = DrivePopulation(module.world, module.frames, max_frames=30)(Task(parameters, [10_000]))
     module.controller.data.copy_(torch.from_numpy(parameters[0]))
     agent = CheckpointAgent(module)

@@ -14,6 +14,7 @@ from racing_vpt.agents.load import load_agent
 from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.envs.actions import to_action
 from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.games.read import load_game
 from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.dqn import DQN
 from racing_vpt.models.dqn_config import ExplorationConfig
@@ -185,7 +186,7 @@ def test_actions_that_nobody_can_do_are_refused(actions: list, message: str) -> 
 
 
 def test_a_table_without_its_mirror_image_cannot_be_mirrored() -> None:
-    assert mirrored_actions(action_scheme(None)) == [0, 2, 1, 3, 4]
+    assert mirrored_actions(action_scheme(None, load_game("carracing"))) == [0, 2, 1, 3, 4]
     with pytest.raises(ValueError, match="add it, or give mirror 0"):
         build(DQN, {"actions": [[0, 0, 0], [0.3, 0, 0]], "learning.mirror": 0.5})
 

@@ -55,7 +55,7 @@ class OneBatch(pl.LightningDataModule):
 def small_policy(options: dict | None = None) -> VPT:
     torch.manual_seed(0)
     frames = FrameSpec(32, 32)
-    given = {"frames": frames, "scheme": "minecraft", "network.size": SMALL, "warmup_steps": 0}
+    given = {"frames": frames, "game": "minecraft", "network.size": SMALL, "warmup_steps": 0}
     return build(VPT, given | (options or {}))
 
 

@@ -13,7 +13,8 @@ from lightning.pytorch import Trainer
 
 from racing_vpt.callbacks.idm_pictures import draw_confusion, draw_strip
 from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
-from racing_vpt.games.controls import Axis, control_scheme
+from racing_vpt.games.heads import Axis
+from racing_vpt.games.read import load_game
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_config import IDMConfig, IDMLossConfig, View
 from racing_vpt.models.idm_labels import label, mean_losses
@@ -178,7 +179,7 @@ def test_the_running_norm_comes_to_mean_0_and_deviation_1() -> None:
 
 
 def test_figures_equal_those_worked_out_by_hand() -> None:
-    scheme = control_scheme("car")
+    scheme = load_game("carracing").scheme()
     truth = {
         "steering": torch.tensor([-0.5, 0.0, 0.5, 1.0]),
         "throttle": torch.tensor([0.0, 1.0, 0.0, 1.0]),
@@ -213,7 +214,7 @@ def test_figures_equal_those_worked_out_by_hand() -> None:
 
 
 def test_the_least_confident_tenth_is_set_against_the_rest() -> None:
-    scheme = control_scheme("car")
+    scheme = load_game("carracing").scheme()
     truth = {name: torch.zeros(20) for name in scheme.controls}
     labels = {**truth, "brake": torch.full((20,), 0.1)}
     labels["brake"][:2] = 0.4
@@ -238,7 +239,7 @@ def test_the_temperature_undoes_overconfidence() -> None:
 
 
 def test_a_label_is_the_mean_or_the_mode() -> None:
-    scheme = control_scheme("car")
+    scheme = load_game("carracing").scheme()
     probabilities = {name: torch.eye(n)[None, 0] for name, n in scheme.num_classes.items()}
     probabilities["throttle"] = torch.tensor([[0.6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0.4]])
     assert label(scheme, probabilities, "mean")["throttle"].item() == pytest.approx(0.4)
@@ -248,7 +249,7 @@ def test_a_label_is_the_mean_or_the_mode() -> None:
 
 
 def test_what_lies_beyond_a_stop_counts_as_at_it_unless_it_is_likelier() -> None:
-    scheme = control_scheme("car")
+    scheme = load_game("carracing").scheme()
     probabilities = {name: torch.eye(n)[None, 0].repeat(2, 1) for name, n in scheme.num_classes.items()}
     steering = torch.zeros(2, scheme.heads["steering"].num_classes)
     steering[0, 15], steering[0, -1] = 0.8, 0.2  # straight, perhaps full right
@@ -260,7 +261,7 @@ def test_what_lies_beyond_a_stop_counts_as_at_it_unless_it_is_likelier() -> None
 
 
 def test_the_error_of_the_mean_is_a_share_of_the_range_up_to_the_stop() -> None:
-    scheme = control_scheme("car")
+    scheme = load_game("carracing").scheme()
     logits = {name: torch.full((1, 2, n), -30.0) for name, n in scheme.num_classes.items()}
     for name, at in (("steering", 15), ("throttle", 0), ("brake", 10), ("gear_change", 1)):
         logits[name][..., at] = 30.0  # straight, no throttle, full brake

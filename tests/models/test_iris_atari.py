@@ -31,8 +31,9 @@ def fit(stage: str, choice: str, shards: Path, runs: Path, *words: str) -> int:
 def test_a_world_of_a_game_chooses_among_its_positions(game: str) -> None:
     files = ["base", "iris/token_world", "iris/token_world/tiny", f"iris/token_world/{game}"]
     words = [word for file in files for word in ("--config", str(ROOT / "configs" / f"{file}.yaml"))]
-    given = parse_stage("fit", words).model.init_args
-    assert (given.scheme, given.world.actions) == (f"atari-{game}", "discrete")
+    options = parse_stage("fit", words)
+    given = options.model.init_args
+    assert (options.game, given.world.actions) == (game, "discrete")
     assert (given.frames.frames_per_second, given.frames.crop_bottom) == (15, 0)
 
 

@@ -161,10 +161,10 @@ def test_it_starts_from_another_world_model_and_refuses_what_does_not_fit(
     tiny_shards: Path, runs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(1)
-    other = tiny_world({"scheme": "carracing-discrete", "world.actions": "discrete"})  # another game's controls
+    other = tiny_world({"game": "carracing:five", "world.actions": "discrete"})  # another game's controls
     save_checkpoint(
         runs / "other", "racing_vpt.models.token_world.TokenWorld",
-        nested(TINY | {"scheme": "carracing-discrete", "world.actions": "discrete"}), other.state_dict(),
+        nested(TINY | {"game": "carracing:five", "world.actions": "discrete"}), other.state_dict(),
     )  # fmt: skip
     start = f"--model.init_from={runs}/other"
     assert fit(tiny_shards, runs, "started", start, "--model.optimizer.init_args.lr=0.0") == 0

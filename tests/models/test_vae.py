@@ -7,12 +7,15 @@ import torch
 
 from racing_vpt.cli.main import main
 from racing_vpt.frames import prepare
-from racing_vpt.models.vae import VAE, WORLD_FRAMES
+from racing_vpt.games.read import load_game
+from racing_vpt.models.vae import VAE
 from racing_vpt.nn.vae_net import Code, VAENet
 from racing_vpt.types import FrameSpec
 from tests.conftest import tiny_frame
 
 ROOT = Path(__file__).parents[2]
+
+WORLD_FRAMES = load_game("carracing").world_frames
 
 
 def frames_of(count: int) -> torch.Tensor:

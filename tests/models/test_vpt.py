@@ -191,7 +191,7 @@ def test_a_hastened_policy_gives_nearly_the_same_probabilities() -> None:
         ({"cloning.forget": 1.5}, r"forget must lie in \[0, 1\), but 1.5"),
         ({"cloning.confidence_power": float("nan")}, "confidence_power must be more than 0, but nan"),
         ({"network.look_back": (1,)}, r"look_back is \[1\]"),
-        ({"scheme": "tractor"}, "no control scheme 'tractor'"),
+        ({"game": "carracing:tractor"}, "no control scheme 'tractor'"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.read import load_game
 from racing_vpt.nn.actor_critic import AGENT_SIZES, ActorCritic, chosen_log_prob, entropy
 from racing_vpt.nn.dreaming import dream, learn
 from racing_vpt.nn.imagination import Imagined
@@ -54,11 +54,11 @@ def test_an_actor_is_not_led_far_from_the_one_that_dreamt() -> None:
 
 
 @pytest.mark.parametrize("size", ["paper", "tiny"])
-@pytest.mark.parametrize("scheme", ["carracing", "carracing-discrete"])
+@pytest.mark.parametrize("scheme", ["carracing:few", "carracing:five"])
 @torch.no_grad()
 def test_steps_with_memory_equal_the_whole_and_first_forgets(size: str, scheme: str) -> None:
     torch.manual_seed(0)
-    agent, pictures = ActorCritic(AGENT_SIZES[size], control_scheme(scheme)), torch.rand(2, 4, 3, 64, 64)
+    agent, pictures = ActorCritic(AGENT_SIZES[size], load_game(scheme).scheme()), torch.rand(2, 4, 3, 64, 64)
     for weight in agent.actor.parameters():
         torch.nn.init.normal_(weight, std=0.2)
     first = torch.zeros(2, 4, dtype=torch.bool)
@@ -79,7 +79,7 @@ def test_steps_with_memory_equal_the_whole_and_first_forgets(size: str, scheme: 
 
 
 def test_the_paper_has_an_lstm_of_512() -> None:
-    agent = ActorCritic(AGENT_SIZES["paper"], control_scheme("carracing-discrete"))
+    agent = ActorCritic(AGENT_SIZES["paper"], load_game("carracing:five").scheme())
     assert (agent.memory.input_size, agent.memory.hidden_size) == (1024, 512)
 
 
@@ -109,7 +109,7 @@ class Lights:
 
 def test_an_agent_that_dreams_learns_to_turn_on_the_light() -> None:
     torch.manual_seed(0)
-    scheme = control_scheme("carracing")
+    scheme = load_game("carracing:few").scheme()
     agent, world = ActorCritic(AGENT_SIZES["tiny"], scheme, 16, 16), Lights()
     target, spread = TargetCritic(agent, 0.9), Spread()
     optimizer = torch.optim.Adam(agent.parameters(), lr=3e-3)

@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from racing_vpt.games.controls import Choice, ControlScheme, control_scheme
+from racing_vpt.games.controls import ControlScheme
+from racing_vpt.games.heads import Choice
+from racing_vpt.games.read import load_game
 from racing_vpt.nn.frame_world import FrameWorld
 from racing_vpt.nn.mixture_world import MixtureWorld, Recurrence
 from racing_vpt.nn.outcomes import ActionKind, ValueDistribution, numbers_of
@@ -26,7 +28,7 @@ def world(kind: type[TokenWorldNet], actions: ActionKind = "continuous") -> Toke
     torch.manual_seed(0)
     blocks: nn.Module = Blocks(SIZE, "rotary", K + 1 if kind is GPTWorld else 1)
     blocks = Recurrence(SIZE) if kind is MixtureWorld else blocks
-    net = kind(blocks, control_scheme("carracing"), VOCABULARY, K, actions).eval()  # type: ignore[arg-type]
+    net = kind(blocks, load_game("carracing:few").scheme(), VOCABULARY, K, actions).eval()  # type: ignore[arg-type]
     for weight in net.parameters():
         if weight.ndim > 1:
             nn.init.normal_(weight, std=0.3)
@@ -99,7 +101,10 @@ def test_compiled_blocks_dream_the_same_over_several_windows_with_few_programs(k
 def test_with_absolute_positions_a_clip_is_a_window_after_the_other(kind: type[TokenWorldNet]) -> None:
     torch.manual_seed(0)
     blocks = Blocks(SIZE, "absolute", K + 1 if kind is GPTWorld else 1)
-    net, (tokens, actions, first) = kind(blocks, control_scheme("carracing"), VOCABULARY, K).eval(), episode(T=10)
+    net, (tokens, actions, first) = (
+        kind(blocks, load_game("carracing:few").scheme(), VOCABULARY, K).eval(),
+        episode(T=10),
+    )
     first[1, 6] = True
     whole = net.predict(tokens, actions, first).end
     for begin in (0, 4, 8):
@@ -299,7 +304,7 @@ def test_a_thousand_imagined_frames_have_no_seam_where_a_flushed_memory_has_many
 
 def test_actions_need_all_controls() -> None:
     with pytest.raises(ValueError, match="carracing"):
-        numbers_of({"steering": torch.zeros(2)}, control_scheme("carracing"))
+        numbers_of({"steering": torch.zeros(2)}, load_game("carracing:few").scheme())
 
 
 @pytest.mark.parametrize("kind", KINDS)

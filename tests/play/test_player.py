@@ -14,8 +14,8 @@ from racing_vpt.data.recording import Recording
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import make_env
+from racing_vpt.games.read import load_game
 from racing_vpt.models.controller import Controller
-from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.play.browser import Browser
 from racing_vpt.play.course import DreamCourse, EnvCourse, FollowingAgent
@@ -38,7 +38,7 @@ ENDS, GOES_ON = 20.0, -20.0
 def controller(end: float, stride: int = 3) -> Controller:
     """A controller with random weights; dreams end with this logit."""
     torch.manual_seed(0)
-    module = Controller(frames=replace(WORLD_FRAMES, stride=stride)).eval()
+    module = Controller(frames=replace(load_game("carracing").world_frames, stride=stride)).eval()
     module.starts[:2, :32], module.num_starts[()] = torch.randn(2, 32), 2
     module.controller.data.normal_(0, 0.3)
     assert module.world.memory is not None

@@ -14,7 +14,7 @@ from racing_vpt.data.recording import RecordingWriter, find_recordings
 from racing_vpt.data.stores import open_store
 from racing_vpt.files import read_json, write_json
 from racing_vpt.frames import prepare
-from racing_vpt.games.controls import CARRACING_ACTIONS
+from racing_vpt.games.read import load_game
 from racing_vpt.replay.datamodule import PriorityOptions, ReplayDataModule, Teaching
 from racing_vpt.replay.demonstrations import Actions, nearest_actions, read_demonstrations
 from racing_vpt.replay.ramp import Ramp
@@ -23,7 +23,7 @@ from racing_vpt.verbs.pack import pack
 
 SPEC = FrameSpec(84, 84, "crop", crop_bottom=0.125, grey=True, stride=4)
 NAMES = ("steering", "throttle", "brake")
-FIVE = [dict(zip(NAMES, row, strict=True)) for row in CARRACING_ACTIONS]
+FIVE = [dict(zip(NAMES, row, strict=True)) for row in load_game("carracing").actions("five").rows]
 
 
 def reader_of(path: Path, spec: FrameSpec = SPEC) -> EpisodeReader:
@@ -73,7 +73,7 @@ def test_shards_and_recordings_demonstrate_the_same(tmp_path: Path) -> None:
 
 
 def test_the_nearest_action_stands_for_controls() -> None:
-    table = np.array(CARRACING_ACTIONS)
+    table = np.array(load_game("carracing").actions("five").rows)
     controls = np.array([[0, 0, 0], [0.5, 0.1, 0], [-1, 0.1, 0], [0.1, 0.9, 0], [0, 0, 0.5], [0.6, 0, 0]])
     rows, distance = nearest_actions(controls, table, NAMES)
     assert rows.tolist() == [0, 1, 2, 3, 4, 1]

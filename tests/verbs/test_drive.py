@@ -120,5 +120,5 @@ def test_a_policy_acts_at_the_pace_of_the_environment() -> None:
 
 
 def test_a_policy_of_another_game_is_refused() -> None:
-    with pytest.raises(ValueError, match="scheme minecraft, but the environment takes those of car"):
+    with pytest.raises(ValueError, match="minecraft, but the environment takes those of carracing"):
         drive(str(PARITY / "policy.model"), FAST_ID, "1000", max_frames=3, workers=1)

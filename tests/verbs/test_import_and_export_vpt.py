@@ -87,8 +87,8 @@ def test_the_settings_of_a_published_size_are_the_published_ones() -> None:
 @pytest.mark.parametrize(
     ("module", "reasons"),
     [
-        (lambda: VPT(), ["scheme car (steering 31", "64x64 frames", "stem is strided"]),
-        (lambda: VPT(scheme="buttons-nes"), ["scheme buttons-nes (up 2, down 2"]),
+        (lambda: VPT(), ["carracing (steering 31", "64x64 frames", "stem is strided"]),
+        (lambda: VPT(game="nes"), ["nes (up 2, down 2"]),
         (lambda: VPT(OPENAI, "minecraft", PolicyConfig("small", (0, 4))), ["looks back at frames [0, 4]"]),
         (
             lambda: IDM(OPENAI, "minecraft-factored", IDMConfig("tiny", reach=4)),
@@ -107,7 +107,7 @@ def test_what_the_original_cannot_load_is_refused_with_every_reason(
 def test_a_car_policy_is_refused_at_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     model = tmp_path / "F.model"
     assert main(["export-vpt", "--checkpoint=zoo:vpt-carracing", f"--model={model}"]) == 2
-    assert "its controls are those of scheme car" in capsys.readouterr().err
+    assert "its controls are those of carracing" in capsys.readouterr().err
     assert main(["export-vpt", f"--checkpoint={PARITY / 'policy.model'}", f"--model={tmp_path}"]) == 2
     assert "expected files called F.model and F.weights" in capsys.readouterr().err
     model.write_bytes(b"precious")
@@ -124,7 +124,7 @@ def test_temperatures_that_were_fitted_go_into_the_weights(tmp_path: Path) -> No
         temperature.copy_(torch.rand(()) + 0.5)
     frames = torch.randint(0, 256, (1, 6, 128, 128, 3), dtype=torch.uint8)
     expected = module.label_frames(frames)
-    arguments = {"frames": vars(OPENAI), "scheme": "minecraft-factored", "network": {"size": vars(module.net.size)}}
+    arguments = {"frames": vars(OPENAI), "game": "minecraft:factored", "network": {"size": vars(module.net.size)}}
     save_checkpoint(tmp_path / "ours", "racing_vpt.models.idm.IDM", arguments, module.state_dict())
     assert main(["export-vpt", f"--checkpoint={tmp_path / 'ours'}", f"--model={tmp_path / 'F.model'}"]) == 0
     exported = load_module(tmp_path / "F.model")

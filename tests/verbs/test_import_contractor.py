@@ -20,8 +20,8 @@ from racing_vpt.data.shards import read_manifest
 from racing_vpt.envs.make import MEADOW_ID, make_env
 from racing_vpt.envs.minecraft import OTHER_KEYS
 from racing_vpt.frames import prepare
-from racing_vpt.games.controls import control_scheme
 from racing_vpt.games.minecraft import BUTTONS, CAMERA
+from racing_vpt.games.read import load_game
 from racing_vpt.types import FrameSpec
 from racing_vpt.verbs.import_contractor import import_contractor
 from racing_vpt.video.encode import VideoWriter
@@ -119,9 +119,9 @@ def test_null_actions_can_be_dropped(contractors: Path, tmp_path: Path) -> None:
     busy = [index for index, controls in enumerate(played) if controls != REST]
     shown = recording.open_video().read(np.arange(len(busy)))
     assert np.abs(shown.astype(int) - np.stack([frames[index] for index in busy])).mean() < 3
-    nothing = control_scheme("minecraft").encode({name: torch.zeros(()) for name in (*BUTTONS, *CAMERA)})
+    nothing = load_game("minecraft").scheme().encode({name: torch.zeros(()) for name in (*BUTTONS, *CAMERA)})
     for record in recording.records():
-        classes = control_scheme("minecraft").encode({name: torch.tensor(x) for name, x in record.action.items()})
+        classes = load_game("minecraft").scheme().encode({name: torch.tensor(x) for name, x in record.action.items()})
         assert classes != nothing
 
 

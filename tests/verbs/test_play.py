@@ -13,8 +13,8 @@ import torch
 from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.recording import Recording
+from racing_vpt.games.read import load_game
 from racing_vpt.models.controller import Controller
-from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.play.key_script import parse_keys
 from racing_vpt.play.panel import PANEL_WIDTH
 from racing_vpt.verbs.drive import drive
@@ -29,7 +29,7 @@ FAST = "--env=racing_vpt/CarRacingFast-v3"
 def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A controller with random weights whose dreams go on."""
     torch.manual_seed(0)
-    frames = asdict(replace(WORLD_FRAMES, stride=2))
+    frames = asdict(replace(load_game("carracing").world_frames, stride=2))
     module, folder = Controller(frames=frames), tmp_path_factory.mktemp("controller")
     module.starts[:2, :32], module.num_starts[()] = torch.randn(2, 32), 2
     module.controller.data.normal_(0, 0.3)

@@ -13,14 +13,14 @@ from building import build, nested
 from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.recording import Recording
+from racing_vpt.games.read import load_game
 from racing_vpt.models.iris import IRIS
-from racing_vpt.models.parts import WORLD_FRAMES
 from racing_vpt.play.models import driver_of
 from racing_vpt.play.world_drivers import ActorDreamer
 
 torch.set_num_threads(1)
 FAST = "--env=racing_vpt/CarRacingFast-v3"
-CAR = asdict(replace(WORLD_FRAMES, stride=3))
+CAR = asdict(replace(load_game("carracing").world_frames, stride=3))
 SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
 
 

@@ -14,7 +14,7 @@ from racing_vpt.checkpoints.load import load_module, save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.recording import Recording
 from racing_vpt.games.atari import JOYSTICK
-from racing_vpt.models.parts import WORLD_FRAMES
+from racing_vpt.games.read import load_game
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.play.course import DreamCourse
@@ -25,8 +25,8 @@ from racing_vpt.window.window import Keys
 
 torch.set_num_threads(1)
 FAST = "--env=racing_vpt/CarRacingFast-v3"
-CAR = asdict(replace(WORLD_FRAMES, stride=3))
-SCREEN = asdict(replace(WORLD_FRAMES, crop_bottom=0.0, frames_per_second=15.0))
+CAR = asdict(replace(load_game("carracing").world_frames, stride=3))
+SCREEN = asdict(replace(load_game("carracing").world_frames, crop_bottom=0.0, frames_per_second=15.0))
 SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
 
 
@@ -55,7 +55,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     kept(folder / "world", TokenWorld, {"frames": CAR, **small})
     for game in ("enduro", "breakout"):
-        words = {"frames": SCREEN, **small, "scheme": f"atari-{game}"}
+        words = {"frames": SCREEN, **small, "game": game}
         words["world"] = {"size": SMALL, "actions": "discrete"}
         kept(folder / game, TokenWorld, words)
     return folder

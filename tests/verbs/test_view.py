@@ -12,7 +12,7 @@ import pytest
 from racing_vpt.cli.main import main
 from racing_vpt.data.label_files import write_labels
 from racing_vpt.data.recording import RecordingWriter
-from racing_vpt.games.controls import control_scheme
+from racing_vpt.games.read import load_game
 from racing_vpt.play.controls_box import box_height, draw_box, widgets_of
 from racing_vpt.play.labelled_files import open_film
 from racing_vpt.play.labelled_film import LabelledFilm, agreement
@@ -33,7 +33,7 @@ NUM_FRAMES = 12
 
 def some_controls(scheme: str, seed: int) -> list[dict[str, float]]:
     random = np.random.default_rng(seed)
-    limits = control_scheme(scheme).limits
+    limits = load_game(scheme).scheme().limits
     rows = []
     for _ in range(NUM_FRAMES):
         row = {name: float(random.uniform(low, high)) for name, (low, high) in limits.items()}
