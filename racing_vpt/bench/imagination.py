@@ -78,15 +78,17 @@ def uncached(net: GPTWorld, rows: int, tokens: int = 6) -> float:
     from einops import rearrange
 
     from racing_vpt.nn.imagination import draw
-    from racing_vpt.nn.sliding_memory import Look, visible
+    from racing_vpt.nn.kv_cache import AttentionMask, visible
 
     def seconds_a_token(frames: int) -> float:
         x = torch.randn(rows, frames * 17, net.blocks.width)
         numbers = torch.arange(x.shape[1])
-        look = Look(numbers, visible(numbers, numbers, torch.zeros(1, 1, dtype=torch.int64), net.blocks.window, 17))
+        mask = AttentionMask(
+            numbers, visible(numbers, numbers, torch.zeros(1, 1, dtype=torch.int64), net.blocks.window, 17)
+        )
         begun = time.perf_counter()
         for _ in range(tokens):
-            last: Tensor = rearrange(net.blocks(x, look)[:, -1:], "b 1 d -> b d")
+            last: Tensor = rearrange(net.blocks(x, mask)[:, -1:], "b 1 d -> b d")
             draw(net.next_token(last), 1.0)
         return (time.perf_counter() - begun) / tokens
 

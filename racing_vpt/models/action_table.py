@@ -1,7 +1,7 @@
-"""The controls among which a model of discrete actions chooses, as a control scheme.
+"""Tables of discrete actions as control schemes.
 
-CarRacing's own five actions are controls like others: steering +-0.6, throttle 0.2, brake 0.8, one at a time. Through
-the continuous environment they do exactly what the discrete environment does.
+CarRacing's own five actions are steering +-0.6, throttle 0.2 and brake 0.8, one at a time. In the continuous
+environment they do exactly what the discrete environment does.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def rows_of(scheme: ControlScheme) -> list[dict[str, float]]:
 
 
 def mirrored_actions(scheme: ControlScheme) -> list[int]:
-    """Which action is each one's mirror image, steering the other way.
+    """Index of the mirror image of each action, which steers the other way.
 
     Raises:
-        ValueError: there is none.
+        ValueError: the table lacks one.
     """
     rows = [tuple(row.values()) for row in rows_of(scheme)]
     images = [(-steering, *pedals) for steering, *pedals in rows]
@@ -66,7 +66,7 @@ def mirrored_actions(scheme: ControlScheme) -> list[int]:
 
 
 def mirror_some(batch: Transitions, share: float, images: Sequence[int]) -> Transitions:
-    """The batch with a share of its transitions as in a mirror: left is right, in what is seen and what is done.
+    """The batch with a share of its transitions mirrored, observations and actions alike.
 
     Args:
         batch: transitions.
@@ -74,7 +74,7 @@ def mirror_some(batch: Transitions, share: float, images: Sequence[int]) -> Tran
         images: as of `mirrored_actions`.
     """
     B, flipped = len(batch.action), copy.copy(batch)
-    start, count = int(torch.randint(B, ())), round(share * B)  # a run of rows: a seventh of the time of any
+    start, count = int(torch.randint(B, ())), round(share * B)  # contiguous rows take a seventh of the time
     runs = [slice(start, min(B, start + count)), slice(0, max(0, start + count - B))]
     table = torch.tensor(images, device=batch.action.device)
     for name in ("observation", "next_observation", "action", "shown"):

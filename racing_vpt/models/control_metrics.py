@@ -1,4 +1,4 @@
-"""How far a policy's controls are from the expert's, one control at a time; sums only, for any amount of data."""
+"""Error of a policy's controls against the expert's, by control, from running sums."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from racing_vpt.models.idm_metrics import STEERING_STOP, pressed
 
 
 class ControlMetrics(Metric):
-    """Of each axis MAE and R2 of the mean, and accuracy of pressed or not (steering: left, right or neither); of other
-    heads accuracy. Steering is also judged clipped to +-0.4, where CarRacing's joint stops. Keys as in `idm_metrics`.
+    """MAE and R2 of each axis' mean, and accuracy of pressed or not (steering: left, right or neither); accuracy of
+    other heads. Steering is also measured clipped to +-0.4, where CarRacing's joint stops. Keys as in `idm_metrics`.
 
     Args:
-        scheme: the heads that are judged.
+        scheme: control scheme, whose heads are measured.
     """
 
     judged: Tensor

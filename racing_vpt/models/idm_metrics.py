@@ -1,7 +1,7 @@
-"""How good labels are, and how far their confidence can be trusted.
+"""Accuracy of labels, and calibration of their confidence.
 
-Everything held out is kept for the epoch (56 numbers a frame under scheme `car`), because the temperature is fitted to
-it before it is judged.
+All held-out predictions of an epoch are kept (56 numbers a frame under scheme `car`), because the temperature is fitted
+to them before they are measured.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
 from racing_vpt.games.controls import Axis, ControlScheme, Head
 
-STEERING_STOP = 0.4  # CarRacing's steering joint ends here: commands beyond look alike
+STEERING_STOP = 0.4  # CarRacing's steering joint stops here: commands beyond it look alike
 PRESSED = 0.05  # an axis counts as pressed (steering: to the left or to the right) beyond this
 CALIBRATION_BINS = 15
 
@@ -48,7 +48,7 @@ class HeldOut(Metric):
             self.add_state(f"true_{control}", [], dist_reduce_fx="cat")
 
     def update(self, logits: Mapping[str, Tensor], controls: Mapping[str, Tensor], counts: Tensor) -> None:
-        """Keep logits [B, T, classes] by head and controls [B, T] by name of the frames where bool [B, T] counts."""
+        """Keep logits [B, T, classes] by head and controls [B, T] by name where `counts`, bool [B, T]."""
         for head in self.scheme.heads:
             getattr(self, f"logits_{head}").append(logits[head][counts].float())
         for control in self.scheme.controls:
@@ -67,7 +67,7 @@ def _joined(parts: list[Tensor] | Tensor) -> Tensor:
 
 
 def fit_temperature(logits: Tensor, classes: Tensor) -> float:
-    """The temperature in [0.2, 5] by which logits [N, classes] divided have the least cross entropy with [N].
+    """Temperature in [0.2, 5] that minimizes the cross entropy of logits [N, classes] / T with classes [N].
 
     Guo et al. 2017, "On Calibration of Modern Neural Networks" (arXiv:1706.04599), section 4.2.
     """
@@ -81,7 +81,7 @@ def fit_temperature(logits: Tensor, classes: Tensor) -> float:
 
 
 def confidence(probabilities: Mapping[str, Tensor]) -> Tensor:
-    """Product float32 [...] of the heads' largest probabilities."""
+    """Confidence float32 [...]: the product of the heads' largest probabilities."""
     return torch.stack([likely.float().amax(-1) for likely in probabilities.values()]).prod(0)
 
 
@@ -91,13 +91,13 @@ def measure(
     labels: Mapping[str, Tensor],
     truth: Mapping[str, Tensor],
 ) -> dict[str, float]:
-    """Every figure by its key; those that are not defined (R2 of an axis that never moves) are left out.
+    """All metrics by key; undefined ones (R2 of an axis that never moves) are omitted.
 
     Args:
         scheme: heads and controls.
         probabilities: calibrated, float32 [N, classes] by head.
-        labels: what would be written, float32 [N] by control.
-        truth: what was done, float32 [N] by control.
+        labels: controls to be written, float32 [N] by control.
+        truth: true controls, float32 [N] by control.
 
     Returns:
         Of an axis `_r2`, `_mae`, and accuracy and macro F1 of pressed or not (`_accuracy`, `_f1`; steering: left, right
@@ -135,7 +135,7 @@ def measure(
 
 
 def axis_figures(name: str, labels: Tensor, truth: Tensor) -> dict[str, float]:
-    """R2 and MAE of an axis; of steering clipped to the joint's stop too."""
+    """R2 and MAE of an axis; for steering also clipped to the joint's stop."""
     figures = {f"{name}_mae": mean_absolute_error(labels, truth).item()}
     if truth.max() > truth.min():
         figures[f"{name}_r2"] = r2_score(labels, truth).item()
@@ -160,7 +160,7 @@ def calibration_error(confidences: Tensor, right: Tensor) -> float:
 
 
 def frame_error(scheme: ControlScheme, labels: Mapping[str, Tensor], truth: Mapping[str, Tensor]) -> Tensor:
-    """Error float32 [N] of each frame: over the controls, the sum of |label - truth| (steering clipped)."""
+    """Error float32 [N] of each frame: the sum of |label - truth| over the controls (steering clipped)."""
     total = torch.zeros_like(next(iter(truth.values())))
     for control in scheme.controls:
         said, true = labels[control], truth[control]

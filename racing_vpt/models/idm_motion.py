@@ -1,10 +1,9 @@
-"""How the whole picture moves from a frame to the next, by least squares: no weights, nothing to be learnt.
+"""Global motion of the picture between frames, by least squares: without weights, nothing is learned.
 
 Lucas and Kanade 1981, "An Iterative Image Registration Technique", with an affine model (Bergen et al. 1992,
-"Hierarchical Model-Based Motion Estimation") from a coarse to a fine picture. In a racing game the picture moves
-because the car does: the six numbers tell speed, slip and turn to a few hundredths of a pixel, so that their change
-over some frames tells the pedals. A CNN learns the same from hours of labels; this needs none. OpenAI's IDM has no such
-input.
+"Hierarchical Model-Based Motion Estimation") from coarse to fine. In a racing game the picture moves
+because the car does: the six parameters give speed, slip and turn to a few hundredths of a pixel, so that their change
+over some frames reveals the pedals. A CNN needs hours of labels to learn the same. OpenAI's IDM has no such input.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from torch.nn import functional as F
 
 NUM_MOTION = 7  # six affine parameters and the residual
 DAMPING = 5e-5  # per pixel, on the normal equations: no motion where there is no texture
-SCALE = (50.0, 200.0, 50.0, 50.0, 20.0, 200.0, 200.0)  # to about 1 for CarRacing; a running norm follows
+SCALE = (50.0, 200.0, 50.0, 50.0, 20.0, 200.0, 200.0)  # scales to about 1 for CarRacing; a running norm follows
 LUMA = (0.299 / 255, 0.587 / 255, 0.114 / 255)  # ITU-R BT.601, to [0, 1]
-CHUNK = 32  # pictures at a time, so that they stay in the processor's cache: twice as fast as hundreds
+CHUNK = 32  # pictures at a time, which fit the processor's cache: twice as fast as hundreds
 SMOOTH = (1 / 16, 4 / 16, 6 / 16, 4 / 16, 1 / 16)
 
 
@@ -28,21 +27,21 @@ class GlobalMotion(nn.Module):
     Args:
         ignored: bool [H, W], true where the picture does not move with the world (the car, an instrument strip). Rows
             at the bottom that are ignored altogether are cut off.
-        levels: how often the picture is halved for the coarsest look.
-        finest: how often for the finest; 1 is twice as fast as 0, and tells less of the pedals (LOG.md).
-        iterations: steps at each level but the finest, where one does: the coarser ones have come near.
+        levels: halvings of the picture at the coarsest level.
+        finest: halvings at the finest level; 1 is twice as fast as 0, and tells less about the pedals (LOG.md).
+        iterations: steps at each level but the finest, where one suffices.
     """
 
     def __init__(self, ignored: Tensor, levels: int = 2, finest: int = 0, iterations: int = 2) -> None:
         super().__init__()
         if not 0 <= finest <= levels:
-            raise ValueError(f"the finest look at motion lies between 0 and {levels} halvings, but {finest} was given")
+            raise ValueError(f"finest must lie between 0 and {levels} halvings, but {finest} was given")
         self.levels, self.finest, self.iterations = levels, finest, iterations
         self.rows = int((~ignored).any(1).nonzero().max()) + 1
         ignored = ignored[: self.rows]
         for level in range(finest, levels + 1):
             hidden = F.max_pool2d(ignored[None].float(), 2**level, ceil_mode=True)  # [1, H / 2^level, W / 2^level]
-            around = F.max_pool2d(hidden, 7, stride=1, padding=3)  # blur and slope look three pixels further
+            around = F.max_pool2d(hidden, 7, stride=1, padding=3)  # blur and gradient reach three pixels further
             self.register_buffer(f"seen_{level}", (1 - around).flatten(), persistent=False)
             for name, length in (("down", self.rows), ("across", ignored.shape[1])):
                 self.register_buffer(f"{name}_{level}", shrinking(length, 2**level), persistent=False)
@@ -70,9 +69,9 @@ class GlobalMotion(nn.Module):
 
 
 def shrinking(length: int, factor: int) -> Tensor:
-    """Matrix float32 [length / factor, length] that averages `factor` pixels and smooths the outcome.
+    """Matrix float32 [length / factor, length] that averages `factor` pixels and smooths the result.
 
-    The smoothing, a binomial of five pixels, is what makes the picture near enough to a plane for a least-squares step.
+    Smoothing by a binomial of five pixels makes the picture locally linear enough for a least-squares step.
     """
     shorter = -(-length // factor)
     mean = torch.zeros(shorter, length)
@@ -82,12 +81,12 @@ def shrinking(length: int, factor: int) -> Tensor:
     smooth = torch.zeros(shorter, shorter)
     for place in range(shorter):
         for offset, weight in enumerate(SMOOTH, -2):
-            smooth[place, min(max(place + offset, 0), shorter - 1)] += weight  # the border goes on as it is
+            smooth[place, min(max(place + offset, 0), shorter - 1)] += weight  # the border is repeated
     return smooth @ mean
 
 
 def refine(motion: Tensor, one: Tensor, two: Tensor, seen: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
-    """Better motion [N, 6] of pictures [N, H, W] to the next [N, H, W], and the mean residual [N].
+    """Refined motion [N, 6] from pictures [N, H, W] to the next ones [N, H, W], and the mean residual [N].
 
     A point (x, y), each from -1 to 1 in the picture, goes to (x, y) + (a + b x + c y, d + e x + f y) for the motion
     a to f. `seen` float32 [H W] weighs the pixels.

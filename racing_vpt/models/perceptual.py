@@ -1,4 +1,4 @@
-"""Features for a perceptual loss out of networks of ours: nothing is downloaded."""
+"""Perceptual losses from our own networks, so that nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from racing_vpt.nn.picture_losses import PerceptualLoss
 
 
 def perceptual_loss(name: str) -> PerceptualLoss:
-    """The features of a checkpoint: a policy's CNN, or the encoder of a VAE or of a tokenizer.
+    """A perceptual loss on the CNN of a policy, or on the encoder of a VAE or a tokenizer.
 
-    A policy is trained to drive, so that its features hold what matters for that: `zoo:vpt-carracing` comes with the
-    package. Where it looks at several frames, it sees the same one several times.
+    Features of a policy contain what matters for driving; `zoo:vpt-carracing` comes with the package. A policy that
+    stacks several frames is given copies of the same one.
 
     Args:
         name: as `read_checkpoint` takes it.

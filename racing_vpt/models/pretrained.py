@@ -1,4 +1,4 @@
-"""A language model's blocks out of a local folder (`nn/pretrained_blocks.py`). Nothing is downloaded or unpickled."""
+"""Loads a language model's blocks from a local folder, without downloading or unpickling anything."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ def language_model_blocks(folder: str | Path, window: int, step_tokens: int, wei
 
     Args:
         folder: with config.json, and model.safetensors where weights are wanted.
-        window: steps that are remembered.
-        step_tokens: tokens in a step.
-        weights: whether to load the weights too; else the blocks are as its configuration says, at random.
+        window: steps that are kept, the current one included.
+        step_tokens: tokens of a step.
+        weights: load the weights too; otherwise they are random.
 
     Raises:
         FileNotFoundError: there is no such folder, or it lacks a file.

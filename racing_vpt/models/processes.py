@@ -1,7 +1,7 @@
-"""What several processes must agree on so that together they are one with all their batches joined.
+"""Loss scaling that makes DDP equal to one process with the joined batch.
 
-DDP takes the mean of the processes' gradients. A loss that is a mean over the frames that count (not padding, not
-labels that are doubted) would thus let a frame count more where few others of its batch do.
+DDP averages the gradients of the processes. A loss that is a mean over the frames that count (without padding, weighted
+by confidence) would give a frame more weight in a process whose batch has few such frames.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from torch import Tensor
 
 
 def shares(module: LightningModule, totals: Tensor) -> Tensor:
-    """What means of a training batch are multiplied by; all processes must ask alike.
+    """Factors for the means of a training batch; a collective call, which every process must make.
 
     Args:
-        module: what is trained; where it is not, or on one process, nothing is changed.
-        totals: [...], what each mean was divided by, if it was more than 1: a number of frames, or their weight.
+        module: the trained module; outside training, or with one process, all factors are 1.
+        totals: [...], divisors of the means, at least 1: numbers or weights of frames.
 
     Returns:
-        Float32 [...], this process' totals as a share of the processes' mean.
+        Float32 [...], totals of this process relative to the mean over processes.
     """
-    trainer = getattr(module, "_trainer", None)  # `trainer` itself would raise where there is none
+    trainer = getattr(module, "_trainer", None)  # the property `trainer` raises if there is none
     totals = totals.detach().float()
     if not module.training or trainer is None or trainer.world_size == 1:
         return torch.ones_like(totals)
@@ -30,8 +30,8 @@ def shares(module: LightningModule, totals: Tensor) -> Tensor:
 
 
 def logged_size(module: LightningModule, total: Tensor) -> int:
-    """The `batch_size` with which a held-out batch's mean over `total` frames is logged; 0 where none counted.
+    """`batch_size` for logging the mean over `total` frames of a held-out batch; 0 if no frame counted.
 
-    A multiple of the number of processes: Lightning divides the sum of whole numbers by that, and drops what is left.
+    A multiple of the number of processes, because Lightning divides the sum by it with integer division.
     """
     return round(float(total)) * module.trainer.world_size

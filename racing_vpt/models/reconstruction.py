@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from racing_vpt.models.perceptual import perceptual_loss
-from racing_vpt.nn.picture_losses import PerceptualLoss, psnr
+from racing_vpt.nn.picture_losses import PerceptualLoss, log_error
 from racing_vpt.nn.tokenizer_net import TokenizerNet
 
 
@@ -71,5 +71,5 @@ class Reconstruction:
         if self.perceptual is not None:
             found["perceptual"] = self.perceptual.to(made.device)(made, pictures)
             loss = loss + config.perceptual_weight * found["perceptual"]
-        found["psnr"] = psnr(made.detach().clamp(0, 1), pictures).mean()
+        found["psnr"] = -10 * log_error(made.detach().clamp(0, 1), pictures).mean()  # mean PSNR in dB
         return {"loss": loss, **{key: x.detach() for key, x in found.items()}}, made, quantized.tokens

@@ -1,4 +1,4 @@
-"""World models, whatever they are, behind the interface that they share (`nn/imagination.py`)."""
+"""The world model of a module, as an `imagination.World`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from racing_vpt.nn.memory_world import MemoryWorld
 
 
 def token_world_of(module: LightningModule) -> TokenWorld | None:
-    """Its world model over tokens, where it has one or is one."""
+    """The world model over tokens that a module is or has; None if there is none."""
     world = module if isinstance(module, TokenWorld) else getattr(module, "world", None)
     return world if isinstance(world, TokenWorld) else None
 
 
 def world_of(module: LightningModule, name: str) -> World[Any]:
-    """The world model that a module is or has: over tokens, or the memory of World Models with its eye.
+    """The world model that a module is or has: over tokens, or the VAE and MDN-RNN of World Models.
 
     Args:
-        module: of a checkpoint.
-        name: of the checkpoint.
+        module: module of a checkpoint.
+        name: name of the checkpoint, for messages.
 
     Raises:
-        ValueError: there is none.
+        ValueError: it has none.
     """
     if isinstance(module, Controller):
         if module.world.memory is None or module.memory_use != "trained":

@@ -1,10 +1,10 @@
-"""Actor and critic of IRIS: they see what the tokenizer makes of a frame, remember, act and judge.
+"""Actor and critic of IRIS, on reconstructed frames or on codes.
 
 Micheli et al. 2022 (arXiv:2209.00588), appendix A.3: four convolutions with max pools, an LSTM of 512, shared by actor
-and critic. Unlike the paper, an action is a class for each head of a control scheme (axes in bins, so that driving is
-continuous; a choice or a joint head for games with a few actions), and the value is a distribution
-(`outcomes.ValueDistribution`). `tiny` is ours: strides instead of pools. An agent may see the codes of the tokens that
-a picture would be made of, as the controllers of World Models do: a dream then needs no pictures at all.
+and critic. Unlike the paper, an action has a class for each head of a control scheme (axes in bins, so that driving is
+nearly continuous; a choice or a joint head for games with few actions), and the value is a distribution
+(`outcomes.ValueDistribution`). `tiny` is ours: strides instead of pools. An agent may see the codes of the tokens
+instead of decoded pictures, as the controllers of World Models do: dreams then need no decoding.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from racing_vpt.nn.outcomes import ValueDistribution
 
 Sees = Literal["pictures", "codes"]
 AgentState = tuple[Tensor, Tensor]
-"""Output and cell of the LSTM, float32 [N, width] each."""
+"""Output and cell state of the LSTM, float32 [N, width] each."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class AgentSize:
     """Widths of an actor-critic.
 
     Args:
-        channels: of its four convolutions, each of which halves height and width.
-        pool: whether they halve by a max pool, as the paper's, or by their stride, for a quarter of the work.
-        width: of the LSTM.
-        code_width: of the layer that codes go through where these are seen instead.
+        channels: channels of the four convolutions, each of which halves height and width.
+        pool: halve by max pooling, as in the paper, instead of by strides, which take a quarter of the compute.
+        width: width of the LSTM.
+        code_width: width of the layer that processes codes, where these are seen.
     """
 
     channels: tuple[int, ...] = (32, 32, 64, 64)
@@ -65,11 +65,11 @@ class ActorCritic(nn.Module):
 
     Args:
         size: widths.
-        scheme: of the controls; its heads are the actor's.
+        scheme: control scheme, whose heads are the actor's.
         height: rows of a picture, in pixels.
         width: columns of a picture, in pixels.
-        sees: `pictures`, or `codes`.
-        numbers: of a frame's codes.
+        sees: `pictures` or `codes`.
+        numbers: length of a frame's codes.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ActorCritic(nn.Module):
         self.critic = ValueDistribution(size.width)
 
     def convolutions(self, height: int, width: int) -> tuple[nn.Sequential, int]:
-        """What looks at pictures of that size, and how many numbers it makes of one."""
+        """CNN for pictures of that size, and its number of features."""
         size, layers = self.size, list[nn.Module]()
         for before, after in zip((3, *size.channels), size.channels, strict=False):
             layers.append(nn.Conv2d(before, after, 3, stride=1 if size.pool else 2, padding=1))
@@ -102,24 +102,21 @@ class ActorCritic(nn.Module):
         return nn.Sequential(*layers), size.channels[-1] * height * width
 
     def initial(self, rows: int) -> AgentState:
-        """The memory of `rows` agents that saw nothing."""
+        """Memory of `rows` agents before the first frame."""
         like = self.memory.weight_hh
         return like.new_zeros(rows, self.size.width), like.new_zeros(rows, self.size.width)
 
     def look(self, pictures: Tensor) -> Tensor:
-        """Features [N, D] of pictures float [N, 3, H, W] in [0, 1]; many are looked at faster together than alone.
-
-        Of codes float [N, numbers] where these are seen.
-        """
+        """Features [N, D] of pictures float [N, 3, H, W] in [0, 1], or of codes float [N, numbers]."""
         return self.eye(pictures if self.sees == "codes" else pictures * 2 - 1).flatten(1)
 
     def remember(self, features: Tensor, state: AgentState, first: Tensor | None = None) -> tuple[Tensor, AgentState]:
-        """What is remembered after each of T frames, [N, T, width], and the state.
+        """Output of the LSTM after each of T frames, [N, T, width], and the state.
 
         Args:
             features: [N, T, D], as `look` gives.
-            state: before them.
-            first: bool [N, T], where an episode starts: all before is forgotten.
+            state: state before them.
+            first: bool [N, T], where an episode starts: everything before is forgotten.
         """
         kept = []
         for step in range(features.shape[1]):
@@ -130,11 +127,11 @@ class ActorCritic(nn.Module):
         return torch.stack(kept, 1), state
 
     def judge(self, remembered: Tensor) -> Judged:
-        """What to do and what it is worth, of what is remembered [..., width]."""
+        """Action distributions and value distribution for LSTM outputs [..., width]."""
         return Judged(log_probabilities(self.actor(remembered)), self.critic(remembered))
 
     def forward(self, pictures: Tensor, state: AgentState, first: Tensor | None = None) -> tuple[Judged, AgentState]:
-        """As `look`, `remember` and `judge` one after the other, of pictures [N, T, ...]."""
+        """`look`, `remember` and `judge` in sequence, for pictures [N, T, ...]."""
         features = rearrange(self.look(pictures.flatten(0, 1)), "(n t) d -> n t d", n=len(pictures))
         remembered, state = self.remember(features, state, first)
         return self.judge(remembered), state
@@ -146,18 +143,18 @@ class ActorCritic(nn.Module):
     def choose(
         self, judged: Judged, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Classes int64 [...] by head, drawn at temperature tau (0: the likeliest), and the action float32 [..., A]."""
+        """Classes int64 [...] by head, sampled at temperature tau (0: the mode), and the action float32 [..., A]."""
         classes = {name: draw(logits, tau, generator) for name, logits in judged.log_probs.items()}
         controls = self.scheme.decode(classes)
         return classes, torch.stack([controls[name] for name in self.scheme.controls], -1)
 
 
 def chosen_log_prob(log_probs: Mapping[str, Tensor], classes: Mapping[str, Tensor]) -> Tensor:
-    """Log-probability [...] of the classes [...] of all heads together."""
+    """Joint log-probability [...] of the classes [...] of all heads."""
     each = [x.gather(-1, classes[name].unsqueeze(-1)).squeeze(-1) for name, x in log_probs.items()]
     return torch.stack(each).sum(0)
 
 
 def entropy(log_probs: Mapping[str, Tensor]) -> Tensor:
-    """Entropy [...] of all heads together, nats."""
+    """Joint entropy [...] of all heads, nats."""
     return torch.stack([-(x.exp() * x).sum(-1) for x in log_probs.values()]).sum(0)

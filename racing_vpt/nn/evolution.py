@@ -1,9 +1,9 @@
-"""CMA-ES (Hansen 2016, arXiv:1604.00772) by the package `cma`, so that it can be stopped and continued bit for bit.
+"""CMA-ES (Hansen 2016, arXiv:1604.00772) by the package `cma`, which can be resumed bit for bit.
 
-Random numbers of a generation are a function of (seed, generation). All else that the search remembers (mean, step
-size, covariance and its axes, both paths, counters, histories) is read off the package's own objects as numbers, and
-written back into new ones; nothing is pickled. The step size follows the cumulated path (CSA, as in the paper): in this
-many dimensions the package would take two-point adaptation, which keeps candidates of its own between generations.
+Random numbers of a generation are a function of (seed, generation). The rest of the state (mean, step size, covariance
+and its axes, both paths, counters, histories) is read from the package's objects as numbers and written back into new
+ones; nothing is pickled. The step size is adapted by the cumulative path (CSA, as in the paper): in so many dimensions
+the package would use two-point adaptation, which keeps candidates of its own between generations.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LEAST = 4  # candidates in a generation: two parents are the fewest that the method knows
+LEAST = 4  # candidates in a generation, because the method needs two parents
 PARTS = ("", "sm", "adapt_sigma", "fit", "best", "sent_solutions", "_stoptolxstagnation", "sigma_vec")
 logging.getLogger("cma").setLevel(logging.ERROR)
 
 
 class Evolution:
-    """Looks for the numbers that earn most.
+    """Maximizes a return over D parameters.
 
     Args:
-        start: float64 [D], where the search begins.
-        sigma: its first step size.
+        start: float64 [D], initial mean.
+        sigma: initial step size.
         population: candidates in a generation.
-        seed: of its draws.
+        seed: seed of all draws.
     """
 
     def __init__(self, start: np.ndarray, sigma: float, population: int, seed: int) -> None:
@@ -37,7 +37,7 @@ class Evolution:
             raise ValueError(f"sigma is a step size above 0, but {sigma} was given")
         self.seed, self.generation = seed, 0
         self._random = np.random.default_rng([seed, 0])
-        import cma  # with matplotlib, which only a search should wait for
+        import cma  # imports matplotlib, which is slow
 
         csa = cma.sigma_adaptation.CMAAdaptSigmaCSA
         options = {
@@ -59,10 +59,10 @@ class Evolution:
         return np.stack(self.search.ask())
 
     def tell(self, candidates: np.ndarray, returns: np.ndarray) -> None:
-        """What each candidate earned, float [population]; more is better.
+        """Report the return of each candidate, float [population]; more is better.
 
         Raises:
-            ValueError: a number is not finite.
+            ValueError: a return is not finite.
         """
         if not np.isfinite(returns).all():
             raise ValueError(f"returns of candidates must be finite, but generation {self.generation} has {returns}")
@@ -71,31 +71,31 @@ class Evolution:
 
     @property
     def mean(self) -> np.ndarray:
-        """Middle of the distribution that candidates are drawn from, float64 [D]."""
+        """Mean of the search distribution, float64 [D]."""
         return np.array(self.search.mean)
 
     @property
     def sigma(self) -> float:
-        """Its step size."""
+        """Step size."""
         return float(self.search.sigma)
 
     def state(self) -> dict[str, Tensor]:
-        """All that the search remembers, by name."""
+        """State of the search, by name."""
         found = {name: torch.as_tensor(np.array(value)) for name, _, _, value in self._numbers()}
         return {**found, "generation": torch.tensor(self.generation)}
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Go on from there.
+        """Load a state.
 
         Raises:
-            ValueError: it is of a search over other numbers.
+            ValueError: it is that of a search over another number of parameters.
         """
         state = dict(state)
         held, own = state["mean"].shape, self.search.mean.shape
         if tuple(held) != own:
             raise ValueError(f"the search to be continued is over {list(held)} numbers, but this one is over {own}")
-        self.search.ask()  # what the package makes at its first generation is there from now on
-        self.search.pop_injection_directions = []  # what is to be injected is in the state, where there is any
+        self.search.ask()  # creates what the package creates in its first generation
+        self.search.pop_injection_directions = []  # what is to be injected is part of the state
         self.generation = int(state.pop("generation"))
         for name, stored in state.items():
             path, _, attribute = name.rpartition("/")
@@ -107,7 +107,7 @@ class Evolution:
             elif values.ndim == 0 and not isinstance(present, np.ndarray):
                 setattr(owner, attribute, values.item())
             elif isinstance(present, np.ndarray) and present.shape == values.shape and present.flags.writeable:
-                present[...] = values  # in place: the package looks at some arrays under two names
+                present[...] = values  # in place, because the package refers to some arrays by two names
             else:
                 setattr(owner, attribute, np.array(values))
 
@@ -116,7 +116,7 @@ class Evolution:
             owner = getattr(self.search, part) if part else self.search
             for attribute, value in sorted(vars(owner).items()):
                 if attribute in ("pop", "ary", "pop_sorted", "N", "dimension") or value is None:
-                    continue  # the last generation's candidates, and what the start decides
+                    continue  # the last generation's candidates, and constants
                 plain = (
                     isinstance(value, list)
                     and bool(value)

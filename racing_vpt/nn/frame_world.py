@@ -1,12 +1,12 @@
-"""A world model with one step a frame: all tokens of the next frame are expected at once.
+"""A world model with one step a frame: all tokens of the next frame are predicted at once.
 
-STORM, Zhang et al. 2023 (arXiv:2310.09615), which has 1.22 of the human-normalised mean of Atari 100k where IRIS has
-1.05. A frame and its action are mixed into one latent, a causal transformer runs over those, and the parts of the next
-frame are drawn independently of each other. It is here for its speed: K + 1 = 17 times fewer steps, so that a frame is
-one pass instead of 16, and a window of as many frames costs a seventeenth of the memory. What it gives up: tokens of
-one frame that fit each other where several futures are possible. Unlike STORM, codes are those of a tokenizer that is
-trained apart (as delta-IRIS' and IRIS'), rewards have no loss of their own scale, what tells a place's next token also
-sees its present one, and tokens are told by how near their embeddings are, which begin as the tokenizer's codes lie.
+STORM, Zhang et al. 2023 (arXiv:2310.09615), whose human-normalized mean on Atari 100k is 1.22 where IRIS has 1.05. A
+frame and its action are mixed into one latent, a causal transformer runs over these, and the tokens of the next frame
+are sampled independently. Its advantage is speed: with K + 1 = 17 times fewer steps, a frame takes one pass instead of
+16, and a window of as many frames a seventeenth of the cache. Its price: where several futures are possible, tokens of
+one frame need not fit each other. Unlike STORM, the tokenizer is trained separately (as in IRIS and delta-IRIS), the
+reward loss has no scale of its own, the prediction of a token also sees the present token at its place, and tokens are
+scored by the distance of their embeddings, which are initialized from the tokenizer's codes.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from racing_vpt.nn.imagination import Imagined, draw, seen_in
 from racing_vpt.nn.quantizer import nearest
 from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of, look_back
 
-PART = 64  # numbers of a token's embedding here
+PART = 64  # width of a token's embedding
 
 
 class FrameWorld(TokenWorldNet):
-    """STORM's: one step for each frame and its action; arguments as `TokenWorldNet`."""
+    """STORM's world model: one step for each frame and its action; arguments as `TokenWorldNet`."""
 
     def build(self, D: int) -> None:
         """As `TokenWorldNet.build`."""
@@ -46,14 +46,14 @@ class FrameWorld(TokenWorldNet):
         return self.mix(torch.cat([codes, self.action(actions)], -1))
 
     def tell(self, features: Tensor, tokens: Tensor) -> Tensor:
-        """Float32 logits [..., K, vocabulary] of the next tokens, of features [..., D] and present tokens [..., K]."""
+        """Float32 logits [..., K, vocabulary] of the next tokens for features [..., D] and present tokens [..., K]."""
         return self.logits(rearrange(self.parts(features), "... (k d) -> ... k d", k=self.num_tokens), tokens)
 
     def logits(self, parts: Tensor, tokens: Tensor) -> Tensor:
-        """Float32 logits [..., K, vocabulary] of the next tokens, of what is told of each place [..., K, PART].
+        """Float32 logits [..., K, vocabulary] of the next tokens for features of each place [..., K, PART].
 
-        A token is the likelier the nearer its embedding is to that of the present one and a change, and by what each
-        has for itself besides: what is known of a token holds for those like it too.
+        The score of a token is the dot product of its embedding with the present one plus a predicted change, plus a
+        term of its own; so what is learned about a token transfers to similar ones.
         """
         present = self.token(tokens)
         told = self.next_part(parts + present + self.place)
@@ -61,10 +61,10 @@ class FrameWorld(TokenWorldNet):
         return (near + self.next_token(told)).float()
 
     def tokens(self, logits: Tensor, tau: float, generator: torch.Generator | None = None) -> Tensor:
-        """Tokens int64 [..., K] drawn of logits [..., K, vocabulary]; at tau 0 those nearest to what is expected.
+        """Tokens int64 [..., K] sampled from logits [..., K, vocabulary]; at tau 0 those nearest to the mean embedding.
 
-        Between futures that differ the likeliest token is often of a future by itself; the one whose embedding is
-        nearest to the expected embedding is wrong by less (LOG.md).
+        Where futures differ, the most likely tokens often belong to different ones; the token whose embedding is
+        nearest to the expected embedding is less wrong (LOG.md).
         """
         if tau:
             return draw(logits, tau, generator)
@@ -83,9 +83,9 @@ class FrameWorld(TokenWorldNet):
     def observe(
         self, observations: Tensor, actions: Tensor, state: TokenState, first: Tensor | None = None
     ) -> TokenState:
-        """As `imagination.World.observe`: in one pass, however many frames."""
+        """As `imagination.World.observe`, in one pass for any number of frames."""
         memory, before, last = state.memory, state.observation, observations[:, -1]
-        steps = memory.length + (before is not None)  # those that have their number when these come
+        steps = memory.length + (before is not None)  # steps that are numbered before these
         begins = None if first is None else begins_of(first, steps, memory.begins, 1)
         if before is None:
             seen, answers = observations[:, :-1], actions[:, 1:]
@@ -109,7 +109,7 @@ class FrameWorld(TokenWorldNet):
     def imagine(
         self, actions: Tensor, state: TokenState, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Imagined:
-        """As `imagination.World.imagine`: one pass."""
+        """As `imagination.World.imagine`, in one pass."""
         memory, last = state.memory, seen_in(state.observation)
         if not self.blocks.slides and memory.length + 1 > memory.size:
             memory.clear()

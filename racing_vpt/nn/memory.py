@@ -1,7 +1,7 @@
-"""The memory of World Models: which code comes next, from all codes and controls before it.
+"""The MDN-RNN of World Models: predicts the next code from all codes and controls before it.
 
-Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2. The LSTM has one bias vector, as TensorFlow's has, where torch's
-has two: 422,368 parameters. The heads for the reward and the end of an episode are an addition, for dreaming.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2. The LSTM has one bias vector, as in TensorFlow, where torch has
+two: 422,368 parameters. The heads for the reward and the end of an episode are an addition, for dreaming.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from racing_vpt.nn.mixture import Mixture
 
 MemoryState = tuple[Tensor, Tensor]
-"""Output and cell of the LSTM, float32 [N, width] each."""
+"""Output and cell state of the LSTM, float32 [N, width] each."""
 
 
 class LSTM(nn.Module):
     """One layer with one bias vector.
 
     Args:
-        inputs: numbers that come in at each step.
-        width: of its output.
+        inputs: number of inputs at each step.
+        width: number of outputs.
     """
 
     no_bias: Tensor
@@ -51,11 +51,11 @@ class MemoryNet(nn.Module):
     """LSTM, mixture density head, and heads for reward and end.
 
     Args:
-        latent: numbers of a code.
-        controls: numbers of an action.
-        width: of the LSTM.
-        components: Gaussians for each number of the next code.
-        outcomes: whether there are heads for reward and end.
+        latent: dimensions of a code.
+        controls: dimensions of an action.
+        width: width of the LSTM.
+        components: Gaussians of the mixture for each dimension of the next code.
+        outcomes: add heads for reward and end.
     """
 
     def __init__(
@@ -73,19 +73,19 @@ class MemoryNet(nn.Module):
         self.outcome = nn.Linear(width, 2) if outcomes else None
 
     def initial_state(self, n: int, device: torch.device | str = "cpu") -> MemoryState:
-        """The memory before an episode's first frame, for n environments."""
+        """Memory before an episode's first frame, for n environments."""
         return torch.zeros(n, self.width, device=device), torch.zeros(n, self.width, device=device)
 
     def forward(self, z: Tensor, actions: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
-        """What is remembered after each step, float32 [N, T, width], of codes and actions [N, T, ...]; the state."""
+        """Outputs after each step, float32 [N, T, width], for codes and actions [N, T, ...]; and the state."""
         return self.lstm(torch.cat([z, actions], -1), state)
 
     def step(self, z: Tensor, actions: Tensor, state: MemoryState) -> MemoryState:
-        """The state after one step with codes [N, latent] and actions [N, controls]; its first part is remembered."""
+        """State after one step with codes [N, latent] and actions [N, controls]; its first part is the output."""
         return self.lstm.step(torch.cat([z, actions], -1), state)
 
     def predict(self, remembered: Tensor) -> Mixture:
-        """The distribution of the next code of what is remembered [..., width]."""
+        """Distribution of the next code for outputs [..., width]."""
         return Mixture.of(self.next_code(remembered), self.components)
 
     def outcomes(self, remembered: Tensor) -> tuple[Tensor, Tensor]:
@@ -96,7 +96,7 @@ class MemoryNet(nn.Module):
         """
         if self.outcome is None:
             raise ValueError(
-                "this memory has no heads for reward and end, so that nothing can be dreamt with it; train one with "
+                "this MDN-RNN has no heads for reward and end, which dreaming needs; train one with "
                 "--model.outcomes true"
             )
         reward, end = self.outcome(remembered).unbind(-1)

@@ -1,4 +1,4 @@
-"""The memory of World Models (`memory.py`) as an `imagination.World`: one code a frame, drawn from a mixture."""
+"""VAE and MDN-RNN of World Models as an `imagination.World`: one code a frame, sampled from a mixture."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from racing_vpt.nn.vae_net import VAENet
 
 
 class CodeState(NamedTuple):
-    """What the LSTM remembers of all frames but the last, and the last one's code [B, latent]; None: nothing seen."""
+    """State of the LSTM after all frames but the last, and the last one's code [B, latent] (None before the first)."""
 
     memory: MemoryState
     observation: Tensor | None
 
     def copy(self) -> CodeState:
-        """Nothing here is changed in place."""
+        """The state itself, which is never changed in place."""
         return self
 
 
 class CodeEye:
-    """The eye of World Models alone: a frame's code is its mean.
+    """The VAE of World Models: encodes frames by the mean of their code, and decodes codes.
 
     Args:
-        vae: the eye.
+        vae: the network.
     """
 
     def __init__(self, vae: VAENet) -> None:
         self.vae = vae
 
     def code(self, frames: Tensor) -> Tensor:
-        """Means of codes float32 [N, latent] of frames uint8 [N, 64, 64, 3]."""
+        """Codes float32 [N, latent], by their means, of frames uint8 [N, 64, 64, 3]."""
         return self.vae.encode(frames).mean
 
     def show(self, observations: Tensor) -> Tensor:
@@ -44,30 +44,33 @@ class CodeEye:
 
 
 class MemoryWorld(CodeEye):
-    """Eye and memory of World Models behind the interface of all world models.
+    """VAE and MDN-RNN of World Models as a world model.
 
     Args:
-        vae: the eye.
-        memory: with heads for reward and end.
+        vae: encodes frames and decodes codes.
+        memory: LSTM and heads, those for reward and end included.
+        copies: number of groups that the rows form one after the other; all groups draw the same random numbers, so
+            that candidates can be compared without luck.
     """
 
     controls = CARRACING_CONTROLS
 
-    def __init__(self, vae: VAENet, memory: MemoryNet) -> None:
+    def __init__(self, vae: VAENet, memory: MemoryNet, copies: int = 1) -> None:
         if memory.outcome is None:
             raise ValueError(
-                "this memory has no heads for reward and end, so that nothing can be imagined with it; train one with "
+                "this MDN-RNN has no heads for reward and end, which imagining needs; train one with "
                 "--model.outcomes true"
             )
         super().__init__(vae)
         self.memory = memory
+        self.copies = copies
 
     def codes(self, observations: Tensor) -> Tensor:
-        """Codes [N, latent]: the observations themselves."""
+        """Codes [N, latent], which are the observations."""
         return observations
 
     def initial(self, batch: int) -> CodeState:
-        """The state of `batch` rows that saw nothing."""
+        """State of `batch` rows before the first observation."""
         return CodeState(self.memory.initial_state(batch, self.memory.lstm.bias.device), None)
 
     def observe(
@@ -90,5 +93,5 @@ class MemoryWorld(CodeEye):
         last = seen_in(state.observation)
         memory = self.memory.step(last, actions, state.memory)
         reward, end = self.memory.outcomes(memory[0])
-        observation = self.memory.predict(memory[0]).draw(tau, generator)
+        observation = self.memory.predict(memory[0]).draw(tau, generator, self.copies)
         return Imagined(observation, reward, end.sigmoid(), CodeState(memory, observation))

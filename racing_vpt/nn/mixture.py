@@ -1,4 +1,4 @@
-"""A mixture of Gaussians for each number by itself, as mixture density networks predict one (Bishop 1994)."""
+"""A mixture of Gaussians for each dimension, as predicted by a mixture density network (Bishop 1994)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 LOG_ROOT_TAU = 0.5 * math.log(2 * math.pi)
-LOG_STD = (-7.0, 7.0)  # no density grows beyond bounds on numbers that never change
+LOG_STD = (-7.0, 7.0)  # bounds the density of dimensions that never change
 
 
 class Mixture(NamedTuple):
-    """Float32 [..., D, K] each: logarithms of the components' shares, means, logarithms of standard deviations."""
+    """Float32 [..., D, K] each: log-weights of the components, means, log standard deviations."""
 
     log_shares: Tensor
     means: Tensor
@@ -23,7 +23,7 @@ class Mixture(NamedTuple):
 
     @classmethod
     def of(cls, numbers: Tensor, components: int) -> Mixture:
-        """The mixture of D numbers that a layer's outputs [..., 3 * D * components] stand for."""
+        """The mixture of D dimensions parametrized by a layer's outputs [..., 3 * D * components]."""
         shares, means, log_stds = rearrange(numbers, "... (p d k) -> p ... d k", p=3, k=components)
         return cls(shares.log_softmax(-1), means, log_stds.clamp(*LOG_STD))
 
@@ -37,13 +37,13 @@ class Mixture(NamedTuple):
         return (self.log_shares.exp() * self.means).sum(-1)
 
     def draw(self, tau: float, generator: torch.Generator | None = None, copies: int = 1) -> Tensor:
-        """Values [..., D] drawn at temperature tau: shares^(1/tau), variances * tau.
+        """Values [..., D] sampled at temperature tau: weights^(1/tau), variances * tau; at 0 the mode's mean.
 
-        At 0 the mean of the likeliest component. With `copies` the rows are so many groups after each other that draw
-        the same random numbers, so that what differs between them is no luck.
+        With `copies`, the rows form so many groups one after the other that use the same random numbers, so that
+        differences between groups are not due to luck.
         """
         if tau < 0:
-            raise ValueError(f"a temperature is 0 or more, but tau {tau} was given")
+            raise ValueError(f"tau must be 0 or more, but {tau} was given")
         if tau == 0:
             chosen = self.log_shares.argmax(-1, keepdim=True)
             return self.means.gather(-1, chosen).squeeze(-1)
@@ -51,7 +51,9 @@ class Mixture(NamedTuple):
         rows, *rest = cumulated.shape[:-1]
         again = (copies, *[1] * len(rest))
         uniform = torch.rand(rows // copies, *rest, generator=generator, device=cumulated.device).repeat(again)
-        chosen = (uniform.unsqueeze(-1) > cumulated[..., :-1]).sum(-1, keepdim=True)  # inverse of the distribution
+        chosen = (uniform.unsqueeze(-1) > cumulated[..., :-1]).sum(
+            -1, keepdim=True
+        )  # inverse of the cumulative distribution
         mean, log_std = (x.gather(-1, chosen).squeeze(-1) for x in (self.means, self.log_stds))
         noise = torch.randn(rows // copies, *rest, generator=generator, device=mean.device).repeat(again)
         return mean + math.sqrt(tau) * log_std.exp() * noise

@@ -1,9 +1,9 @@
-"""The MDN-RNN of World Models over tokens: an LSTM, and a mixture whose components each expect a whole next frame.
+"""The MDN-RNN of World Models over tokens: an LSTM and a mixture whose components each predict a whole next frame.
 
-Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2, where the code of a frame is tokens, not numbers: a component is
-one distribution for each token instead of one Gaussian for each number, and it is drawn once for the whole frame, not
-for each of its parts. So tokens of one frame fit each other where several futures are possible, which `frame_world.py`
-gives up, at the price of one pass. An LSTM has no window: nothing slides, and nothing is flushed.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.2, with tokens instead of vectors as codes: a component is one
+categorical for each token instead of one Gaussian for each dimension, and it is sampled once for the whole frame. So
+tokens of one frame fit each other where several futures are possible, which those of `frame_world.py` need not, and a
+frame still takes one pass. An LSTM has no window: nothing slides or is cleared.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from racing_vpt.nn.memory import LSTM, MemoryState
 from racing_vpt.nn.token_blocks import WorldSize
 from racing_vpt.nn.token_net import Judged, Predicted, TokenState
 
-COMPONENTS = 5  # as the paper's
+COMPONENTS = 5  # as in the paper
 
 
 class LSTMMemory(NamedTuple):
-    """Output and cell [B, D] after all frames but the last observation."""
+    """Output and cell state [B, D] after all frames but the last observation."""
 
     output: Tensor
     cell: Tensor
 
     def copy(self) -> LSTMMemory:  # type: ignore[override]
-        """Nothing here is changed in place."""
+        """The memory itself, which is never changed in place."""
         return self
 
 
 class Recurrence(nn.Module):
-    """An LSTM where other world models have a transformer.
+    """An LSTM in the place of the transformer of other world models.
 
     Args:
-        size: its width; dropout is of what comes in and goes out.
+        size: width; dropout applies to inputs and outputs.
     """
 
     def __init__(self, size: WorldSize) -> None:
@@ -49,7 +49,7 @@ class Recurrence(nn.Module):
         self.dropout = nn.Dropout(size.dropout)
 
     def memory(self, batch: int) -> LSTMMemory:
-        """Of `batch` rows that saw nothing."""
+        """Memory of `batch` rows before the first frame."""
         nothing = self.norm.weight.new_zeros(batch, self.width)
         return LSTMMemory(nothing, nothing)
 
@@ -58,11 +58,11 @@ class Recurrence(nn.Module):
         return LSTMMemory(*self.lstm.step(self.dropout(x), memory))
 
     def features(self, output: Tensor) -> Tensor:
-        """What heads see of outputs [..., D]."""
+        """Features for the heads of outputs [..., D]."""
         return self.dropout(self.norm(output))
 
     def forward(self, x: Tensor, first: Tensor) -> Tensor:
-        """Features (B, T, D) of the embeddings (B, T, D) of episodes that start where `first` bool [B, T] says."""
+        """Features (B, T, D) of embeddings (B, T, D), with episodes starting at `first`, bool [B, T]."""
         if not first[:, 1:].any():
             state: MemoryState = self.memory(len(x))
             return self.features(self.lstm(self.dropout(x), state)[0])
@@ -75,7 +75,7 @@ class Recurrence(nn.Module):
 
 
 class MixtureWorld(FrameWorld):
-    """World Models' memory over tokens; arguments as `TokenWorldNet`, its blocks a `Recurrence`."""
+    """World Models' MDN-RNN over tokens; arguments as `TokenWorldNet`, with a `Recurrence` as blocks."""
 
     blocks: Recurrence  # type: ignore[assignment]
 
@@ -97,14 +97,14 @@ class MixtureWorld(FrameWorld):
         return self.share(features).float().log_softmax(-1), each.log_softmax(-1)
 
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
-        """As `TokenWorldNet.predict`; of each token by itself, whatever component."""
+        """As `TokenWorldNet.predict`: marginals of each token over the components."""
         features = self.blocks(self.embed(tokens, actions), first)
         shares, each = self.components(features[:, :-1], tokens[:, :-1])
         expected = (shares[..., None, None] + each).logsumexp(-3)
         return Predicted(expected, *self.answers(features))
 
     def judge(self, tokens: Tensor, actions: Tensor, first: Tensor, seen: Tensor) -> Judged:
-        """As `TokenWorldNet.judge`: a component answers for all tokens of a frame."""
+        """As `TokenWorldNet.judge`, with one component for all tokens of a frame."""
         features = self.blocks(self.embed(seen, actions), first)
         shares, each = self.components(features[:, :-1], seen[:, :-1])
         truth = tokens[:, 1:, None, :, None].expand(*each.shape[:-1], 1)
@@ -129,7 +129,7 @@ class MixtureWorld(FrameWorld):
     def imagine(
         self, actions: Tensor, state: TokenState, tau: float = 1.0, generator: torch.Generator | None = None
     ) -> Imagined:
-        """As `imagination.World.imagine`: first a component is drawn, then its tokens."""
+        """As `imagination.World.imagine`: samples a component, then its tokens."""
         last = seen_in(state.observation)
         memory = self.blocks.step(self.embed(last[:, None], actions[:, None])[:, 0], state.memory)
         features = self.blocks.features(memory.output)

@@ -1,9 +1,9 @@
-"""Actions into a world model; rewards and ends out of it.
+"""Action embeddings, and distributions of rewards and values, of world models.
 
-Rewards are distributions over values whose steps grow with the value, as DreamerV3's (Hafner et al. 2023,
-arXiv:2301.04104, "symexp twohot"): a value between two is shared by both, and the mean is of the values themselves.
-IRIS reduces rewards to their sign, which turns CarRacing's -0.1 a frame and +3.4 a tile into -1 and +1; that is kept as
-`sign`, to show what it does.
+Rewards are distributions over bins whose widths grow with the value, as in DreamerV3 (Hafner et al. 2023,
+arXiv:2301.04104, "symexp twohot"): a value between two bins is shared by both, and the mean is that of the bins.
+IRIS reduces rewards to their sign, which turns CarRacing's -0.1 a frame and +3.4 a tile into -1 and +1; `sign` does the
+same, for comparison.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from racing_vpt.games.controls import Axis, Choice, ControlScheme
 
 RewardKind = Literal["symlog", "sign"]
 ActionKind = Literal["continuous", "discrete"]
-HIGHEST = 400.0  # of rewards and values in symlog steps; beyond it they count as this
+HIGHEST = 400.0  # largest reward or value; beyond it they are clipped
 BINS = 101
 
 
 def value_scheme(name: str, highest: float = HIGHEST, bins: int = BINS) -> ControlScheme:
-    """Values as classes that lie evenly in sign(x) log(1 + |x|): mu-law steps where mu is the highest value."""
+    """Bins that are evenly spaced in sign(x) log(1 + |x|): mu-law bins with mu the highest value."""
     return ControlScheme(name, [Axis(name, -highest, highest, bins, mu=highest)])
 
 
@@ -33,20 +33,20 @@ class ValueDistribution(nn.Module):
 
     Args:
         width: D.
-        kind: `symlog`, or `sign`: only whether the number is below, at or above 0.
+        kind: `symlog`, or `sign`: below, at or above 0 only.
     """
 
     def __init__(self, width: int, kind: RewardKind = "symlog") -> None:
         super().__init__()
         if kind not in ("symlog", "sign"):
-            raise ValueError(f"rewards are told as symlog or sign, but {kind!r} was given")
+            raise ValueError(f"rewards are predicted as symlog or sign, but {kind!r} was given")
         self.kind = kind
         self.scheme = (
             value_scheme("value") if kind == "symlog" else ControlScheme("value", [Choice("value", (-1.0, 0.0, 1.0))])
         )
         self.hidden = nn.Linear(width, width)
         self.logits = nn.Linear(width, self.scheme.num_classes["value"])
-        nn.init.zeros_(self.logits.weight)  # at first all values are alike, and their mean is 0
+        nn.init.zeros_(self.logits.weight)  # uniform at first, with mean 0
         nn.init.zeros_(self.logits.bias)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -54,7 +54,7 @@ class ValueDistribution(nn.Module):
         return self.logits(F.relu(self.hidden(features))).float()
 
     def mean(self, logits: Tensor) -> Tensor:
-        """The expected number float32 [...]; of signs the likeliest."""
+        """Expected number float32 [...] of logits [..., classes]."""
         return self.scheme.expect({"value": logits.softmax(-1)})["value"]
 
     def loss(self, logits: Tensor, values: Tensor) -> Tensor:
@@ -64,12 +64,12 @@ class ValueDistribution(nn.Module):
 
 
 class ActionCoder(nn.Module):
-    """Actions float32 [..., A], numbers in the scheme's order, to embeddings [..., D].
+    """Actions float32 [..., A], in the scheme's order, to embeddings [..., D].
 
     Args:
-        scheme: of the controls.
+        scheme: control scheme.
         width: D.
-        kind: `continuous`, each number as it is, or `discrete`, the classes of the scheme's heads.
+        kind: `continuous`, the values of the controls, or `discrete`, the classes of the scheme's heads.
     """
 
     lows: Tensor
@@ -95,7 +95,7 @@ class ActionCoder(nn.Module):
 
 
 def numbers_of(controls: Mapping[str, Tensor], scheme: ControlScheme) -> Tensor:
-    """Controls by name as actions float32 [..., A]; ValueError where one lacks."""
+    """Controls by name as actions float32 [..., A]; ValueError if one is missing."""
     missing = [name for name in scheme.controls if name not in controls]
     if missing:
         raise ValueError(

@@ -14,10 +14,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+def log_error(pictures: Tensor, truth: Tensor, most: float = 100.0) -> Tensor:
+    """Decimal logarithm of the mean squared error [N] of pictures [N, ...], at least that of a PSNR of `most` dB."""
+    error = (pictures - truth).square().flatten(1).mean(1)
+    return error.clamp(min=10 ** (-most / 10)).log10()
+
+
 def psnr(pictures: Tensor, truth: Tensor, most: float = 100.0) -> Tensor:
     """Peak signal-to-noise ratio [N] in dB of pictures float [N, ...] with values in [0, 1]; at most `most`."""
-    error = (pictures - truth).square().flatten(1).mean(1)
-    return -10 * error.clamp(min=10 ** (-most / 10)).log10()
+    return -10 * log_error(pictures, truth, most)
 
 
 class PerceptualLoss(nn.Module):

@@ -1,9 +1,9 @@
-"""A frame's features as a few of a fixed number of codes: the bottleneck of a discrete autoencoder.
+"""Quantizers: the bottleneck of a discrete autoencoder.
 
-`VectorQuantizer`: van den Oord et al. 2017 (arXiv:1711.00937), appendix A.1. Its codebook follows the features by
-exponential moving averages; codes that nothing is near are put where features are. `ScalarQuantizer`: Mentzer et al.
-2023 (arXiv:2309.15505), which rounds a few numbers and has no codebook that could die. IRIS (arXiv:2209.00588) learns
-its codebook by gradients; the averages need no second loss and revive codes, which the paper's code does not.
+`VectorQuantizer`: van den Oord et al. 2017 (arXiv:1711.00937), appendix A.1. The codebook is updated by
+exponential moving averages; unused codes are reset to features. `ScalarQuantizer`: Mentzer et al. 2023
+(arXiv:2309.15505), which rounds a few numbers and has no codebook whose codes could die. IRIS (arXiv:2209.00588) learns
+its codebook by gradients; moving averages need no second loss, and unused codes are revived.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 
 class Quantized(NamedTuple):
-    """Codes float32 [..., D] through which gradients go straight, tokens int64 [...], and the commitment, a scalar."""
+    """Codes float32 [..., D] (straight-through gradients), tokens int64 [...], and the commitment loss, a scalar."""
 
     codes: Tensor
     tokens: Tensor
@@ -26,18 +26,18 @@ class Quantized(NamedTuple):
 
 
 class VectorQuantizer(nn.Module):
-    """Each feature becomes the nearest of the codebook's.
+    """Replaces each feature by its nearest code.
 
-    Under DDP the codebook follows the rows of all processes; where a code is revived is the first one's affair, whose
-    buffers all take over at the next step.
+    Under DDP the codebook is updated with the rows of all processes; the first process decides where codes are revived,
+    because DDP broadcasts its buffers at the next step.
 
     Args:
-        vocabulary: codes in the codebook.
-        width: D, numbers of a code.
-        decay: what the moving averages keep of themselves at a step.
-        revive_after: a code that nothing was near for so many steps is put on a feature of the batch; 0: never. The
-            feature is drawn by its squared distance from its code: most patches of a road are alike, and codes that
-            were put on features drawn evenly would be copies of each other.
+        vocabulary: number of codes.
+        width: D, dimensions of a code.
+        decay: share of themselves that the moving averages keep at a step.
+        revive_after: steps without use after which a code is reset to a feature of the batch; 0: never. The feature is
+            sampled by its squared distance from its code: most patches of a road look alike, and uniformly sampled
+            codes would be copies of each other.
     """
 
     codebook: Tensor
@@ -57,17 +57,17 @@ class VectorQuantizer(nn.Module):
         self.register_buffer("codebook", torch.randn(vocabulary, width) / width**0.5)
         self.register_buffer("counts", torch.zeros(vocabulary))
         self.register_buffer("sums", torch.zeros(vocabulary, width))
-        self.register_buffer("idle", torch.zeros(vocabulary, dtype=torch.int64))  # steps since something was near
+        self.register_buffer("idle", torch.zeros(vocabulary, dtype=torch.int64))  # steps since a code was used
         self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
 
     def forward(self, features: Tensor) -> Quantized:
-        """Quantise features float [..., D]; while training, the codebook follows them."""
+        """Quantize features float [..., D]; in training mode, update the codebook."""
         flat = features.detach().float().flatten(0, -2)  # (N, D)
         if self.training and not self.begun:
             self.codebook.copy_(flat[torch.randint(len(flat), (self.vocabulary,), device=flat.device)])
             self.begun.fill_(True)
         tokens = nearest(flat, self.codebook)
-        codes = self.lookup(tokens).view(features.shape)  # before the codebook moves on
+        codes = self.lookup(tokens).view(features.shape)  # before the codebook is updated
         if self.training:
             self.follow(flat, tokens, (flat - codes.flatten(0, -2)).square().sum(1))
         commitment = F.mse_loss(features.float(), codes)
@@ -80,7 +80,7 @@ class VectorQuantizer(nn.Module):
 
     @torch.no_grad()
     def follow(self, flat: Tensor, tokens: Tensor, errors: Tensor) -> None:
-        """Move each code towards the mean of the features [N, D] that it stands for, and revive the unused.
+        """Move each code towards the mean of the features [N, D] assigned to it, and revive unused codes.
 
         Args:
             flat: float32 [N, D].
@@ -92,7 +92,7 @@ class VectorQuantizer(nn.Module):
         if distributed.is_available() and distributed.is_initialized():
             distributed.all_reduce(new_counts)
             distributed.all_reduce(new_sums)
-        if not self.counts.any():  # averages begin with what is first seen
+        if not self.counts.any():  # averages start from the first batch
             self.counts.copy_(new_counts)
             self.sums.copy_(new_sums)
         self.counts.lerp_(new_counts, 1 - self.decay)
@@ -102,7 +102,7 @@ class VectorQuantizer(nn.Module):
         dead = (self.idle >= self.revive_after) & (self.revive_after > 0)
         self.idle.copy_(torch.where(dead, 0, self.idle))
         drawn = flat[torch.multinomial(errors + 1e-12, self.vocabulary, replacement=True)]
-        credit = 0.1 * alike  # little, so that the first features that are near decide where it goes
+        credit = 0.1 * alike  # little, so that the first features assigned to it decide where it goes
         self.counts.copy_(torch.where(dead, credit, self.counts))
         self.sums.copy_(torch.where(dead[:, None], drawn * credit, self.sums))
         known = self.counts > 1e-6 * alike
@@ -112,11 +112,11 @@ class VectorQuantizer(nn.Module):
 
 
 class ScalarQuantizer(nn.Module):
-    """Finite scalar quantisation: each of a few numbers is rounded to one of its levels.
+    """Finite scalar quantization: each of a few numbers is rounded to one of its levels.
 
     Args:
-        levels: of each number; the vocabulary is their product.
-        width: D of the features; linear layers lead to the few numbers and back.
+        levels: levels of each number; the vocabulary is their product.
+        width: D of the features; linear layers map to the few numbers and back.
     """
 
     places: Tensor
@@ -125,7 +125,7 @@ class ScalarQuantizer(nn.Module):
     def __init__(self, levels: tuple[int, ...] = (8, 8, 8), width: int = 512) -> None:
         super().__init__()
         if not levels or min(levels) < 2:
-            raise ValueError(f"levels are 2 or more for each number, but {levels} was given")
+            raise ValueError(f"levels must be 2 or more for each number, but {levels} was given")
         self.vocabulary, self.width, self.levels = prod(levels), width, tuple(levels)
         self.down, self.up = nn.Linear(width, len(levels)), nn.Linear(len(levels), width)
         highest = torch.tensor(levels) - 1
@@ -135,7 +135,7 @@ class ScalarQuantizer(nn.Module):
         self.register_buffer("table", 2 * grid / highest - 1, persistent=False)  # (vocabulary, numbers) in [-1, 1]
 
     def forward(self, features: Tensor) -> Quantized:
-        """Quantise features float [..., D]."""
+        """Quantize features float [..., D]."""
         bounded = self.down(features).float().tanh()  # (..., numbers)
         highest = torch.tensor(self.levels, device=bounded.device) - 1
         rounded = ((bounded + 1) / 2 * highest).round()
@@ -149,18 +149,18 @@ class ScalarQuantizer(nn.Module):
 
 
 def nearest(features: Tensor, codes: Tensor) -> Tensor:
-    """Tokens int64 [...]: which code of [vocabulary, D] is nearest to each of the features [..., D], all float32."""
-    with torch.autocast(features.device.type, enabled=False):  # neighbours are nearer to each other than bf16 tells
-        distance = codes.square().sum(1) - 2 * features @ codes.T  # (..., vocabulary), but for a constant
+    """Tokens int64 [...]: index of the code [vocabulary, D] nearest to each feature [..., D], all float32."""
+    with torch.autocast(features.device.type, enabled=False):  # codes are closer to each other than bf16 resolves
+        distance = codes.square().sum(1) - 2 * features @ codes.T  # (..., vocabulary), up to a constant
     return distance.argmin(-1)
 
 
 def usage(tokens: Tensor, vocabulary: int) -> Tensor:
-    """How often each code occurs in tokens int64 [...], float32 [vocabulary]."""
+    """Counts float32 [vocabulary] of each code in tokens int64 [...]."""
     return torch.bincount(rearrange(tokens, "... -> (...)"), minlength=vocabulary).float()
 
 
 def perplexity(counts: Tensor) -> Tensor:
-    """Number of codes that, used alike, would tell as much as these counts [vocabulary]: the entropy's exponential."""
+    """Perplexity of counts [vocabulary]: the exponential of their entropy."""
     shares = counts / counts.sum().clamp(min=1)
     return (-torch.xlogy(shares, shares).sum()).exp()

@@ -1,4 +1,4 @@
-"""Where a memory that is emptied shows in what is imagined: jumps at the frames after it."""
+"""Measures jumps in imagined frames where a full cache was cleared."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from torch import Tensor
 
 
 def roughness(pictures: Tensor) -> Tensor:
-    """How far each frame is from where the two before it were heading, float32 [T]; the first two are 0.
+    """Mean absolute second difference of pictures [T, ...] over time, float32 [T]; 0 for the first two.
 
-    Mean absolute second difference over all numbers of pictures [T, ...]; steady motion of small things is small.
+    Small for steady motion of small objects.
     """
     x = pictures.float().flatten(1)
     second = (x[2:] - 2 * x[1:-1] + x[:-2]).abs().mean(1)
@@ -17,11 +17,11 @@ def roughness(pictures: Tensor) -> Tensor:
 
 
 def seam(jumps: Tensor, places: Tensor) -> float:
-    """Mean of jumps [T] at the places bool [T], by their mean elsewhere: 1 where there is no seam.
+    """Mean of jumps [T] at the places bool [T], divided by their mean elsewhere: 1 without a seam.
 
     Raises:
-        ValueError: there is no such place, or nothing else.
+        ValueError: no place is marked, or every one.
     """
     if not places.any() or places.all():
-        raise ValueError(f"a seam lies at some of {len(places)} frames, but {int(places.sum())} were given")
+        raise ValueError(f"expected some of {len(places)} frames to be marked, but {int(places.sum())} were given")
     return float(jumps[places].mean() / jumps[~places].mean().clamp(min=1e-12))

@@ -1,7 +1,7 @@
-"""The transformer of a world model: norm before each part, causal attention in a sliding window.
+"""The transformer of a world model: pre-norm blocks, causal attention in a sliding window.
 
-IRIS, Micheli et al. 2022 (arXiv:2209.00588), appendix A.2, whose blocks are those of minGPT. Positions are ours: rotary
-(Su et al. 2021, arXiv:2104.09864), because a window over absolute positions cannot slide; those stay an option.
+IRIS, Micheli et al. 2022 (arXiv:2209.00588), appendix A.2, with the blocks of minGPT. Unlike the paper, positions are
+rotary (Su et al. 2021, arXiv:2104.09864), because a window over absolute positions cannot slide; those are an option.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from racing_vpt.nn.sliding_memory import Look, SlidingMemory
+from racing_vpt.nn.kv_cache import AttentionMask, KVCache
 
 Positions = Literal["rotary", "absolute"]
 Asked = tuple[Tensor, Tensor, Tensor]  # queries, keys and values, each [B, heads, Q, width]
-BASE = 10_000.0  # of the slowest turn, the usual one
+BASE = 10_000.0  # of the rotary frequencies, as usual
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class WorldSize:
     """Widths and depths of a world model's transformer.
 
     Args:
-        layers: blocks.
+        layers: number of blocks.
         width: D.
-        heads: of the attention.
-        window: steps that attention reaches back to, the running one included.
-        dropout: share of numbers that are dropped in training.
+        heads: attention heads.
+        window: steps that attention reaches back, the current one included.
+        dropout: share of activations dropped in training.
     """
 
     layers: int = 10
@@ -43,10 +43,10 @@ class WorldSize:
     def __post_init__(self) -> None:
         if min(self.layers, self.heads, self.window) < 1 or self.width % (2 * self.heads):
             raise ValueError(
-                f"layers, heads and window count from 1, and each head's width is even, but a size of {self} was given"
+                f"layers, heads and window are 1 or more, and a head's width is even, but {self} was given"
             )
         if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout is a share in [0, 1), but {self.dropout} was given")
+            raise ValueError(f"dropout must lie in [0, 1), but {self.dropout} was given")
 
 
 WORLD_SIZES: dict[str, WorldSize] = {
@@ -56,9 +56,9 @@ WORLD_SIZES: dict[str, WorldSize] = {
 
 
 def turns(numbers: Tensor, width: int, like: Tensor) -> Tensor:
-    """Cosines and sines [2, Q, width / 2] by which tokens of these numbers int64 [Q] are turned.
+    """Cosines and sines [2, Q, width / 2] of the rotary positions of tokens with these numbers, int64 [Q].
 
-    In float64, so that the millionth token is turned as precisely as the first.
+    Computed in float64, so that the millionth token is rotated as precisely as the first.
     """
     rates = BASE ** (-torch.arange(0, width, 2, dtype=torch.float64, device=numbers.device) / width)
     angles = numbers.double()[:, None] * rates
@@ -66,7 +66,7 @@ def turns(numbers: Tensor, width: int, like: Tensor) -> Tensor:
 
 
 def turned(x: Tensor, turn: Tensor) -> Tensor:
-    """Pairs of numbers of x [B, heads, Q, width] turned, those of the first half with those of the second."""
+    """X [B, heads, Q, width] with rotary positions applied: pairs of the first and second half of the width."""
     cos, sin = turn
     a, b = x.chunk(2, -1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
@@ -77,7 +77,7 @@ class Block(nn.Module):
 
     Args:
         size: widths.
-        number: of the layer, from 0, in the memory.
+        number: index of the layer in the cache.
     """
 
     def __init__(self, size: WorldSize, number: int) -> None:
@@ -89,27 +89,27 @@ class Block(nn.Module):
         self.up, self.down = nn.Linear(D, 4 * D), nn.Linear(4 * D, D)
 
     def ask(self, x: Tensor, turn: Tensor | None) -> Asked:
-        """Queries, keys and values [B, heads, Q, width] of x [B, Q, D], whose tokens are turned by `turn`."""
+        """Queries, keys and values [B, heads, Q, width] of x [B, Q, D], rotated by `turn`."""
         q, k, v = rearrange(self.query_key_value(self.attention_norm(x)), "b q (p h e) -> p b h q e", p=3, h=self.heads)
         if turn is not None:
             q, k = turned(q, turn), turned(k, turn)
         return q, k, v
 
-    def attend(self, asked: Asked, look: Look, memory: SlidingMemory | None) -> Tensor:
-        """What is read [B, heads, Q, width] of these tokens and of those remembered."""
+    def attend(self, asked: Asked, mask: AttentionMask, memory: KVCache | None) -> Tensor:
+        """Attention output [B, heads, Q, width] over the new and the cached tokens."""
         q, k, v = asked
         if memory is not None:
             k, v = memory.store(self.number, k, v)
         dropout = self.dropout if self.training else 0.0
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=look.visible, dropout_p=dropout)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.visible, dropout_p=dropout)
 
     def add(self, x: Tensor, read: Tensor) -> Tensor:
-        """X [B, Q, D] and what follows from what was read."""
+        """The rest of the block: x [B, Q, D] plus projected attention output and MLP."""
         x = x + F.dropout(self.out(rearrange(read, "b h q e -> b q (h e)")), self.dropout, self.training)
         return x + F.dropout(self.down(F.gelu(self.up(self.mlp_norm(x)))), self.dropout, self.training)
 
-    def forward(self, x: Tensor, look: Look, turn: Tensor | None, memory: SlidingMemory | None) -> Tensor:
-        return self.add(x, self.attend(self.ask(x, turn), look, memory))
+    def forward(self, x: Tensor, mask: AttentionMask, turn: Tensor | None, memory: KVCache | None) -> Tensor:
+        return self.add(x, self.attend(self.ask(x, turn), mask, memory))
 
 
 class Blocks(nn.Module):
@@ -117,8 +117,8 @@ class Blocks(nn.Module):
 
     Args:
         size: widths and depths.
-        positions: `rotary`, or `absolute`: learnt ones of the tokens of a window, which cannot slide.
-        step_tokens: tokens in a step.
+        positions: `rotary`, or `absolute`: learned positions within a window, which cannot slide.
+        step_tokens: tokens of a step.
     """
 
     def __init__(self, size: WorldSize, positions: Positions, step_tokens: int) -> None:
@@ -137,32 +137,34 @@ class Blocks(nn.Module):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile what lies before and after each attention, in place; arguments as `torch.compile`.
 
-        Attention stays as it is: what is remembered becomes longer from pass to pass, and each length would be another
-        program. Layers share theirs, so that it is there within seconds.
+        Attention is not compiled: the cache grows from pass to pass, and each length would need another program. All
+        layers share the compiled functions, so that compiling takes seconds.
         """
-        parts = {name: torch.compile(getattr(Block, name), *args, **kwargs) for name in ("ask", "add")}
+        ask: Any = torch.compile(Block.ask, *args, **kwargs)
+        add: Any = torch.compile(Block.add, *args, **kwargs)
         for block in self.blocks:
-            vars(block).update({name: partial(part, block) for name, part in parts.items()})
+            setattr(block, "ask", partial(ask, block))  # noqa: B010 - takes the place of a method
+            setattr(block, "add", partial(add, block))  # noqa: B010
 
-    def memory(self, batch: int) -> SlidingMemory:
-        """An empty memory for `batch` rows."""
+    def memory(self, batch: int) -> KVCache:
+        """An empty cache for `batch` rows."""
         size = self.size
-        return SlidingMemory(
-            size.layers,
-            batch,
-            size.heads,
-            size.width // size.heads,
-            size.window,
-            self.step_tokens,
-            self.norm.weight.data,
+        return KVCache(
+            layers=size.layers,
+            batch=batch,
+            heads=size.heads,
+            width=size.width // size.heads,
+            window=size.window,
+            step_tokens=self.step_tokens,
+            like=self.norm.weight.data,
         )
 
-    def forward(self, x: Tensor, look: Look, memory: SlidingMemory | None = None) -> Tensor:
+    def forward(self, x: Tensor, mask: AttentionMask, memory: KVCache | None = None) -> Tensor:
         """Features (B, Q, D) of the new tokens' embeddings (B, Q, D)."""
-        turn = turns(look.numbers, self.size.width // self.size.heads, x) if self.slides else None
+        turn = turns(mask.numbers, self.size.width // self.size.heads, x) if self.slides else None
         if self.places is not None:
-            x = x + self.places(look.numbers)
+            x = x + self.places(mask.numbers)
         x = F.dropout(x, self.size.dropout if self.training else 0.0)
         for block in self.blocks:
-            x = block(x, look, turn, memory)
+            x = block(x, mask, turn, memory)
         return self.norm(x)

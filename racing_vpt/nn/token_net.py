@@ -1,6 +1,6 @@
-"""What world models over tokens have in common: their state, their heads, their loss.
+"""Base of the world models over tokens: state, heads and loss.
 
-`token_world.py` has one step of a sequence for each token, `frame_world.py` and `mixture_world.py` one for each frame.
+In `token_world.py` each token is a step of the sequence, in `frame_world.py` and `mixture_world.py` each frame.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from torch.nn import functional as F
 
 from racing_vpt.games.controls import ControlScheme
 from racing_vpt.nn.imagination import Imagined, led_here
+from racing_vpt.nn.kv_cache import AttentionMask, KVCache, visible
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.outcomes import ActionCoder, ActionKind, RewardKind, ValueDistribution
-from racing_vpt.nn.sliding_memory import Look, SlidingMemory, visible
 
-DREAMT = 0.6  # share of the rows in which frames are imagined, where any are
+DREAMT = 0.6  # share of the rows in which frames are imagined, with unroll
 
 
 class Predicted(NamedTuple):
@@ -33,7 +33,7 @@ class Predicted(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What the true tokens 1 to T - 1 cost, nats a token [B, T - 1]; rewards and ends as in `Predicted`."""
+    """Cross entropy of the true tokens 1 to T - 1, nats a token [B, T - 1]; rewards and ends as in `Predicted`."""
 
     nats: Tensor
     reward: Tensor
@@ -42,13 +42,13 @@ class Judged(NamedTuple):
 
 @dataclass(frozen=True)
 class TokenState:
-    """What a world model remembers, and its last observation, tokens int64 [B, K].
+    """Memory of a world model, and its last observation, tokens int64 [B, K].
 
     Args:
-        memory: a `SlidingMemory` of all tokens but the observation's last one, which goes in with its action; or an
+        memory: a `KVCache` of all tokens but the observation's last one, which is fed with its action; or an
             `LSTMMemory` of all frames but the observation.
-        observation: None where nothing was seen.
-        flushes: how often the memory was emptied for want of room (absolute positions only).
+        observation: None before the first observation.
+        flushes: how often the cache was cleared because it was full (absolute positions only).
     """
 
     memory: Any
@@ -56,7 +56,7 @@ class TokenState:
     flushes: int = 0
 
     def copy(self) -> TokenState:
-        """Another one that holds the same, so that two futures can follow one past."""
+        """An independent copy, so that two futures can follow one past."""
         return replace(self, memory=self.memory.copy())
 
 
@@ -67,25 +67,25 @@ class TokenBlocks(Protocol):
     slides: bool
     window: int
 
-    def memory(self, batch: int) -> SlidingMemory:
-        """An empty memory for `batch` rows."""
+    def memory(self, batch: int) -> KVCache:
+        """An empty cache for `batch` rows."""
 
-    def __call__(self, x: Tensor, look: Look, memory: SlidingMemory | None = None) -> Tensor:
+    def __call__(self, x: Tensor, mask: AttentionMask, memory: KVCache | None = None) -> Tensor:
         """Features (B, Q, D) of the new tokens' embeddings (B, Q, D)."""
 
 
 class TokenWorldNet(nn.Module, ABC):
-    """What world models over tokens share.
+    """Base of the world models over tokens.
 
     Args:
         blocks: the transformer.
-        scheme: of the controls.
-        vocabulary: tokens that there are.
-        num_tokens: K, of a frame.
+        scheme: control scheme.
+        vocabulary: number of different tokens.
+        num_tokens: K, tokens of a frame.
         actions: `continuous` or `discrete`.
         reward: `symlog` or `sign`.
-        unroll: frames that it imagines in training and goes on from; 0: it sees true ones alone. Only where a frame is
-            told all at once: what is told token by token must fit the tokens before.
+        unroll: frames that are imagined in training and continued from; 0: true frames only. Only for networks that
+            predict a frame at once: tokens predicted one by one must fit the ones before.
     """
 
     blocks: TokenBlocks
@@ -112,19 +112,19 @@ class TokenWorldNet(nn.Module, ABC):
 
     @abstractmethod
     def build(self, D: int) -> None:
-        """Make what codes tokens and tells the next ones, for features of width D."""
+        """Create token embeddings and prediction heads, for features of width D."""
 
     @torch.no_grad()
     def take_codes(self, codes: Tensor) -> None:
-        """Begin with embeddings that lie as the tokenizer's codes [vocabulary, D'], and are as large as they were."""
+        """Initialize token embeddings from the tokenizer's codes [vocabulary, D'], keeping their overall size."""
         weight, codes = self.token.weight, codes - codes.mean(0)
-        axes = torch.linalg.svd(codes, full_matrices=False).Vh[: weight.shape[1]]  # along which codes differ most
+        axes = torch.linalg.svd(codes, full_matrices=False).Vh[: weight.shape[1]]  # principal axes of the codes
         parts, size = codes @ axes.T, weight.square().sum()
         weight.zero_()[:, : len(axes)] = parts * (size / parts.square().sum().clamp(min=1e-12)).sqrt()
 
     @abstractmethod
     def predict(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Predicted:
-        """What is expected after each of T frames, from these and those before, in one piece.
+        """Predictions after each of T frames, from this frame and those before, in one pass.
 
         Args:
             tokens: int64 [B, T, K].
@@ -133,7 +133,7 @@ class TokenWorldNet(nn.Module, ABC):
         """
 
     def judge(self, tokens: Tensor, actions: Tensor, first: Tensor, seen: Tensor) -> Judged:
-        """What is expected of the tokens `seen` int64 [B, T, K] against the true next ones; else as `predict`."""
+        """Predictions from the tokens `seen` int64 [B, T, K], measured on the true next ones; else as `predict`."""
         expected = self.predict(seen, actions, first)
         each = F.cross_entropy(rearrange(expected.tokens, "b t k v -> b v t k"), tokens[:, 1:], reduction="none")
         return Judged(each.mean(-1), expected.reward, expected.end)
@@ -160,10 +160,10 @@ class TokenWorldNet(nn.Module, ABC):
             tokens: int64 [B, T, K].
             actions: float32 [B, T, A].
             first: bool [B, T], where an episode starts.
-            known: where each is, bool [B, T]; of tokens [B, T - 1]: as `known_in` gives.
-            rewards: float32 [B, T], where they are known.
-            ended: bool [B, T], whether action t ended the episode, where that is known.
-            shares: what each is multiplied by in the sum; None: 1.
+            known: mask of each loss, bool [B, T], for tokens [B, T - 1]; as `known_in` gives.
+            rewards: float32 [B, T], if known.
+            ended: bool [B, T], whether action t ended the episode, if known.
+            shares: factor of each loss in the sum; None: 1.
         """
         seen = self.dreamt_in(tokens, actions, first) if self.unroll and self.training else tokens
         expected = self.judge(tokens, actions, first, seen)
@@ -178,10 +178,10 @@ class TokenWorldNet(nn.Module, ABC):
 
     @torch.no_grad()
     def dreamt_in(self, tokens: Tensor, actions: Tensor, first: Tensor) -> Tensor:
-        """The tokens, but in some rows `unroll` frames are as it imagines them after those before.
+        """The tokens, with `unroll` frames replaced by imagined ones in some rows.
 
-        It learns to go on from what it imagined, which is never quite true: scheduled sampling, Bengio et al. 2015
-        (arXiv:1506.03099), of whole frames, without draws. Arguments as `predict`.
+        So it learns to continue from its own predictions, which are never exact: scheduled sampling, Bengio et al. 2015
+        (arXiv:1506.03099), of whole frames, at temperature 0. Arguments as `predict`.
         """
         B, T = first.shape
         steps = min(self.unroll, T - 1)
@@ -201,50 +201,59 @@ class TokenWorldNet(nn.Module, ABC):
         return torch.where(some[:, None, None], seen, tokens)
 
     def initial(self, batch: int) -> TokenState:
-        """The state of `batch` rows that saw nothing."""
+        """State of `batch` rows before the first observation."""
         return TokenState(self.blocks.memory(batch))
 
     def answers(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward and end [...] of features [..., D] of an action, as in `Predicted`."""
+        """Logits of reward and end [...] for features [..., D] of an action, as in `Predicted`."""
         return self.reward(features), self.end(features).float().squeeze(-1)
 
     def outcomes(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Reward [B] and probability [B] of the end, of features [B, D] of an action."""
+        """Expected reward [B] and probability [B] of the end, for features [B, D] of an action."""
         reward, end = self.answers(features)
         return self.reward.mean(reward), end.sigmoid()
 
 
 def known_in(first: Tensor, valid: Tensor, ended_known: Tensor | None = None) -> dict[str, Tensor]:
-    """What is known of B clips of T frames: where a frame follows the one before, its reward, whether it was the last.
+    """Mask of the steps at which each loss is defined, for B clips of T frames.
 
     Args:
         first: bool [B, T], where an episode starts.
         valid: bool [B, T], false for padding.
         ended_known: bool [B, T], where it is known whether an action ended the episode; None: wherever valid.
+
+    Returns:
+        By loss; of tokens [B, T - 1], true where a frame follows the one before in its episode.
     """
     follows = valid[:, 1:] & valid[:, :-1] & ~first[:, 1:]
     return {"token_ce": follows, "reward_ce": valid, "end_ce": valid if ended_known is None else valid & ended_known}
 
 
-def look_back(blocks: TokenBlocks, numbers: Tensor, begins: Tensor, step_tokens: int) -> Look:
-    """Who sees whom in one piece of all tokens, int64 [Q], of episodes that begin with those numbers, int64 [B, Q].
+def look_back(blocks: TokenBlocks, numbers: Tensor, begins: Tensor, step_tokens: int) -> AttentionMask:
+    """Attention mask and positions of a full sequence.
 
-    Where positions are absolute, a new window begins whenever one is full, and sees nothing of the one before.
+    With absolute positions a new window begins whenever one is full, and sees nothing of the one before.
+
+    Args:
+        blocks: the transformer.
+        numbers: int64 [Q], numbers of the tokens.
+        begins: int64 [B, Q], number of the first token of each token's episode.
+        step_tokens: tokens of a step.
     """
     size, places = blocks.window * step_tokens, numbers
     if not blocks.slides:
         places, begins = numbers % size, torch.maximum(begins, numbers // size * size)
-    return Look(places, visible(numbers, numbers, begins, blocks.window, step_tokens))
+    return AttentionMask(places, visible(numbers, numbers, begins, blocks.window, step_tokens))
 
 
 def begins_of(first: Tensor, steps: int, running: Tensor, step_tokens: int) -> Tensor:
-    """Number of the token that the episode of each of T frames begins with, int64 [B, T].
+    """Number of the first token of each frame's episode, int64 [B, T].
 
     Args:
         first: bool [B, T], where an episode starts.
-        steps: steps before these.
-        running: int64 [B, 1], number of the token that the running episode begins with.
-        step_tokens: tokens in a step.
+        steps: number of steps before these.
+        running: int64 [B, 1], number of the first token of the running episode.
+        step_tokens: tokens of a step.
     """
     numbers = step_tokens * (steps + torch.arange(first.shape[1], device=first.device))
     return torch.where(first, numbers, running).cummax(1).values

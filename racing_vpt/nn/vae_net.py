@@ -1,6 +1,6 @@
-"""The picture and its code: the convolutional VAE of World Models.
+"""The convolutional VAE of World Models.
 
-Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.1: 4,348,547 parameters at 64x64 pixels and 32 numbers a frame.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), appendix A.1: 4,348,547 parameters at 64x64 pixels and 32 latent dimensions.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-PIXELS = 64  # rows and columns that four strides of two bring down to 2x2
-LOG_VARIANCE = 10.0  # beyond it the exponential only makes infinities
+PIXELS = 64  # rows and columns; four strides of two reduce them to 2x2
+LOG_VARIANCE = 10.0  # clamp, against overflow of the exponential
 
 
 class Code(NamedTuple):
@@ -23,7 +23,7 @@ class Code(NamedTuple):
     log_variance: Tensor
 
     def sample(self, generator: torch.Generator | None = None) -> Tensor:
-        """A draw of it."""
+        """A sample."""
         noise = torch.randn(self.mean.shape, generator=generator, device=self.mean.device, dtype=self.mean.dtype)
         return self.mean + (0.5 * self.log_variance).exp() * noise
 
@@ -36,13 +36,13 @@ class VAENet(nn.Module):
     """Encoder and decoder.
 
     Args:
-        latent: numbers a frame is coded by.
+        latent: dimensions of a code.
     """
 
     def __init__(self, latent: int = 32) -> None:
         super().__init__()
         if latent < 1:
-            raise ValueError(f"latent counts the numbers of a code from 1, but {latent} was given")
+            raise ValueError(f"latent must be 1 or more, but {latent} was given")
         self.latent = latent
         widths = (3, 32, 64, 128, 256)
         convolutions: list[nn.Module] = []
@@ -63,10 +63,10 @@ class VAENet(nn.Module):
         )
 
     def encode(self, frames: Tensor) -> Code:
-        """The code float32 [N, latent] of frames uint8 [N, 64, 64, 3]."""
+        """Codes float32 [N, latent] of frames uint8 [N, 64, 64, 3]."""
         x = rearrange(frames, "n h w c -> n c h w").float() / 255
         x = rearrange(self.encoder(x), "n c h w -> n (c h w)")  # (N, 1024)
-        mean, log_variance = self.mean(x).float(), self.log_variance(x).float()  # whatever computed them in bf16
+        mean, log_variance = self.mean(x).float(), self.log_variance(x).float()  # under bf16 autocast too
         return Code(mean, log_variance.clamp(-LOG_VARIANCE, LOG_VARIANCE))
 
     def decode(self, z: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import prepare
 from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.nn.memory_world import MemoryWorld
 from racing_vpt.nn.world import WorldNet, drive
 from racing_vpt.rollout.episodes import Episode
 from racing_vpt.types import FrameSpec
@@ -100,7 +101,7 @@ def dream_returns(
         raise ValueError("a controller without a memory cannot dream; give --model.memory_use trained")
     count = len(parameters)
     controllers = torch.as_tensor(parameters, dtype=torch.float32).repeat_interleave(len(seeds), 0)
-    env = DreamEnv(world.memory, starts, count * len(seeds), tau, steps, copies=count)
+    env = DreamEnv(MemoryWorld(world.vae, world.memory, copies=count), starts, count * len(seeds), tau, steps)
     seen, _ = env.reset(seed=seeds[0])
     total, going = np.zeros(env.num_envs), np.ones(env.num_envs, bool)
     while going.any():

@@ -21,6 +21,8 @@ from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
+from racing_vpt.nn.memory_world import MemoryWorld
+from racing_vpt.nn.vae_net import VAENet
 from racing_vpt.rollout.episodes import run_episode
 from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
 
@@ -175,7 +177,8 @@ def test_a_search_begins_where_another_ended(memory: Path, tmp_path: Path, capsy
 
 def test_a_dream_is_a_vector_environment() -> None:
     torch.manual_seed(0)
-    env = DreamEnv(MemoryNet(), torch.zeros(2, 64), 6, tau=1.0, max_steps=3, copies=3)
+    world = MemoryWorld(VAENet(), MemoryNet(), copies=3)
+    env = DreamEnv(world, torch.zeros(2, 64), 6, tau=1.0, max_steps=3)
     seen, _ = env.reset(seed=1)
     assert env.observation_space.contains(seen)
     assert np.array_equal(seen[:2], seen[2:4])  # copies begin alike
@@ -192,7 +195,7 @@ def test_a_dream_is_a_vector_environment() -> None:
     assert not reward[done].any()
     assert not seen[done, 32:].any()  # a new dream remembers nothing
     with pytest.raises(ValueError, match="outcomes true"):
-        DreamEnv(MemoryNet(outcomes=False), torch.zeros(2, 64), 6)
+        MemoryWorld(VAENet(), MemoryNet(outcomes=False))
 
 
 def test_the_same_controllers_dream_the_same() -> None:

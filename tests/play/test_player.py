@@ -17,6 +17,7 @@ from racing_vpt.envs.make import make_env
 from racing_vpt.games.read import load_game
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.token_world import TokenWorld
+from racing_vpt.nn.memory_world import MemoryWorld
 from racing_vpt.play.browser import Browser
 from racing_vpt.play.course import DreamCourse, EnvCourse, FollowingAgent
 from racing_vpt.play.kept_episodes import episodes_of
@@ -58,7 +59,8 @@ def pressing(*keys: str) -> Keys:
 def test_the_dream_that_is_played_is_the_one_trained_in() -> None:
     module = controller(end=-3.0)
     assert module.world.memory is not None
-    env, played = DreamEnv(module.world.memory, module.beginnings, 1), imagination_of(module, "it", 1.0)
+    world = MemoryWorld(module.world.vae, module.world.memory)
+    env, played = DreamEnv(world, module.beginnings, 1), imagination_of(module, "it", 1.0)
     env.reset(seed=5)
     played.begin(5)
     lengths = []
@@ -66,7 +68,7 @@ def test_the_dream_that_is_played_is_the_one_trained_in() -> None:
         controls = {"steering": float(np.sin(step)), "throttle": 0.5, "brake": 0.0}
         _, reward, ended, _, _ = env.step(np.array([[*controls.values()]]))
         dreamt = played.step(controls)
-        torch.testing.assert_close(played.observation, env.z)
+        torch.testing.assert_close(played.observation, env.state.observation)
         assert dreamt.reward == pytest.approx(float(reward[0]), abs=1e-6)
         assert dreamt.ended == ended[0]
         if dreamt.ended:
