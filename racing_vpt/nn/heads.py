@@ -1,7 +1,7 @@
 """Heads on the trunk's features: named categorical distributions, and the value with its normaliser.
 
 VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D.1, with OpenAI's parameter names. Both heads compute in float32
-under autocast too: bf16 logits of 8,641 classes would lose the differences that matter.
+under autocast too: in bf16, small differences between the logits of 8,641 classes would be lost.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,8 +33,8 @@ class ActionHeads(nn.ModuleDict):
         width: width D of the features.
         num_classes: classes of each head; a tuple where one head holds several distributions, the classes last
             (OpenAI's IDM: buttons (20, 2), camera (2, 11)).
-        temperature: what logits are divided by (OpenAI's policies: 2).
-        packs: controls of equally many classes whose logits come from one layer, by the layer's name; so
+        temperature: divisor of the logits (OpenAI's policies: 2).
+        packs: controls with the same number of classes that share one layer, by the layer's name; so
             `ControlScheme.packs` gives OpenAI's IDM its two layers for 22 controls.
     """
 
@@ -76,9 +76,9 @@ class NormalizeEwma(nn.Module):
     """Mean and variance of returns as debiased exponential moving averages.
 
     Args:
-        width: numbers to normalise, each by itself.
-        beta: what an average keeps of itself at an update.
-        epsilon: least divisor of the debiasing.
+        width: number of values, each normalized on its own.
+        beta: share of itself that an average keeps at an update.
+        epsilon: smallest divisor of the debiasing.
         min_variance: floor of the variance.
     """
 
@@ -98,7 +98,7 @@ class NormalizeEwma(nn.Module):
 
     @torch.no_grad()
     def update(self, values: Tensor) -> None:
-        """Take (..., width) raw values into the averages."""
+        """Update the averages with raw values (..., width)."""
         values = values.float().flatten(0, -2)
         for average, new in (
             (self.running_mean, values.mean(0)),
@@ -131,13 +131,13 @@ class ValueHead(nn.Module):
             return self.linear(features.float())
 
     def denormalise(self, value: Tensor) -> Tensor:
-        """What `forward` gives, in the unit of the returns."""
+        """A normalized value in the unit of the returns."""
         return self.normalizer.denormalise(value)
 
     def update(self, returns: Tensor) -> None:
-        """Take raw returns (..., 1) into the normaliser; before `loss` in a training step."""
+        """Update the normalizer with raw returns (..., 1); call it before `loss` in a training step."""
         self.normalizer.update(returns)
 
     def loss(self, value: Tensor, returns: Tensor) -> Tensor:
-        """Squared error of a normalised value against raw returns, both (B, T, 1); (B, T, 1), not reduced."""
+        """Squared error (B, T, 1) of a normalized value against raw returns, both (B, T, 1); not reduced."""
         return F.mse_loss(value, self.normalizer.normalise(returns), reduction="none")

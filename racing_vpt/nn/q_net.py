@@ -1,9 +1,9 @@
-"""What each action is worth on seeing a stack of frames: the networks of DQN and of what was found since.
+"""Networks of action values for stacks of frames: DQN's and later ones.
 
 Mnih et al. 2015 (doi:10.1038/nature14236), the CNN; dueling streams, Wang et al. 2016 (arXiv:1511.06581); noisy layers
 with factorised noise, Fortunato et al. 2018 (arXiv:1706.10295), section 3; a quantile head, QR-DQN, Dabney et al. 2018
-(arXiv:1710.10044). Unlike there, the two streams share the hidden units half and half, so that dueling costs nothing,
-and LayerNorm may follow the convolutions and the hidden layer (Gallici et al. 2024, arXiv:2407.04811).
+(arXiv:1710.10044). Unlike there, the two streams split the hidden units, so that dueling costs nothing, and
+LayerNorm may follow the convolutions and the hidden layer (Gallici et al. 2024, arXiv:2407.04811).
 """
 
 from __future__ import annotations
@@ -25,20 +25,20 @@ KERNELS = ((8, 4), (4, 2), (3, 1))  # kernel and stride, Mnih et al. 2015
 
 
 class QNet(nn.Module):
-    """Frames to the value of each action, as a distribution of `quantiles` equally likely values.
+    """Frames to the value distribution of each action, as equally likely quantiles.
 
     Args:
-        actions: A, how many there are.
-        stack: frames in an observation, S.
+        actions: A, number of actions.
+        stack: S, frames in an observation.
         height: rows of a frame.
         width: columns of a frame.
         trunk: `cnn`: convolutions of kernel 8, 4, 3 and stride 4, 2, 1; `impala`: residual stacks after a strided stem.
-        channels: of the convolutions ((16, 32) is the source document's, (32, 64, 64) Nature's), or of the stacks.
+        channels: channels of the convolutions (Nature's: 32, 64, 64), or of the residual stacks.
         hidden: units between convolutions and values.
-        dueling: half of the hidden units say what the state is worth, half how much better each action is.
-        noisy: layers behind the convolutions draw their weights anew at each call in training mode.
-        quantiles: K; 1 is a plain mean.
-        layer_norm: normalise what the convolutions give, and the hidden units.
+        dueling: half of the hidden units predict the state's value, half the actions' advantages.
+        noisy: sample the weights of the layers after the convolutions at each call in training mode.
+        quantiles: K; 1 is the mean only.
+        layer_norm: normalize after the convolutions and in the hidden layer.
     """
 
     def __init__(
@@ -79,9 +79,9 @@ class QNet(nn.Module):
         self.advantage = linear(half if dueling else hidden, actions * quantiles)
 
     def prepare(self, observation: Tensor) -> Tensor:
-        """Observations uint8 [B, S, H, W] as numbers from 0 to 1, for those who look at them twice.
+        """Observations uint8 [B, S, H, W] as floats in [0, 1], for callers that use them twice.
 
-        Float32, or what autocast has: converting once here takes a third of the time of once a convolution.
+        Float32, or the dtype of autocast: converting once here takes a third of the time of once a convolution.
         """
         device = observation.device.type
         half = torch.is_autocast_enabled(device)
@@ -89,7 +89,7 @@ class QNet(nn.Module):
         return observation.contiguous(memory_format=torch.channels_last).to(dtype).mul_(1 / 255)
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Values float32 [B, A, K] of observations uint8 [B, S, H, W], or of what `prepare` made of them."""
+        """Values float32 [B, A, K] of observations uint8 [B, S, H, W], prepared (`prepare`) or not."""
         frames = self.prepare(observation) if observation.dtype == torch.uint8 else observation
         hidden = F.relu(self.hidden_norm(self.hidden(self.norm(self.trunk(frames)))))  # (B, hidden)
         if self.value is None:
@@ -100,7 +100,7 @@ class QNet(nn.Module):
 
 
 def convolutions(stack: int, height: int, width: int, channels: Sequence[int]) -> tuple[nn.Sequential, int]:
-    """Convolutions with ReLU from [B, stack, height, width] to [B, features], and how many features that makes."""
+    """Convolutions with ReLU from [B, stack, height, width] to [B, features], and the number of features."""
     if not 1 <= len(channels) <= len(KERNELS):
         raise ValueError(f"channels {list(channels)}: expected those of 1 to {len(KERNELS)} convolutions")
     layers: list[nn.Module] = []
@@ -117,9 +117,9 @@ class NoisyLinear(nn.Module):
     """A linear layer with factorised Gaussian noise on its weights in training mode, none in evaluation.
 
     Args:
-        inputs: numbers in.
-        outputs: numbers out.
-        sigma: size of the noise at the start, in units of 1 / sqrt(inputs).
+        inputs: number of inputs.
+        outputs: number of outputs.
+        sigma: initial scale of the noise, in units of 1 / sqrt(inputs).
     """
 
     def __init__(self, inputs: int, outputs: int, sigma: float = 0.5) -> None:
@@ -131,7 +131,7 @@ class NoisyLinear(nn.Module):
         self.bias_sigma = nn.Parameter(torch.full((outputs,), sigma * bound))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inputs) to (B, outputs); the whole batch sees the same noise."""
+        """(B, inputs) to (B, outputs), with the same noise for the whole batch."""
         if not self.training:
             return F.linear(x, self.weight, self.bias)
         outputs, inputs = self.weight.shape
@@ -145,5 +145,5 @@ class NoisyLinear(nn.Module):
 
 
 def factor(noise: Tensor) -> Tensor:
-    """f(x) = sign(x) sqrt(|x|), with which two vectors make a matrix of noise."""
+    """f(x) = sign(x) sqrt(|x|), the factor of factorized noise."""
     return noise.sign() * noise.abs().sqrt()

@@ -1,8 +1,8 @@
-"""Several frames as the channels of one, so that a policy sees motion without a memory.
+"""Stacks frames as channels, so that a policy sees motion without a memory.
 
-DQN, Mnih et al. 2015, stacks four frames in this way; OpenAI's VPT does not, and looks at one. A policy that remembers
-learns to repeat its own last controls instead of looking at the road (de Haan et al. 2019, arXiv:1905.11979, "causal
-confusion"); one that sees two frames and forgets all else cannot.
+DQN, Mnih et al. 2015, stacks four frames; OpenAI's VPT sees one. A policy with a memory learns to repeat its own
+previous controls instead of looking at the road (de Haan et al. 2019, arXiv:1905.11979, "causal confusion"); one that
+sees two frames only cannot.
 """
 
 import torch
@@ -10,15 +10,15 @@ from einops import rearrange
 from torch import Tensor, nn
 
 StackState = tuple[Tensor, Tensor]
-"""Frames before this call, uint8 (B, P, H, W, C), and how many of them are of the running episode, int64 (B)."""
+"""Frames before this call, uint8 (B, P, H, W, C), and how many of them belong to the running episode, int64 (B)."""
 
 
 class FrameStack(nn.Module):
-    """Frames to stacks of frames; before an episode's first frame, that frame is repeated.
+    """Frames to stacks of frames; an episode's first frame stands in for missing earlier ones.
 
     Args:
-        look_back: how many frames back each picture of the stack lies; (0,) is the frame alone, (0, 4) it and the one
-            four frames earlier.
+        look_back: how many frames back each frame of the stack lies; (0,) is the current frame alone, (0, 4) it and
+            the one four frames earlier.
     """
 
     def __init__(self, look_back: tuple[int, ...]) -> None:
@@ -39,13 +39,13 @@ class FrameStack(nn.Module):
     def forward(
         self, frames: Tensor, first: Tensor, state: StackState, wanted: Tensor | None = None
     ) -> tuple[Tensor, StackState]:
-        """Stacks, and the frames that the next call needs.
+        """Stacks, and the state for the next call.
 
         Args:
             frames: uint8 (B, T, H, W, C).
-            first: bool (B, T), True where an episode starts: nothing earlier is seen from there on.
-            state: what the last call returned, or `initial_state`.
-            wanted: bool (B, T), the frames whose stacks are needed, N in all; None for all.
+            first: bool (B, T), True where an episode starts; earlier frames are not seen from there on.
+            state: state returned by the previous call, or `initial_state`.
+            wanted: bool (B, T), the N frames whose stacks are needed; None for all.
 
         Returns:
             uint8 (B, T, H, W, len(look_back) * C), or (N, H, W, len(look_back) * C) of those wanted; and the state.

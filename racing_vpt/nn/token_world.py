@@ -1,7 +1,7 @@
-"""IRIS's world model: which tokens the next frame has, what it earns, whether it is the end.
+"""IRIS's world model: predicts the tokens of the next frame, the reward, and the end of the episode.
 
 `GPTWorld` is IRIS's, Micheli et al. 2022 (arXiv:2209.00588), section 2.2: a frame's K tokens and its action are K + 1
-steps of a sequence, and the next frame is drawn token by token. Unlike the paper, positions are rotary and attention
+steps of a sequence, and the next frame is sampled token by token. Unlike the paper, positions are rotary and the window
 slides, actions may be continuous, and rewards keep their size. `frame_world.py` has one step a frame.
 """
 
@@ -18,7 +18,7 @@ from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins
 
 
 class GPTWorld(TokenWorldNet):
-    """IRIS's: a sequence of K tokens and an action for each frame; arguments as `TokenWorldNet`."""
+    """IRIS's world model: K tokens and an action for each frame; arguments as `TokenWorldNet`."""
 
     def build(self, D: int) -> None:
         """As `TokenWorldNet.build`."""
@@ -40,7 +40,9 @@ class GPTWorld(TokenWorldNet):
         begins = begins.repeat_interleave(K + 1, 1)  # (B, T (K + 1))
         features = self.blocks(self.embed(tokens, actions), look_back(self.blocks, numbers, begins, K + 1))
         answers = features[:, K :: K + 1]  # (B, T, D), at the actions
-        tell = rearrange(features[:, K:-1], "b (t k) d -> b t k d", k=K + 1)[:, :, :K]  # tell the next token
+        tell = rearrange(features[:, K:-1], "b (t k) d -> b t k d", k=K + 1)[
+            :, :, :K
+        ]  # features that predict the next token
         return Predicted(self.next_token(tell).float(), *self.answers(answers))
 
     @torch.no_grad()
@@ -50,14 +52,18 @@ class GPTWorld(TokenWorldNet):
         """As `TokenWorldNet.observe`."""
         K, memory, before = self.num_tokens, state.memory, state.observation
         kept = observations.shape[1]
-        if not self.blocks.slides and memory.length + kept * (K + 1) > memory.size:  # no room: what is newest stays
+        if (
+            not self.blocks.slides and memory.length + kept * (K + 1) > memory.size
+        ):  # the cache is full: keep the latest frames
             kept = min(kept, self.blocks.window)
             observations, actions, before = observations[:, -kept:], actions[:, -kept:], None
             first = None if first is None else first[:, -kept:]
             memory.clear()
         leading = self.action(actions).unsqueeze(2) + self.place[K]
         seen = self.token(observations) + self.place[:K]
-        x = rearrange(torch.cat([leading, seen], 2), "b t k d -> b (t k) d")[:, :-1]  # the last token waits
+        x = rearrange(torch.cat([leading, seen], 2), "b t k d -> b (t k) d")[
+            :, :-1
+        ]  # the last token is fed with its action
         begins = None
         if first is not None:
             begins = begins_of(first, memory.length // (K + 1) + (before is not None), memory.begins, K + 1)

@@ -1,8 +1,8 @@
-"""IRIS's tokenizer: a frame as a few tokens, and tokens as a frame.
+"""IRIS's tokenizer: encodes a frame as a few tokens, and decodes them.
 
-Micheli et al. 2022 (arXiv:2209.00588), appendix A.1, which takes its convolutions from VQGAN (arXiv:2012.09841): at
-each of five sides residual blocks, attention at sides 16 and 8, a convolution of stride 2 from side to side, and the
-same way back. `tiny` is ours, for CPUs: pictures are folded by 4 first, so that nothing runs at full resolution.
+Micheli et al. 2022 (arXiv:2209.00588), appendix A.1, with the convolutions of VQGAN (arXiv:2012.09841): residual blocks
+at each of five resolutions, attention at 16x16 and 8x8, convolutions of stride 2 in between, and the same in the
+decoder. `tiny` is ours, for CPUs: a space-to-depth step of 4 comes first, so that nothing runs at full resolution.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class TokenizerSize:
     """Widths and depths of a tokenizer.
 
     Args:
-        channels: at each side, from the largest to that of the tokens; each side is half of the one before.
-        res_blocks: at each side of the encoder; the decoder has one more.
-        attention: numbers of the sides, from 0, that have attention.
-        middle: residual blocks at the last side, with attention between them where there are two.
-        patch: pixels to a side that are folded into channels before anything else.
-        width: D, numbers of a token's code.
-        norm_groups: of each group norm.
+        channels: channels at each resolution, from the highest to that of the tokens, halved from one to the next.
+        res_blocks: residual blocks at each resolution of the encoder; the decoder has one more.
+        attention: resolutions with attention, as indices of channels.
+        middle: residual blocks at the lowest resolution, with attention between them if there are two.
+        patch: side of the pixel blocks that are moved into channels first (space to depth).
+        width: D, dimensions of a token's code.
+        norm_groups: groups of each group norm.
     """
 
     channels: tuple[int, ...] = (64, 64, 64, 64, 64)
@@ -52,7 +52,7 @@ class TokenizerSize:
 
     @property
     def pixels(self) -> int:
-        """Pixels to a side of what a token stands for."""
+        """Side of the pixel block that a token encodes."""
         return self.patch * 2 ** (len(self.channels) - 1)
 
 
@@ -65,7 +65,7 @@ TOKENIZER_SIZES: dict[str, TokenizerSize] = {
 
 
 class Residual(nn.Module):
-    """Twice norm, swish, convolution; beside them the input: (N, C, H, W) to (N, C', H, W)."""
+    """Residual block of two norm-swish-convolution layers, (N, C, H, W) to (N, C', H, W)."""
 
     def __init__(self, inputs: int, outputs: int, groups: int) -> None:
         super().__init__()
@@ -84,7 +84,7 @@ class Residual(nn.Module):
 
 
 class PixelAttention(nn.Module):
-    """Every place sees every other: (N, C, H, W) to the same shape."""
+    """Self-attention over all positions, (N, C, H, W) to the same shape."""
 
     def __init__(self, channels: int, groups: int) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class PixelAttention(nn.Module):
 
 
 def level(inputs: int, outputs: int, blocks: int, attention: bool, groups: int) -> list[nn.Module]:
-    """Residual blocks at one side, each with attention after it where asked for."""
+    """Residual blocks at one resolution, each followed by attention if asked for."""
     layers: list[nn.Module] = []
     for _ in range(blocks):
         layers += [Residual(inputs, outputs, groups)] + ([PixelAttention(outputs, groups)] if attention else [])
@@ -109,7 +109,7 @@ def level(inputs: int, outputs: int, blocks: int, attention: bool, groups: int) 
 
 
 def middle(size: TokenizerSize) -> list[nn.Module]:
-    """What lies at the tokens' side between encoder and decoder, in each of the two."""
+    """Layers at the resolution of the tokens, at the end of the encoder and the start of the decoder."""
     channels, groups = size.channels[-1], size.norm_groups
     layers: list[nn.Module] = [Residual(channels, channels, groups) for _ in range(size.middle)]
     return [layers[0], PixelAttention(channels, groups), *layers[1:]] if size.middle > 1 else layers
@@ -186,11 +186,11 @@ class TokenizerNet(nn.Module):
             self.quantizer = ScalarQuantizer(config.levels, size.width)
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Rows and columns of the tokens of a frame; ValueError where they do not come out even."""
+        """Rows and columns of the tokens of a frame; ValueError if the frame is not a multiple of a token's block."""
         pixels = self.size.pixels
         if height % pixels or width % pixels:
             raise ValueError(
-                f"a token stands for {pixels}x{pixels} pixels, which frames of {height}x{width} are no multiple of"
+                f"frames of {height}x{width} pixels are not a multiple of a token's block of {pixels}x{pixels}"
             )
         return height // pixels, width // pixels
 

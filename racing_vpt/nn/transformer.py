@@ -1,6 +1,6 @@
 """VPT's residual transformer, with OpenAI's parameter names and numerics.
 
-VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D.1. What differs from a usual transformer, and must for public
+VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D.1. Differences from a usual transformer, needed for public
 checkpoints: the attention adds its result to its *normalised* input (only the MLP has a true residual); logits are
 scaled by 1/e for head width e; a relative-position bias is computed from the query's input. Ours: an episode may
 start at any frame of a chunk (OpenAI's code looks only at the chunk's first frame), and, off by default, relative
@@ -19,10 +19,10 @@ from racing_vpt.nn.impala import FanInInitReLULayer, fan_in_, normed_linear
 from racing_vpt.nn.sizes import NetSize
 
 NBASIS = 10  # coefficients a head for the relative-position bias
-MASKED = -1e9  # a logit that is out of reach; finite, so that a row of nothing but masked keys is no NaN
+MASKED = -1e9  # finite, so that a row with all keys masked does not become NaN
 
 BlockState = tuple[Tensor, tuple[Tensor, Tensor]]
-"""Memory of a block: which keys are of the running episode, bool (B, M), and the keys and values, float32 (B, M, D)."""
+"""Memory of a block: mask of keys of the running episode, bool (B, M), and keys and values, float32 (B, M, D)."""
 
 NetState = list[BlockState]
 
@@ -47,11 +47,11 @@ def place_bands(bands: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Mask:
-    """Who sees whom, for all blocks of one forward pass.
+    """Attention mask for all blocks of one forward pass.
 
     Args:
-        bias: float32 (B, 1, T, M + T), 0 where a query sees a key and `MASKED` where not; None: all see all.
-        state: bool (B, M): which of the last M keys are of the episode that runs at the chunk's end.
+        bias: additive mask float32 (B, 1, T, M + T), 0 where a query sees a key, else `MASKED`; None: no mask.
+        state: bool (B, M): which of the last M keys belong to the episode that runs at the chunk's end.
     """
 
     bias: Tensor | None
@@ -59,11 +59,11 @@ class Mask:
 
 
 def clipped_causal_mask(first: Tensor, state: Tensor) -> Mask:
-    """Each query sees the last M keys of its own episode, itself included.
+    """Causal mask: each query sees the last M keys of its own episode, itself included.
 
     Args:
         first: bool (B, T), True where an episode starts.
-        state: bool (B, M), which keys of the memory are of the episode that ran before this chunk.
+        state: bool (B, M), which keys of the memory belong to the episode that ran before this chunk.
     """
     (B, T), M = first.shape, state.shape[1]
     episode = first.long().cumsum(1)  # (B, T), 0 while the memory's episode goes on
@@ -79,7 +79,7 @@ def clipped_causal_mask(first: Tensor, state: Tensor) -> Mask:
 
 
 def validity_mask(valid: Tensor | None, state: Tensor) -> Mask:
-    """All see all frames that are valid; `valid` is bool (B, T), None for all."""
+    """Mask under which all frames see all valid ones; `valid` is bool (B, T), None for all."""
     if valid is None:
         return Mask(None, state)
     bias = torch.zeros(valid.shape, device=valid.device).masked_fill_(~valid, MASKED)
@@ -87,7 +87,7 @@ def validity_mask(valid: Tensor | None, state: Tensor) -> Mask:
 
 
 class SelfAttention(nn.Module):
-    """X to X + R(X); X has been through the block's norm already. Logits and softmax are float32 under autocast too."""
+    """X to X + R(X) for normalized X. Logits and softmax are float32 under autocast too."""
 
     def __init__(self, size: NetSize, *, causal: bool, scale: float) -> None:
         super().__init__()
@@ -103,7 +103,7 @@ class SelfAttention(nn.Module):
         self.b_nd = nn.Parameter(torch.randn(NBASIS, self.memory) * 0.1)
         if self.window:
             self.b_relative = nn.Parameter(torch.randn(NBASIS, 2 * self.window + 1) * 0.1)
-        elif not self.memory:  # OpenAI's IDM has the parameters, but nothing reads them
+        elif not self.memory:  # OpenAI's IDM has these parameters, but does not use them
             self.r_layer.requires_grad_(False)
             self.b_nd.requires_grad_(False)
 
@@ -130,7 +130,7 @@ class SelfAttention(nn.Module):
         return x + self.proj_layer(read), (k[:, keep:], v[:, keep:])
 
     def relative_bias_or_mask(self, x: Tensor, mask: Mask) -> Tensor | None:
-        """What is added to the logits: float32, broadcasts to (B, heads, T, keys)."""
+        """Additive bias of the logits: float32, broadcasts to (B, heads, T, keys)."""
         relative = self.relative_bias(x.float())
         if relative is None or mask.bias is None:
             return mask.bias if relative is None else relative
@@ -138,7 +138,7 @@ class SelfAttention(nn.Module):
 
 
 class MaskedAttention(nn.Module):
-    """Holds the attention under OpenAI's name `orc_block`."""
+    """Wraps the attention under OpenAI's name `orc_block`."""
 
     def __init__(self, size: NetSize, *, causal: bool, scale: float) -> None:
         super().__init__()
@@ -191,7 +191,7 @@ class ResidualRecurrentBlocks(nn.Module):
         )
 
     def initial_state(self, batch_size: int, device: torch.device | str) -> NetState:
-        """Memory of nothing, for each block."""
+        """Empty memory of each block."""
         M, D = self.size.memory, self.size.hidsize
         known = torch.zeros(batch_size, M, dtype=torch.bool, device=device)
         empty = torch.zeros(batch_size, M, D, device=device)
@@ -200,14 +200,12 @@ class ResidualRecurrentBlocks(nn.Module):
     def forward(
         self, x: Tensor, first: Tensor, state: NetState, valid: Tensor | None, recompute: bool = False
     ) -> tuple[Tensor, NetState]:
-        if not state:  # no blocks: a net that sees only the frames that it is given
-            return x, state
-        if not self.blocks:
+        if not self.blocks:  # without attention a network only sees the frames that it is given
             return x, state
         mask = clipped_causal_mask(first, state[0][0]) if self.causal else validity_mask(valid, state[0][0])
         after = []
         for block, block_state in zip(self.blocks, state, strict=True):
-            if recompute:  # in the backward pass, instead of keeping what is within a block
+            if recompute:  # activation checkpointing
                 x, block_state = checkpoint(block, x, mask, block_state, use_reentrant=False)
             else:
                 x, block_state = block(x, mask, block_state)

@@ -1,8 +1,8 @@
 """The trunk of VPT's policy and inverse dynamics model: frames to features.
 
 VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D.1 (policy) and D.2 (IDM), with OpenAI's parameter names
-(`net.*` in the public files). The IDM adds a convolution over time in front, is not causal, and throws away what its
-`lastlayer` computes, as the published one does; here the layer is kept for its name and never run.
+(`net.*` in the public files). The IDM starts with a convolution over time, is not causal, and discards the output
+of its `lastlayer`, as the published one does; here the layer is kept for its parameters and never run.
 """
 
 import torch
@@ -18,7 +18,7 @@ from racing_vpt.nn.transformer import NetState, ResidualRecurrentBlocks
 
 def conv3d_layer(size: NetSize, channels: int) -> nn.Module:
     """The IDM's convolution over time, (B, C, T, H, W) to (B, C', T, H', W')."""
-    assert size.conv3d_outchan is not None
+    assert size.conv3d_outchan is not None, "only called for networks with a convolution over time"
     time, height, width = size.conv3d_kernel
     stride = (1, size.conv3d_stride, size.conv3d_stride)
     padding = (time // 2, height // 2, width // 2)
@@ -33,9 +33,9 @@ class VPTNet(nn.Module):
         size: widths and depths, one of `sizes.POLICY_SIZES`, `sizes.IDM_SIZES` or any other.
         height: rows of a frame, in pixels.
         width: columns of a frame, in pixels.
-        channels: of a frame; 3 for RGB.
-        causal: whether a frame's features depend on this frame and earlier ones only (a policy), with a memory from
-            call to call; otherwise on all frames of the call (an IDM).
+        channels: channels of a frame; 3 for RGB.
+        causal: a frame's features depend on this frame and earlier ones only (a policy), with a memory from call to
+            call; otherwise on all frames of the call (an IDM).
     """
 
     def __init__(self, size: NetSize, height: int, width: int, channels: int = 3, causal: bool = True) -> None:
@@ -53,11 +53,11 @@ class VPTNet(nn.Module):
         self.lastlayer = normed_linear(size.hidsize, size.hidsize)
         self.final_ln = nn.LayerNorm(size.hidsize)
         if not causal:
-            self.lastlayer.requires_grad_(False)  # never run; DDP refuses parameters that wait for a gradient
-        self.recompute: int | None = None  # frames; see `looked_at`
+            self.lastlayer.requires_grad_(False)  # never run; DDP refuses parameters without gradient
+        self.recompute: int | None = None  # frames; see `image_features`
 
     def initial_state(self, batch_size: int, device: torch.device | str = "cpu") -> NetState:
-        """The memory before an episode's first frame, for `batch_size` lanes."""
+        """Memory before an episode's first frame, for `batch_size` lanes."""
         return self.recurrent_layer.initial_state(batch_size, device)
 
     def forward(
@@ -67,22 +67,21 @@ class VPTNet(nn.Module):
 
         Args:
             frames: uint8 (B, T, H, W, C).
-            first: bool (B, T), True where an episode starts, anywhere in the chunk: earlier frames are not seen.
-                A net that is not causal takes a call for one episode and ignores it.
-            state: what the last call returned, detached by the caller where no gradient shall go through; None at
-                the start.
-            valid: bool (B, T), False for padding that no other frame may see; for a net that is not causal.
+            first: bool (B, T), True where an episode starts, anywhere in the chunk; earlier frames are not seen. A
+                network that is not causal takes one episode a call and ignores it.
+            state: state returned by the previous call, detached by the caller to stop gradients; None at the start.
+            valid: bool (B, T), False for padding, which is hidden from all frames; for networks that are not causal.
 
         Returns:
             (B, T, D) features, and the state.
 
         Raises:
-            ValueError: frames of another type or size than the net was built for.
+            ValueError: frames of another dtype or size than the network was built for.
         """
         B = self.check(frames, first)
         if state is None:
             state = self.initial_state(B, frames.device)
-        features = rearrange(self.looked_at(frames, valid), "(b t) d -> b t d", b=B)
+        features = rearrange(self.image_features(frames, valid), "(b t) d -> b t d", b=B)
         recompute = bool(self.recompute and torch.is_grad_enabled())
         features, state = self.recurrent_layer(features, first, state, valid, recompute)
         features = F.relu(features)
@@ -90,12 +89,12 @@ class VPTNet(nn.Module):
             features = self.lastlayer(features)
         return self.final_ln(features), state
 
-    def looked_at(self, frames: Tensor, valid: Tensor | None) -> Tensor:
-        """What the CNN makes of each frame, (B * T, D).
+    def image_features(self, frames: Tensor, valid: Tensor | None) -> Tensor:
+        """Features of the CNN for each frame, (B * T, D).
 
-        With `self.recompute` set, a causal net keeps nothing for the backward pass but frames and features: so many
-        frames at a time are looked at once more there (activation checkpointing, Chen et al. 2016, arXiv:1604.06174),
-        as is each transformer block. That costs a third of the time; the gradients are the same.
+        With `self.recompute` set, a causal network only keeps frames and features for the backward pass, which runs the
+        CNN again, so many frames at a time, and each transformer block (activation checkpointing, Chen et al. 2016,
+        arXiv:1604.06174). That takes a third more time; gradients are the same.
         """
         if not (self.recompute and self.causal and torch.is_grad_enabled()):
             return self.img_process(self.pictures(frames, valid))
@@ -109,8 +108,8 @@ class VPTNet(nn.Module):
     def pictures(self, frames: Tensor, valid: Tensor | None) -> Tensor:
         """uint8 (B, T, H, W, C) to float (B * T, C', H', W'), channels last in memory.
 
-        That layout is 1.2 times as fast as channels first on a CPU in float32 and 1.5 times in bf16; and it is the
-        original's, which matters too: GroupNorm rounds by it, up to 3e-4 in the value at 128x128.
+        This layout is 1.2 times as fast as channels first on a CPU in float32 and 1.5 times in bf16; and it is the
+        original's, which affects the rounding of GroupNorm: up to 3e-4 in the value at 128x128.
         """
         device = frames.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else torch.float32
@@ -119,12 +118,12 @@ class VPTNet(nn.Module):
             return pictures.to(dtype, memory_format=torch.channels_last).div_(255)
         clips = rearrange(frames, "b t h w c -> b c t h w")
         clips = clips.to(dtype, memory_format=torch.channels_last_3d).div_(255)
-        if valid is not None:  # as the zeros beyond a clip's ends
+        if valid is not None:  # like the zeros beyond a clip's ends
             clips = clips * rearrange(valid, "b t -> b 1 t 1 1")
         return rearrange(self.conv3d_layer(clips), "b c t h w -> (b t) c h w")
 
     def check(self, frames: Tensor, first: Tensor) -> int:
-        """B, where frames and flags are what the net was built for."""
+        """The batch size; ValueError if frames or flags are not what the network was built for."""
         expected = (self.height, self.width, self.channels)
         if frames.dtype != torch.uint8 or frames.dim() != 5 or tuple(frames.shape[2:]) != expected:
             raise ValueError(
