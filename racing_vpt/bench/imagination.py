@@ -1,4 +1,4 @@
-"""How fast a world model imagines: many rows at once, with the memory of keys and values and without."""
+"""Speed of imagination of a world model, with and without KV cache."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ FRAMES = 20  # of each dream, as IRIS' horizon
 
 
 def bench_imagination(paper: bool = True) -> dict[str, float]:
-    """Time dreams of worlds with random weights: tokens only, from one frame on, as IRIS trains its actor-critic.
+    """Time dreams of world models with random weights: tokens only, from one frame on, as in the training of IRIS.
 
     Args:
-        paper: whether to time the paper's size too, which takes a minute or two.
+        paper: time the paper's size too, which takes a minute or two.
 
     Returns:
-        Frames a second by name: `tiny_16`, `tiny_16_without` (the same net that looks at its whole window anew for
-        each token), their ratio `cache_speedup`; `tiny_play` (one row); and of the paper's size with bf16 weights
-        `paper_16`, `paper_64`, in float32 `paper_16_float32`.
+        Frames a second by name: `tiny_16`, `tiny_16_without` (without KV cache: the whole window for each token), their
+        ratio `cache_speedup`; `tiny_play` (one row); and for the paper's size with bf16 weights `paper_16`, `paper_64`,
+        in float32 `paper_16_float32`.
     """
     import torch
 
@@ -53,7 +53,7 @@ def world(size: str) -> GPTWorld:
 
 
 def cached(net: GPTWorld, rows: int) -> float:
-    """Frames a second of `rows` dreams of `FRAMES` frames, the first being given."""
+    """Frames a second of `rows` dreams of `FRAMES` frames after a given one."""
     import torch
 
     actions = torch.rand(rows, 3)
@@ -67,12 +67,12 @@ def cached(net: GPTWorld, rows: int) -> float:
 
 
 def uncached(net: GPTWorld, rows: int, tokens: int = 6) -> float:
-    """The same without the memory: for each token, all tokens of the window are looked at again.
+    """The same without KV cache: each token needs a pass over all tokens of the window.
 
     Args:
         net: the world model.
-        rows: dreams at once.
-        tokens: how many are drawn at each of three lengths of the dream; more would only take longer.
+        rows: number of dreams.
+        tokens: tokens that are sampled at each of three lengths of the dream.
     """
     import torch
     from einops import rearrange
@@ -95,7 +95,7 @@ def uncached(net: GPTWorld, rows: int, tokens: int = 6) -> float:
     with torch.inference_mode():
         seconds_a_token(2)
         window = net.blocks.window
-        lengths = [min(frame, window) for frame in range(1, FRAMES + 1)]  # what is remembered before each frame
+        lengths = [min(frame, window) for frame in range(1, FRAMES + 1)]  # frames in the window before each frame
         known = {length: seconds_a_token(length) for length in sorted({1, max(1, window // 2), window})}
         nearest = [known[min(known, key=lambda each: abs(each - length))] for length in lengths]
     return rows * FRAMES / (17 * sum(nearest))

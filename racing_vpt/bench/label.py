@@ -1,4 +1,4 @@
-"""How many frames a second an inverse dynamics model labels, decoding and writing included."""
+"""Speed of labelling in frames a second, decoding and writing included."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-FRAMES_PER_SECOND = 50.0  # of CarRacing, so what is real time
+FRAMES_PER_SECOND = 50.0  # real time of CarRacing
 
 WINDOWS = {"window": 256, "window_stride": 216, "batch_size": 2}  # those of configs/label.yaml (a test)
 
 
 def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:
-    """Label a video of CarRacing by the verb `predict`, once to warm up and once on the clock.
+    """Label a video of CarRacing with the verb `predict`, once to warm up and once timed.
 
     Args:
-        checkpoint: the model.
+        checkpoint: name of the model.
         num_frames: length of the video.
 
     Returns:
@@ -46,7 +46,7 @@ def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:
 
 
 def film(path: Path, num_frames: int) -> None:
-    """Write a video of somebody driving the fast CarRacing at random, mp4."""
+    """Write an mp4 of random driving in the fast CarRacing."""
     import numpy as np
 
     from racing_vpt.envs.make import make_env

@@ -1,4 +1,4 @@
-"""How long a policy thinks about one frame: the step of `drive`, with its memory, one environment at a time."""
+"""Latency of a policy: one step of `drive`, with memory, in one environment."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def bench_policy(steps: int = 300) -> dict[str, dict[str, float]]:
     On the CPU with torch's number of threads; where there is a GPU also 2x there, in bf16 and compiled.
 
     Args:
-        steps: timed for each size.
+        steps: timed steps for each size.
 
     Returns:
-        By size `median_ms`, `p99_ms`, `least_ms`, and `share`: which part of the cores this process had meanwhile.
-        Where it is less than about 0.9 other programs ran, and the 99th percentile tells of them.
+        By size `median_ms`, `p99_ms`, `least_ms`, and `share`: the part of the cores that this process had meanwhile.
+        Below about 0.9 other programs were running, which shows in the 99th percentile.
     """
     import torch
 
@@ -67,7 +67,7 @@ def timed(agent: CheckpointAgent, size: str, steps: int, threads: int) -> dict[s
     begun, used = time.perf_counter(), time.process_time()
     for step in range(steps):
         before = time.perf_counter()
-        agent.act(frames[step % len(frames)])  # its controls are numbers, so that a GPU has finished
+        agent.act(frames[step % len(frames)])  # returns numbers, so that a GPU has finished
         milliseconds.append((time.perf_counter() - before) * 1000)
     share = (time.process_time() - used) / (time.perf_counter() - begun) / threads
     return {

@@ -1,4 +1,4 @@
-"""How fast candidates of a controller's search drive, beside one process of the stock environment, one at a time."""
+"""Speed of a controller's search, compared with one process of the stock environment."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import time
 
 
 def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
-    """Let the same candidates drive the same tracks by the search's means, and by those of everybody.
+    """Let the same candidates drive the same tracks with the search's batched rollouts, and one at a time.
 
     Args:
-        candidates: of a generation, with random numbers; networks have the paper's sizes, and random weights.
-        frames: at which each episode ends, so that both do the same work. A twentieth of it is enough for the slow one.
+        candidates: candidates of a generation, with random parameters; networks have the paper's sizes and random
+            weights.
+        frames: length of each episode, so that both do the same work; a twentieth of the candidates is enough for the
+            slow one.
 
     Returns:
         `rollouts_per_second` and `stock_rollouts_per_second`, of episodes of 1000 frames, and their `ratio`.

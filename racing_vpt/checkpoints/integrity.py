@@ -1,7 +1,6 @@
-"""Whether a checkpoint can be relied on: every byte as it was written, and every number finite.
+"""Checks checkpoints: every byte as it was written, every number finite.
 
-torch does not notice a flipped byte in a file that it reads (the zip's checksums are there, it passes over them), and
-it saves NaN as readily as anything else.
+torch does not verify the checksums of the zip files that it reads, and it saves NaN without a warning.
 """
 
 import zipfile
@@ -17,7 +16,7 @@ MUST_BE_FINITE = ("state_dict", "current_model_state", "optimizer_states")
 
 
 def fault_of(path: Path) -> str | None:
-    """What is wrong with a `.ckpt`, or None where it is whole, plain data and finite."""
+    """What is wrong with a `.ckpt`; None if it is complete, plain data and finite."""
     try:
         with zipfile.ZipFile(path) as archive:
             torn = archive.testzip()
@@ -33,20 +32,20 @@ def fault_of(path: Path) -> str | None:
 
 
 def non_finite(checkpoint: Mapping) -> Iterator[str]:
-    """Names of the tensors of weights and optimizers that hold anything but finite numbers."""
+    """Names of the tensors of weights and optimizers that contain NaN or infinity."""
     for part in MUST_BE_FINITE:
         yield from _non_finite(checkpoint.get(part), part)
 
 
 def newest_whole(wanted: Path) -> tuple[Path, list[str]]:
-    """The checkpoint to go on from, where `wanted` (`checkpoints/last.ckpt`) should be but may be damaged.
+    """The checkpoint to resume from: `wanted` (`checkpoints/last.ckpt`), unless it is damaged.
 
     Returns:
-        `wanted`, else the newest one in its folder that is whole; and what is wrong with those that are newer.
+        `wanted`, else the newest intact one in its folder; and the faults of those passed over.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
-        ValueError: none of those there is whole; it names the fault of each.
+        ValueError: none is intact; it names the fault of each.
     """
     others = [*wanted.parent.glob("*.ckpt"), *wanted.parent.glob(f"*.ckpt{PREVIOUS}")]
     newest_first = sorted({*others} - {wanted}, key=lambda path: path.stat().st_mtime_ns, reverse=True)

@@ -1,7 +1,7 @@
-"""What `racing-vpt fit` leaves behind: the checkpoints of a run folder, written by Lightning.
+"""Reads the checkpoints of a run folder, which Lightning wrote.
 
-Where a run averages its weights (Lightning's `EMAWeightAveraging`), the `state_dict` is already the average; the
-weights that training goes on with are beside it.
+If a run averages its weights (Lightning's `EMAWeightAveraging`), `state_dict` is the average; the weights for resuming
+are stored beside it.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_training
 from racing_vpt.checkpoints.openai import load_tensors
 
-FROM_CHECKPOINT = "init_from"  # a size of this name is that of the checkpoint that training started from
+FROM_CHECKPOINT = "init_from"  # stands for the size of the checkpoint that training started from
 
 
 def read_lightning(path: Path) -> Checkpoint:
@@ -28,7 +28,7 @@ def read_lightning(path: Path) -> Checkpoint:
         class_path, arguments = model.get("class_path"), model.get("init_args") or {}
     if class_path is None:
         raise ValueError(f"{path} does not say which class it is of, nor does {config}; write it with racing-vpt fit")
-    weights_name = fingerprint(saved["state_dict"])  # of the file's own names, so that it stays what it was
+    weights_name = fingerprint(saved["state_dict"])  # before names are migrated, so that it stays the same
     class_path, arguments = migrate_class(class_path, arguments, path)
     network = arguments.get("network")
     if isinstance(network, dict) and network.get("size") == FROM_CHECKPOINT:
@@ -39,7 +39,7 @@ def read_lightning(path: Path) -> Checkpoint:
 
 
 def best_of_run(checkpoints: Path) -> Path:
-    """The checkpoint that a run recorded as its best, else its last."""
+    """The best checkpoint of a run, as it recorded; else the last."""
     finished = [path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")]  # not being written
     newest = sorted(finished, key=lambda path: path.stat().st_mtime)
     if not newest:

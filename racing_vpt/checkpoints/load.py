@@ -1,7 +1,7 @@
-"""Weights on disk: one door for everything that is called a checkpoint.
+"""Loads anything that is called a checkpoint.
 
 A checkpoint is named by a run folder, a Lightning `.ckpt`, a folder of ours, `zoo:NAME`, or OpenAI's `F.model` with
-`F.weights` beside it. Nothing is unpickled but tensors and plain data, and only classes of this package are built.
+`F.weights` beside it. Only tensors and plain data are unpickled, and only classes of this package are built.
 """
 
 import importlib
@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 
 class WeightsError(ValueError):
-    """Weights that are not those of the network that is to take them."""
+    """Weights that do not fit the network that is to take them."""
 
 
 def zoo_names() -> list[str]:
@@ -37,11 +37,11 @@ def zoo_names() -> list[str]:
 
 
 def read_checkpoint(name: str | Path) -> Checkpoint:
-    """Read what `name` names; see the top of this file.
+    """Read a checkpoint; the top of this file lists what `name` may be.
 
     Raises:
         FileNotFoundError: there is nothing of that name.
-        ValueError: it is damaged, or no checkpoint.
+        ValueError: it is damaged, or not a checkpoint.
     """
     if str(name).startswith("zoo:"):
         wanted = str(name).removeprefix("zoo:")
@@ -74,12 +74,12 @@ def load_module(
 
     Args:
         name: as `read_checkpoint` takes it.
-        expected: class that it must be, by name (`IDM`) or in full (`racing_vpt.models.idm.IDM`).
-        device: where to put it.
+        expected: required class, by name (`IDM`) or in full (`racing_vpt.models.idm.IDM`).
+        device: device of the module.
 
     Raises:
         FileNotFoundError: there is nothing of that name.
-        ValueError: damaged, of another class, or weights that are not those of the module.
+        ValueError: damaged, of another class, or weights that do not fit the module.
     """
     return build_module(read_checkpoint(name), str(name), expected=expected, device=device)
 
@@ -87,7 +87,7 @@ def load_module(
 def build_module(
     checkpoint: Checkpoint, name: str, *, expected: str | None = None, device: torch.device | str = "cpu"
 ) -> "LightningModule":
-    """As `load_module`, of a checkpoint that was read; `name` is for messages and for what the module writes."""
+    """As `load_module`, for a checkpoint that was read; `name` is for messages and for files that the module writes."""
     held, foreign = checkpoint.class_path, "openai" in checkpoint.extra
     if expected is not None and expected not in (held, held.rsplit(".", 1)[-1]):
         raise ValueError(f"{name} holds a {held}, but {expected} is needed here; give a checkpoint of that class")
@@ -118,14 +118,14 @@ def build_module(
 def load_strictly(
     module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False, assign: bool = False
 ) -> None:
-    """Load weights; ValueError names what is missing, unexpected or of another shape.
+    """Load weights; ValueError lists what is missing, unexpected or of another shape.
 
     Args:
         module: takes the weights.
         state_dict: all of its tensors by name.
-        name: of the checkpoint, for messages.
-        allow_extra: log unexpected tensors as a warning instead.
-        assign: let the module have the tensors themselves, without a copy; for a module on the meta device.
+        name: name of the checkpoint, for messages.
+        allow_extra: log a warning about unexpected tensors instead.
+        assign: use the tensors themselves instead of copying them; for a module on the meta device.
     """
     state_dict = with_twins(module, state_dict)
     unexpected = check_weights(module, state_dict, name, allow_extra=allow_extra)
@@ -135,7 +135,7 @@ def load_strictly(
 
 
 def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, and where an export left out those of a network's slow copy (`TWINS`), the network's instead."""
+    """The weights; copies of a network (`TWINS`) that an export left out are taken from the network."""
     held = dict(state_dict)
     for twin, original in getattr(module, "TWINS", ()):
         for key in module.state_dict():
@@ -148,7 +148,7 @@ def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str,
 def check_weights(
     module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False
 ) -> list[str]:
-    """Names of the tensors that the module has no use for; WeightsError where `load_strictly` would refuse."""
+    """Names of unused tensors; WeightsError where `load_strictly` would refuse."""
     own = module.state_dict()
     missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
     shapes = [
@@ -166,9 +166,9 @@ def check_weights(
 
 
 def export_run(checkpoint_name: str | Path, folder: Path, card: str) -> Checkpoint:
-    """Write any checkpoint in our format, with `card` as its README.md, and give it back as read from there.
+    """Write any checkpoint in our format, with `card` as its README.md; returns it as read from there.
 
-    What only training needs stays behind, such as a network's slow copy (a module names it in `TWINS`).
+    Weights that only training needs are left out, such as target networks (a module lists them in `TWINS`).
     """
     checkpoint = read_checkpoint(checkpoint_name)
     twins = tuple(twin for twin, _ in getattr(_module_class(checkpoint.class_path, checkpoint_name), "TWINS", ()))

@@ -1,7 +1,7 @@
-"""OpenAI VPT's pair of files, read without executing anything that is in them.
+"""Reads OpenAI VPT's pair of files without executing anything in them.
 
-`F.model` is a pickle of nested dicts (the net's settings), `F.weights` a state dict of torch. What may stand in the
-pickle is in `plain_pickle.py`.
+`F.model` is a pickle of nested dicts (the network's settings), `F.weights` a state dict of torch. See
+`plain_pickle.py` for what the pickle may contain.
 """
 
 import math
@@ -21,12 +21,12 @@ from racing_vpt.free_memory import require_memory
 from racing_vpt.games.read import load_game
 
 LARGEST_MODEL = 2**20  # bytes; the public files have about a thousand
-LARGEST_WIDTH = 2**16  # of anything in the settings
-ZIP = b"PK\x03\x04"  # how a file of torch starts
+LARGEST_WIDTH = 2**16  # of any number in the settings
+ZIP = b"PK\x03\x04"  # first bytes of a file of torch
 
 MINECRAFT_FRAMES = {"resize": "linear", "frames_per_second": 20.0}
 
-# what the network of this project computes; a file that asks for anything else cannot be run with it
+# settings of the network that this project implements; files with other values cannot be run
 ONLY: dict[str, object] = {
     "recurrence_type": "transformer",
     "recurrence_is_residual": True,
@@ -42,7 +42,7 @@ REQUIRED = ("hidsize", "attention_heads", "n_recurrence_layers", "attention_memo
 
 
 class OpenAISettings(TypedDict):
-    """What a `.model` file says, in this project's words; `size` are the arguments of `nn.sizes.NetSize`."""
+    """Settings of a `.model` file by this project's names; `size` are the arguments of `nn.sizes.NetSize`."""
 
     kind: Literal["policy", "idm"]
     size: dict[str, int | list[int]]
@@ -194,9 +194,9 @@ def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
 
 
 def read_openai(path: Path, weights: Path | None = None) -> Checkpoint:
-    """OpenAI's pair of files; `path` is the `.model`, the `.weights` lie beside it where they are not given.
+    """Read OpenAI's pair of files; `path` is the `.model`, with the `.weights` beside it unless given.
 
-    What our modules keep beside the network is added: class counts, and an IDM's temperatures.
+    Buffers that our modules have beside the network are added: class counts, and an IDM's temperatures.
     """
     settings = openai_settings(read_openai_model(path), path)
     state_dict = read_openai_weights(weights or path.with_suffix(".weights"))

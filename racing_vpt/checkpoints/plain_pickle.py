@@ -1,8 +1,8 @@
-"""Pickles of plain data, read without executing anything that is in them.
+"""Reads pickles of plain data without executing anything in them.
 
-A pickle is a program. The reader here lets it build containers, numbers, texts and numpy's scalars, and refuses by name
-whatever else it asks for; what was built is then copied into plain dicts, lists, numbers and texts, so that nothing of
-the file's own making is left in it.
+A pickle is a program. This reader only lets it build containers, numbers, strings and numpy scalars, and refuses
+everything else by name; the result is then copied into plain dicts, lists, numbers and strings, so that no object that
+the file built remains.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ NAMELESS = {  # ways to an object that do not go through a name
 
 
 class RefusedNameError(ValueError):
-    """A pickle asked for something that is no plain data."""
+    """A pickle asked for something other than plain data."""
 
 
 class DtypeName:
@@ -46,9 +46,9 @@ class DtypeName:
 
 
 def safe_names() -> dict[tuple[str, str], object]:
-    """The names that a file may ask for, and harmless stand-ins for what they are.
+    """Names that a file may ask for, and harmless stand-ins for them.
 
-    Made anew for each file: a pickle can write attributes to what it is given.
+    Created for each file, because a pickle can set attributes of what it is given.
     """
     room = [MOST_VALUES]  # a call of four bytes can copy a container of any length
 

@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from racing_vpt.nn.imagination import Imagined, draw, seen_in
+from racing_vpt.nn.kv_cache import begins_of
 from racing_vpt.nn.quantizer import nearest
-from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of, look_back
+from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, look_back
 
 PART = 64  # width of a token's embedding
 

@@ -244,16 +244,3 @@ def look_back(blocks: TokenBlocks, numbers: Tensor, begins: Tensor, step_tokens:
     if not blocks.slides:
         places, begins = numbers % size, torch.maximum(begins, numbers // size * size)
     return AttentionMask(places, visible(numbers, numbers, begins, blocks.window, step_tokens))
-
-
-def begins_of(first: Tensor, steps: int, running: Tensor, step_tokens: int) -> Tensor:
-    """Number of the first token of each frame's episode, int64 [B, T].
-
-    Args:
-        first: bool [B, T], where an episode starts.
-        steps: number of steps before these.
-        running: int64 [B, 1], number of the first token of the running episode.
-        step_tokens: tokens of a step.
-    """
-    numbers = step_tokens * (steps + torch.arange(first.shape[1], device=first.device))
-    return torch.where(first, numbers, running).cummax(1).values

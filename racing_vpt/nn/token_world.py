@@ -14,7 +14,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from racing_vpt.nn.imagination import Imagined, draw, seen_in
-from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, begins_of, look_back
+from racing_vpt.nn.kv_cache import begins_of
+from racing_vpt.nn.token_net import Predicted, TokenState, TokenWorldNet, look_back
 
 
 class GPTWorld(TokenWorldNet):

@@ -1,4 +1,4 @@
-"""Long dreams with a memory that slides, or that is flushed on purpose."""
+"""Long dreams with a sliding KV cache, or with one that is cleared at intervals."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from racing_vpt.nn.tokenizer_net import frames_of
 def imagined(
     world: TokenWorld, frames: int, dreams: int, tau: float, seed: int, every: int | None
 ) -> tuple[Tensor, Tensor]:
-    """Pictures uint8 [frames, dreams, H, W, 3], and which of them were imagined just after a flush, bool [frames].
+    """Pictures uint8 [frames, dreams, H, W, 3], and bool [frames]: imagined just after the cache was cleared.
 
     Args:
-        world: begins where it was kept how episodes begin; ValueError where it was never trained.
-        frames: of each dream.
-        dreams: at once.
+        world: the world model, which starts from its stored beginnings; ValueError if it was never trained.
+        frames: length of each dream.
+        dreams: number of dreams.
         tau: temperature.
-        seed: of all that is drawn.
-        every: frames after which all but the last frame is forgotten; None: as the world does by itself.
+        seed: seed of all draws.
+        every: frames after which everything but the last frame is forgotten; None: as the world model does itself.
     """
     random = torch.Generator().manual_seed(seed)
     kept = max(1, min(int(world.num_starts), STARTS))
@@ -35,7 +35,7 @@ def imagined(
             flushes = state.flushes
             if every and frame % every == every - 1:
                 last = state.observation
-                assert last is not None
+                assert last is not None, "a state that began has an observation"
                 state = world.observe(
                     last[:, None], torch.zeros_like(actions[:1]).transpose(0, 1), world.initial(dreams)
                 )

@@ -1,4 +1,4 @@
-"""What tokenizers and world models are worth on held-out episodes, each figure with its 95% interval."""
+"""Measures tokenizers and world models on held-out episodes, with 95% intervals."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from racing_vpt.statistics import bootstrap_interval
 from racing_vpt.types import Batch, FrameSpec
 
 SPEED_ROWS, SPEED_FRAMES = 16, 20  # dreams at once, and frames of each
-MEASURED = (7, 20)  # of `HORIZONS`: 20 frames of the environment where a step is three of them, and 20 steps
+MEASURED = (7, 20)  # of `HORIZONS`: about 20 frames of the environment at three a step, and 20 steps
 
 
 def held_out(recordings: str, frames: FrameSpec, clip_frames: int, rows: int) -> ClipDataModule:
-    """Clips of the split `val`, as a model of these frames sees them."""
+    """Clips of the split `val`, prepared as `frames` says."""
     data = ClipDataModule(
         val=recordings,
         clip_frames=clip_frames,
@@ -42,9 +42,9 @@ def held_out(recordings: str, frames: FrameSpec, clip_frames: int, rows: int) ->
 
 
 def measure_eye(run: Path, recordings: str, clips: int) -> dict[str, object]:
-    """PSNR of a tokenizer's pictures, dB, on `clips` single frames, how many codes are used, frames coded a second."""
+    """PSNR (dB) of a tokenizer's reconstructions of `clips` frames, use of its codes, and frames encoded a second."""
     module = load_module(run)
-    assert isinstance(module, Tokenizer)
+    assert isinstance(module, Tokenizer), f"{run} is a run of the tokenizer stage"
     columns = module.net.grid(module.frames.height, module.frames.width)[1]
     counts, found, seconds = torch.zeros(module.net.vocabulary), [], 0.0
     for batch in spread(held_out(recordings, module.frames, 1, 32), clips // 32):
@@ -61,12 +61,12 @@ def measure_eye(run: Path, recordings: str, clips: int) -> dict[str, object]:
 
 
 def measure_world(run: Path, recordings: str, clips: int) -> dict[str, object]:
-    """What true next tokens cost a world model, nats each; how far its imagination can be believed; its speed.
+    """Cross entropy of true next tokens (nats each), look-ahead (`models/look_ahead.py`), frames imagined a second.
 
-    The second as in `models/look_ahead.py`; the third in frames imagined a second. Of an IRIS, its world model.
+    For an IRIS, of its world model.
     """
     module = token_world_of(load_module(run))
-    assert module is not None
+    assert module is not None, f"{run} is a run of a stage with a world model"
     data = held_out(recordings, module.frames, max(HORIZONS) + module.size.window + 1, ROWS)
     costs = []
     for batch in spread(data, clips // ROWS):
@@ -95,7 +95,7 @@ def measure_world(run: Path, recordings: str, clips: int) -> dict[str, object]:
 
 
 def nats(world: TokenWorld, batch: Batch) -> Tensor:
-    """What the true next tokens of each clip without padding cost, nats a token, float32 [clips]."""
+    """Cross entropy of the true next tokens, nats a token, of each clip without padding, float32 [clips]."""
     whole = batch.valid.all(1)
     actions = numbers_of(batch.controls, world.scheme)[whole]
     tokens = world.tokens_in(batch)[whole]
@@ -103,7 +103,7 @@ def nats(world: TokenWorld, batch: Batch) -> Tensor:
 
 
 def spread(data: ClipDataModule, count: int) -> list:
-    """So many batches of the held-out ones, evenly spread over all of them; all where there are fewer."""
+    """`count` held-out batches, evenly spread over all of them; all if there are fewer."""
     loader = data.val_dataloader()
     assert not isinstance(loader, list)
     steps = list(loader.sampler)
