@@ -42,10 +42,11 @@ MAY_BE_LONG = {  # path: why it is over 250 lines
     "racing_vpt/files.py": "drafts, the lock of a folder and temporary names are one idea",
     "racing_vpt/types.py": "the nouns that cross rooms; most of it is their shapes",
     "racing_vpt/checkpoints/migrate.py": "the tables of old names stand in one place",
-    "racing_vpt/models/iris.py": "a third of it is the help, the names and the checks of its arguments",
-    "racing_vpt/models/token_world.py": "a sixth of it is the help of its arguments",
-    "racing_vpt/models/idm.py": "a fifth of it is the help of its arguments",
-    "racing_vpt/models/vpt.py": "a fifth of it is the help of its arguments",
+    "racing_vpt/models/iris.py": "three parts that learn in one loop, with one state, are one module",
+    "racing_vpt/models/token_world.py": "a module that is trained and an imagination.World at once",
+    "racing_vpt/models/idm.py": "training, measuring and labelling of one module; a tenth is the help of its arguments",
+    "racing_vpt/models/vpt.py": "training, measuring and acting of one module; a tenth is the help of its arguments",
+    "racing_vpt/data/datamodule.py": "a fifth of it is the help of its arguments",
 }
 HEAVY = ("torch", "lightning", "matplotlib", "tensorboard", "jsonargparse")
 

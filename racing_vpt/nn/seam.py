@@ -23,5 +23,5 @@ def seam(jumps: Tensor, places: Tensor) -> float:
         ValueError: no place is marked, or every one.
     """
     if not places.any() or places.all():
-        raise ValueError(f"expected some of {len(places)} frames to be marked, but {int(places.sum())} were given")
+        raise ValueError(f"a seam needs some of {len(places)} frames marked, but {int(places.sum())} were given")
     return float(jumps[places].mean() / jumps[~places].mean().clamp(min=1e-12))

@@ -190,7 +190,7 @@ class TokenizerNet(nn.Module):
         pixels = self.size.pixels
         if height % pixels or width % pixels:
             raise ValueError(
-                f"frames of {height}x{width} pixels are not a multiple of a token's block of {pixels}x{pixels}"
+                f"frames of {height}x{width} are not a multiple of a token's block of {pixels}x{pixels} pixels"
             )
         return height // pixels, width // pixels
 

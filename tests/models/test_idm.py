@@ -305,7 +305,7 @@ def test_bad_settings_are_refused() -> None:
     for changes, message in (
         ({"size": "huge"}, "no IDM size 'huge'"),
         ({"stops": {"gear_change": 0.5}}, "stops are positive numbers for"),
-        ({"motion": True, "motion_finest": 3}, "the finest look at motion"),
+        ({"motion": True, "motion_finest": 3}, "finest must lie"),
         ({"cnn": False, "view": None, "motion": False}, "would see nothing"),
         ({"view": View(40, 0, 20, 8)}, "does not lie within"),
         ({"reach": 0}, "reach"),
