@@ -46,7 +46,6 @@ MAY_BE_LONG = {  # path: why it is over 250 lines
     "racing_vpt/models/token_world.py": "a module that is trained and an imagination.World at once",
     "racing_vpt/models/idm.py": "training, measuring and labelling of one module; a tenth is the help of its arguments",
     "racing_vpt/models/vpt.py": "training, measuring and acting of one module; a tenth is the help of its arguments",
-    "racing_vpt/data/datamodule.py": "a fifth of it is the help of its arguments",
 }
 HEAVY = ("torch", "lightning", "matplotlib", "tensorboard", "jsonargparse")
 
