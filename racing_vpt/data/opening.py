@@ -1,4 +1,4 @@
-"""Which files make a recording, from whatever a user points at."""
+"""Which files make up a recording, from a meta file, a video, a folder of frames or a name."""
 
 from __future__ import annotations
 
@@ -26,8 +26,14 @@ def describe(path: Path) -> Description:
     """What a meta file, a video, a folder of PNG frames or a path without suffix names."""
     stem = path.name.removesuffix(".meta.json").removesuffix(path.suffix if path.is_file() else "")
     meta_file = path.with_name(f"{stem}.meta.json")
-    if meta_file.is_file() and (path == meta_file or read_json(meta_file).get("kind") == "recording"):
+    kind = read_json(meta_file).get("kind") if meta_file.is_file() else None
+    if meta_file.is_file() and (path == meta_file or kind == "recording"):
         return _of_meta(meta_file)
+    if meta_file.is_file() and kind not in ("labels", "truth"):
+        raise ValueError(
+            f'{meta_file} has the kind {kind!r}; a recording\'s meta file says "kind": "recording" and more '
+            f"(data/README.md); complete it, or remove it to read {path.name} as a video without controls"
+        )
     beside = [path.with_name(f"{stem}.jsonl"), *sorted(path.glob("*.jsonl"))]
     labelled = meta_file.is_file()  # the lines beside the video are an IDM's labels, not a recording's
     lines = None if labelled else next((file for file in beside if file.is_file()), None)
@@ -35,7 +41,7 @@ def describe(path: Path) -> Description:
         return _of_pictures(path, lines)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
-    from racing_vpt.video.decode_process import examined  # only a video that is not ours must be looked into
+    from racing_vpt.video.decode_process import examined  # only a video of unknown origin must be examined
 
     num_frames, frames_per_second = examined(path)
     return Description(path.stem, path, num_frames, frames_per_second, lines, {})

@@ -6,6 +6,7 @@ unlabelled recording without a meta file.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.video.decode import Decoder, Device, open_video
 from racing_vpt.video.decoders import VIDEO_SUFFIXES, PictureFolder, Video
 from racing_vpt.video.encode import PixelFormat, VideoWriter, count_frames
+
+log = logging.getLogger(__name__)
 
 
 class RecordingWriter:
@@ -221,6 +224,10 @@ def find_recordings(folder: Path) -> list[Recording]:
     metas = [file for file in files if file.name.endswith(".meta.json") and read_json(file).get("kind") == "recording"]
     found = [Recording.open(file) for file in metas]
     shown = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES | {".png"}]
+    videos = {file.with_suffix("") for file in shown}
+    for file in files:
+        if file.suffix.lower() == ".csv" and file.with_suffix("") in videos:
+            log.warning("%s is ignored: controls are read from NAME.jsonl (data/README.md has the format)", file)
     rest = {file.parent if file.suffix == ".png" else file for file in shown} - {one.video for one in found}
     found += [Recording.open(path) for path in rest if _has_lines(path) == path.is_dir()]  # the others are unfinished
     return sorted(found, key=lambda recording: str(recording.video))

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from tqdm import tqdm
-
-from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
-from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
-from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
-from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
-from racing_vpt.files import read_json, sole_writer
-from racing_vpt.processes import Pool
 from racing_vpt.types import Fit, Resize
 from racing_vpt.video.decode import Decoder
 from racing_vpt.video.encode import PixelFormat
-
-log = logging.getLogger(__name__)
 
 
 def pack(
@@ -79,154 +62,8 @@ def pack(
             f"clip_frames, height, width, workers and shard_mib must be positive, but are {clip_frames}, {height}, "
             f"{width}, {workers} and {shard_mib}"
         )
+    from racing_vpt.data.cut import ClipFormat
+    from racing_vpt.data.packing import Packing, pack_recordings
+
     form = ClipFormat(height, width, frames_per_second, clip_frames, fit, resize, crf, pixel_format, decoder)
-    episodes = find_episodes(recordings, labels)
-    splits = split_episodes([episode.name for episode in episodes], val_fraction, seed)
-    pieces, skipped = _plan(episodes, form, on_error)
-    plan = _fingerprint(episodes, form, seed, val_fraction, shard_mib)
-    with sole_writer(out):
-        if (out / MANIFEST).is_file():
-            manifest = read_manifest(str(out))
-            if manifest.get("plan") != plan:
-                raise ValueError(f"{out} already holds other shards; remove them or pack into another folder")
-            log.info("%s holds these shards already", out)
-        else:
-            by_split = sorted(zip(splits, episodes, strict=True), key=lambda pair: pair[0])
-            todo = [(split, piece) for split, episode in by_split for piece in pieces.get(episode.name, [])]
-            shards = _write_shards(out, plan, todo, form, shard_mib, workers, on_error, skipped)
-            if not shards:
-                raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
-            manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, seed, skipped)})
-            log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
-        tidy(out)
-    return manifest
-
-
-def _write_shards(
-    out: Path, plan: str, todo: list[tuple[str, Piece]], form: ClipFormat, shard_mib: float, workers: int,
-    on_error: Literal["raise", "skip"], skipped: dict[str, str],
-) -> list[Shard]:  # fmt: skip
-    """Write the shards that are not there yet, and return all of them; `skipped` gains what cannot be read, and why."""
-    shards = _finished(out, plan)
-    done = {place.key for shard in shards for place in shard.samples}
-    counts = Counter(shard.split for shard in shards)
-    writer: ShardWriter | None = None
-    try:
-        cuts = _cut_all(todo, form, done, workers)
-        for split, piece, samples in tqdm(cuts, total=len(todo), unit="piece", desc=f"pack {out.name}"):
-            if piece.episode.name in skipped:  # the rest of an episode that broke off
-                continue
-            if isinstance(samples, ValueError | OSError):
-                if on_error == "raise":
-                    raise samples
-                skipped[piece.episode.name] = str(samples)
-                continue
-            if writer is not None and writer.split != split:
-                writer.close()
-                writer = None
-            for sample in samples:
-                if sample.key in done:
-                    continue
-                if writer is None:
-                    writer = ShardWriter(out / f"{split}-{counts[split]:06d}.tar", split, plan)
-                    counts[split] += 1
-                writer.add(sample)
-                if writer.num_bytes > shard_mib * 2**20:
-                    writer.close()
-                    writer = None
-        if writer is not None:
-            writer.close()
-    except BaseException:
-        if writer is not None:
-            writer.abort()
-        raise
-    return _finished(out, plan)
-
-
-def _plan(
-    episodes: list[Episode], form: ClipFormat, on_error: Literal["raise", "skip"]
-) -> tuple[dict[str, list[Piece]], dict[str, str]]:
-    pieces, skipped = {}, {}
-    for episode in episodes:
-        try:
-            pieces[episode.name] = pieces_of(episode, form)
-        except (ValueError, OSError) as error:
-            if on_error == "raise":
-                raise
-            skipped[episode.name] = str(error)
-    return pieces, skipped
-
-
-Cut = tuple[str, Piece, list[Sample] | ValueError | OSError]
-
-
-def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], workers: int) -> Iterator[Cut]:
-    """Each piece with its split and clips, in order; a few are cut ahead. Pieces whose clips are all done have none."""
-
-    def is_done(piece: Piece) -> bool:
-        starts = range(piece.start, piece.stop, form.clip_frames)
-        return all(f"{piece.episode.name}-{start:07d}" in done for start in starts)
-
-    with Pool(partial(_try_cut, form=form), workers) as pool:
-        cuts = pool.in_order([piece for _, piece in todo if not is_done(piece)])
-        for split, piece in todo:
-            yield split, piece, [] if is_done(piece) else next(cuts)
-
-
-def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | ValueError | OSError:
-    try:
-        return cut(piece, form)
-    except (ValueError, OSError) as error:
-        return error
-
-
-def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> str:
-    """What is packed and how; the same for a run that goes on."""
-    inputs = []
-    for episode in episodes:
-        lines = episode.labels or episode.recording.lines
-        controls = None if lines is None else hashlib.sha256(lines.read_bytes()).hexdigest()
-        inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls])
-    how = {**asdict(form), "decoder": None}
-    if form.resize == "area":  # as it was when there was no choice: shards of that time are the same
-        del how["resize"]
-    described = json.dumps([inputs, how, options])
-    return hashlib.sha256(described.encode()).hexdigest()
-
-
-def _finished(out: Path, plan: str) -> list[Shard]:
-    """Shards that an earlier run of the same plan finished; what other runs left is removed."""
-    shards = []
-    for path in sorted(path for path in out.iterdir() if SHARD.fullmatch(path.name)):
-        entry = read_json(entry_of(path)) if entry_of(path).is_file() else {}
-        if entry.pop("plan", None) == plan:
-            shards.append(Shard.of_json(entry))
-        else:
-            path.unlink()
-            entry_of(path).unlink(missing_ok=True)
-    return shards
-
-
-def _about(
-    episodes: list[Episode], shards: list[Shard], form: ClipFormat, seed: int, skipped: dict[str, str]
-) -> dict[str, object]:
-    """What the manifest says of how the shards were made."""
-    names = {place.episode for shard in shards for place in shard.samples}
-    packed = [episode for episode in episodes if episode.name in names]
-    origins = {json.dumps(episode.actions_from, sort_keys=True): episode.actions_from for episode in packed}
-    kept = ("environment", "seed", "agent", "lap_finished")
-    return {
-        "clip_format": {**asdict(form), "decoder": None},
-        "split_seed": seed,
-        "actions_from": list(origins.values()),
-        "episode_rates": {episode.name: output_rate(episode, form) for episode in packed},
-        "episodes": {
-            episode.name: {
-                "video_sha256": episode.recording.sha256,
-                "actions_from": episode.actions_from,
-                **{name: episode.recording.meta[name] for name in kept if name in episode.recording.meta},
-            }
-            for episode in packed
-        },
-        "skipped": skipped,
-    }
+    return pack_recordings(recordings, out, form, Packing(labels, val_fraction, shard_mib, seed, workers, on_error))

@@ -11,6 +11,7 @@ import pytest
 import torch
 import webdataset
 
+from racing_vpt.data import packing
 from racing_vpt.data.clip_controls import ClipControls
 from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
 from racing_vpt.data.clip_source import Reading
@@ -19,7 +20,6 @@ from racing_vpt.data.manifest import read_manifest
 from racing_vpt.data.recording import find_recordings
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.types import FrameRecord, FrameSpec
-from racing_vpt.verbs import pack as pack_module
 from racing_vpt.verbs.inspect import inspect_data
 from racing_vpt.verbs.pack import pack
 from racing_vpt.verbs.verify import verify
@@ -75,15 +75,15 @@ def test_a_pack_that_was_stopped_goes_on(
     tiny_recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = pack(tiny_recordings, tmp_path / "whole", shard_mib=0.03, clip_frames=16)
-    cut, calls = pack_module._try_cut, []
+    cut, calls = packing._try_cut, []
 
-    def interrupted(*given: object) -> object:
+    def interrupted(*given: object, **form: object) -> object:
         calls.append(given)
         if len(calls) == 4:
             raise KeyboardInterrupt
-        return cut(*given)  # type: ignore[arg-type]
+        return cut(*given, **form)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pack_module, "_try_cut", interrupted)
+    monkeypatch.setattr(packing, "_try_cut", interrupted)
     with pytest.raises(KeyboardInterrupt):
         pack(tiny_recordings, tmp_path / "parts", shard_mib=0.03, clip_frames=16)
     assert not (tmp_path / "parts" / "manifest.json").exists()

@@ -173,3 +173,23 @@ def test_resampling_follows_the_time_stamps() -> None:
     assert resample(np.array([0.0]), 50.0).tolist() == [0]
     uneven = np.array([0.0, 0.02, 0.10, 0.12])  # a video that stalls shows its last frame on
     assert resample(uneven, 50.0).tolist()[:6] == [0, 1, 1, 1, 2, 2]
+
+
+def test_a_meta_file_that_says_nothing_is_refused(tmp_path: Path, tiny_recordings: Path) -> None:
+    video = next(tiny_recordings.glob("*.mp4"))
+    (tmp_path / "mine.mp4").write_bytes(video.read_bytes())
+    (tmp_path / "mine.jsonl").write_bytes(video.with_suffix(".jsonl").read_bytes())
+    (tmp_path / "mine.meta.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"mine\.meta\.json has the kind None; .*data/README\.md"):
+        find_recordings(tmp_path)
+
+
+def test_a_table_beside_a_video_is_said_to_be_ignored(
+    tmp_path: Path, tiny_videos: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    video = next(tiny_videos.glob("*.mp4"))
+    (tmp_path / "mine.mp4").write_bytes(video.read_bytes())
+    (tmp_path / "mine.csv").write_text("frame,steering\n0,0.5\n")
+    with caplog.at_level("WARNING"):
+        assert [recording.has_actions for recording in find_recordings(tmp_path)] == [False]
+    assert "mine.csv is ignored" in caplog.text

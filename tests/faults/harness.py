@@ -23,7 +23,7 @@ import torch
 FULL = os.environ.get("RACING_VPT_FAULTS") == "full"
 PRELOADED = ["racing_vpt.cli.stages", "racing_vpt.models.idm", "racing_vpt.models.vpt", "racing_vpt.callbacks.labels",
              "racing_vpt.callbacks.finite_guard", "racing_vpt.callbacks.stop_signals",
-             "racing_vpt.callbacks.checkpoint_io", "racing_vpt.verbs.pack", "racing_vpt.agents.expert",
+             "racing_vpt.callbacks.checkpoint_io", "racing_vpt.data.packing", "racing_vpt.agents.expert",
              "racing_vpt.envs", "racing_vpt.rollout", "racing_vpt.checkpoints", "tensorboard.summary.writer",
              "torch.utils.tensorboard", "decord"]  # fmt: skip
 

@@ -1,0 +1,209 @@
+"""Packing recordings into shards: clips are cut piece by piece, and a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
+from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
+from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
+from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
+from racing_vpt.files import read_json, sole_writer
+from racing_vpt.processes import Pool
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What is packed together, and how.
+
+    Args:
+        labels: folder of labels, which replace recorded controls; only videos that are labelled there are packed.
+        val_fraction: fraction of the episodes that goes into the split `val`.
+        shard_mib: a shard is closed when it is larger than this.
+        seed: of the split.
+        workers: processes that cut.
+        on_error: what happens with a recording that cannot be read.
+    """
+
+    labels: Path | None = None
+    val_fraction: float = 0.1
+    shard_mib: float = 64.0
+    seed: int = 0
+    workers: int = 1
+    on_error: Literal["raise", "skip"] = "raise"
+
+
+def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing = Packing()) -> dict:
+    """Pack recordings into shards; returns the manifest.
+
+    Args:
+        recordings: folder of recordings, or of any videos.
+        out: folder for the shards.
+        form: size, rate and length of clips.
+        how: split, labels, size of shards, processes.
+
+    Raises:
+        ValueError: `out` holds other shards, or nothing could be packed.
+        FileNotFoundError: there are no recordings, or no label belongs to any.
+    """
+    episodes = find_episodes(recordings, how.labels)
+    splits = split_episodes([episode.name for episode in episodes], how.val_fraction, how.seed)
+    pieces, skipped = _plan(episodes, form, how.on_error)
+    plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
+    with sole_writer(out):
+        if (out / MANIFEST).is_file():
+            manifest = read_manifest(str(out))
+            if manifest.get("plan") != plan:
+                raise ValueError(f"{out} already holds other shards; remove them or pack into another folder")
+            log.info("%s holds these shards already", out)
+        else:
+            by_split = sorted(zip(splits, episodes, strict=True), key=lambda pair: pair[0])
+            todo = [(split, piece) for split, episode in by_split for piece in pieces.get(episode.name, [])]
+            shards = _write_shards(out, plan, todo, form, how, skipped)
+            if not shards:
+                raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
+            manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, how.seed, skipped)})
+            log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
+        tidy(out)
+    return manifest
+
+
+def _write_shards(
+    out: Path, plan: str, todo: list[tuple[str, Piece]], form: ClipFormat, how: Packing, skipped: dict[str, str]
+) -> list[Shard]:
+    """Write the shards that are not there yet, and return all of them; `skipped` gains what cannot be read, and why."""
+    shards = _finished(out, plan)
+    done = {place.key for shard in shards for place in shard.samples}
+    counts = Counter(shard.split for shard in shards)
+    writer: ShardWriter | None = None
+    try:
+        cuts = _cut_all(todo, form, done, how.workers)
+        for split, piece, samples in tqdm(cuts, total=len(todo), unit="piece", desc=f"pack {out.name}"):
+            if piece.episode.name in skipped:  # the rest of an episode that broke off
+                continue
+            if isinstance(samples, ValueError | OSError):
+                if how.on_error == "raise":
+                    raise samples
+                skipped[piece.episode.name] = str(samples)
+                continue
+            if writer is not None and writer.split != split:
+                writer.close()
+                writer = None
+            for sample in samples:
+                if sample.key in done:
+                    continue
+                if writer is None:
+                    writer = ShardWriter(out / f"{split}-{counts[split]:06d}.tar", split, plan)
+                    counts[split] += 1
+                writer.add(sample)
+                if writer.num_bytes > how.shard_mib * 2**20:
+                    writer.close()
+                    writer = None
+        if writer is not None:
+            writer.close()
+    except BaseException:
+        if writer is not None:
+            writer.abort()
+        raise
+    return _finished(out, plan)
+
+
+def _plan(
+    episodes: list[Episode], form: ClipFormat, on_error: Literal["raise", "skip"]
+) -> tuple[dict[str, list[Piece]], dict[str, str]]:
+    pieces, skipped = {}, {}
+    for episode in episodes:
+        try:
+            pieces[episode.name] = pieces_of(episode, form)
+        except (ValueError, OSError) as error:
+            if on_error == "raise":
+                raise
+            skipped[episode.name] = str(error)
+    return pieces, skipped
+
+
+Cut = tuple[str, Piece, list[Sample] | ValueError | OSError]
+
+
+def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], workers: int) -> Iterator[Cut]:
+    """Each piece with its split and clips, in order; a few are cut ahead. Pieces whose clips are all done have none."""
+
+    def is_done(piece: Piece) -> bool:
+        starts = range(piece.start, piece.stop, form.clip_frames)
+        return all(f"{piece.episode.name}-{start:07d}" in done for start in starts)
+
+    with Pool(partial(_try_cut, form=form), workers) as pool:
+        cuts = pool.in_order([piece for _, piece in todo if not is_done(piece)])
+        for split, piece in todo:
+            yield split, piece, [] if is_done(piece) else next(cuts)
+
+
+def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | ValueError | OSError:
+    try:
+        return cut(piece, form)
+    except (ValueError, OSError) as error:
+        return error
+
+
+def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> str:
+    """What is packed and how; the same for a run that goes on."""
+    inputs = []
+    for episode in episodes:
+        lines = episode.labels or episode.recording.lines
+        controls = None if lines is None else hashlib.sha256(lines.read_bytes()).hexdigest()
+        inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls])
+    how = {**asdict(form), "decoder": None}
+    if form.resize == "area":  # as it was when there was no choice: shards of that time are the same
+        del how["resize"]
+    described = json.dumps([inputs, how, options])
+    return hashlib.sha256(described.encode()).hexdigest()
+
+
+def _finished(out: Path, plan: str) -> list[Shard]:
+    """Shards that an earlier run of the same plan finished; what other runs left is removed."""
+    shards = []
+    for path in sorted(path for path in out.iterdir() if SHARD.fullmatch(path.name)):
+        entry = read_json(entry_of(path)) if entry_of(path).is_file() else {}
+        if entry.pop("plan", None) == plan:
+            shards.append(Shard.of_json(entry))
+        else:
+            path.unlink()
+            entry_of(path).unlink(missing_ok=True)
+    return shards
+
+
+def _about(
+    episodes: list[Episode], shards: list[Shard], form: ClipFormat, seed: int, skipped: dict[str, str]
+) -> dict[str, object]:
+    """What the manifest says of how the shards were made."""
+    names = {place.episode for shard in shards for place in shard.samples}
+    packed = [episode for episode in episodes if episode.name in names]
+    origins = {json.dumps(episode.actions_from, sort_keys=True): episode.actions_from for episode in packed}
+    kept = ("environment", "seed", "agent", "lap_finished")
+    return {
+        "clip_format": {**asdict(form), "decoder": None},
+        "split_seed": seed,
+        "actions_from": list(origins.values()),
+        "episode_rates": {episode.name: output_rate(episode, form) for episode in packed},
+        "episodes": {
+            episode.name: {
+                "video_sha256": episode.recording.sha256,
+                "actions_from": episode.actions_from,
+                **{name: episode.recording.meta[name] for name in kept if name in episode.recording.meta},
+            }
+            for episode in packed
+        },
+        "skipped": skipped,
+    }
