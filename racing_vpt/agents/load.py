@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from racing_vpt.games.game import Game
     from racing_vpt.types import Agent
 
 
@@ -56,3 +57,8 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
     from racing_vpt.agents.checkpoint import load_driver
 
     return load_driver(name, device, seed=seed, greedy=greedy)
+
+
+def game_of(agent: Agent) -> Game | None:
+    """The game that a checkpoint's agent was trained for; None for the others."""
+    return getattr(getattr(agent, "module", None), "game", None)

@@ -20,7 +20,7 @@ def collect(
     out: Path,
     seeds: str = "10000-10049",
     agents: list[Driver] | None = None,
-    env: str = "racing_vpt/CarRacingFast-v3",
+    env: str | None = None,
     perturb: Perturbation | None = None,
     video_only: bool = False,
     truth: Path | None = None,
@@ -28,6 +28,7 @@ def collect(
     max_frames: int | None = None,
     workers: int | None = None,
     allow_judging_seeds: bool = False,
+    game: str = "carracing",
 ) -> list[EpisodeResult]:
     """Record agents that drive: one episode per seed, as video, controls and meta file.
 
@@ -37,7 +38,7 @@ def collect(
         out: folder for the recordings.
         seeds: tracks, such as 10000-10049 or 5,7-9. Seeds below 10000 are reserved for validation and judging.
         agents: agents and their shares of the episodes. Default: the calm expert.
-        env: environment. The fast one has the physics and rewards of CarRacing-v3; ALE/Enduro-v5 is Atari's.
+        env: environment. Default: the game's; CarRacing's is the fast one, with the physics and rewards of CarRacing-v3.
         perturb: short perturbations of the executed controls, so that recoveries are recorded. Default: none.
         video_only: keep the controls out of `out`: video for the inverse dynamics model to label.
         truth: folder for the controls of --video_only, for scoring. Default: OUT-truth.
@@ -45,6 +46,7 @@ def collect(
         max_frames: longest episode in frames. Default: the environment's (CarRacing: 1000).
         workers: processes. Default: one per core.
         allow_judging_seeds: allow seeds below 10000.
+        game: name or YAML file of the game, which names its environment.
 
     Returns:
         Results of the episodes recorded now.
@@ -57,6 +59,7 @@ def collect(
 
     from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
     from racing_vpt.files import sole_writer
+    from racing_vpt.games.read import load_game
     from racing_vpt.processes import in_parallel, num_cores
     from racing_vpt.seeds import FIRST_TRAINING_SEED, parse_seeds
 
@@ -72,6 +75,7 @@ def collect(
         truth = out.with_name(out.name + "-truth")
     if truth is not None and truth.resolve().is_relative_to(out.resolve()):
         raise ValueError(f"truth {truth} lies in {out}, beside the videos that must not know it; choose another folder")
+    env = env or load_game(game).place()
     drivers = tuple(agents or [Driver()])
     if min(driver.share for driver in drivers) < 0 or sum(driver.share for driver in drivers) <= 0:
         raise ValueError(f"shares must not be negative, nor all 0; given: {[driver.share for driver in drivers]}")

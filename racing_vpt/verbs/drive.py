@@ -55,7 +55,7 @@ class Report:
 
 def drive(
     checkpoint: str,
-    env: str = "CarRacing-v3",
+    env: str | None = None,
     seeds: str = "0-99",
     video: Path | None = None,
     json: Path | None = None,
@@ -67,12 +67,13 @@ def drive(
     device: str = "cpu",
     sample: bool = False,
     max_frames: int | None = None,
+    game: str | None = None,
 ) -> Report | None:
     """Let a checkpoint or another agent drive each seed once, and print its scores.
 
     Args:
         checkpoint: who drives: zoo:NAME, a run folder or file, or expert, expert:STYLE, brownian, random, keyboard.
-        env: environment whose controls the driver knows. Scores that are compared come from the stock CarRacing-v3;
+        env: environment; that of the game if not given. Scores that are compared come from the stock CarRacing-v3;
             racing_vpt/CarRacingFast-v3 is the same, drawn faster; minerl:HumanSurvival is Minecraft, for which a policy
             wants --sample; racing_vpt/Meadow-v0 has its controls; ALE/Enduro-v5 is Atari's; others of gymnasium offer
             theirs themselves.
@@ -87,6 +88,7 @@ def drive(
         device: device of a checkpoint's network: cpu or cuda.
         sample: draw controls from the policy's distribution instead of taking the likeliest.
         max_frames: longest episode in frames. Default: the environment's (CarRacing: 1000).
+        game: name or YAML file of the game; a checkpoint has its own, which must be this one.
 
     Returns:
         Content of the JSON file; None if no episode was finished.
@@ -94,10 +96,12 @@ def drive(
     import time
     from functools import partial
 
-    from racing_vpt.agents.load import load_agent
+    from racing_vpt.agents.load import game_of, load_agent
     from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
     from racing_vpt.envs.make import has_display, make_env
     from racing_vpt.files import write_json
+    from racing_vpt.games.game import check_same_game
+    from racing_vpt.games.read import load_game
     from racing_vpt.processes import in_parallel, num_cores
     from racing_vpt.seeds import parse_seeds
 
@@ -108,9 +112,12 @@ def drive(
     if batch < 1 or (film_scale is not None and film_scale < 1):
         raise ValueError(f"--batch and --film_scale count from 1; {batch} and {film_scale} were given")
     shown = render == "human" or checkpoint == "keyboard"
+    asked = None if game is None else load_game(game)
+    held = None if checkpoint == "keyboard" else game_of(load_agent(checkpoint, device))
+    if held is not None and asked is not None:
+        check_same_game(held, asked, checkpoint)
+    env = env or (asked or held or load_game("carracing")).env or "CarRacing-v3"
     make_env(env).close()  # a wrong name is an error here and not in a worker
-    if checkpoint != "keyboard":
-        load_agent(checkpoint, device)
     if shown and not has_display():
         raise ValueError(
             "a window needs a display, and none was found (DISPLAY and WAYLAND_DISPLAY are unset); write a film "
