@@ -19,6 +19,7 @@ from racing_vpt.cli.configs import with_config_paths
 from racing_vpt.cli.lists import with_lists
 from racing_vpt.cli.main import STAGES, TOOLS, main, tool_parser
 from racing_vpt.cli.renamed import OPTIONS
+from racing_vpt.games.read import load_game
 from tests.test_laws import GROUND, MAY_IMPORT
 
 ROOT = Path(__file__).parents[1]
@@ -175,6 +176,12 @@ def test_yaml_of_a_page_is_yaml(page: str) -> None:
         for path in re.findall(r"class_path: (\S+)", snippet):
             module, name = path.rsplit(".", 1)
             assert hasattr(import_module(module), name), path
+
+
+def test_the_readmes_game_is_one(tmp_path: Path) -> None:
+    snippets = re.findall(r"```yaml\n(# my_game.yaml.*?)```", PAGES["README.md"], re.DOTALL)
+    (tmp_path / "my_game.yaml").write_text(snippets[0])
+    assert load_game(tmp_path / "my_game.yaml").control_names == ("left", "right", "throttle", "brake")
 
 
 def test_a_recording_written_as_the_page_says_can_be_packed(tmp_path: Path) -> None:
