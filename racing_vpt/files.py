@@ -158,14 +158,6 @@ def sole_writer(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def publish(temporary: Path, path: Path) -> None:
-    """Rename a finished file to its final name, once its bytes are on the disk."""
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
 def give_second_name(path: Path, second: Path) -> None:
     """Give a file a second name in its folder (a hard link, or a copy), which replaces what had that name before.
 

@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-JUDGING_SEEDS = range(0, 100)
-VALIDATION_SEEDS = range(1000, 1100)
+JUDGING_SEEDS = range(0, 100)  # driven once for each published checkpoint
+VALIDATION_SEEDS = range(1000, 1100)  # for tuning, and for choosing a checkpoint
+FIRST_VALIDATION_SEED = VALIDATION_SEEDS.start
 FIRST_TRAINING_SEED = 10_000
+
+
+def check_training_seed(first_seed: int) -> None:
+    """Raise ValueError where training would begin at a seed that is kept for validation or judging."""
+    if first_seed < FIRST_TRAINING_SEED:
+        raise ValueError(f"training drives seeds from {FIRST_TRAINING_SEED} on, but first_seed {first_seed} was given")
+
+
+def check_validation_seed(name: str, seed: int) -> None:
+    """Raise ValueError where a model would be chosen by a seed that only judges; `name` is the option's."""
+    if seed < 0 or seed in JUDGING_SEEDS:
+        last = JUDGING_SEEDS.stop - 1
+        raise ValueError(
+            f"{name} {seed}: validation drives seeds from {FIRST_VALIDATION_SEED} on; 0 to {last} only judge published "
+            "checkpoints"
+        )
 
 
 def parse_seeds(text: str) -> list[int]:

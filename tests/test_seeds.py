@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from racing_vpt.seeds import parse_seeds
+from racing_vpt.seeds import check_training_seed, check_validation_seed, parse_seeds
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,15 @@ def test_seeds_are_ranges_and_lists(text: str, seeds: list[int]) -> None:
 def test_what_is_no_range_of_seeds_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="seeds"):
         parse_seeds(text)
+
+
+def test_seeds_below_training_are_not_trained_on() -> None:
+    check_training_seed(10_000)
+    with pytest.raises(ValueError, match="from 10000 on, but first_seed 9999"):
+        check_training_seed(9999)
+
+
+def test_judging_seeds_choose_no_model() -> None:
+    check_validation_seed("seed", 1000)
+    with pytest.raises(ValueError, match="judge_seed 99: validation drives seeds from 1000 on; 0 to 99 only judge"):
+        check_validation_seed("judge_seed", 99)

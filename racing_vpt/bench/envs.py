@@ -16,8 +16,8 @@ from multiprocessing.synchronize import Barrier
 import numpy as np
 
 from racing_vpt.envs.make import FAST_ID, STOCK_ID
+from racing_vpt.seeds import FIRST_TRAINING_SEED
 
-FIRST_SEED = 10_000  # below are the seeds for judging and tuning
 MAX_EPISODE = 500  # frames of a drive that are replayed before the next track
 COMPARED = 1000  # frames whose pictures are compared
 ZOOM_FRAMES = 50  # during which the camera comes nearer
@@ -95,7 +95,7 @@ def record_drives(frames: int) -> list[Drive]:
     assert isinstance(agent, NeedsEnvironment)
     drives: list[Drive] = []
     while frames > 0:
-        seed = FIRST_SEED + len(drives)
+        seed = FIRST_TRAINING_SEED + len(drives)
         frame, _ = env.reset(seed=seed)
         agent.reset()
         agent.attach(env)
@@ -146,7 +146,7 @@ def reset_milliseconds(drives: list[Drive]) -> float:
     from racing_vpt.envs.make import make_env
 
     env = make_env(FAST_ID)
-    env.reset(seed=FIRST_SEED)
+    env.reset(seed=FIRST_TRAINING_SEED)
     start = time.perf_counter()
     for drive in drives:
         env.reset(seed=drive.seed)
@@ -190,7 +190,7 @@ def envpool_two_threads(drives: list[Drive]) -> dict[str, float]:
     """Speed of envpool's CarRacing-v3: two environments on two threads (more are slower), the same actions in both."""
     import envpool
 
-    env = envpool.make_gymnasium("CarRacing-v3", num_envs=2, num_threads=2, seed=FIRST_SEED)
+    env = envpool.make_gymnasium("CarRacing-v3", num_envs=2, num_threads=2, seed=FIRST_TRAINING_SEED)
     actions = np.concatenate([drive.actions for drive in drives]).astype(np.float32)
     env.reset()
     start, cpu_start = time.perf_counter(), time.process_time()

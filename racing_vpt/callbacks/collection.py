@@ -21,7 +21,8 @@ from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.iris import IRIS
 from racing_vpt.replay.segment_datamodule import SegmentDataModule
 from racing_vpt.rollout.actors import Actors
-from racing_vpt.rollout.lanes import Scene
+from racing_vpt.rollout.lanes import LaneSpec
+from racing_vpt.seeds import FIRST_TRAINING_SEED
 from racing_vpt.types import LaneStep
 
 
@@ -41,7 +42,7 @@ class Collection(Driving):
         self,
         lanes: int = 8,
         workers: int = 1,
-        first_seed: int = 10_000,
+        first_seed: int = FIRST_TRAINING_SEED,
         max_frames: int | None = None,
         patience: int | None = None,
         seed: int = 0,
@@ -78,11 +79,11 @@ class Collection(Driving):
         env.close()
         names = pl_module.control_names
         self.buffer = data.open_buffer(self.lanes, names)
-        scene = Scene(None, pl_module.frames, data.env, self.first_seed, self.max_frames, self.patience, names)
+        lane_spec = LaneSpec(None, pl_module.frames, data.env, self.first_seed, self.max_frames, self.patience, names)
         running: list[np.ndarray | None] | None = None
         if self.done is not None:
             running = [np.array(done, np.float32).reshape(-1, len(names)) for done in self.done]
-        self.actors = Actors(scene, self.lanes, self.workers, self.episodes, running)
+        self.actors = Actors(lane_spec, self.lanes, self.workers, self.episodes, running)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         super().on_train_start(trainer, pl_module)

@@ -12,7 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from racing_vpt.callbacks.return_curve import ReturnCurve
 from racing_vpt.replay.buffer import ReplayBuffer
 from racing_vpt.rollout.actors import Actors
-from racing_vpt.rollout.lanes import Lanes
+from racing_vpt.rollout.lanes import LaneStates
+from racing_vpt.seeds import check_training_seed
 from racing_vpt.types import LaneStep
 
 
@@ -33,8 +34,7 @@ class Driving(Callback):
     def __init__(
         self, lanes: int, workers: int, first_seed: int, max_frames: int | None, patience: int | None, seed: int
     ) -> None:
-        if first_seed < 10_000:
-            raise ValueError(f"training drives seeds from 10000 on, but first_seed {first_seed} was given")
+        check_training_seed(first_seed)
         self.lanes, self.workers, self.first_seed = lanes, workers, first_seed
         self.max_frames, self.patience, self.seed = max_frames, patience, seed
         self.actors: Actors | None = None
@@ -82,7 +82,7 @@ class Driving(Callback):
         if broken.any():
             self.buffer.forget_episodes(broken)
 
-    def keep_score(self, before: Lanes, now: Lanes) -> None:
+    def keep_score(self, before: LaneStates, now: LaneStates) -> None:
         """Count decisions, and note the episodes that ended."""
         self.earned = np.where(before.first, 0.0, self.earned) + now.rewards * now.valid
         self.decisions += self.lanes

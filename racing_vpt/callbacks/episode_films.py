@@ -18,8 +18,8 @@ from racing_vpt.models.imagined_drive import imagined_drive
 from racing_vpt.models.iris import IRIS
 from racing_vpt.play.take import Take
 from racing_vpt.replay.segment_datamodule import SegmentDataModule
-from racing_vpt.rollout.episodes import Episode
-from racing_vpt.seeds import JUDGING_SEEDS
+from racing_vpt.rollout.episodes import RunningEpisode
+from racing_vpt.seeds import FIRST_VALIDATION_SEED, check_validation_seed
 from racing_vpt.types import Batch, Controls, Frame
 
 Moment = tuple[Frame, Controls, float, bool]
@@ -40,15 +40,16 @@ class EpisodeFilms(Callback):
 
     def __init__(
         self,
-        seed: int = 1000,
+        seed: int = FIRST_VALIDATION_SEED,
         max_frames: int | None = None,
         dreamt: int = 100,
         keep: int = 3,
         every_n_validations: int = 1,
     ) -> None:
-        if seed in JUDGING_SEEDS or min(dreamt, keep, every_n_validations) < 1:
+        check_validation_seed("seed", seed)
+        if min(dreamt, keep, every_n_validations) < 1:
             raise ValueError(
-                f"seeds 0 to 99 only judge, and dreamt, keep and every_n_validations count from 1, but seed {seed} and "
+                "dreamt, keep and every_n_validations count from 1, but "
                 f"{dreamt}, {keep} and {every_n_validations} were given"
             )
         self.seed, self.max_frames, self.dreamt = seed, max_frames, dreamt
@@ -111,7 +112,7 @@ class EpisodeFilms(Callback):
         try:
             agent = CheckpointAgent(module, device=str(module.device))
             agent.attach(env)
-            episode = Episode(env, self.seed, None, self.max_frames)
+            episode = RunningEpisode(env, self.seed, None, self.max_frames)
             moments = []
             while not episode.done:
                 seen, before = episode.frame.copy(), episode.score

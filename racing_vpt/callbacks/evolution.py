@@ -8,8 +8,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from racing_vpt.models.controller import Controller
 from racing_vpt.processes import Pool
-from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
-from racing_vpt.seeds import JUDGING_SEEDS
+from racing_vpt.rollout.population import DrivePopulation, DriveTask, dream_returns
+from racing_vpt.seeds import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, check_training_seed, check_validation_seed
 
 
 class EvolutionRollouts(Callback):
@@ -39,9 +39,9 @@ class EvolutionRollouts(Callback):
         tau: float = 1.15,
         workers: int = 2,
         batch: int = 64,
-        first_seed: int = 10_000,
+        first_seed: int = FIRST_TRAINING_SEED,
         judge_every: int = 10,
-        judge_seed: int = 1000,
+        judge_seed: int = FIRST_VALIDATION_SEED,
         judge_episodes: int = 20,
         max_frames: int | None = None,
         patience: int | None = None,
@@ -51,11 +51,8 @@ class EvolutionRollouts(Callback):
                 f"batch, judge_every, judge_episodes and workers count from 1, but they are {batch}, {judge_every}, "
                 f"{judge_episodes} and {workers}"
             )
-        if first_seed < 10_000 or judge_seed in JUDGING_SEEDS:
-            raise ValueError(
-                f"candidates drive seeds from 10000 on and are judged on seeds from 1000 on, but {first_seed} and "
-                f"{judge_seed} were given; 0 to 99 only judge published checkpoints"
-            )
+        check_training_seed(first_seed)
+        check_validation_seed("judge_seed", judge_seed)
         self.env, self.dream, self.tau, self.workers, self.batch = env, dream, tau, workers, batch
         self.first_seed, self.judge_every, self.max_frames, self.patience = (
             first_seed,
@@ -64,7 +61,7 @@ class EvolutionRollouts(Callback):
             patience,
         )
         self.judge_seeds = list(range(judge_seed, judge_seed + judge_episodes))
-        self.pool: Pool[Task, np.ndarray] | None = None
+        self.pool: Pool[DriveTask, np.ndarray] | None = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Controller)
@@ -120,7 +117,7 @@ class EvolutionRollouts(Callback):
             chunks = [pairs[at : at + self.batch] for at in range(0, len(pairs), self.batch)]
             rows = [[row for row, _ in chunk] for chunk in chunks]
             tasks = [
-                Task(controllers[some], [seed for _, seed in chunk], patience)
+                DriveTask(controllers[some], [seed for _, seed in chunk], patience)
                 for some, chunk in zip(rows, chunks, strict=True)
             ]
             for chunk, scores in zip(chunks, self.pool.map(tasks), strict=True):

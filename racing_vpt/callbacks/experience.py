@@ -24,7 +24,8 @@ from racing_vpt.models.action_table import rows_of
 from racing_vpt.models.dqn import DQN
 from racing_vpt.replay.datamodule import ReplayDataModule
 from racing_vpt.rollout.actors import Actors
-from racing_vpt.rollout.lanes import Lanes, Scene
+from racing_vpt.rollout.lanes import LaneSpec, LaneStates
+from racing_vpt.seeds import FIRST_TRAINING_SEED
 from racing_vpt.types import LaneStep, Transitions
 
 
@@ -52,7 +53,7 @@ class Experience(Driving):
         lanes: int = 16,
         workers: int = 1,
         updates_per_decision: float = 0.25,
-        first_seed: int = 10_000,
+        first_seed: int = FIRST_TRAINING_SEED,
         max_frames: int | None = None,
         patience: int | None = None,
         cut_off_ends: bool = False,
@@ -98,11 +99,11 @@ class Experience(Driving):
         self.most_owed = 1.0 + self.lanes * self.updates_per_decision
         table = np.array([list(row.values()) for row in rows])
         teacher = data.teaching.teacher
-        scene = Scene(
+        lane_spec = LaneSpec(
             table, pl_module.frames, place, self.first_seed, self.max_frames, self.patience,
             teacher=None if teacher is None else teacher_of(teacher, rows, pl_module.frames.stride),
         )  # fmt: skip
-        self.actors = Actors(scene, self.lanes, self.workers, self.episodes)
+        self.actors = Actors(lane_spec, self.lanes, self.workers, self.episodes)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin to drive, and go on until there is enough to learn from."""
@@ -167,7 +168,7 @@ class Experience(Driving):
         self.actions = module.explore(self.state, self.decisions, self.seed)
         self.actors.act(self.actions)
 
-    def keep_score(self, before: Lanes, now: Lanes) -> None:
+    def keep_score(self, before: LaneStates, now: LaneStates) -> None:
         """Count frames too."""
         self.frames += int(((now.elapsed - before.elapsed) * now.valid).sum())
         super().keep_score(before, now)

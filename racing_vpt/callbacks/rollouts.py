@@ -17,7 +17,7 @@ from racing_vpt.envs.make import make_env
 from racing_vpt.frames import film_strip
 from racing_vpt.play.film import EpisodeFilm
 from racing_vpt.rollout.episodes import run_episodes
-from racing_vpt.seeds import JUDGING_SEEDS
+from racing_vpt.seeds import FIRST_VALIDATION_SEED, check_validation_seed
 from racing_vpt.types import Batch, Frame, FrameRecord
 
 STRIP = 16  # pictures of an episode in tensorboard
@@ -44,21 +44,19 @@ class RolloutValidation(pl.Callback):
     def __init__(
         self,
         env: str | None = None,
-        first_seed: int = 1000,
+        first_seed: int = FIRST_VALIDATION_SEED,
         episodes: int = 8,
         every_n_validations: int = 1,
         film: bool = True,
         max_frames: int | None = None,
         name: str = "rollout",
     ) -> None:
-        self.seeds = range(first_seed, first_seed + episodes)
-        if episodes < 1 or first_seed < 0 or self.seeds[0] in JUDGING_SEEDS:
+        check_validation_seed("first_seed", first_seed)
+        if min(episodes, every_n_validations) < 1:
             raise ValueError(
-                f"{episodes} episodes from seed {first_seed}: validation drives one or more seeds from 1000 on; "
-                "0 to 99 only judge published checkpoints"
+                f"episodes and every_n_validations count from 1, but they are {episodes} and {every_n_validations}"
             )
-        if every_n_validations < 1:
-            raise ValueError(f"every_n_validations counts from 1, but {every_n_validations} was given")
+        self.seeds = range(first_seed, first_seed + episodes)
         self.env, self.every_n_validations, self.max_frames = env, every_n_validations, max_frames
         self.film, self.name = film, name
         self.validations = 0

@@ -17,13 +17,13 @@ from racing_vpt.frames import film_strip
 from racing_vpt.nn.imagination import World, led_here
 from racing_vpt.nn.picture_losses import psnr
 from racing_vpt.nn.tokenizer_net import frames_of
+from racing_vpt.statistics import normal_interval
 from racing_vpt.types import Batch, Frame
 
 HORIZONS = (1, 5, 7, 10, 20)  # steps ahead; at three frames a step the third is about 20 frames
 ZOOMED = 50  # frames of an episode at CarRacing's 50 a second during which it zooms in
 ROWS = 16  # clips of a batch that are used
 SHOWN = 6  # frames in a picture
-INTERVAL = 1.96  # standard errors to either side of a mean: 95%
 MOST_DB = 50.0  # PSNRs above count as this
 
 
@@ -99,7 +99,7 @@ def paired(name: str, differences: Tensor) -> dict[str, float]:
     mean = float(differences.mean())
     if len(differences) < 2:
         return {name: mean}
-    return {name: mean, f"{name}_low": mean - INTERVAL * float(differences.std()) / len(differences) ** 0.5}
+    return {name: mean, f"{name}_low": normal_interval(mean, float(differences.std()), len(differences))[0]}
 
 
 def steps_ahead(frames: int) -> int:

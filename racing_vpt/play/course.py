@@ -14,7 +14,7 @@ from racing_vpt.envs.actions import observation_of
 from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.play.imagination import Imagination, Reconstruction
 from racing_vpt.play.sharp_view import sharp_view
-from racing_vpt.rollout.episodes import Episode, EpisodeResult, EpisodeWriter
+from racing_vpt.rollout.episodes import EpisodeResult, EpisodeWriter, RunningEpisode
 from racing_vpt.types import Agent, Controls, Frame
 
 GEAR = "gear_change"  # recordings of cars have it; CarRacing's car has one gear, so that it is always 0
@@ -137,7 +137,7 @@ class EnvCourse:
         self.controls = tuple(name for name in names if name != GEAR)
 
     def begin(self, seed: int) -> None:
-        self.episode = Episode(self.env, seed, None, self.max_frames)
+        self.episode = RunningEpisode(self.env, seed, None, self.max_frames)
         if self.driver:
             self.driver.begin(self.env, seed)
         if self.open_writer:

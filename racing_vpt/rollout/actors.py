@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 
 import numpy as np
 
-from racing_vpt.rollout.lanes import Lanes, Scene, lanes_in, serve_lanes, shared_memory
+from racing_vpt.rollout.lanes import LaneSpec, LaneStates, lanes_in, serve_lanes, shared_memory
 from racing_vpt.worker_processes import MOST_DEATHS, Member, dismiss, employ
 
 SECONDS = 600.0  # for a decision, then a process is believed to hang; to start takes minutes where cores are busy
@@ -24,7 +24,7 @@ class Actors:
     """N lanes in some processes.
 
     Args:
-        scene: what is done in each lane.
+        lane_spec: what is done in each lane.
         lanes: N.
         workers: processes, which share the lanes out evenly.
         episodes: int64 [N], episodes that the lanes have begun before (in the run that is continued).
@@ -34,7 +34,7 @@ class Actors:
 
     def __init__(
         self,
-        scene: Scene,
+        lane_spec: LaneSpec,
         lanes: int,
         workers: int,
         episodes: np.ndarray | None = None,
@@ -42,17 +42,17 @@ class Actors:
     ) -> None:
         if not 1 <= workers <= lanes:
             raise ValueError(f"workers share lanes out, so expected 1 to {lanes} of them, but {workers} was given")
-        self.scene, self.num_lanes = scene, lanes
+        self.lane_spec, self.num_lanes = lane_spec, lanes
         self.shares = [list(map(int, share)) for share in np.array_split(np.arange(lanes), workers)]
-        self.memory = shared_memory(lanes, scene)
-        self.now = lanes_in(self.memory, scene)
+        self.memory = shared_memory(lanes, lane_spec)
+        self.now = lanes_in(self.memory, lane_spec)
         if episodes is not None:
             self.now.episodes[:] = episodes
         self.running: list[np.ndarray | None] = [None] * lanes if running is None else list(running)
         self.members: list[Member | None] = [None] * workers
         self.deaths = [0] * workers
 
-    def start(self) -> Lanes:
+    def start(self) -> LaneStates:
         """Begin an episode in each lane, or go on with the one that was running."""
         for slot in range(len(self.members)):
             self._employ(slot)
@@ -68,7 +68,7 @@ class Actors:
             with suppress(OSError):  # it is dead, which `collect` notices
                 member[1].send_bytes(b"")
 
-    def collect(self) -> tuple[Lanes, np.ndarray]:
+    def collect(self) -> tuple[LaneStates, np.ndarray]:
         """What came of the actions, and whose process died, bool [N]: those lanes see a new episode's first frame.
 
         Raises:
@@ -97,7 +97,7 @@ class Actors:
     def _employ(self, slot: int) -> None:
         share = self.shares[slot]
         running = [self.running[row] for row in share]
-        self.members[slot] = employ(serve_lanes, self.scene, self.memory, share, running)
+        self.members[slot] = employ(serve_lanes, self.lane_spec, self.memory, share, running)
 
     def _await(self, slots: Sequence[int]) -> list[int]:
         """Wait for these processes; those that died are buried, and their numbers returned."""

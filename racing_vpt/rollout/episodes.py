@@ -54,7 +54,7 @@ class EpisodeResult:
     perturbed_frames: int = 0
 
 
-class Episode:
+class RunningEpisode:
     """One environment in the middle of one episode."""
 
     def __init__(
@@ -140,14 +140,14 @@ def run_episodes(
         A result as each episode ends, not in the order of the seeds.
     """
     queue = iter(seeds)
-    rows: list[Episode | None] = []
+    rows: list[RunningEpisode | None] = []
     agent.reset()
 
-    def start(index: int) -> Episode | None:
+    def start(index: int) -> RunningEpisode | None:
         seed = next(queue, None)
         if seed is None:
             return None
-        episode = Episode(envs[index], seed, perturbation, max_frames)
+        episode = RunningEpisode(envs[index], seed, perturbation, max_frames)
         driver = agent.row(index) if isinstance(agent, SoloAgent) else agent
         if isinstance(driver, SoloAgent):
             driver.reset()
@@ -157,7 +157,7 @@ def run_episodes(
             driver.attach(envs[index])
         return episode
 
-    def write(episode: Episode) -> None:
+    def write(episode: RunningEpisode) -> None:
         if open_writer:  # last, so that what goes wrong before leaves nothing behind
             episode.writer = open_writer(episode.seed)
 
@@ -195,22 +195,6 @@ def run_episodes(
         for episode in rows:
             if episode and episode.writer:
                 episode.writer.abort()
-
-
-def run_episode(
-    env: gymnasium.Env,
-    agent: Agent,
-    seed: int,
-    *,
-    writer: EpisodeWriter | None = None,
-    perturbation: Perturbation | None = None,
-    max_frames: int | None = None,
-) -> EpisodeResult:
-    """Drive one episode; as `run_episodes`."""
-    results = run_episodes(
-        [env], agent, [seed], open_writer=lambda _: writer, perturbation=perturbation, max_frames=max_frames
-    )
-    return next(results)
 
 
 def _in_one_gear(controls: Controls) -> Controls:

@@ -24,13 +24,14 @@ from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.envs.offers import Step, step_controls
 from racing_vpt.frames import prepare
 from racing_vpt.rollout.progress import LapProgress
+from racing_vpt.seeds import FIRST_TRAINING_SEED
 from racing_vpt.types import FrameSpec
 
 Memory = dict[str, RawArray]  # type: ignore[valid-type] # it is a function
 
 
 @dataclass
-class Lanes:
+class LaneStates:
     """What N lanes say after a decision, each an array [N, ...] of which the processes fill their rows.
 
     Args:
@@ -63,18 +64,18 @@ class Lanes:
     shown: np.ndarray
     actions: np.ndarray
 
-    def copy(self) -> Lanes:
+    def copy(self) -> LaneStates:
         """The same, which no process changes."""
-        return Lanes(**{field.name: getattr(self, field.name).copy() for field in fields(self)})
+        return LaneStates(**{field.name: getattr(self, field.name).copy() for field in fields(self)})
 
 
 @dataclass(frozen=True)
-class Scene:
+class LaneSpec:
     """What is done in every lane.
 
     Args:
         table: float64 [A, 3], steering, throttle and brake of each action; None: actions are those of `controls`.
-        spec: how frames are prepared; an action is held for `spec.stride` frames.
+        frames: how frames are prepared; an action is held for `frames.stride` frames.
         env: environment.
         first_seed: of the tracks; lane i of N drives first_seed + i, then first_seed + i + N, ...
         max_frames: end episodes after so many frames; None leaves it to the environment.
@@ -86,9 +87,9 @@ class Scene:
     """
 
     table: np.ndarray | None
-    spec: FrameSpec
+    frames: FrameSpec
     env: str = FAST_ID
-    first_seed: int = 10_000
+    first_seed: int = FIRST_TRAINING_SEED
     max_frames: int | None = None
     patience: int | None = None
     controls: tuple[str, ...] = ()
@@ -97,7 +98,9 @@ class Scene:
     @property
     def frame_shape(self) -> tuple[int, ...]:
         """(H, W), or (H, W, 3) of colours."""
-        return (self.spec.height, self.spec.width) if self.spec.grey else (self.spec.height, self.spec.width, 3)
+        return (
+            (self.frames.height, self.frames.width) if self.frames.grey else (self.frames.height, self.frames.width, 3)
+        )
 
     @property
     def action_shape(self) -> tuple[int, ...]:
@@ -110,8 +113,8 @@ class Lane:
     """One environment in a process, and where it writes."""
 
     env: gymnasium.Env
-    scene: Scene
-    now: Lanes
+    lane_spec: LaneSpec
+    now: LaneStates
     row: int
     ended: bool = True
     progress: LapProgress | None = None
@@ -123,7 +126,7 @@ class Lane:
         now, row = self.now, self.row
         now.valid[row], now.first[row], now.cut_off[row], now.missed[row] = not self.ended, self.ended, False, False
         if self.ended:
-            seed = self.scene.first_seed + row + int(now.episodes[row]) * len(now.episodes)
+            seed = self.lane_spec.first_seed + row + int(now.episodes[row]) * len(now.episodes)
             frame, info = self.env.reset(seed=seed)
             reward, terminated, truncated = 0.0, False, False
             self.progress = LapProgress(self.env)
@@ -137,8 +140,8 @@ class Lane:
             reward, now.missed[row] = float(earned), self.progress.advance()
             now.cut_off[row] = self.hopeless() and not (terminated or truncated)
             truncated = truncated or bool(now.cut_off[row])
-        picture = prepare(frame, self.scene.spec)
-        now.frames[row] = picture[..., 0] if self.scene.spec.grey else picture
+        picture = prepare(frame, self.lane_spec.frames)
+        now.frames[row] = picture[..., 0] if self.lane_spec.frames.grey else picture
         now.rewards[row], now.terminated[row], now.truncated[row] = reward, terminated, truncated
         now.lap[row] = bool(info.get("lap_finished", False))
         self.decisions = 0 if now.first[row] else self.decisions + 1
@@ -149,9 +152,9 @@ class Lane:
 
     def take(self, action: np.ndarray) -> Step:
         """Step the environment with an action of a table's number, or of controls [A]."""
-        if self.scene.table is not None:
-            return self.env.step(self.scene.table[action])
-        return step_controls(self.env, dict(zip(self.scene.controls, action.tolist(), strict=True)))
+        if self.lane_spec.table is not None:
+            return self.env.step(self.lane_spec.table[action])
+        return step_controls(self.env, dict(zip(self.lane_spec.controls, action.tolist(), strict=True)))
 
     def drive_again(self, actions: np.ndarray) -> None:
         """Come to where the running episode was after these actions [T, ...]: its seed and they decide where."""
@@ -164,45 +167,49 @@ class Lane:
 
     def hopeless(self) -> bool:
         """Whether no tile was touched for so long, or none is left, that the episode is cut off."""
-        patience, progress = self.scene.patience, self.progress
+        patience, progress = self.lane_spec.patience, self.progress
         if patience is None or progress is None:
             return False
-        return progress.since * self.scene.spec.stride >= patience or progress.over
+        return progress.since * self.lane_spec.frames.stride >= patience or progress.over
 
 
-def shared_memory(lanes: int, scene: Scene) -> Memory:
-    """Memory for `Lanes` that processes share."""
-    context, shapes = multiprocessing.get_context("spawn"), lane_shapes(lanes, scene)
+def shared_memory(lanes: int, lane_spec: LaneSpec) -> Memory:
+    """Memory for `LaneStates` that processes share."""
+    context, shapes = multiprocessing.get_context("spawn"), lane_shapes(lanes, lane_spec)
     return {name: context.RawArray("b", math.prod(shape) * dtype.itemsize) for name, (shape, dtype) in shapes.items()}
 
 
-def lanes_in(memory: Memory, scene: Scene) -> Lanes:
+def lanes_in(memory: Memory, lane_spec: LaneSpec) -> LaneStates:
     """The arrays that lie in shared memory."""
-    shapes = lane_shapes(len(memory["valid"]), scene)  # type: ignore[arg-type]
-    return Lanes(**{
+    shapes = lane_shapes(len(memory["valid"]), lane_spec)  # type: ignore[arg-type]
+    return LaneStates(**{
         name: np.frombuffer(memory[name], dtype).reshape(shape)  # type: ignore[call-overload]
         for name, (shape, dtype) in shapes.items()
     })  # fmt: skip
 
 
-def lane_shapes(lanes: int, scene: Scene) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and type of each array of `Lanes`."""
-    more = {"frames": scene.frame_shape, "actions": scene.action_shape}
+def lane_shapes(lanes: int, lane_spec: LaneSpec) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Shape and type of each array of `LaneStates`."""
+    more = {"frames": lane_spec.frame_shape, "actions": lane_spec.action_shape}
     dtypes = {"frames": np.uint8, "rewards": np.float32, "elapsed": np.int64, "episodes": np.int64, "shown": np.int64,
-              "actions": np.int64 if scene.table is not None else np.float32}  # fmt: skip
+              "actions": np.int64 if lane_spec.table is not None else np.float32}  # fmt: skip
     return {
         field.name: ((lanes, *more.get(field.name, ())), np.dtype(dtypes.get(field.name, np.bool_)))
-        for field in fields(Lanes)
+        for field in fields(LaneStates)
     }
 
 
 def serve_lanes(
-    scene: Scene, memory: Memory, rows: Sequence[int], running: Sequence[np.ndarray | None], connection: Connection
-) -> None:
+    lane_spec: LaneSpec,
+    memory: Memory,
+    rows: Sequence[int],
+    running: Sequence[np.ndarray | None],
+    connection: Connection,
+) -> None:  # fmt: skip
     """Step the lanes of these rows whenever the connection says so, until it is closed.
 
     Args:
-        scene: what is done in each.
+        lane_spec: what is done in each.
         memory: where they write.
         rows: their numbers.
         running: the actions [T, ...] so far of an episode that each goes on with; None: it begins one.
@@ -210,8 +217,8 @@ def serve_lanes(
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
     try:
-        now = lanes_in(memory, scene)
-        lanes = [Lane(scene_env(scene), scene, now, row, teacher=copy.copy(scene.teacher)) for row in rows]
+        now = lanes_in(memory, lane_spec)
+        lanes = [Lane(lane_env(lane_spec), lane_spec, now, row, teacher=copy.copy(lane_spec.teacher)) for row in rows]
         for lane, actions in zip(lanes, running, strict=True):
             lane.advance() if actions is None else lane.drive_again(actions)
         while True:
@@ -226,6 +233,6 @@ def serve_lanes(
             connection.send(error)
 
 
-def scene_env(scene: Scene) -> gymnasium.Env:
+def lane_env(lane_spec: LaneSpec) -> gymnasium.Env:
     """The environment that a lane drives in."""
-    return make_env(scene.env, frame_skip=scene.spec.stride, max_episode_steps=scene.max_frames)
+    return make_env(lane_spec.env, frame_skip=lane_spec.frames.stride, max_episode_steps=lane_spec.max_frames)

@@ -17,14 +17,14 @@ from racing_vpt.frames import prepare
 from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.nn.memory_world import MemoryWorld
 from racing_vpt.nn.world import WorldNet, drive
-from racing_vpt.rollout.episodes import Episode
+from racing_vpt.rollout.episodes import RunningEpisode
 from racing_vpt.types import FrameSpec
 
 FRAME_COST = 0.1  # what CarRacing takes for each frame
 WHOLE_EPISODE = 1000  # frames
 
 
-class Task(NamedTuple):
+class DriveTask(NamedTuple):
     """N controllers that are to drive.
 
     Args:
@@ -57,13 +57,13 @@ class DrivePopulation:
     envs: list[gymnasium.Env] = field(default_factory=list, repr=False)
 
     @torch.inference_mode()
-    def __call__(self, task: Task) -> np.ndarray:
+    def __call__(self, task: DriveTask) -> np.ndarray:
         parameters, stride = torch.as_tensor(task.controllers, dtype=torch.float32), self.frames.stride
         while len(self.envs) < len(task.seeds):
             self.envs.append(make_env(self.env, frame_skip=stride))
         most = None if self.max_frames is None else -(-self.max_frames // stride)
         envs = self.envs[: len(task.seeds)]
-        episodes = [Episode(env, seed, None, most) for env, seed in zip(envs, task.seeds, strict=True)]
+        episodes = [RunningEpisode(env, seed, None, most) for env, seed in zip(envs, task.seeds, strict=True)]
         state, rows = self.world.initial_state(len(episodes)), list(range(len(episodes)))
         quiet, earned = [0] * len(episodes), np.zeros(len(episodes))
         while rows:

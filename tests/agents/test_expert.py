@@ -13,7 +13,7 @@ from racing_vpt.agents.styles import HELD_OUT, STYLES, ExpertStyle, style_names
 from racing_vpt.agents.varied import VariedAgent
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.games.read import load_game
-from racing_vpt.rollout.episodes import run_episode
+from tests.episodes import run_episode
 
 NO_FRAME = np.zeros((96, 96, 3), np.uint8)
 

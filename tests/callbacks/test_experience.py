@@ -21,7 +21,7 @@ from racing_vpt.cli.main import main
 from racing_vpt.models.dqn import DQN
 from racing_vpt.models.dqn_config import QLearningConfig, QNetConfig
 from racing_vpt.replay.datamodule import ReplayDataModule
-from racing_vpt.rollout.lanes import Scene, lanes_in, shared_memory
+from racing_vpt.rollout.lanes import LaneSpec, lanes_in, shared_memory
 from racing_vpt.types import FrameSpec
 from racing_vpt.verbs.returns import needed
 
@@ -168,8 +168,8 @@ def test_a_tile_that_is_left_behind_costs_what_is_learnt_from_not_the_return() -
     module = DQN(
         frames=spec, network=QNetConfig(channels=(4,), hidden=8), learning=QLearningConfig(missed_cost=20.0)
     )  # fmt: skip
-    scene = Scene(np.eye(3), spec)
-    now = lanes_in(shared_memory(2, scene), scene)
+    lane_spec = LaneSpec(np.eye(3), spec)
+    now = lanes_in(shared_memory(2, lane_spec), lane_spec)
     now.rewards[:], now.missed[:], now.valid[:] = [3.0, 4.0], [False, True], True
     experience, learnt = Experience(lanes=2), []
     experience.actors = SimpleNamespace(collect=lambda: (now, np.zeros(2, bool)), act=lambda actions: None)  # type: ignore[assignment]

@@ -15,8 +15,8 @@ from torch import Tensor
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.callbacks.finite_guard import FiniteGuard
 from racing_vpt.envs.make import make_env
-from racing_vpt.rollout.episodes import run_episode
 from racing_vpt.types import Batch, Controls, Frame
+from tests.episodes import run_episode
 
 
 class Fragile(pl.LightningModule):

@@ -12,7 +12,7 @@ import racing_vpt
 from racing_vpt.agents.load import load_agent
 from racing_vpt.checkpoints.load import load_module, zoo_names
 from racing_vpt.envs.make import FAST_ID, make_env
-from racing_vpt.rollout.episodes import run_episode
+from tests.episodes import run_episode
 
 ZOO = Path(racing_vpt.__file__).parent / "zoo"
 

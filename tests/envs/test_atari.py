@@ -15,7 +15,7 @@ from racing_vpt.data.recording import find_recordings
 from racing_vpt.envs.make import make_env
 from racing_vpt.games.atari import JOYSTICK, POSITIONS, held_in, position_of
 from racing_vpt.games.read import load_game
-from racing_vpt.rollout.episodes import run_episode
+from tests.episodes import run_episode
 
 REST = dict.fromkeys(JOYSTICK, 0.0)
 FIRE = {**REST, "fire": 1.0}

@@ -23,8 +23,8 @@ from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.memory_world import MemoryWorld
 from racing_vpt.nn.vae_net import VAENet
-from racing_vpt.rollout.episodes import run_episode
-from racing_vpt.rollout.population import DrivePopulation, Task, dream_returns
+from racing_vpt.rollout.population import DrivePopulation, DriveTask, dream_returns
+from tests.episodes import run_episode
 
 ROOT = Path(__file__).parents[2]
 torch.set_num_threads(1)
@@ -118,8 +118,8 @@ def test_candidates_drive_together_as_each_would_alone() -> None:
     module = Controller()
     work = DrivePopulation(module.world, module.frames, max_frames=12)
     parameters = np.random.default_rng(0).normal(0, 0.3, (3, 867))
-    together = work(Task(parameters, [10_000, 10_001, 10_000]))
-    alone = [work(Task(parameters[row : row + 1], [seed]))[0] for row, seed in enumerate([10_000, 10_001, 10_000])]
+    together = work(DriveTask(parameters, [10_000, 10_001, 10_000]))
+    alone = [work(DriveTask(parameters[row : row + 1], [seed]))[0] for row, seed in enumerate([10_000, 10_001, 10_000])]
     np.testing.assert_allclose(together, alone, atol=1e-3)
     assert together[0] != together[2]
 
@@ -146,9 +146,9 @@ def test_who_gains_nothing_is_stopped_and_never_counts_more_than_it_would_have_c
     asleep[0, -2] = -9  # no throttle
     work = DrivePopulation(module.world, module.frames)
     begun = time.perf_counter()
-    stopped = work(Task(asleep, [10_000], patience=30))[0]
+    stopped = work(DriveTask(asleep, [10_000], patience=30))[0]
     halfway = time.perf_counter()
-    awake = work(Task(asleep, [10_000]))[0]
+    awake = work(DriveTask(asleep, [10_000]))[0]
     assert stopped == pytest.approx(awake, abs=1e-6)
     assert halfway - begun < (time.perf_counter() - halfway) / 3
 
@@ -157,7 +157,7 @@ def test_controls_are_held_for_the_stride() -> None:
     parameters = np.random.default_rng(0).normal(0, 0.3, (1, 867))
     torch.manual_seed(0)
     module = Controller(frames=replace(load_game("carracing").world_frames, stride=3))
-    earned = DrivePopulation(module.world, module.frames, max_frames=30)(Task(parameters, [10_000]))
+    earned = DrivePopulation(module.world, module.frames, max_frames=30)(DriveTask(parameters, [10_000]))
     module.controller.data.copy_(torch.from_numpy(parameters[0]))
     agent = CheckpointAgent(module)
     result = run_episode(make_env("racing_vpt/CarRacingFast-v3"), agent, 10_000, max_frames=30)

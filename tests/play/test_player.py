@@ -25,10 +25,10 @@ from racing_vpt.play.models import imagination_of
 from racing_vpt.play.player import Player, PlayerOptions
 from racing_vpt.play.take import spans
 from racing_vpt.play.world_drivers import WorldDriver
-from racing_vpt.rollout.episodes import run_episode
 from racing_vpt.rollout.population import dream_returns
 from racing_vpt.verbs.pack import pack
 from racing_vpt.window.window import Keys
+from tests.episodes import run_episode
 
 torch.set_num_threads(1)
 FAST = "racing_vpt/CarRacingFast-v3"

@@ -14,7 +14,7 @@ from racing_vpt.agents.load import load_agent
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import prepare
 from racing_vpt.rollout.actors import Actors
-from racing_vpt.rollout.lanes import Scene
+from racing_vpt.rollout.lanes import LaneSpec
 from racing_vpt.types import FrameSpec
 
 SPEC = FrameSpec(height=84, width=84, fit="crop", crop_bottom=0.125, grey=True, stride=4)
@@ -33,7 +33,7 @@ def opened() -> Iterator[list[Actors]]:
 
 def test_lanes_say_what_the_environment_says(opened: list[Actors]) -> None:
     """Two lanes in two processes, through an end by the limit of frames and into the next track."""
-    actors = Actors(Scene(TABLE, SPEC, first_seed=10_000, max_frames=30), 2, 2)
+    actors = Actors(LaneSpec(TABLE, SPEC, first_seed=10_000, max_frames=30), 2, 2)
     opened.append(actors)
     now = actors.start()
     envs = [make_env(FAST_ID, frame_skip=4, max_episode_steps=30) for _ in range(2)]
@@ -66,7 +66,7 @@ def test_a_teacher_says_at_each_decision_what_it_would_do(opened: list[Actors]) 
     """One lane does what it is told and gets on; the other stands, and is told to drive."""
     teacher = load_agent("expert:five")
     assert isinstance(teacher, ActionExpert)
-    actors = Actors(Scene(TABLE, SPEC, max_frames=160, teacher=teacher), 2, 1)
+    actors = Actors(LaneSpec(TABLE, SPEC, max_frames=160, teacher=teacher), 2, 1)
     opened.append(actors)
     now, earned, told = actors.start(), np.zeros(2), []
     while not (now.terminated | now.truncated).any():
@@ -82,7 +82,7 @@ def test_a_teacher_says_at_each_decision_what_it_would_do(opened: list[Actors]) 
 
 
 def test_an_episode_without_hope_is_cut_off_not_terminated(opened: list[Actors]) -> None:
-    actors = Actors(Scene(TABLE, SPEC, patience=20), 2, 1)
+    actors = Actors(LaneSpec(TABLE, SPEC, patience=20), 2, 1)
     opened.append(actors)
     actors.start()
     for _ in range(6):
@@ -96,7 +96,7 @@ def test_an_episode_without_hope_is_cut_off_not_terminated(opened: list[Actors])
 
 
 def test_a_process_that_dies_is_replaced_and_its_lanes_are_named(opened: list[Actors]) -> None:
-    actors = Actors(Scene(TABLE, SPEC), 2, 2)
+    actors = Actors(LaneSpec(TABLE, SPEC), 2, 2)
     opened.append(actors)
     actors.start()
     os.kill(actors.pids()[0], signal.SIGKILL)
@@ -113,13 +113,13 @@ def test_a_process_that_dies_is_replaced_and_its_lanes_are_named(opened: list[Ac
 
 
 def test_a_process_that_dies_again_and_again_is_given_up(opened: list[Actors]) -> None:
-    actors = Actors(Scene(TABLE, SPEC, env="no-such-game-v0"), 1, 1)
+    actors = Actors(LaneSpec(TABLE, SPEC, env="no-such-game-v0"), 1, 1)
     opened.append(actors)
     with pytest.raises(ValueError, match="no-such-game"):
         actors.start()  # what goes wrong in a process is said here
     actors.close()
     actors.deaths = [2]
-    actors.scene = Scene(TABLE, SPEC)
+    actors.lane_spec = LaneSpec(TABLE, SPEC)
     actors.start()
     actors.deaths = [2]
     os.kill(actors.pids()[0], signal.SIGKILL)
@@ -129,7 +129,7 @@ def test_a_process_that_dies_again_and_again_is_given_up(opened: list[Actors]) -
 
 
 def test_a_continued_run_drives_other_tracks(opened: list[Actors]) -> None:
-    actors = Actors(Scene(TABLE, SPEC), 2, 1, episodes=np.array([3, 5]))
+    actors = Actors(LaneSpec(TABLE, SPEC), 2, 1, episodes=np.array([3, 5]))
     opened.append(actors)
     now = actors.start()
     env = make_env(FAST_ID)
@@ -139,4 +139,4 @@ def test_a_continued_run_drives_other_tracks(opened: list[Actors]) -> None:
 
 def test_more_workers_than_lanes_are_refused() -> None:
     with pytest.raises(ValueError, match="expected 1 to 2"):
-        Actors(Scene(TABLE, SPEC), 2, 3)
+        Actors(LaneSpec(TABLE, SPEC), 2, 3)

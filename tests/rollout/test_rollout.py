@@ -12,9 +12,10 @@ from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.data.recording import Recording, RecordingWriter
 from racing_vpt.envs.make import FAST_ID, STOCK_ID, make_env
 from racing_vpt.play.film import EpisodeFilm
-from racing_vpt.rollout.episodes import run_episode, run_episodes
+from racing_vpt.rollout.episodes import run_episodes
 from racing_vpt.types import Controls, Frame
 from racing_vpt.video.decode import open_video
+from tests.episodes import run_episode
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,14 @@
+"""Intervals of means."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from racing_vpt.statistics import bootstrap_interval, normal_interval
+
+
+def test_both_intervals_are_alike_where_many_values_are_normal() -> None:
+    values = np.random.default_rng(0).normal(5, 2, 2000)
+    normal = normal_interval(float(values.mean()), float(values.std(ddof=1)), len(values))
+    assert bootstrap_interval(values) == pytest.approx(normal, abs=0.01)
