@@ -208,7 +208,8 @@ class WriteLabels(Callback):
             video.draft.discard()
         self.tally.failed[window.name] = str(window.error)
         if self.on_error == "raise":
-            raise ValueError(f"{window.video}: {window.error}; to pass over such videos: --on_error skip")
+            named = "" if str(window.error).startswith(str(window.video)) else f"{window.video}: "
+            raise ValueError(f"{named}{window.error}; to pass over such videos: --on_error skip")
         tqdm.write(f"passed over {window.video}: {window.error}")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

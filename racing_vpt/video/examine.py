@@ -85,7 +85,8 @@ def _named(path: Path | str) -> Iterator[None]:
     try:
         yield
     except (av.FFmpegError, EOFError, UnicodeDecodeError, OverflowError) as error:
-        raise ValueError(f"{path} is no video that can be decoded: {str(error).splitlines()[0][:200]}") from error
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
+        raise ValueError(f"{path} is no video that can be decoded, or it is cut short: {reason}") from error
 
 
 def strictly(path: Path, beat: Callable[[], None]) -> Iterator[av.VideoFrame]:

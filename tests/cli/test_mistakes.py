@@ -96,3 +96,13 @@ def test_a_choice_names_what_there_is(capsys: pytest.CaptureFixture[str]) -> Non
 def test_another_verbs_mistake_ends_with_status_2_and_no_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["collect", "--out", "x", "--workers", "few"]) == 2
     assert "--workers takes a whole number, but got: few" in capsys.readouterr().err
+
+
+def test_a_text_called_mp4_is_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = tmp_path / "race.mp4"
+    video.write_text("no video")
+    words = ["--ckpt_path", "zoo:idm-carracing", f"--data.videos={video}", f"--out={tmp_path / 'labels'}"]
+    answer = said(capsys, "predict", *words)
+    assert answer.count("race.mp4") == 1
+    assert "is no video that can be decoded, or it is cut short" in answer
+    assert "Errno" not in answer
