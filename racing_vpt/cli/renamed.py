@@ -16,6 +16,7 @@ VERBS: dict[str, str] = {}  # old verb: new verb, or a sentence that says what t
 # owner (a verb, `stages`, or a class such as IDM): {old option: new option, or a sentence}; dotted, without `--`
 OPTIONS: dict[str, dict[str, str]] = {
     STAGES: {
+        "model.scheme": "controls come with the game now: --model.game NAME or --model.game FILE.yaml",
         "data.labels": "data.controls.labels",
         "data.min_confidence": "data.controls.min_confidence",
         "data.confidence_weighting": "data.controls.confidence_weighting",

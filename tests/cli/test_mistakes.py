@@ -23,6 +23,7 @@ IN_FIT = [
     (["--config", "idm.yml"], "there is no config idm.yml; did you mean idm?"),
     (["--config", "idm", "--model.learning_rate", "1e-3"], "--model.optimizer.lr 1e-3"),
     (["--config", "idm", "--learning_rate", "1e-3"], "--model.optimizer.lr 1e-3"),
+    (["--config", "idm", "--model.scheme", "car"], "controls come with the game now: --model.game NAME"),
     (["--config", "idm", "--max_steps", "100"], "no option --max_steps; did you mean --trainer.max_steps?"),
     (["--config", "idm", "--trainer.max_steps", "many"], "--trainer.max_steps takes a whole number, but got: many"),
 ]
@@ -33,12 +34,12 @@ def test_a_mistake_in_fit(words: list[str], answer: str, capsys: pytest.CaptureF
     assert answer in said(capsys, "fit", *words)
 
 
-@pytest.mark.parametrize("setting", ["--model.scheme", "--model.network.size"])
+@pytest.mark.parametrize("setting", ["--model.game", "--model.network.size"])
 def test_a_value_that_a_model_refuses_is_answered_without_its_other_settings(
     setting: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = said(capsys, "fit", "--config", "idm", setting, "huge", f"--runs={tmp_path}")
-    assert "'huge'; there are" in answer
+    assert "'huge'; there are" in answer or "'huge'; games are" in answer
     assert "Namespace" not in answer
     assert len(answer) < 300
 
