@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from racing_vpt.data.clip_controls import ClipControls
 from racing_vpt.data.clip_source import ClipSource, Reading, listed
 from racing_vpt.data.codes import Codes, codes_of
 from racing_vpt.data.loaders import WHOLE_BATCHES, ResumableLoader
@@ -70,7 +71,7 @@ class SegmentDataModule(pl.LightningDataModule):
         self.validation, self.collecting, self.capacity = validation, collecting, capacity
         self.recorded_share, self.mirror, self.seed, self.reading = recorded_share, mirror, seed, reading
         self.kept = KeptBuffer(keep_buffer)
-        self.source = ClipSource(wanted_frames(self, reading.frames), reading, seed=seed)
+        self.source = self._new_source()
         self._begins = np.zeros(1, np.int64)  # number of each episode's first frame
         self._codes: Codes | None = None
 
@@ -108,13 +109,17 @@ class SegmentDataModule(pl.LightningDataModule):
             )
         if not self.recordings:
             return
-        self.source = ClipSource(wanted_frames(self, self.reading.frames), self.reading, seed=self.seed)
+        self.source = self._new_source()
         self.source.open("train", self.recordings, "train", self.val or self.recordings)
         self.source.open("val", self.val or self.recordings, "val", self.recordings)
         reader = self.source.readers["train"]
         check_size(reader, 0, None)
         controls_of(reader.columns(0, 0, reader.lengths[0]), self.learner.control_names, reader.name(0))
         self._begins = np.concatenate([[0], np.cumsum(reader.lengths)])
+
+    def _new_source(self) -> ClipSource:
+        mean = ClipControls(mean=True)  # over the frames of a decision, as what a callback drives holds its controls
+        return ClipSource(wanted_frames(self, self.reading.frames), self.reading, mean, self.seed)
 
     def open_buffer(self, lanes: int, actions: Actions) -> ReplayBuffer:
         """Make the replay buffer; where a run goes on with `keep_buffer`, as it was.
