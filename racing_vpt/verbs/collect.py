@@ -38,7 +38,7 @@ def collect(
         out: folder for the recordings.
         seeds: tracks, such as 10000-10049 or 5,7-9. Seeds below 10000 are reserved for validation and judging.
         agents: agents and their shares of the episodes. Default: the calm expert.
-        env: environment. Default: the game's; CarRacing's is the fast one, with the physics and rewards of CarRacing-v3.
+        env: environment. Default: the game's; CarRacing's is the fast one, with physics and rewards of CarRacing-v3.
         perturb: short perturbations of the executed controls, so that recoveries are recorded. Default: none.
         video_only: keep the controls out of `out`: video for the inverse dynamics model to label.
         truth: folder for the controls of --video_only, for scoring. Default: OUT-truth.
