@@ -72,7 +72,7 @@ def test_minecraft_to_minecraft_the_loss_falls_and_the_result_exports_and_drives
     run = fit([], meadow_recordings, tmp_path, *more)
     after = loss_of(run, meadow_recordings, tmp_path, "after")
     assert after < 0.6 * before
-    size = read_checkpoint(run).init_args["size"]
+    size = read_checkpoint(run).init_args["network"]["size"]
     assert size["hidsize"] == 32, "the size is written out"
 
     assert main(["export-vpt", f"--checkpoint={run}", f"--model={tmp_path / 'tuned.model'}"]) == 0
@@ -97,7 +97,7 @@ def test_minecraft_to_racing_keeps_the_trunk_and_makes_a_cars_heads(tiny_recordi
     run = fit([tmp_path / "racing.yaml"], tiny_recordings, tmp_path, *short)
     tuned, published = load_module(run), read_checkpoint(POLICY).state_dict
     assert isinstance(tuned, VPT)
-    assert tuned.scheme.name == "car"
+    assert tuned.scheme.name == "carracing"
     assert list(tuned.pi_head) == ["steering", "throttle", "brake", "gear_change"]
     for name, weight in tuned.state_dict().items():
         if name.startswith("net."):

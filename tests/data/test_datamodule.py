@@ -280,7 +280,7 @@ def test_null_frames_are_taken_out_of_their_episodes(tmp_path: Path) -> None:
             record = FrameRecord(index, index / 20, action, reward=1.0, first=index in (0, 6))
             writer.add(np.full((32, 32, 3), 20 * index, np.uint8), record)
     spec = FrameSpec(32, 32, frames_per_second=20.0)
-    for drop_null, left in ((None, list(range(10))), ("car", [0, 2, 4, 5, 6, 8])):
+    for drop_null, left in ((None, list(range(10))), ("carracing", [0, 2, 4, 5, 6, 8])):
         data = ClipDataModule(
             str(tmp_path),
             str(tmp_path),

@@ -18,11 +18,11 @@ from racing_vpt.models.idm import IDM
 from racing_vpt.models.vpt import VPT
 from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.nn.sizes import NetSize
-from racing_vpt.types import Batch, FrameSpec
+from racing_vpt.types import Batch, FrameChanges, FrameSpec
 
 POLICY = "tests/vpt_parity/policy.model"
 NO_TRUNK, OTHER_SHAPE = r"no weight of its trunk|instead of", r"\(4, 3, 3, 3\) instead of \(64,"
-OPENAI = FrameSpec(height=128, width=128, resize="linear", frames_per_second=20.0)
+OPENAI = FrameChanges(height=128, width=128, resize="linear", hide=(), frames_per_second=20.0)
 SMALL = NetSize(hidsize=32, attention_heads=2, impala_chans=(4, 8), n_recurrence_layers=2, attention_memory_size=24,
                 timesteps=16)  # fmt: skip
 
@@ -172,7 +172,9 @@ def test_null_frames_are_not_learned_from() -> None:
 def test_openais_size_and_trunk_are_taken_and_heads_are_made_anew(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    module = VPT(OPENAI, "car", PolicyConfig("init_from", temperature=2.0), init_from=POLICY, optimizer=torch.optim.SGD)
+    module = VPT(
+        "carracing", OPENAI, PolicyConfig("init_from", temperature=2.0), init_from=POLICY, optimizer=torch.optim.SGD
+    )
     assert module.size.hidsize == 32
     module.trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     module.setup("fit")
@@ -186,11 +188,15 @@ def test_openais_size_and_trunk_are_taken_and_heads_are_made_anew(
 
 def test_the_size_is_written_out_so_that_the_source_may_go(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    source = VPT(FrameSpec(16, 16), "car", PolicyConfig("tiny", memory_frames=6, recurrence_layers=1))
+    source = VPT(
+        "carracing", FrameChanges(height=16, width=16), PolicyConfig("tiny", memory_frames=6, recurrence_layers=1)
+    )
     network = {"size": "tiny", "memory_frames": 6, "recurrence_layers": 1}
     arguments = {"frames": {"height": 16, "width": 16}, "network": network}
     save_checkpoint(tmp_path / "source", "racing_vpt.models.vpt.VPT", arguments, source.state_dict())
-    module = VPT(FrameSpec(16, 16), "car", PolicyConfig("init_from"), init_from=str(tmp_path / "source"))
+    module = VPT(
+        "carracing", FrameChanges(height=16, width=16), PolicyConfig("init_from"), init_from=str(tmp_path / "source")
+    )
     assert module.size == source.size
     saved: dict = {}
     module.on_save_checkpoint(saved)
@@ -200,8 +206,8 @@ def test_the_size_is_written_out_so_that_the_source_may_go(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("module", "source", "message"),
     [
-        (lambda name: VPT(OPENAI, "minecraft", PolicyConfig("tiny"), init_from=name), POLICY, NO_TRUNK),
-        (lambda name: VPT(FrameSpec(64, 64), "car", PolicyConfig("1x"), init_from=name), POLICY, OTHER_SHAPE),
+        (lambda name: VPT("minecraft", OPENAI, PolicyConfig("tiny"), init_from=name), POLICY, NO_TRUNK),
+        (lambda name: VPT(network=PolicyConfig("1x"), init_from=name), POLICY, OTHER_SHAPE),
         (lambda name: IDM(init_from=name), POLICY, r"holds a racing_vpt\.models\.vpt\.VPT, but a IDM is to be trained"),
         (lambda name: VPT(init_from=name), "zoo:idm-carracing", r"IDM, but a VPT is to be trained"),
     ],

@@ -17,12 +17,12 @@ from racing_vpt.models.vpt import VPT
 from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.models.vpt_export import net_arguments, original_files
 from racing_vpt.nn.sizes import IDM_SIZES, POLICY_SIZES
-from racing_vpt.types import FrameSpec
+from racing_vpt.types import FrameChanges
 from racing_vpt.verbs.import_vpt import size_name
 
 PARITY = Path(__file__).parents[1] / "vpt_parity"
 KINDS = ("policy", "idm")
-OPENAI = FrameSpec(height=128, width=128, resize="linear", frames_per_second=20.0)
+OPENAI = FrameChanges(height=128, width=128, resize="linear", hide=(), frames_per_second=20.0)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,9 +89,9 @@ def test_the_settings_of_a_published_size_are_the_published_ones() -> None:
     [
         (lambda: VPT(), ["carracing (steering 31", "64x64 frames", "stem is strided"]),
         (lambda: VPT(game="nes"), ["nes (up 2, down 2"]),
-        (lambda: VPT(OPENAI, "minecraft", PolicyConfig("small", (0, 4))), ["looks back at frames [0, 4]"]),
+        (lambda: VPT("minecraft", OPENAI, PolicyConfig("small", (0, 4))), ["looks back at frames [0, 4]"]),
         (
-            lambda: IDM(OPENAI, "minecraft-factored", IDMConfig("tiny", reach=4)),
+            lambda: IDM("minecraft", OPENAI, IDMConfig("tiny", reach=4)),
             ["relative_window is 32", "senses of ours"],
         ),
     ],
