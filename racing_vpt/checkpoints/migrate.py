@@ -109,6 +109,12 @@ def game_of_scheme(arguments: Arguments) -> None:
         arguments.setdefault("game", SCHEMES.get(scheme, scheme))
 
 
+def null_frames_of_game(arguments: Arguments) -> None:
+    """0.1.0 named the control scheme whose null frames are dropped; now it is a game, with its scheme if need be."""
+    if arguments.get("drop_null") in SCHEMES:  # where 0.1.0 had it; today it lies within `controls`
+        arguments["drop_null"] = SCHEMES[arguments["drop_null"]]
+
+
 def game_of_frames(arguments: Arguments) -> None:
     """0.1.0's models without controls said nothing of their game; Atari's alone have 15 frames a second."""
     frames = arguments.get("frames")
@@ -211,6 +217,7 @@ ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in
     ),
     "ClipDataModule": (
         *(removed(name) for name in ("videos", "out", "window", "window_stride", "predict_batch_size")),
+        null_frames_of_game,
         *into("controls", "labels", "min_confidence", "confidence_weighting", "perturbed", "drop_null"),
         *into("controls", mean_controls="mean"),
         *into("loading", "num_workers", "device", "seed", "val_fraction"),

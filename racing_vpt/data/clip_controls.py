@@ -24,7 +24,8 @@ class ClipControls:
         perturbed: frames where something else was executed than the driver intended: `keep` what was executed (to learn
             what was done), `ignore` the frame (weight 0), or take the `intended` controls (to learn to drive).
         mean: where the model sees every n-th frame, average controls over the n frames instead of taking the first.
-        drop_null: control scheme; frames that use none of its controls are removed, as VPT does in Minecraft.
+        drop_null: game (name, file or GAME:SCHEME); frames that use none of its controls are removed, as VPT does in
+            Minecraft.
     """
 
     labels: Path | None = None

@@ -34,7 +34,7 @@ class EpisodeReader:
         spec: what the model wants to see.
         mean_controls: with a stride, controls are the mean over the frames that one of the model's frames stands for.
         cache_gib: memory for decoded frames, shared by forked workers. The first clips that fit are kept.
-        drop_null: name of a control scheme: frames in which none of its controls is used are taken out of their
+        drop_null: name or file of a game: frames in which none of its controls is used are taken out of their
             episodes, as if they had not been recorded; not an episode's first.
     """
 

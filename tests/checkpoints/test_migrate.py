@@ -14,7 +14,7 @@ from racing_vpt.checkpoints import migrate
 from racing_vpt.checkpoints.load import ZOO, load_module, read_checkpoint
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_config, migrate_training, removed, renamed
 from racing_vpt.cli.parsing import parse_stage
-from racing_vpt.games.read import as_game
+from racing_vpt.games.read import as_game, load_game
 
 OLD = Path(__file__).parent / "version_0_1_0"
 RUNS = sorted(OLD.glob("*.yaml"))
@@ -52,6 +52,19 @@ def test_an_old_checkpoint_is_built_with_its_weights(path: Path, tmp_path: Path)
         assert old.scheme.heads == new.scheme.heads
     assert (old.game.name, old.frames) == (new.game.name, new.frames)
     assert before == now
+
+
+@pytest.mark.parametrize(
+    ("scheme", "game"),
+    [("car", "carracing"), ("minecraft", "minecraft:controls"), ("carracing", "carracing:few"), (None, None)],
+)
+def test_the_scheme_whose_null_frames_were_dropped_is_a_game_today(scheme: str | None, game: str | None) -> None:
+    class_path, arguments = migrate_class("racing_vpt.data.datamodule.VideoDataModule", {"drop_null": scheme}, "runs/a")
+    assert arguments == {"controls": {"drop_null": game}}
+    assert game is None or load_game(game).scheme().controls
+    assert migrate_class(class_path, arguments, "runs/a") == (class_path, arguments)
+    today = {"controls": {"drop_null": "carracing"}}
+    assert migrate_class(class_path, today, "runs/a")[1] == today
 
 
 def test_an_option_that_is_gone_and_was_used_names_the_version_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,7 @@ def test_the_settings_of_a_published_size_are_the_published_ones() -> None:
 @pytest.mark.parametrize(
     ("module", "reasons"),
     [
-        (lambda: VPT(), ["carracing (steering 31", "64x64 frames", "stem is strided"]),
+        (lambda: VPT(), ["carracing (steering 31", "64x64 frames", "stem is strided", "hide ((0.875"]),
         (lambda: VPT(game="nes"), ["nes (up 2, down 2"]),
         (lambda: VPT("minecraft", OPENAI, PolicyConfig("small", (0, 4))), ["looks back at frames [0, 4]"]),
         (
