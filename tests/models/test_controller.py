@@ -115,6 +115,7 @@ def test_what_is_missing_is_said(memory: Path, tmp_path: Path, capsys: pytest.Ca
 
 
 def test_candidates_drive_together_as_each_would_alone() -> None:
+    torch.manual_seed(0)
     module = Controller()
     work = DrivePopulation(module.world, module.frames, max_frames=12)
     parameters = np.random.default_rng(0).normal(0, 0.3, (3, 867))

@@ -27,7 +27,7 @@ from racing_vpt.video.encode import VideoWriter
 from racing_vpt.window.text import BACKGROUND, RIGHT, WRONG, fitting, text_width
 from racing_vpt.window.window import Keys
 
-SIZES = {"car": (96, 96), "buttons-nes": (224, 240), "minecraft": (360, 640)}
+SIZES = {"carracing": (96, 96), "nes": (224, 240), "minecraft": (360, 640)}
 NUM_FRAMES = 12
 
 
@@ -86,7 +86,7 @@ def test_a_small_picture_is_enlarged_and_a_large_one_fits(scheme: str, recording
     assert height <= film.above[0]
     assert width <= 960
     assert height / SIZES[scheme][0] == pytest.approx(width / SIZES[scheme][1], rel=0.02)
-    if scheme == "car":
+    if scheme == "carracing":
         assert height >= 4 * 96
 
 
@@ -139,9 +139,9 @@ def test_view_writes_a_film_where_there_is_no_display(
     for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    assert main(["view", str(recordings / "car.mp4"), "--labels", str(recordings / "labels")]) == 0
-    film = open_video(tmp_path / "car.view.mp4")
-    assert (film.num_frames, film.height, film.width) == (NUM_FRAMES, *film_of(recordings, "car").shape)
+    assert main(["view", str(recordings / "carracing.mp4"), "--labels", str(recordings / "labels")]) == 0
+    film = open_video(tmp_path / "carracing.view.mp4")
+    assert (film.num_frames, film.height, film.width) == (NUM_FRAMES, *film_of(recordings, "carracing").shape)
     printed = capsys.readouterr().out
     assert "steering" in printed
     assert "every control at once" in printed
@@ -149,7 +149,7 @@ def test_view_writes_a_film_where_there_is_no_display(
 
 def test_a_part_of_the_film_at_another_speed(recordings: Path, tmp_path: Path) -> None:
     out = tmp_path / "part.mp4"
-    view(recordings / "car.meta.json", out=out, first_frame=3, num_frames=5, speed=0.5)
+    view(recordings / "carracing.meta.json", out=out, first_frame=3, num_frames=5, speed=0.5)
     film = open_video(out)
     assert film.num_frames == 5
     assert film.timestamps[1] - film.timestamps[0] == pytest.approx(0.1)
@@ -170,16 +170,16 @@ def test_any_video_is_shown_with_labels_alone(recordings: Path, tmp_path: Path) 
 
 def test_lines_of_another_video_or_game_are_refused(recordings: Path, tmp_path: Path) -> None:
     short = tmp_path / "short.jsonl"
-    lines = (recordings / "car.jsonl").read_text().splitlines()[:5]
+    lines = (recordings / "carracing.jsonl").read_text().splitlines()[:5]
     short.write_text("\n".join(lines))
-    with pytest.raises(ValueError, match=r"short\.jsonl has 5 lines, but .*car\.mp4 has 12 frames"):
-        view(recordings / "car.mp4", labels=short)
+    with pytest.raises(ValueError, match=r"short\.jsonl has 5 lines, but .*carracing\.mp4 has 12 frames"):
+        view(recordings / "carracing.mp4", labels=short)
     with pytest.raises(ValueError, match="none is in both"):
-        view(recordings / "car.mp4", labels=recordings / "labels" / "minecraft.jsonl")
+        view(recordings / "carracing.mp4", labels=recordings / "labels" / "minecraft.jsonl")
     with pytest.raises(FileNotFoundError, match=r"no .*nowhere\.jsonl"):
-        view(recordings / "car.mp4", labels=tmp_path / "nowhere.jsonl")
+        view(recordings / "carracing.mp4", labels=tmp_path / "nowhere.jsonl")
     with pytest.raises(ValueError, match="frames that are there"):
-        view(recordings / "car.mp4", first_frame=12)
+        view(recordings / "carracing.mp4", first_frame=12)
     assert json.loads(lines[0])["frame"] == 0
 
 
@@ -211,7 +211,7 @@ def test_keys_stop_step_and_change_the_speed() -> None:
 
 
 def test_the_next_disagreement_is_jumped_to(recordings: Path) -> None:
-    viewer = Viewer(film_of(recordings, "car"))
+    viewer = Viewer(film_of(recordings, "carracing"))
     viewer.step(Keys())
     assert viewer.playback.index == 0
     viewer.step(Keys(pressed=("n",)))
@@ -228,7 +228,7 @@ def test_the_next_disagreement_is_jumped_to(recordings: Path) -> None:
 
 def test_the_viewer_shows_as_many_frames_as_the_speed_asks_for(recordings: Path) -> None:
     for speed, index in ((0.5, 5), (1.0, 10), (0.25, 2)):
-        viewer = Viewer(film_of(recordings, "car"), speed)
+        viewer = Viewer(film_of(recordings, "carracing"), speed)
         pictures = round(viewer.frames_per_second * 0.5)  # half a second
         for _ in range(pictures + 1):
             viewer.step(Keys())
@@ -236,7 +236,7 @@ def test_the_viewer_shows_as_many_frames_as_the_speed_asks_for(recordings: Path)
 
 
 def test_the_time_line_shows_label_and_truth_and_fits_below(recordings: Path) -> None:
-    film = film_of(recordings, "car")
+    film = film_of(recordings, "carracing")
     line = film.time_line
     assert line.names == ["steering", "throttle", "brake", "gear_change"]
     drawn = line.draw(500, 6)
@@ -271,5 +271,5 @@ def test_the_window_opens_plays_and_closes(recordings: Path, monkeypatch: pytest
     for key in (pygame.K_RIGHT, pygame.K_h):  # it waits while it shows the keys,
         pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=key))
     pygame.time.set_timer(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_ESCAPE), 300, loops=1)  # and then ends
-    show(Viewer(film_of(recordings, "car")))
+    show(Viewer(film_of(recordings, "carracing")))
     assert not pygame.display.get_init()
