@@ -59,6 +59,7 @@ def f1(labels: np.ndarray, truth: np.ndarray) -> float:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # half a minute on an idle core
 def test_a_game_of_ten_lines_is_packed_trained_and_labelled(tmp_path: Path) -> None:
     game = tmp_path / "race.yaml"
     game.write_text(GAME)
