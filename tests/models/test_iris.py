@@ -61,7 +61,9 @@ def config(folder: Path, *names: str, parts: tuple[dict, dict, dict], more: dict
     init_args = merged["model"]["init_args"]
     init_args.get("training", {}).clear()
     merged["model"]["init_args"] = merge(init_args, nested(SMALL | trainings | (more or {})))
-    merged["data"]["init_args"] |= {"val_rows": 2, "val_frames": 12, "val_steps": 1, "warm_up": 16, "capacity": 400}
+    validation = {"rows": 2, "frames": 12, "steps": 1}
+    few = {"validation": validation, "collecting": {"warm_up": 16}, "capacity": 400}
+    merged["data"]["init_args"] = merge(merged["data"]["init_args"], few)
     merged["trainer"] |= {"check_val_every_n_epoch": 2, "log_every_n_steps": 1}
     for callback in merged["trainer"]["callbacks+"]:
         options = callback.setdefault("init_args", {})

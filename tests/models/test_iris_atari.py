@@ -12,7 +12,9 @@ from racing_vpt.cli.main import main
 from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.data.recording import Recording
 from racing_vpt.games.atari import JOYSTICK
+from racing_vpt.games.read import load_game
 from racing_vpt.models.token_world import TokenWorld
+from racing_vpt.types import frame_spec
 
 ROOT = Path(__file__).parents[2]
 pytest.importorskip("ale_py", reason="Atari's games come with ale-py: pip install '.[atari]'")
@@ -34,7 +36,8 @@ def test_a_world_of_a_game_chooses_among_its_positions(game: str) -> None:
     options = parse_stage("fit", words)
     given = options.model.init_args
     assert (options.game, given.world.actions) == (game, "discrete")
-    assert (given.frames.frames_per_second, given.frames.crop_bottom) == (15, 0)
+    seen = frame_spec(given.frames, load_game(game).world_frames)
+    assert (seen.frames_per_second, seen.crop_bottom) == (15, 0)
 
 
 def test_a_world_is_learnt_from_a_game_and_played_in(tmp_path: Path) -> None:

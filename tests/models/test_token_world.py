@@ -56,7 +56,7 @@ def test_a_model_that_ignores_its_driver_is_noticed() -> None:
 
 
 def test_frames_before_the_50th_and_ends_of_episodes_are_not_looked_at() -> None:
-    world = tiny_world().eval()
+    world = tiny_world({"frames": {"stride": 1}}).eval()
     for start, counted in ((40, 0), (45, 1)):  # it looks ahead from the sixth frame of a clip of 26
         batch = batch_of(1)
         batch.ids = [f"name:{start}"]

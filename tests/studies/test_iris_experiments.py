@@ -43,7 +43,7 @@ def test_a_discriminator_has_its_say_within_the_steps(tmp_path: Path, monkeypatc
         words.extend(given)
         return 1
 
-    monkeypatch.setattr("racing_vpt.cli.main", main)
+    monkeypatch.setattr("racing_vpt.cli.main.main", main)
     with pytest.raises(ValueError, match="row adversarial could not be trained"):
         iris_experiments(out=tmp_path, steps=500, rows=["adversarial"])
     assert "--model.adversarial.start_step=100" in words

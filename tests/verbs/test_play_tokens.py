@@ -26,7 +26,7 @@ from racing_vpt.window.window import Keys
 torch.set_num_threads(1)
 FAST = "--env=racing_vpt/CarRacingFast-v3"
 CAR = asdict(replace(load_game("carracing").world_frames, stride=3))
-SCREEN = asdict(replace(load_game("carracing").world_frames, crop_bottom=0.0, frames_per_second=15.0))
+SCREEN = asdict(replace(load_game("carracing").world_frames, crop_bottom=0.0, frames_per_second=15.0, stride=1))
 SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
 
 
@@ -149,7 +149,7 @@ def test_what_does_not_fit_is_refused(runs: Path, tmp_path: Path, capsys: pytest
         cases += [
             (["eye", *keys, "--reconstruction", "--env=ALE/Enduro-v5"], "50 a second, but ALE/Enduro-v5 has 15"),
             (["enduro", *keys, "--reconstruction", "--env=ALE/Breakout-v5"], "ALE/Breakout-v5 is another game"),
-            (["zoo:vpt-carracing", *keys, "--env=ALE/Breakout-v5"], "takes those of atari-breakout"),
+            (["zoo:vpt-carracing", *keys, "--env=ALE/Breakout-v5"], "takes those of breakout"),
         ]
     for (name, *words), said in cases:
         there = str(runs / name) if (runs / name).is_dir() else name
