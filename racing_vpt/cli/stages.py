@@ -127,6 +127,9 @@ class StageCLI(LightningCLI):
             self.config = parser.parse_args(args)
         except Exception as error:
             raise ParseError(error, self._subcommand_parsers[self.stage], self.stage, args[1:]) from error
+        for name, value in list(self.config.items()):
+            if value == "None":  # what jsonargparse makes of a null for a field of a dataclass within a class
+                self.config[name] = None
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: LightningCLI would let the checkpoint's hyperparameters override the command line."""
