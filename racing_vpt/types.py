@@ -42,6 +42,8 @@ class FrameSpec:
         stride: the model sees every stride-th of those frames; an agent repeats its controls in between.
         crop_bottom: share of the height, from the bottom, that is cut off before anything else. World Models sees
             the top 84 of CarRacing's 96 rows.
+        every_frame: frames of other rates are not resampled: the model gets each frame once, with its time
+            (`Batch.times`).
     """
 
     height: int = 96
@@ -53,6 +55,7 @@ class FrameSpec:
     frames_per_second: float = 50.0
     stride: int = 1
     crop_bottom: float = 0.0
+    every_frame: bool = False
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
@@ -80,6 +83,7 @@ class FrameChanges:
         frames_per_second: rate of the video.
         stride: the model sees every stride-th of those frames.
         crop_bottom: share of the height that is cut off at the bottom.
+        every_frame: frames with their own times instead of frames resampled to a rate; for models that take times.
     """
 
     height: int | None = None
@@ -91,6 +95,7 @@ class FrameChanges:
     frames_per_second: float | None = None
     stride: int | None = None
     crop_bottom: float | None = None
+    every_frame: bool | None = None
 
 
 def frame_spec(given: FrameSpec | FrameChanges | Mapping[str, Any], base: FrameSpec | None = None) -> FrameSpec:
@@ -132,6 +137,7 @@ class Batch:
         rewards: float32 [B, T], or None where no environment produced the recording.
         ids: which clip each row is (`EPISODE:FIRST_FRAME`).
         codes: float32 [B, T, D] in place of frames, for a model that learns from codes (`data/codes.py`).
+        times: float32 [B, T], seconds since the row's first frame, rising in the padding too; None: an even rate.
     """
 
     frames: Tensor
@@ -142,6 +148,7 @@ class Batch:
     rewards: Tensor | None = None
     ids: list[str] = field(default_factory=list)
     codes: Tensor | None = None
+    times: Tensor | None = None
 
 
 @runtime_checkable

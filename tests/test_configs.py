@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
 FITS = {  # what is given one after the other: base, stage, and what is tried
     "idm": ["idm"],
+    "timed-idm": ["idm_timed"],
     "vpt": ["vpt"],
     "finetune-racing": ["finetune", "finetune/racing"],
     "demo-idm": ["idm", "demo/idm"],
@@ -92,7 +93,8 @@ def test_a_config_trains_and_leaves_a_whole_run(case: str, recordings: Path, tmp
     if case in TOO_LARGE:
         words += ["--model.network.size=tiny", "--model.frames.height=64", "--model.frames.width=64"]
     assert main(["fit", *words]) == 0
-    run = tmp_path / ("idm" if case.endswith("idm") else "vpt") / "tiny"
+    folder = {"timed-idm": "timedidm"}.get(case, "idm" if case.endswith("idm") else "vpt")
+    run = tmp_path / folder / "tiny"
     assert (run / "config.yaml").is_file()
     assert (run / "environment.json").is_file()
     assert list(run.glob("events.out.tfevents.*"))

@@ -15,7 +15,7 @@ from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.sampler import ClipIndex
 from racing_vpt.frames import prepare
 from racing_vpt.types import Batch, FrameSpec
-from racing_vpt.video.decode import open_video
+from racing_vpt.video.decode import open_video, padded_times
 
 MIRRORED = frozenset({"steering", "camera_yaw"})  # controls whose sign changes in a mirror
 SWAPPED = {"left": "right", "right": "left"}  # keys that change places there
@@ -43,7 +43,10 @@ class EncodedBatch(Batch):
                 part = part[:, :, ::-1] if mirror else part
                 frames[row, at : at + len(part)] = torch.from_numpy(np.ascontiguousarray(part))
                 at += len(part)
-        return Batch(frames.to(device), self.controls, self.first, self.valid, self.weight, self.rewards, self.ids)
+        return Batch(
+            frames.to(device), self.controls, self.first, self.valid, self.weight, self.rewards, self.ids,
+            times=self.times,
+        )  # fmt: skip
 
 
 class ClipDataset(Dataset[Batch]):
@@ -77,6 +80,8 @@ class ClipDataset(Dataset[Batch]):
         controls = {name: np.zeros((B, T), np.float32) for name in names}
         first, valid = np.zeros((B, T), bool), np.zeros((B, T), bool)
         weight, rewards = np.zeros((B, T), np.float32), np.zeros((B, T), np.float32)
+        step = spec.stride / spec.frames_per_second
+        times = np.tile(step * np.arange(T, dtype=np.float32), (B, 1))
         rewarded, ids = True, []
         clips: list[list[tuple[bytes, list[int]]]] = []
         for row, item in enumerate(items):
@@ -93,6 +98,7 @@ class ClipDataset(Dataset[Batch]):
             else:
                 part = self.reader.frames(item.episode, item.start, stop)
                 frames[row, :length] = part[:, :, ::-1] if item.mirror else part
+            times[row] = padded_times(self.reader.times(item.episode, item.start, stop), T, step)
             columns = self.reader.columns(item.episode, item.start, stop)
             known, weight[row, :length] = self.controls.apply(columns)
             for name in names:
@@ -117,6 +123,7 @@ class ClipDataset(Dataset[Batch]):
             rewards=torch.from_numpy(rewards) if rewarded else None,
             ids=ids,
             codes=None if codes is None else torch.from_numpy(codes),
+            times=torch.from_numpy(times),
         )
         if self.encoded and codes is None:
             return EncodedBatch(**vars(batch), encoded=clips, mirrored=[item.mirror for item in items])

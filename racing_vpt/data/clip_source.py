@@ -114,6 +114,28 @@ class ClipSource:
         """The clips of a split, `clip_frames` frames each; their codes in place of their frames where given."""
         return ClipDataset(self.readers[name], clip_frames, self.controls, encoded=self.on_gpu, codes=codes)
 
+    def examples(
+        self, name: str, controls: list[str], episodes: int = 20, most: int = 350
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Stretches of a split: frames uint8 [T, H, W, 3] and controls float32 [T, C] of each.
+
+        Args:
+            name: of the split.
+            controls: their names, in order.
+            episodes: number of episodes, spread over the split.
+            most: frames of each, after its first second, in which CarRacing's camera zooms.
+        """
+        reader, frames, values = self.readers[name], [], []
+        count = len(reader.lengths)
+        for episode in np.linspace(0, count - 1, min(episodes, count)).astype(int).tolist():
+            length = reader.lengths[episode]
+            start = max(0, min(round(self.spec.frames_per_second), length - most))
+            stop = min(length, start + most)
+            columns = reader.columns(episode, start, stop).controls
+            frames.append(reader.frames(episode, start, stop))
+            values.append(np.stack([columns[control] for control in controls], -1))
+        return frames, values
+
     def loader(self, clips: ClipDataset, steps: StepSampler, num_workers: int = 0) -> DataLoader:
         """Batches of the clips that the sampler names."""
         return ResumableLoader(

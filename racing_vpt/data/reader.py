@@ -86,6 +86,12 @@ class EpisodeReader:
         height, width, _ = video.read([offset])[0].shape
         return height, width
 
+    def times(self, episode: int, start: int, stop: int) -> np.ndarray:
+        """Times of the model's frames [start, stop) of an episode, float64 [T], seconds since its start."""
+        if self.spec.every_frame:
+            return self._sources[episode][start:stop] / self._episodes[episode][1].frames_per_second
+        return np.arange(start, stop) * self.spec.stride / self.spec.frames_per_second
+
     def store(self, episode: int) -> Store:
         """Where an episode lies."""
         return self._episodes[episode][0]
@@ -184,5 +190,7 @@ class FrameCache:
 
 
 def _sources(episode: StoredEpisode, spec: FrameSpec) -> np.ndarray:
+    if spec.every_frame:
+        return np.arange(episode.num_frames)[:: spec.stride]
     times = np.arange(episode.num_frames) / episode.frames_per_second
     return resample(times, spec.frames_per_second)[:: spec.stride]

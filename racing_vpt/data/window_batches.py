@@ -34,7 +34,8 @@ def collate_windows(windows: list[PredictWindow]) -> PredictBatch:
         first[row, 0] = bool((window.source_frames[:1] == 0).any())
         window.frames = window.frames[:0]
     ids = [f"{window.name}:{window.source_frames[0] if len(window.source_frames) else 0}" for window in windows]
-    return PredictBatch(frames, {}, first, valid, valid.float(), ids=ids, windows=windows)
+    times = torch.from_numpy(np.stack([window.times for window in windows])).float()
+    return PredictBatch(frames, {}, first, valid, valid.float(), ids=ids, windows=windows, times=times)
 
 
 class WindowDataset(IterableDataset[PredictBatch]):

@@ -79,7 +79,7 @@ def windows_of(
     Args:
         name: name of the video.
         path: the file.
-        spec: what the model wants to see; the video is resampled to its rate by time stamps.
+        spec: what the model wants to see; the video is resampled to its rate by time stamps, or every frame is read.
         window: frames in a window.
         stride: frames from one window to the next.
         decoder: which library decodes. `auto` and `pyav` examine a stranger's video while its frames are read; the
@@ -105,5 +105,5 @@ def windows_of(
         yield PredictWindow(
             name=name, video=path, sha256="", error=str(error), num_frames=0, frames_per_second=0.0, keep=(0, 0),
             source_frames=none, source_rows=none, source_timestamps=none * 0.0, last=True,
-            frames=empty, valid=np.zeros(window, bool),
+            frames=empty, valid=np.zeros(window, bool), times=np.arange(window, dtype=np.float64),
         )  # fmt: skip

@@ -114,6 +114,14 @@ def resample(timestamps: np.ndarray, frames_per_second: float) -> np.ndarray:
     return nearest_frames(timestamps - timestamps[0], np.arange(ticks) / frames_per_second)
 
 
+def padded_times(times: np.ndarray, length: int, step: float) -> np.ndarray:
+    """Seconds since the first of rising times [N], float64 [length]; padding goes on as the last two, or in `step`s."""
+    if len(times) > 1:
+        step = times[-1] - times[-2]
+    padding = times[-1] + step * np.arange(1, length - len(times) + 1)
+    return np.concatenate([times, padding]) - times[0]
+
+
 def nearest_frames(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Index int64 [M] of the nearest of the rising times [N] for each wanted time [M]; the earlier one of two."""
     middles = (times[1:] + times[:-1]) / 2

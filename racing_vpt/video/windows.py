@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from racing_vpt.types import FrameSpec
-from racing_vpt.video.decode import nearest_frames, read_prepared, resample
+from racing_vpt.video.decode import nearest_frames, padded_times, read_prepared, resample
 from racing_vpt.video.decoders import Video
 
 
@@ -26,6 +26,7 @@ class CutWindow:
         last: this is the video's last window, so that its labels are complete.
         frames: uint8 [T, H, W, 3], as the model wants them; empty once they are in a `PredictBatch`.
         valid: bool [T], false where the video is shorter than a window.
+        times: float64 [T], seconds since the window's first frame, rising in the padding too.
     """
 
     num_frames: int
@@ -37,11 +38,15 @@ class CutWindow:
     last: bool
     frames: np.ndarray
     valid: np.ndarray
+    times: np.ndarray
 
 
 def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iterator[CutWindow]:
     """The windows of one video, whose frames are read in rising order; ValueError names what is wrong with it."""
-    full = resample(video.timestamps, spec.frames_per_second)
+    step = spec.stride / spec.frames_per_second
+    full = np.arange(video.num_frames)
+    if not spec.every_frame:
+        full = resample(video.timestamps, spec.frames_per_second)
     shown = full[:: spec.stride]  # source frame of each of the model's frames
     if len(full) == video.num_frames and np.array_equal(full, np.arange(len(full))):
         labelled_by = full
@@ -59,6 +64,7 @@ def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iter
         held_from = start
         last = stop == len(shown)
         keep_to = len(shown) if last else stop - (window - stride - margin)
+        times = video.timestamps[shown[start:stop]] if spec.every_frame else step * np.arange(start, stop)
         sources = np.arange(*np.searchsorted(labelled_by, [kept, keep_to]))
         padding = np.zeros((window - len(held), *held.shape[1:]), np.uint8)
         yield CutWindow(
@@ -71,5 +77,6 @@ def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iter
             last=last,
             frames=np.concatenate([held, padding]) if len(padding) else held,
             valid=np.arange(window) < len(held),
+            times=padded_times(times, window, step),
         )
         kept = keep_to

@@ -21,6 +21,7 @@ ZOO = Path(racing_vpt.__file__).parent / "zoo"
     ("names", "bytes_"),
     [
         (("idm-carracing", "vpt-carracing"), 15e6),
+        (("idm-carracing-video",), 4e6),
         (("world-model-carracing",), 20e6),
         (("dqn-carracing",), 3e6),
         (("dqn-carracing-five",), 3e6),

@@ -1,0 +1,142 @@
+"""Renditions: the same drive as ordinary tools record it, in other codecs, qualities, sizes and rates.
+
+A model that learns from our own recordings alone reads nothing else (`LOG.md`). Renditions are encoded and decoded for
+real: what a codec removes (a wheel of three pixels, the texture of grass between key frames) no augmentation in memory
+removes in the same way. For each frame of a rendition it is known which frame of the recording it shows and when, so
+that its controls are those of the frame shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+import numpy as np
+from av.video.stream import VideoStream
+
+from racing_vpt.types import Frame
+
+Codec = Literal["x264", "x265", "vp9", "lossless"]
+TIME_BASE = Fraction(1, 90_000)  # of time stamps: a multiple of every usual rate
+UNEVEN = (1 / 38, 0.007, 1 / 60, 1 / 18)  # mean, deviation, least and most seconds between frames of an uneven video
+
+
+@dataclass(frozen=True)
+class Rendition:
+    """How a drive is recorded.
+
+    Args:
+        name: of the rendition.
+        codec: `lossless` is x264 in RGB at crf 0.
+        crf: quality; x264's default is 23, x265's 28.
+        preset: effort of x264 and x265; ordinary tools use `medium`.
+        height: pixels.
+        width: pixels.
+        frames_per_second: rate; None for an uneven one, as phones and browsers record.
+    """
+
+    name: str
+    codec: Codec = "x264"
+    crf: int = 23
+    preset: str = "medium"
+    height: int = 96
+    width: int = 96
+    frames_per_second: float | None = 50.0
+
+
+def random_rendition(random: np.random.Generator) -> Rendition:
+    """A rendition for training: size, codec, quality and rate at random."""
+    large = random.random() < 0.4
+    codecs: tuple[Codec, ...] = ("x264", "x264", "x264", "x265", "vp9")
+    codec = codecs[random.integers(len(codecs))]
+    crf = int(random.integers(18, 29) if large else random.integers(14, 33))
+    rate = float(random.choice([50.0, 50.0, 50.0, 30.0, 30.0, 25.0, 24.0, 60.0, np.nan]))
+    preset = str(random.choice(["veryfast", "faster", "medium"]))
+    height, width = (400, 600) if large else (96, 96)
+    name = f"{codec}-{crf}-{width}x{height}-{'uneven' if np.isnan(rate) else f'{rate:g}'}"
+    return Rendition(name, codec, crf, preset, height, width, None if np.isnan(rate) else rate)
+
+
+def shown_frames(
+    rendition: Rendition, num_frames: int, recorded_rate: float, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Frame of the recording that each of the rendition's frames shows, int64 [M], and its time in seconds [M].
+
+    A screen shows the last picture drawn, so a frame shows the recording's last frame before its time.
+
+    Args:
+        rendition: its rate.
+        num_frames: of the recording.
+        recorded_rate: frames per second of the recording.
+        seed: of the intervals of an uneven rate.
+    """
+    duration = num_frames / recorded_rate
+    if rendition.frames_per_second is None:
+        random, times, now = np.random.default_rng(seed), [], 0.0
+        mean, deviation, least, most = UNEVEN
+        while now < duration:
+            times.append(now)
+            now += float(np.clip(random.normal(mean, deviation), least, most))
+        at = np.array(times)
+    else:
+        at = np.arange(int(duration * rendition.frames_per_second)) / rendition.frames_per_second
+    return np.minimum(np.floor(at * recorded_rate + 1e-6).astype(np.int64), num_frames - 1), at
+
+
+class RenditionWriter:
+    """Writes a rendition frame by frame, each with its own time.
+
+    Args:
+        path: a `.mkv`, which takes every codec and uneven times.
+        rendition: how.
+    """
+
+    def __init__(self, path: Path, rendition: Rendition) -> None:
+        name, options, pixels = _codec(rendition)
+        self._container = av.open(str(path), "w")
+        rate = Fraction(rendition.frames_per_second or 60).limit_denominator(1001)
+        stream = self._container.add_stream(name, rate=rate)
+        assert isinstance(stream, VideoStream), "every codec above is one of video"
+        stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, pixels
+        stream.options = {**options}
+        stream.codec_context.thread_count = 1
+        stream.codec_context.time_base = stream.time_base = TIME_BASE
+        self._stream = stream
+        self._last = -1
+
+    def add(self, frame: Frame, time: float) -> None:
+        """Append a frame uint8 [H, W, 3] that is shown from `time`, in seconds, on."""
+        picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+        self._last = max(self._last + 1, round(time / TIME_BASE))
+        picture.pts, picture.time_base = self._last, TIME_BASE
+        self._container.mux(self._stream.encode(picture))
+
+    def close(self) -> None:
+        """Flush the encoder and finish the file."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+
+def timed_frames(path: Path) -> Iterator[tuple[Frame, float]]:
+    """Every frame of a video once, uint8 [H, W, 3], with its time in seconds."""
+    with av.open(str(path)) as container:
+        container.streams.video[0].codec_context.thread_count = 1
+        for frame in container.decode(video=0):
+            assert frame.time is not None, f"{path} has frames without a time"
+            yield frame.to_ndarray(format="rgb24"), frame.time
+
+
+def _codec(rendition: Rendition) -> tuple[str, dict[str, str], str]:
+    crf, preset = str(rendition.crf), rendition.preset
+    if rendition.codec == "x264":
+        return "libx264", {"crf": crf, "preset": preset}, "yuv420p"
+    if rendition.codec == "x265":
+        quiet = "pools=none:frame-threads=1:log-level=none"
+        return "libx265", {"crf": crf, "preset": preset, "x265-params": quiet}, "yuv420p"
+    if rendition.codec == "vp9":
+        return "libvpx-vp9", {"crf": crf, "b": "0", "deadline": "realtime", "cpu-used": "8"}, "yuv420p"
+    return "libx264rgb", {"crf": "0", "preset": "ultrafast"}, "rgb24"
