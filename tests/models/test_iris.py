@@ -251,7 +251,7 @@ def test_bad_input_is_refused_in_one_line(
         (f"--model.init_tokenizer={tmp_path}/fast", "but this model's frames are"),
         (f"--model.init_world={tmp_path}/eye", "make iris-world"),
         (f"--model.init_tokenizer={tmp_path}/nobody", "does not exist"),
-        ("--model.scheme=buttons-nes", "cannot be translated"),
+        ("--model.scheme=buttons-nes", "controls come with the game now"),
         ("--data.recordings=null", "--data.recordings data/shards/rollouts"),
         ("--model.training.tokenizer.steps=0", "so it has to be given"),
         ("--model.training.world.batch_size=x", "Expected a int"),
