@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -59,8 +60,11 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_process_group_stays() -> Iterator[None]:
-    """DDP leaves its process group behind, and everything after it would believe to be distributed."""
+    """DDP leaves its process group and environment variables behind: later tests would take themselves for ranks."""
+    before = dict(os.environ)
     yield
+    os.environ.clear()
+    os.environ.update(before)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
