@@ -53,7 +53,7 @@ class Axis:
         """The value at the centre of each class, float32 [classes, 1]."""
         import torch
 
-        unit = torch.linspace(-1, 1, self.bins, dtype=torch.float64)
+        unit = torch.linspace(-1, 1, self.bins, dtype=torch.float64, device="cpu")
         if self.mu is not None:
             unit = unit.sign() * ((1 + self.mu) ** unit.abs() - 1) / self.mu
         return (self.low + (unit + 1) / 2 * (self.high - self.low)).float().unsqueeze(1)
@@ -94,7 +94,7 @@ class Choice:
         """The value of each class, float32 [classes, 1]."""
         import torch
 
-        return torch.tensor(self.values, dtype=torch.float32).unsqueeze(1)
+        return torch.tensor(self.values, dtype=torch.float32, device="cpu").unsqueeze(1)
 
     def encode(self, controls: Mapping[str, Tensor]) -> Tensor:
         """The nearest class int64 [...] of the control."""
@@ -137,7 +137,7 @@ class Joint:
         """The values of each class, float32 [classes, controls]."""
         import torch
 
-        return torch.tensor(self.rows, dtype=torch.float32)
+        return torch.tensor(self.rows, dtype=torch.float32, device="cpu")
 
     @property
     def actions(self) -> list[dict[str, float]]:

@@ -53,7 +53,7 @@ def camera_degrees() -> Tensor:
     """Degrees float64 [11] of the classes: 0, +-0.6154, +-1.6095, +-3.2154, +-5.8095, +-10."""
     import torch
 
-    unit = torch.linspace(-1, 1, CAMERA_BINS, dtype=torch.float64)
+    unit = torch.linspace(-1, 1, CAMERA_BINS, dtype=torch.float64, device="cpu")
     return CAMERA_LIMIT * unit.sign() * ((1 + CAMERA_MU) ** unit.abs() - 1) / CAMERA_MU
 
 
@@ -82,14 +82,14 @@ class JointButtons:
 
         choices = product(*(((), *((key,) for key in group)) for group in GROUPS), ((), ()))
         pressed = [{key for keys in choice for key in keys} for choice in choices] + [{"inventory"}]
-        return torch.tensor([[float(button in keys) for button in BUTTONS] for keys in pressed])
+        return torch.tensor([[float(button in keys) for button in BUTTONS] for keys in pressed], device="cpu")
 
     @cached_property
     def camera_moves(self) -> Tensor:
         """Mask of the classes in which the camera moves, bool [8641]."""
         import torch
 
-        moves = torch.arange(self.num_classes) % 2 == 1
+        moves = torch.arange(self.num_classes, device="cpu") % 2 == 1
         moves[-1] = False
         return moves
 

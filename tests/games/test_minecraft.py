@@ -8,7 +8,7 @@ import torch
 
 from racing_vpt.games.controls import ControlScheme
 from racing_vpt.games.minecraft import BUTTONS, CAMERA, NULL_CAMERA, JointButtons, camera_class, camera_degrees
-from racing_vpt.games.read import load_game
+from racing_vpt.games.read import _shipped, load_game
 
 TABLES = np.load(Path(__file__).parents[1] / "vpt_parity" / "action_tables.npz")
 
@@ -115,3 +115,11 @@ def test_the_factored_scheme_has_the_same_controls_and_names_without_dots(scheme
     assert factored.controls == scheme.controls
     assert list(factored.num_classes.values()) == [2] * 20 + [11] * 2
     assert not [name for name in factored.heads if "." in name]
+
+
+def test_tables_of_a_shipped_game_hold_numbers_whatever_the_default_device_was() -> None:
+    _shipped.cache_clear()
+    with torch.device("meta"):  # as checkpoints of others are built, to compare shapes before memory is taken
+        heads = [head for name in ("minecraft", "carracing") for head in load_game(name).controls]
+        tables = [head.table for head in heads]
+    assert {table.device.type for table in tables} == {"cpu"}
