@@ -9,12 +9,14 @@ import numpy as np
 import torch
 
 from racing_vpt.agents.solo import SoloAgent
+from racing_vpt.envs.actions import AXES
 from racing_vpt.envs.offers import check_driver
-from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.games.controls import ControlScheme
 from racing_vpt.games.game import Game
 from racing_vpt.types import Controls, Frame
 
-LOW, HIGH = np.array([-1.0, 0.0, 0.0]), np.array([1.0, 1.0, 1.0])
+NAMES = tuple(name for name, _, _ in AXES)
+LOW, HIGH = (np.array(ends) for ends in ([low for _, low, _ in AXES], [high for _, _, high in AXES]))
 
 
 class RandomAgent(SoloAgent):
@@ -38,7 +40,7 @@ class RandomAgent(SoloAgent):
 
     def act(self, frame: Frame) -> Controls:
         if self.scheme is None:
-            return dict(zip(CARRACING_CONTROLS, self.random.uniform(LOW, HIGH).tolist(), strict=True))
+            return dict(zip(NAMES, self.random.uniform(LOW, HIGH).tolist(), strict=True))
         drawn = {name: torch.tensor(self.random.integers(n)) for name, n in self.scheme.num_classes.items()}
         return {name: float(value) for name, value in self.scheme.decode(drawn).items()}
 
@@ -60,7 +62,7 @@ class BrownianAgent(RandomAgent):
         self.reset()
 
     def attach(self, env: gymnasium.Env) -> None:
-        check_driver(CARRACING_CONTROLS, "carracing", env)
+        check_driver(NAMES, "carracing", env)
 
     def reset(self) -> None:
         self.state: np.ndarray | None = None
@@ -70,4 +72,4 @@ class BrownianAgent(RandomAgent):
             self.state = self.random.uniform(LOW, HIGH)
         else:
             self.state = np.clip(self.state + math.sqrt(self.dt) * self.random.standard_normal(3), LOW, HIGH)
-        return dict(zip(CARRACING_CONTROLS, self.state.tolist(), strict=True))
+        return dict(zip(NAMES, self.state.tolist(), strict=True))

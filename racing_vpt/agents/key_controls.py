@@ -1,77 +1,82 @@
-"""Controls out of keys that are held down, whoever reads the keyboard: a window, or a script."""
+"""A game's controls from the keys that are held down, whoever reads the keyboard: a window, or a script.
+
+Which key gives which control stands in the game's file (`keys`, `opposites`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Set
-from typing import Protocol
 
 import numpy as np
 
-from racing_vpt.games.atari import JOYSTICK
-from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.games.game import Game, Keys
+from racing_vpt.games.heads import Axis
 from racing_vpt.types import Controls
 from racing_vpt.window.window import HelpLine
 
-LEFT, RIGHT = frozenset({"left", "a"}), frozenset({"right", "d"})
-UP, DOWN, FIRE = frozenset({"up", "w"}), frozenset({"down", "s"}), frozenset({"space"})
-DRIVING = LEFT | RIGHT | UP | DOWN | FIRE
-FULL_BRAKE = 0.8  # from 0.9 on the wheels lock
-STEERING_STEP = 0.06  # a frame; keys know no angle, so holding one turns the wheel
 
-
-class KeyControls(Protocol):
-    """A game's controls by keys."""
-
-    help: tuple[HelpLine, ...]
-
-    def take_over(self, controls: Controls) -> None:
-        """From now on the keys count; the controls were these."""
-
-    def controls(self, held: Set[str]) -> Controls:
-        """Controls for the names of the keys held in this frame."""
-
-
-class CarKeys:
-    """Arrow keys or WASD steer, accelerate and brake; space brakes too.
+class KeyControls:
+    """Controls for keys. A control without keys, such as CarRacing's gear change, stays at 0.
 
     Args:
-        frames: of the environment for which controls are held; a step turns the wheel by so many times as much.
+        game: its file names the keys.
+        frames: frames of the environment for which controls are held; an axis moves so many steps at once.
     """
 
-    help: tuple[HelpLine, ...] = (("arrows or WASD", "drive"), ("space, down", "brake"))
-
-    def __init__(self, frames: int = 1) -> None:
-        self.most = STEERING_STEP * frames
-        self.steering = 0.0
-
-    def take_over(self, controls: Controls) -> None:
-        self.steering = controls.get("steering", 0.0)
-
-    def controls(self, held: Set[str]) -> Controls:
-        """Steering, throttle and brake."""
-        aim = float(bool(held & RIGHT)) - float(bool(held & LEFT))
-        self.steering += float(np.clip(aim - self.steering, -self.most, self.most))
-        brake = FULL_BRAKE * bool(held & (DOWN | FIRE))
-        return {"steering": self.steering, "throttle": float(bool(held & UP)), "brake": brake}
-
-
-class JoystickKeys:
-    """Arrow keys or WASD are Atari's joystick, space is its button; opposite keys together are neither."""
-
-    help: tuple[HelpLine, ...] = (("arrows or WASD", "joystick"), ("space", "fire"))
+    def __init__(self, game: Game, frames: int = 1) -> None:
+        self.game, self.frames = game, frames
+        self.limits = {head.name: (head.low, head.high) for head in game.controls if isinstance(head, Axis)}
+        self.values: Controls = {}
+        self.take_over({})
 
     def take_over(self, controls: Controls) -> None:
-        pass
+        """From now on the keys decide; axes move on from these controls."""
+        self.values = {name: controls.get(name, 0.0) for name, keys in self.game.keys.items() if keys.less or keys.more}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All keys that have a meaning."""
+        return tuple(dict.fromkeys(key for keys in self.game.keys.values() for key in keys.all))
+
+    @property
+    def help(self) -> tuple[HelpLine, ...]:
+        """Each control with its keys."""
+        lines = []
+        for name, keys in self.game.keys.items():
+            held = [", ".join(group) for group in (keys.hold, keys.less, keys.more) if group]
+            lines.append((" / ".join(held), name.replace("_", " ")))
+        return tuple(lines)
 
     def controls(self, held: Set[str]) -> Controls:
-        """What of `JOYSTICK` is held, 0 or 1."""
-        up, down, left, right, fire = (bool(held & keys) for keys in (UP, DOWN, LEFT, RIGHT, FIRE))
-        pressed = (up and not down, down and not up, left and not right, right and not left, fire)
-        return dict(zip(JOYSTICK, map(float, pressed), strict=True))
+        """Controls by name for the names of the keys held in this frame."""
+        found: Controls = dict.fromkeys(self.game.control_names, 0.0)
+        for name, keys in self.game.keys.items():
+            moves = name in self.values
+            found[name] = self.moved(name, keys, held) if moves else keys.value * bool(held & {*keys.hold})
+        pressed = {name for name, value in found.items() if value}
+        for pair in self.game.opposites:
+            if pressed.issuperset(pair):
+                found |= dict.fromkeys(pair, 0.0)
+        return found
+
+    def moved(self, name: str, keys: Keys, held: Set[str]) -> float:
+        """An axis a step further towards the end whose keys are held, or back to 0."""
+        low, high = self.limits[name]
+        less, more = bool(held & {*keys.less}), bool(held & {*keys.more})
+        aim = 0.0 if less == more else high if more else low
+        most = keys.step * self.frames
+        self.values[name] += float(np.clip(aim - self.values[name], -most, most))
+        return self.values[name]
 
 
-def key_controls(names: Collection[str], frames: int = 1) -> KeyControls | None:
-    """Keys for a game with the controls of these names; None where there are no keys for all of them."""
-    if {*names} - {"gear_change"} == {*CARRACING_CONTROLS}:
-        return CarKeys(frames)
-    return JoystickKeys() if {*names} == {*JOYSTICK} else None
+def key_controls(game: Game, controls: Collection[str], frames: int = 1) -> KeyControls | None:
+    """Keys for these controls of a game; None where its file names keys for none of them."""
+    return KeyControls(game, frames) if {*controls} & {*game.keys} else None
+
+
+def no_keys(game: Game) -> str:
+    """Why nobody can play a game with the keyboard, and what to do about it."""
+    return (
+        f"the file of the game {game.name} names no keys, so that it cannot be driven from the keyboard; copy it, add "
+        "keys such as `keys: {left: [left, a]}`, and give it with --game FILE.yaml"
+    )

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import gymnasium
 
-from racing_vpt.agents.key_controls import KeyControls, key_controls
+from racing_vpt.agents.key_controls import KeyControls, key_controls, no_keys
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.envs.make import has_display
-from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.games.game import Game
+from racing_vpt.games.read import load_game
 from racing_vpt.types import Controls, Frame
 from racing_vpt.window.window import CLOSING, Window
 
@@ -18,13 +19,13 @@ ROWS = 768  # to which a picture is enlarged, at most
 
 
 class KeyboardAgent(SoloAgent):
-    """Arrow keys or WASD steer, accelerate and brake; space brakes too. In Atari's games they are the joystick, and
-    space its button. `h` shows the keys; Escape, q or closing the window end the driving.
+    """Drives by the keys that the game's file names: in CarRacing and in Atari's games, arrow keys or WASD, and space.
+
+    `h` shows the keys; Escape, q or closing the window ends the driving.
 
     Args:
-        scale: how many times the picture is enlarged; None: to 768 rows at most.
-        frames_per_second: pace of the game, less than the real one is easier; None: CarRacing's, until it is attached
-            to another environment.
+        scale: enlargement of the picture; None: to 768 rows at most.
+        frames_per_second: rate at which the game runs; a lower one is easier. None: the environment's own.
     """
 
     def __init__(self, scale: int | None = None, frames_per_second: float | None = None) -> None:
@@ -33,29 +34,31 @@ class KeyboardAgent(SoloAgent):
             raise ValueError("the keyboard agent opens a window, but no display was found; set DISPLAY")
         self.scale, self.slowed = scale, frames_per_second
         self.frames_per_second = frames_per_second or 50.0
-        self.names: tuple[str, ...] = CARRACING_CONTROLS
+        self.game = load_game("carracing")  # until it is attached to an environment
         self.window = Window("racing-vpt: you drive")
         self.reset()
 
     def reset(self) -> None:
-        self.keys = self.keys_of(self.names)
+        self.keys = self.keys_of(self.game)
 
     def attach(self, env: gymnasium.Env) -> None:
-        """Drive in this environment; ValueError where there are no keys for its controls."""
-        names = env.game.control_names  # type: ignore[attr-defined]
-        self.keys, self.names = self.keys_of(names), names
+        """Drive in this environment; ValueError where the file of its game names no keys."""
+        game: Game = env.game  # type: ignore[attr-defined]
+        self.keys, self.game = self.keys_of(game), game
         self.frames_per_second = self.slowed or float(env.metadata.get("render_fps", 50))
 
     @staticmethod
-    def keys_of(names: tuple[str, ...]) -> KeyControls:
-        keys = key_controls(names)
+    def keys_of(game: Game) -> KeyControls:
+        keys = key_controls(game, game.control_names)
         if keys is None:
-            raise ValueError(f"there are no keys for these controls: {', '.join(names[:6])}; choose another --env")
+            raise ValueError(no_keys(game))
         return keys
 
     def act(self, frame: Frame) -> Controls:
-        """Shows the frame uint8 [H, W, 3], waits for its time, and reads the keys; KeyboardInterrupt where the person
-        ends it.
+        """Show the frame uint8 [H, W, 3], wait until the next is due, and read the keys.
+
+        Raises:
+            KeyboardInterrupt: the person ended the driving.
         """
         times = self.scale or max(1, ROWS // frame.shape[0])
         large = frame.repeat(times, 0).repeat(times, 1)

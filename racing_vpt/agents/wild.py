@@ -11,10 +11,9 @@ import math
 import gymnasium
 import numpy as np
 
-from racing_vpt.agents.brownian import HIGH, LOW
+from racing_vpt.agents.brownian import HIGH, LOW, NAMES
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.agents.varied import VariedAgent
-from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.types import Controls, Frame
 
 ANTICS = ("spin", "u_turn", "stop", "coast", "held", "brownian", "off_road", "slalom", "drag")
@@ -102,4 +101,4 @@ class WildAgent(SoloAgent):
                 return {"steering": sane["steering"], "throttle": 0.0, "brake": 0.8 * strength}
             case "brownian":
                 self.held = np.clip(self.held + 0.15 * self.random.standard_normal(3), LOW, HIGH)
-        return dict(zip(CARRACING_CONTROLS, self.held.tolist(), strict=True))
+        return dict(zip(NAMES, self.held.tolist(), strict=True))

@@ -20,13 +20,20 @@ def bench_dream(dreams: int = 1024, steps: int = 60) -> dict[str, float]:
     import torch
 
     from racing_vpt.dream import DreamEnv
+    from racing_vpt.games.read import load_game
     from racing_vpt.nn.memory import MemoryNet
     from racing_vpt.nn.memory_world import MemoryWorld
     from racing_vpt.nn.vae_net import VAENet
     from racing_vpt.nn.world import drive
 
     memory = MemoryNet()
-    env = DreamEnv(MemoryWorld(VAENet(), memory), torch.zeros(1, 64), dreams, tau=1.0, max_steps=10_000)
+    env = DreamEnv(
+        MemoryWorld(VAENet(), memory, load_game("carracing").scheme(kind="world").controls),
+        torch.zeros(1, 64),
+        dreams,
+        tau=1.0,
+        max_steps=10_000,
+    )
     controllers = torch.randn(dreams, 3 * (memory.latent + memory.width + 1)) / 10
     seen, _ = env.reset(seed=0)
     begun = time.perf_counter()

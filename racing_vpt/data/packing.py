@@ -16,9 +16,11 @@ from tqdm import tqdm
 
 from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
 from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
+from racing_vpt.data.game_check import misfit
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
 from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
 from racing_vpt.files import read_json, sole_writer
+from racing_vpt.games.game import Game
 from racing_vpt.processes import Pool
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ class Packing:
         shard_mib: a shard is closed when it is larger than this.
         seed: of the split.
         workers: processes that cut.
-        on_error: what happens with a recording that cannot be read.
+        on_error: what happens with a recording that cannot be read, or is not one of `game`.
+        game: whose controls all recordings must have; None: they are not compared with any.
     """
 
     labels: Path | None = None
@@ -43,6 +46,7 @@ class Packing:
     seed: int = 0
     workers: int = 1
     on_error: Literal["raise", "skip"] = "raise"
+    game: Game | None = None
 
 
 def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing = Packing()) -> dict:
@@ -60,7 +64,7 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
     """
     episodes = find_episodes(recordings, how.labels)
     splits = split_episodes([episode.name for episode in episodes], how.val_fraction, how.seed)
-    pieces, skipped = _plan(episodes, form, how.on_error)
+    pieces, skipped = _plan(episodes, form, how)
     plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
     with sole_writer(out):
         if (out / MANIFEST).is_file():
@@ -120,15 +124,17 @@ def _write_shards(
     return _finished(out, plan)
 
 
-def _plan(
-    episodes: list[Episode], form: ClipFormat, on_error: Literal["raise", "skip"]
-) -> tuple[dict[str, list[Piece]], dict[str, str]]:
+def _plan(episodes: list[Episode], form: ClipFormat, how: Packing) -> tuple[dict[str, list[Piece]], dict[str, str]]:
+    """Pieces by episode, and of those that are not packed the reason."""
     pieces, skipped = {}, {}
     for episode in episodes:
         try:
-            pieces[episode.name] = pieces_of(episode, form)
+            found = pieces_of(episode, form)
+            if how.game and (fault := misfit(episode.columns(), how.game)):
+                raise ValueError(f"{episode.recording.video} cannot be packed with --game {how.game.name}: {fault}")
+            pieces[episode.name] = found
         except (ValueError, OSError) as error:
-            if on_error == "raise":
+            if how.on_error == "raise":
                 raise
             skipped[episode.name] = str(error)
     return pieces, skipped

@@ -13,10 +13,12 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
+from racing_vpt.games.heads import Axis
 from racing_vpt.games.read import load_game
 
-AXES = (("steering", -1.0, 1.0), ("throttle", 0.0, 1.0), ("brake", 0.0, 1.0))
-DISCRETE_CONTROLS = tuple(load_game("carracing").actions("five").actions)
+GAME = load_game("carracing")
+AXES = tuple((head.name, head.low, head.high) for head in GAME.controls if isinstance(head, Axis))  # of an action
+DISCRETE_CONTROLS = tuple(GAME.actions("five").actions)
 
 
 class ControlEnv(gymnasium.Wrapper, RecordConstructorArgs):
@@ -29,7 +31,7 @@ class ControlEnv(gymnasium.Wrapper, RecordConstructorArgs):
     def __init__(self, env: gymnasium.Env) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
-        self.game = load_game("carracing")
+        self.game = GAME
 
     def step(self, action: np.ndarray | int) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict]:
         """As gymnasium's, after `check_action`."""

@@ -126,6 +126,3 @@ class ControlScheme:
                 likely = probabilities[name].float()
                 controls[name] = (likely * head.table[:, 0].to(likely.device)).sum(-1)
         return controls
-
-
-CARRACING_CONTROLS = ("steering", "throttle", "brake")  # in the order of the environment's own actions

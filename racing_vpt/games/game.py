@@ -47,6 +47,11 @@ class Keys:
     more: tuple[str, ...] = ()
     step: float = 1.0
 
+    @property
+    def all(self) -> tuple[str, ...]:
+        """All keys of the control."""
+        return self.hold + self.less + self.more
+
 
 @dataclass(frozen=True)
 class Game:
@@ -114,9 +119,13 @@ class Game:
             raise ValueError(f"{self.name} has no table of actions {name!r}; it has: {', '.join(tables) or 'none'}")
         return head
 
-    def place(self) -> str:
-        """Id of the environment for collecting and training; ValueError where the game has none."""
-        found = self.training_env or self.env
+    def place(self, training: bool = True) -> str:
+        """Id of the environment for collecting and training, or the one for judging and playing.
+
+        Raises:
+            ValueError: the game has none.
+        """
+        found = (self.training_env if training else None) or self.env
         if found is None:
             raise ValueError(f"the game {self.name} names no environment to drive in; give env")
         return found

@@ -163,7 +163,7 @@ def _keys(given: object, control: str) -> Keys:
         return Keys(hold=read_names(given, f"keys.{control}"))
     content = read_mapping(given, f"keys.{control}", [each.name for each in fields(Keys)])
     names = {key: read_names(content.get(key, ()), f"keys.{control}.{key}") for key in ("hold", "less", "more")}
-    if not any(names.values()):
+    if not any(names.values()) or (names["hold"] and (names["less"] or names["more"])):
         raise ValueError(f"keys.{control} is {given!r}; expected {KEYS_FORMS}")
     return Keys(**names, value=float(content.get("value", 1.0)), step=float(content.get("step", 1.0)))
 
@@ -174,6 +174,7 @@ def _check(game: Game) -> None:
     for what, names, known in (
         ("stops", game.stops, game.axes),
         ("keys", game.keys, controls),
+        ("keys with less and more", [name for name, keys in game.keys.items() if keys.less or keys.more], game.axes),
         ("car.shows", game.car.shows if game.car else (), [head.name for head in game.controls]),
         ("opposites", [control for pair in game.opposites for control in pair], controls),
         ("scheme_for", game.scheme_for.values(), ["controls", *game.schemes]),

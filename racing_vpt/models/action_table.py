@@ -11,37 +11,39 @@ from collections.abc import Sequence
 
 import torch
 
-from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.games.controls import ControlScheme
 from racing_vpt.games.game import Game
 from racing_vpt.games.heads import Joint
 from racing_vpt.types import Transitions
 
 
 def action_scheme(rows: Sequence[Sequence[float]] | None, game: Game) -> ControlScheme:
-    """A scheme of one choice among rows of steering, throttle and brake; None: CarRacing's five actions.
+    """A scheme of one choice among actions.
+
+    Args:
+        rows: controls of each action, in the order of the game's own table; None: that table.
+        game: its scheme for a DQN is its own table, in CarRacing the five discrete actions.
 
     Raises:
-        ValueError: a row that is no controls, the same row twice, or fewer than two rows.
+        ValueError: a row is outside the game's limits, stands twice, or is the only one.
     """
+    scheme = game.scheme(kind="dqn")
     if rows is None:
-        scheme = game.scheme(kind="dqn")
         if [type(head) for head in scheme.heads.values()] != [Joint]:
             raise ValueError(f"{scheme.name} is no table of actions; a DQN chooses in one, such as carracing:five")
         return scheme
-    car = game.scheme()
+    whole, names = game.scheme("controls"), scheme.controls
     for number, row in enumerate(rows):
-        if len(row) != len(CARRACING_CONTROLS):
-            raise ValueError(
-                f"actions[{number}] is {list(row)}; expected three numbers: {', '.join(CARRACING_CONTROLS)}"
-            )
+        if len(row) != len(names):
+            raise ValueError(f"actions[{number}] is {list(row)}; expected {len(names)} numbers: {', '.join(names)}")
         try:
-            car.check({**dict(zip(CARRACING_CONTROLS, row, strict=True)), "gear_change": 0.0})
+            whole.check(dict.fromkeys(whole.controls, 0.0) | dict(zip(names, row, strict=True)))
         except ValueError as error:
             raise ValueError(f"actions[{number}] is {list(row)}, which nobody can do: {error}") from error
     table = tuple(tuple(float(value) for value in row) for row in rows)
     if len(table) < 2 or len(set(table)) < len(table):
         raise ValueError(f"a table of actions has two rows or more, no two of them alike; given: {list(table)}")
-    return ControlScheme("actions", (Joint("action", CARRACING_CONTROLS, table),))
+    return ControlScheme("actions", (Joint("action", names, table),))
 
 
 def rows_of(scheme: ControlScheme) -> list[dict[str, float]]:

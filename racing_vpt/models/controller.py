@@ -17,13 +17,12 @@ from lightning.pytorch import LightningModule
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint
-from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.games.read import as_game
 from racing_vpt.models.parts import STARTS, check_kind, load_memory, load_vae
 from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
-from racing_vpt.nn.world import WorldNet, drive
+from racing_vpt.nn.world import NUM_CONTROLS, WorldNet, drive
 from racing_vpt.types import FrameChanges, frame_spec
 
 UNJUDGED = -1e9  # not -infinity, which checkpoints refuse
@@ -97,6 +96,12 @@ class Controller(LightningModule):
         self.game = as_game(game)
         self.frames = frame_spec(frames, self.game.world_frames)
         self.scheme = self.game.scheme()
+        controls = self.game.scheme(kind="world").controls
+        if len(controls) != NUM_CONTROLS:
+            raise ValueError(
+                "a controller of World Models steers, accelerates and brakes; the world models of the game "
+                f"{self.game.name} take {', '.join(controls)}"
+            )
         self.memory_name = memory
         self.vae_name = vae
         self.memory_use = memory_use
@@ -104,9 +109,9 @@ class Controller(LightningModule):
         self.init_from = init_from
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(search.seed)  # a resumed run has the same random memory
-            net = None if memory_use == "none" else MemoryNet(latent, len(CARRACING_CONTROLS), width, components)
-        self.world = WorldNet(VAENet(latent), net, memory_use == "zero").requires_grad_(False)
-        count = len(CARRACING_CONTROLS) * (self.world.width + 1)
+            net = None if memory_use == "none" else MemoryNet(latent, NUM_CONTROLS, width, components)
+        self.world = WorldNet(VAENet(latent), net, controls, memory_use == "zero").requires_grad_(False)
+        count = NUM_CONTROLS * (self.world.width + 1)
         self.controller = torch.nn.Parameter(torch.zeros(count))
         self.evolution = Evolution(np.zeros(count), search.sigma, search.pop_size, search.seed)
         self.register_buffer("best_return", torch.tensor(UNJUDGED))
@@ -183,7 +188,7 @@ class Controller(LightningModule):
         state = (state[0] * kept, state[1] * kept)
         z = self.world.vae.encode(frames[:, 0]).mean
         actions = drive(self.controller.expand(len(z), -1), self.world.features(z, state))
-        said = {name: actions[:, index : index + 1] for index, name in enumerate(CARRACING_CONTROLS)}
+        said = {name: actions[:, index : index + 1] for index, name in enumerate(self.world.controls)}
         return said | {"gear_change": torch.zeros_like(actions[:, :1])}, self.world.remember(z, actions, state)
 
     def training_step(self, batch: object, batch_idx: int) -> None:

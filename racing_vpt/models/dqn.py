@@ -19,7 +19,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 
-from racing_vpt.games.controls import CARRACING_CONTROLS, ControlScheme
+from racing_vpt.games.controls import ControlScheme
 from racing_vpt.games.read import as_game
 from racing_vpt.models.action_table import action_scheme, mirror_some, mirrored_actions, rows_of
 from racing_vpt.models.dqn_config import ExplorationConfig, MarginConfig, QLearningConfig, QNetConfig, TargetNetConfig
@@ -132,7 +132,7 @@ class DQN(LightningModule):
         state = self.observe(state, frames[:, 0, :, :, 0], first[:, 0])
         best = self.values(state).argmax(-1, keepdim=True)
         controls = self.table[best.cpu()]  # (N, 1, 3)
-        return dict(zip(CARRACING_CONTROLS, controls.unbind(-1), strict=True)), state
+        return dict(zip(self.scheme.controls, controls.unbind(-1), strict=True)), state
 
     def explore(self, observation: Tensor, decisions: int, seed: int) -> np.ndarray:
         """Epsilon-greedy actions int64 [N] after `decisions` of all N; without noisy layers a pure function."""

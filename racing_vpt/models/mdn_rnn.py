@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
-from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.games.read import as_game
 from racing_vpt.models.parts import STARTS, load_vae
 from racing_vpt.models.processes import logged_size, shares
@@ -66,10 +65,11 @@ class MDNRNN(LightningModule):
         super().__init__()
         self.game = as_game(game)
         self.frames = frame_spec(frames, self.game.world_frames)
+        self.controls = self.game.scheme(kind="world").controls
         self.vae_name = vae
         self.optimizer = optimizer
         self.vae = VAENet(latent).requires_grad_(False)
-        self.net = MemoryNet(latent, len(CARRACING_CONTROLS), width, components, outcomes)
+        self.net = MemoryNet(latent, len(self.controls), width, components, outcomes)
         self.register_buffer("starts", torch.zeros(STARTS, 2 * latent))
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))
 
@@ -99,13 +99,14 @@ class MDNRNN(LightningModule):
         """Codes of first frames float32 [S, 2 * latent], from which dreams start."""
         return self.starts[: int(self.num_starts)]
 
-    @staticmethod
-    def actions(batch: Batch) -> Tensor:
-        """Steering, throttle and brake float32 [B, T, 3]; ValueError if the data lacks one."""
-        missing = [name for name in CARRACING_CONTROLS if name not in batch.controls]
+    def actions(self, batch: Batch) -> Tensor:
+        """Controls float32 [B, T, A] that answered the frames; ValueError if the data lacks one."""
+        missing = [name for name in self.controls if name not in batch.controls]
         if missing:
-            raise ValueError(f"the data lacks {', '.join(missing)}; an MDN-RNN needs recordings with car controls")
-        return torch.stack([batch.controls[name] for name in CARRACING_CONTROLS], -1)
+            raise ValueError(
+                f"the data lacks {', '.join(missing)}; this MDN-RNN needs recordings of the game {self.game.name}"
+            )
+        return torch.stack([batch.controls[name] for name in self.controls], -1)
 
     def code(self, batch: Batch) -> Code:
         """The codes of a batch's frames, [B, T, latent] each."""

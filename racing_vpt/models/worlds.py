@@ -35,9 +35,9 @@ def world_of(module: LightningModule, name: str) -> World[Any]:
                 f"{name} drives with --model.memory_use {module.memory_use}, so that it has no world model to play in; "
                 "give a controller on a trained memory"
             )
-        return MemoryWorld(module.world.vae, module.world.memory)
+        return MemoryWorld(module.world.vae, module.world.memory, module.world.controls)
     if isinstance(module, MDNRNN):
-        return MemoryWorld(module.vae, module.net)
+        return MemoryWorld(module.vae, module.net, module.controls)
     if tokens := token_world_of(module):
         return tokens
     raise ValueError(

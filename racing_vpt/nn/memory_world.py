@@ -7,7 +7,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.nn.imagination import Imagined, seen_in
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
@@ -49,13 +48,12 @@ class MemoryWorld(CodeEye):
     Args:
         vae: encodes frames and decodes codes.
         memory: LSTM and heads, those for reward and end included.
-        copies: number of groups that the rows form one after the other; all groups draw the same random numbers, so
-            that candidates can be compared without luck.
+        controls: names of an action's numbers, in their order.
+        copies: number of equal groups of rows that draw the same random numbers, so that candidates are compared
+            without luck.
     """
 
-    controls = CARRACING_CONTROLS
-
-    def __init__(self, vae: VAENet, memory: MemoryNet, copies: int = 1) -> None:
+    def __init__(self, vae: VAENet, memory: MemoryNet, controls: tuple[str, ...], copies: int = 1) -> None:
         if memory.outcome is None:
             raise ValueError(
                 "this MDN-RNN has no heads for reward and end, which imagining needs; train one with "
@@ -63,6 +61,7 @@ class MemoryWorld(CodeEye):
             )
         super().__init__(vae)
         self.memory = memory
+        self.controls = controls
         self.copies = copies
 
     def codes(self, observations: Tensor) -> Tensor:

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from racing_vpt.nn.memory import MemoryNet, MemoryState
 from racing_vpt.nn.vae_net import VAENet
 
+NUM_CONTROLS = 3  # outputs of `drive`: steering, throttle and brake
+
 
 class WorldNet(nn.Module):
     """VAE and memory that a controller drives by: the code of a frame, and the LSTM's output before it.
@@ -15,12 +17,15 @@ class WorldNet(nn.Module):
     Args:
         vae: encodes frames by the mean of their code, so that drives are reproducible.
         memory: the MDN-RNN; None: the code alone is used.
+        controls: names of an action's three numbers.
         held_at_zero: never update the memory, so that its output stays 0.
     """
 
-    def __init__(self, vae: VAENet, memory: MemoryNet | None, held_at_zero: bool = False) -> None:
+    def __init__(
+        self, vae: VAENet, memory: MemoryNet | None, controls: tuple[str, ...], held_at_zero: bool = False
+    ) -> None:
         super().__init__()
-        self.vae, self.memory, self.held_at_zero = vae, memory, held_at_zero
+        self.vae, self.memory, self.controls, self.held_at_zero = vae, memory, controls, held_at_zero
 
     @property
     def width(self) -> int:

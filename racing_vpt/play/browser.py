@@ -26,6 +26,7 @@ class Browser:
     """
 
     help: tuple[HelpLine, ...] = (("up, down", "previous, next episode"), *HELP)
+    script_keys = ("up", "down", "left", "right", "space", "home")
 
     def __init__(self, files: list[Path], media: Path, header: bool = False) -> None:
         self.files, self.media, self.header = files, media, header

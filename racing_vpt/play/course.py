@@ -11,7 +11,8 @@ from torch import Tensor
 
 from racing_vpt.agents.solo import NeedsEnvironment, Seedable
 from racing_vpt.envs.actions import observation_of
-from racing_vpt.games.controls import CARRACING_CONTROLS
+from racing_vpt.envs.offers import check_driver
+from racing_vpt.games.game import Game
 from racing_vpt.play.imagination import Imagination, Reconstruction
 from racing_vpt.play.sharp_view import sharp_view
 from racing_vpt.rollout.episodes import EpisodeResult, EpisodeWriter, RunningEpisode
@@ -76,6 +77,7 @@ class Course(Protocol):
     meta: dict[str, object]  # the same for a recording's meta file
     frames_per_second: float
     stride: int  # frames of the environment that a step stands for
+    game: Game
     controls: tuple[str, ...]
     has_agent: bool
     frame: Frame  # what is seen now, uint8 [H, W, 3]
@@ -113,7 +115,8 @@ class EnvCourse:
         driver: the agent; None: a person drives.
         reconstruction: what a model makes of the frames, shown beside them.
         open_writer: opens who keeps the episode of a seed, such as a film; None: nobody.
-        max_frames: end episodes after so many frames; None leaves it to the environment.
+        max_frames: longest episode in frames; None: the environment's own limit.
+        game: whose keys count, with the environment's controls; None: the environment's game.
     """
 
     kind, stride, where = "drive", 1, ""
@@ -126,15 +129,18 @@ class EnvCourse:
         reconstruction: Reconstruction | None = None,
         open_writer: Callable[[int], EpisodeWriter | None] | None = None,
         max_frames: int | None = None,
+        game: Game | None = None,
     ) -> None:
+        if game is not None:
+            check_driver(game.control_names, game.name, env)
         self.env, self.title, self.driver, self.reconstruction = env, name, driver, reconstruction
         self.world = name
         self.open_writer, self.max_frames = open_writer, max_frames
         self.meta: dict[str, object] = {"environment": name}
         self.has_agent = driver is not None
         self.frames_per_second = float(env.metadata.get("render_fps", 50))
-        names = env.game.control_names  # type: ignore[attr-defined]
-        self.controls = tuple(name for name in names if name != GEAR)
+        self.game: Game = game or env.game  # type: ignore[attr-defined]
+        self.controls = tuple(name for name in self.game.control_names if name != GEAR)
 
     def begin(self, seed: int) -> None:
         self.episode = RunningEpisode(self.env, seed, None, self.max_frames)
@@ -202,7 +208,7 @@ class DreamCourse:
         self.meta: dict[str, object] = {"environment": None, "dream": {"world_model": name, "tau": imagination.tau}}
         self.stride, self.has_agent = imagination.frames.stride, dreamer is not None
         self.frames_per_second = imagination.frames.frames_per_second / self.stride
-        self.controls = imagination.controls
+        self.game, self.controls = imagination.game, imagination.controls
 
     def begin(self, seed: int) -> None:
         self.frame = self.imagination.begin(seed)
@@ -231,6 +237,6 @@ class DreamCourse:
         pass
 
 
-def recorded(controls: Controls) -> Controls:
-    """The controls as a recording of that game has them."""
-    return {**controls, GEAR: 0.0} if {*controls} == {*CARRACING_CONTROLS} else controls
+def recorded(controls: Controls, game: Game) -> Controls:
+    """The controls as a recording of the game has them: those that are not driven by are 0."""
+    return {**controls, **{name: 0.0 for name in game.control_names if name not in controls}}

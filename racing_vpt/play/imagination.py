@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from racing_vpt.frames import prepare, unstretched
+from racing_vpt.games.game import Game
 from racing_vpt.nn.imagination import World
 from racing_vpt.nn.tokenizer_net import frames_of
 from racing_vpt.types import Controls, Frame, FrameSpec
@@ -49,6 +50,7 @@ class Dreamt(NamedTuple):
 class Imagination(Protocol):
     """What playing in a world model needs of it."""
 
+    game: Game
     frames: FrameSpec
     tau: float  # temperature
     observation: Tensor  # [1, ...], of the frame that is seen now
@@ -79,6 +81,7 @@ class WorldImagination:
 
     Args:
         world: the model.
+        game: that it was trained on.
         frames: what the model takes.
         beginning: draws where dreams begin.
         tau: temperature; at 0 nothing is drawn.
@@ -88,10 +91,13 @@ class WorldImagination:
     picture: Tensor
     before: Tensor
 
-    def __init__(self, world: World[Any], frames: FrameSpec, beginning: Beginning, tau: float = 1.0) -> None:
+    def __init__(
+        self, world: World[Any], game: Game, frames: FrameSpec, beginning: Beginning, tau: float = 1.0
+    ) -> None:
         if not tau >= 0:
             raise ValueError(f"a temperature is 0 or more, but --tau {tau} was given")
-        self.world, self.frames, self.beginning, self.tau = world, frames, beginning, tau
+        self.world, self.game, self.frames = world, game, frames
+        self.beginning, self.tau = beginning, tau
         self.random = torch.Generator()
 
     @property

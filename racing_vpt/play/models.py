@@ -15,6 +15,7 @@ from racing_vpt.envs.make import STOCK_ID
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.games.atari import ATARI
 from racing_vpt.games.controls import ControlScheme
+from racing_vpt.games.game import Game
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
 from racing_vpt.models.token_world import STARTS, TokenWorld
@@ -76,14 +77,17 @@ def dreamer_of(module: LightningModule) -> Dreamer | None:
     return ActorDreamer(cast(Imaginer, module)) if hasattr(module, "agent") and token_world_of(module) else None
 
 
-def env_course_of(module: LightningModule, name: str, env: str | None, reconstruction: bool) -> EnvCourse:
+def env_course_of(
+    module: LightningModule, name: str, env: str | None, reconstruction: bool, game: Game | None = None
+) -> EnvCourse:
     """The agent of a model in an environment, or a person where it has none.
 
     Args:
         module: of a checkpoint.
         name: of the checkpoint.
-        env: environment; None: the one of the game that it was trained on.
+        env: environment; None: that of the game.
         reconstruction: show beside each frame how the model codes it.
+        game: `--game`; None: the game that it was trained on.
 
     Raises:
         ValueError: the model neither drives nor reconstructs, or was trained on another game.
@@ -100,12 +104,12 @@ def env_course_of(module: LightningModule, name: str, env: str | None, reconstru
             "" if token_world_of(module) is None and not isinstance(module, MDNRNN) else ", or drive in --world_model"
         )
         raise ValueError(f"{name} is a {kind}, which does not drive{more}")
-    env = env or game_of(module)
+    env = env or (game and game.env) or game_of(module)
     made = make_shown_env(env)
     if eye is not None:
         check_game(module, name, made, env)
     frames = cast(FrameSpec, module.frames)
-    return EnvCourse(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None)
+    return EnvCourse(made, env, driver, Reconstruction(eye, frames) if reconstruction and eye else None, game=game)
 
 
 def game_of(module: LightningModule) -> str:
@@ -131,14 +135,21 @@ def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) 
         )
 
 
-def imagination_of(module: LightningModule, name: str, tau: float) -> WorldImagination:
-    """A model's world model; ValueError where there is none, or it was never trained."""
+def imagination_of(module: LightningModule, name: str, tau: float, game: Game | None = None) -> WorldImagination:
+    """A model's world model; ValueError where there is none, or it was never trained.
+
+    Args:
+        module: of a checkpoint.
+        name: of the checkpoint.
+        tau: temperature.
+        game: `--game`; None: the game that it was trained on.
+    """
     world = world_of(module, name)
     if isinstance(world, TokenWorld):
         beginning = token_beginning(world, name)
     else:
         beginning = code_beginning(world, cast(Controller | MDNRNN, module).beginnings, name)
-    return WorldImagination(world, cast(FrameSpec, module.frames), beginning, tau)
+    return WorldImagination(world, game or cast(Game, module.game), cast(FrameSpec, module.frames), beginning, tau)
 
 
 def code_beginning(world: World[Any], starts: Tensor, name: str) -> Beginning:

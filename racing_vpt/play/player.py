@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from racing_vpt.agents.key_controls import key_controls
-from racing_vpt.play.course import Course
+from racing_vpt.agents.key_controls import key_controls, no_keys
+from racing_vpt.play.course import Course, recorded
 from racing_vpt.play.film import BESIDE_ROWS
 from racing_vpt.play.notes import Message, Notes
 from racing_vpt.play.panel import Panel, captioned, enlarged, figures_of, progress_of, with_bar, with_panel
@@ -65,10 +65,10 @@ class Player:
         self.kept: list[Path] = []
         self.take: Take | None = None  # what the person records
         self.whole: Take | None = None  # the whole episode, kept if the person says so
-        self.keys = key_controls(course.controls, course.stride)
+        self.keys = key_controls(course.game, course.controls, course.stride)
         self.notes = Notes(course.frames_per_second)
-        if self.by_hand and (why := self.no_keyboard()):
-            raise ValueError(why)
+        if self.by_hand and not self.keys:
+            raise ValueError(no_keys(course.game))
         self.seed = next(self.seeds)
         self.begin()
 
@@ -90,11 +90,10 @@ class Player:
             lines.append(("y, n", "keep the episode that ended, or not"))
         return lines
 
-    def no_keyboard(self) -> str | None:
-        """Why nobody can drive by keys here."""
-        if self.keys:
-            return None
-        return f"there are no keys for the controls of {self.course.world}: {', '.join(self.course.controls[:6])}"
+    @property
+    def script_keys(self) -> tuple[str, ...]:
+        """Keys that a script may hold."""
+        return (*(self.keys.names if self.keys else ()), "space")
 
     def begin(self) -> None:
         self.course.begin(self.seed)
@@ -134,8 +133,8 @@ class Player:
         """The agent drives where a person did, and the other way round, if there are both."""
         if self.by_hand and not self.course.has_agent:
             self.notes.say("there is no agent to hand over to")
-        elif not self.by_hand and (why := self.no_keyboard()):
-            self.notes.say(why)
+        elif not self.by_hand and not self.keys:
+            self.notes.say(no_keys(self.course.game))
         else:
             self.by_hand = not self.by_hand
             if self.keys:
@@ -153,7 +152,7 @@ class Player:
         reward = course.step(controls)
         for take in (self.take, self.whole):
             if take is not None:
-                take.add(seen, controls, reward, first, self.by_hand, observation)
+                take.add(seen, recorded(controls, course.game), reward, first, self.by_hand, observation)
         self.done = controls
         if course.done:
             self.episodes += 1

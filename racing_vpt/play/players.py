@@ -8,13 +8,15 @@ from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import cast
 
 import gymnasium
 
 from racing_vpt.agents.load import load_agent
 from racing_vpt.checkpoints.load import build_module, read_checkpoint
-from racing_vpt.envs.make import STOCK_ID
 from racing_vpt.files import TEMPORARY
+from racing_vpt.games.game import Game, check_same_game
+from racing_vpt.games.read import load_game
 from racing_vpt.play.course import Course, DreamCourse, EnvCourse, FollowingAgent
 from racing_vpt.play.models import dreamer_of, env_course_of, imagination_of
 from racing_vpt.play.player import Player, PlayerOptions
@@ -35,11 +37,12 @@ class PlayedWorld:
     """What is played in.
 
     Args:
-        env: environment; None: the one that the model was made for.
+        env: environment; None: that of the game.
         world_model: a person drives in the world model.
         agent_in_world_model: the agent drives in the world model.
         reconstruction: show beside each frame what the model makes of it.
         tau: temperature of the world model.
+        game: the game that is played; its file names the keys. None: the checkpoint's, or CarRacing.
     """
 
     env: str | None = None
@@ -47,6 +50,7 @@ class PlayedWorld:
     agent_in_world_model: bool = False
     reconstruction: bool = False
     tau: float = 1.0
+    game: Game | None = None
 
 
 def player_of(
@@ -63,9 +67,9 @@ def player_of(
     if run == PERSON or run.partition(":")[0] in SCRIPTED:
         if world.world_model or world.agent_in_world_model or world.reconstruction:
             raise ValueError(f"{run} is no checkpoint, so it has no world model; play one, such as zoo:iris-carracing")
-        env = world.env or STOCK_ID
+        env = world.env or (world.game or load_game("carracing")).place(training=False)
         driver = None if run == PERSON else FollowingAgent(load_agent(run, seed=seed))
-        course = EnvCourse(make_shown_env(env), env, driver)
+        course = EnvCourse(make_shown_env(env), env, driver, game=world.game)
         by_hand = driver is None
     else:
         course = course_of(run, world)
@@ -78,11 +82,13 @@ def course_of(run: str, world: PlayedWorld) -> Course:
     """Where the agent of a checkpoint drives, or a person does; errors as `player_of`."""
     checkpoint = read_checkpoint(run)
     module = build_module(checkpoint, run)
+    if world.game is not None:
+        check_same_game(cast(Game, module.game), world.game, run)
     step = checkpoint.extra.get("global_step")
     log.info("playing %s%s%s", checkpoint.path, "" if step is None else f", step {step}", being_saved(checkpoint.path))
     if not (world.world_model or world.agent_in_world_model):
-        return env_course_of(module, run, world.env, world.reconstruction)
-    imagination, dreamer = imagination_of(module, run, world.tau), dreamer_of(module)
+        return env_course_of(module, run, world.env, world.reconstruction, world.game)
+    imagination, dreamer = imagination_of(module, run, world.tau, world.game), dreamer_of(module)
     if dreamer is None and world.agent_in_world_model:
         raise ValueError(f"{run} is a {type(module).__name__} without an agent; drive in it with --world_model")
     return DreamCourse(imagination, run, dreamer)
@@ -97,6 +103,7 @@ def watch_episodes(
     open_writer: Callable[[int], EpisodeWriter | None] | None = None,
     max_frames: int | None = None,
     on_step: Callable[[int, int], None] | None = None,
+    game: Game | None = None,
 ) -> Iterator[EpisodeResult]:
     """Drive episodes in a window, one after the other; `run_episodes` for somebody who watches.
 
@@ -109,12 +116,13 @@ def watch_episodes(
         open_writer: as in `run_episodes`.
         max_frames: as in `run_episodes`.
         on_step: as in `run_episodes`.
+        game: whose keys count; None: the environment's.
 
     Yields:
         A result as each episode ends, until there are no more seeds or the person ends it.
     """
     driver = None if agent is None else FollowingAgent(agent)
-    course = EnvCourse(env, env_name, driver, open_writer=open_writer, max_frames=max_frames)
+    course = EnvCourse(env, env_name, driver, open_writer=open_writer, max_frames=max_frames, game=game)
     options = PlayerOptions(by_hand=agent is None, hands_over=False)
     player, keys = Player(course, agent_name, None, options, iter(seeds)), Keys()
     ended = 0

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.files import TEMPORARY
-from racing_vpt.play.course import recorded
 from racing_vpt.types import Controls, Frame, FrameRecord
 
 PERSON = "keyboard"  # who drove, in the meta file
@@ -66,7 +65,7 @@ class Take:
             FrameRecord(
                 frame=index,
                 timestamp=index / self.writer.frames_per_second,
-                action=recorded(controls),
+                action=controls,
                 observation=observation or {},
                 reward=reward,
                 first=first,

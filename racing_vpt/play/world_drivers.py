@@ -15,7 +15,6 @@ from torch import Tensor
 
 from racing_vpt.agents.checkpoint import CheckpointAgent, Policy
 from racing_vpt.frames import prepare
-from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.nn.actor_critic import ActorCritic
@@ -70,12 +69,12 @@ class WorldDriver:
         """Controls for the code [1, latent] of a frame."""
         self.z = observation
         action = drive(self.module.controller[None], self.world.features(observation, self.state))
-        return dict(zip(CARRACING_CONTROLS, action[0].tolist(), strict=True))
+        return dict(zip(self.world.controls, action[0].tolist(), strict=True))
 
     @torch.inference_mode()
     def remember(self, controls: Controls) -> None:
         """These controls were executed on seeing the code."""
-        action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
+        action = torch.tensor([[controls[name] for name in self.world.controls]])
         self.state = self.world.remember(self.z, action, self.state)
 
 

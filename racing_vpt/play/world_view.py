@@ -10,7 +10,6 @@ from torch import Tensor
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.frames import prepare, unstretched
-from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.nn.memory import MemoryState
 from racing_vpt.nn.world import WorldNet
 from racing_vpt.types import Agent, Controls, Frame, FrameSpec
@@ -44,7 +43,7 @@ class WorldView:
             self.shown = [("reconstruction", self.picture(z, frame))]
             if self.world.memory is not None:
                 state = self.state if self.state is not None else self.world.initial_state(1)
-                action = torch.tensor([[controls[name] for name in CARRACING_CONTROLS]])
+                action = torch.tensor([[controls[name] for name in self.world.controls]])
                 self.state = self.world.remember(z, action, state)
                 dreamt = self.world.memory.predict(self.state[0]).draw(tau=0.0)
                 self.shown.append((f"predicted, {self.frames.stride} frames on", self.picture(dreamt, frame)))

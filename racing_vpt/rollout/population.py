@@ -14,7 +14,6 @@ from torch import Tensor
 from racing_vpt.dream import DreamEnv
 from racing_vpt.envs.make import FAST_ID, make_env
 from racing_vpt.frames import prepare
-from racing_vpt.games.controls import CARRACING_CONTROLS
 from racing_vpt.nn.memory_world import MemoryWorld
 from racing_vpt.nn.world import WorldNet, drive
 from racing_vpt.rollout.episodes import RunningEpisode
@@ -74,7 +73,7 @@ class DrivePopulation:
             going = []
             for place, (row, action) in enumerate(zip(rows, actions.tolist(), strict=True)):
                 episode, before = episodes[row], episodes[row].score
-                episode.step(dict(zip(CARRACING_CONTROLS, action, strict=True)))
+                episode.step(dict(zip(self.world.controls, action, strict=True)))
                 quiet[row] = 0 if episode.score > before else quiet[row] + stride
                 earned[row] = episode.score
                 if task.patience is not None and quiet[row] >= task.patience and not episode.done:
@@ -101,7 +100,7 @@ def dream_returns(
         raise ValueError("a controller without a memory cannot dream; give --model.memory_use trained")
     count = len(parameters)
     controllers = torch.as_tensor(parameters, dtype=torch.float32).repeat_interleave(len(seeds), 0)
-    env = DreamEnv(MemoryWorld(world.vae, world.memory, copies=count), starts, count * len(seeds), tau, steps)
+    env = DreamEnv(MemoryWorld(world.vae, world.memory, world.controls, count), starts, count * len(seeds), tau, steps)
     seen, _ = env.reset(seed=seeds[0])
     total, going = np.zeros(env.num_envs), np.ones(env.num_envs, bool)
     while going.any():

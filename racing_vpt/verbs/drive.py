@@ -13,6 +13,7 @@ import numpy as np
 from racing_vpt.statistics import bootstrap_interval
 
 if TYPE_CHECKING:
+    from racing_vpt.games.game import Game
     from racing_vpt.rollout.episodes import EpisodeResult
 
 
@@ -32,6 +33,7 @@ class Trial:
     render: bool = False
     count: Path | None = None  # file for the frames driven so far
     seeds: tuple[int, ...] = ()
+    game: Game | None = None  # `--game`, whose keys count
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def drive(
     held = None if checkpoint == "keyboard" else game_of(load_agent(checkpoint, device))
     if held is not None and asked is not None:
         check_same_game(held, asked, checkpoint)
-    env = env or (asked or held or load_game("carracing")).env or "CarRacing-v3"
+    env = env or (asked or held or load_game("carracing")).place(training=False)
     make_env(env).close()  # a wrong name is an error here and not in a worker
     if shown and not has_display():
         raise ValueError(
@@ -125,7 +127,9 @@ def drive(
         )
     workers = 1 if shown else workers or num_cores()
     batch = 1 if shown else max(1, min(batch, -(-len(numbers) // workers)))
-    trial = Trial(checkpoint, env, device, not sample, batch, max_frames, video, film_scale, film_seed, shown)
+    trial = Trial(
+        checkpoint, env, device, not sample, batch, max_frames, video, film_scale, film_seed, shown, game=asked
+    )
     order = film_first(numbers, film_seed)
     results: list[EpisodeResult] = []
     report: Report | None = None
@@ -190,7 +194,7 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[tuple[int, Episode
     try:
         if agent is None or trial.render:
             name, limit = trial.checkpoint, trial.max_frames
-            results = watch_episodes(envs[0], trial.env, agent, name, seeds, open_film, limit, on_step)
+            results = watch_episodes(envs[0], trial.env, agent, name, seeds, open_film, limit, on_step, trial.game)
         else:
             limit = trial.max_frames
             results = run_episodes(envs, agent, seeds, open_writer=open_film, max_frames=limit, on_step=on_step)

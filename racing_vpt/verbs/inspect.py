@@ -9,20 +9,32 @@ import numpy as np
 
 if TYPE_CHECKING:
     from racing_vpt.data.overview import Overview
+    from racing_vpt.games.game import Game
 
 
-def inspect_data(path: str, *, out: Path = Path("inspect.png")) -> None:
+def inspect_data(path: str, *, out: Path = Path("inspect.png"), game: str | None = None) -> None:
     """Show what is in recordings, labels or shards: counts, lengths, how controls are used, how sure an IDM was.
+
+    With --game also which classes of each control are used, which episodes are not of that game, and sample frames as
+    its models see them.
 
     Args:
         path: folder of recordings, labels or shards, a URL of shards, or a single recording or video.
-        out: the picture to write: histograms and strips of sample frames.
+        out: picture to write: histograms and strips of sample frames.
+        game: name or YAML file of the game.
     """
     from racing_vpt.data.overview import survey
+    from racing_vpt.frames import prepare
+    from racing_vpt.games.read import load_game
     from racing_vpt.play.overview_picture import write_overview
 
+    asked = None if game is None else load_game(game)
     overview = survey(path)
     print(describe(path, overview))
+    if asked is not None:
+        print(as_of_game(overview, asked))
+        strips = overview.strips
+        overview.strips = [(caption, prepare(frames, asked.frames), columns) for caption, frames, columns in strips]
     write_overview(overview, joined(overview), out)
     print(f"picture: {out}")
 
@@ -61,6 +73,32 @@ def describe(path: str, overview: Overview) -> str:
         for step, count in enumerate(counts):
             bar = "#" * round(40 * count / peak)
             lines.append(f"  {step / 10:.1f}-{step / 10 + 0.1:.1f} {bar:40} {count / counts.sum():6.1%}")
+    return "\n".join(lines)
+
+
+def as_of_game(overview: Overview, game: Game) -> str:
+    """Which episodes are not of a game, and how the classes of each of its heads are used in the others."""
+    import torch
+
+    from racing_vpt.data.game_check import misfit
+
+    named = zip(overview.episodes, overview.columns, strict=True)
+    faults = {name: misfit(columns, game) for (name, _, _), columns in named}
+    wrong = [f"  {name}: {fault}" for name, fault in faults.items() if fault]
+    lines = [f"game {game.name}: {len(faults) - len(wrong)} of {len(faults)} episodes are of it", *wrong]
+    labelled = [part.controls for part in overview.columns if part.controls and not misfit(part, game)]
+    if not labelled:
+        return "\n".join(lines)
+    scheme = game.scheme("controls")
+    table = {name: np.concatenate([controls[name] for controls in labelled]) for name in scheme.controls}
+    classes = scheme.encode({name: torch.from_numpy(values) for name, values in table.items()})
+    for name, head in scheme.heads.items():
+        counts = torch.bincount(classes[name], minlength=head.num_classes)
+        most = int(counts.argmax())
+        lines.append(
+            f"{name}: {int((counts > 0).sum())} of {head.num_classes} classes used, class {most} in "
+            f"{counts[most] / counts.sum():.1%} of the frames"
+        )
     return "\n".join(lines)
 
 

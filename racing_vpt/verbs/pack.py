@@ -17,11 +17,11 @@ def pack(
     labels: Path | None = None,
     val_fraction: float = 0.1,
     clip_frames: int = 64,
-    height: int = 96,
-    width: int = 96,
+    height: int | None = None,
+    width: int | None = None,
     frames_per_second: float | None = None,
-    fit: Fit = "stretch",
-    resize: Resize = "area",
+    fit: Fit | None = None,
+    resize: Resize | None = None,
     shard_mib: float = 64.0,
     seed: int = 0,
     crf: int = 12,
@@ -29,41 +29,63 @@ def pack(
     decoder: Decoder = "auto",
     workers: int = 1,
     on_error: Literal["raise", "skip"] = "raise",
+    game: str | None = None,
 ) -> dict:
     """Pack recordings into shards (WebDataset tars) with a manifest.
 
-    A run that was stopped goes on where it was when it is started again with the same arguments.
+    A run that was stopped is continued by the same command.
 
     Args:
         recordings: folder of recordings, or of any videos.
         out: folder for the shards.
-        labels: folder of labels that an IDM wrote; they take the place of recorded controls, and only videos that are
-            labelled there are packed. Pairs are found by the video's sha256.
-        val_fraction: fraction of the episodes that go into the split `val`; 0 for none, 1 for all.
+        labels: folder of labels written by an IDM, in place of recorded controls. Only the videos that they belong to
+            (by sha256) are packed.
+        val_fraction: fraction of the episodes in the split `val`; 0 for none, 1 for all.
         clip_frames: frames in a clip.
-        height: pixels.
-        width: pixels.
-        frames_per_second: rate of the clips; videos of another rate are resampled by time stamps. None keeps theirs.
-        fit: what happens to a picture of another aspect ratio: stretch, crop or letterbox.
-        resize: how a picture shrinks: area (means, so that thin lines stay), or linear for OpenAI's checkpoints.
-        shard_mib: a shard is closed when it is larger than this.
-        seed: of the split.
-        crf: quality of clips that are encoded anew; lower is better.
-        pixel_format: of clips that are encoded anew; yuv420p if they are to be decoded on a GPU.
-        decoder: which library decodes.
-        workers: processes; more than one pays where clips must be encoded anew.
-        on_error: what happens with a recording that cannot be read.
+        height: pixels. Default: the game's, or 96.
+        width: pixels. Default: the game's, or 96.
+        frames_per_second: rate of the clips; other videos are resampled by time stamp. Default: the game's, or each
+            video's own.
+        fit: how a picture of another aspect ratio is fitted: stretch, crop or letterbox. Default: the game's, or
+            stretch.
+        resize: how a picture is made smaller: area (means, which keep thin lines) or linear (for OpenAI's checkpoints).
+            Default: the game's, or area.
+        shard_mib: size above which a shard is closed.
+        seed: seed of the split.
+        crf: quality of clips that are encoded again; lower is better.
+        pixel_format: pixel format of clips that are encoded again; yuv420p for decoding on a GPU.
+        decoder: library that decodes.
+        workers: processes; more than one pays where clips are encoded again.
+        on_error: what to do with a recording that cannot be read, or has controls of another game than --game.
+        game: name or YAML file of the game that all recordings must be of; its file also gives size and rate.
 
     Returns:
         The manifest.
     """
-    if clip_frames < 1 or height < 1 or width < 1 or workers < 1 or shard_mib <= 0:
+    from racing_vpt.games.read import load_game
+    from racing_vpt.types import FrameChanges, FrameSpec, frame_spec
+
+    played = None if game is None else load_game(game)
+    frames = frame_spec(FrameChanges(height, width, fit, resize), played.frames if played else FrameSpec())
+    if frames_per_second is None and played:
+        frames_per_second = frames.frames_per_second
+    if clip_frames < 1 or workers < 1 or shard_mib <= 0:
         raise ValueError(
-            f"clip_frames, height, width, workers and shard_mib must be positive, but are {clip_frames}, {height}, "
-            f"{width}, {workers} and {shard_mib}"
+            f"clip_frames, workers and shard_mib must be positive, but are {clip_frames}, {workers} and {shard_mib}"
         )
     from racing_vpt.data.cut import ClipFormat
     from racing_vpt.data.packing import Packing, pack_recordings
 
-    form = ClipFormat(height, width, frames_per_second, clip_frames, fit, resize, crf, pixel_format, decoder)
-    return pack_recordings(recordings, out, form, Packing(labels, val_fraction, shard_mib, seed, workers, on_error))
+    form = ClipFormat(
+        frames.height,
+        frames.width,
+        frames_per_second,
+        clip_frames,
+        frames.fit,
+        frames.resize,
+        crf,
+        pixel_format,
+        decoder,
+    )
+    how = Packing(labels, val_fraction, shard_mib, seed, workers, on_error, played)
+    return pack_recordings(recordings, out, form, how)

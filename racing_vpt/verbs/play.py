@@ -21,11 +21,13 @@ def play(
     recordings: Path | None = None,
     out: Path | None = None,
     keys: str | None = None,
+    game: str | None = None,
 ) -> Path | None:
     """Watch an agent drive in a window, and take the wheel from it: `racing-vpt play zoo:vpt-carracing`.
 
-    `h` shows the keys: m hands over to you and back, arrows or WASD drive, a comma starts and stops a recording, space
-    pauses, Escape ends. In its own world model: `racing-vpt play zoo:iris-carracing --agent_in_world_model`.
+    `h` shows the keys: m hands over to you and back, the keys of the game's file drive (arrows or WASD), a comma starts
+    and stops a recording, space pauses, Escape ends. In its own world model: `racing-vpt play zoo:iris-carracing
+    --agent_in_world_model`.
 
     While you drive, the agent goes on watching, so that it can take over at any moment. Recordings are named
     RUN/media/recordings/KIND-NNNN.mp4; pack trains on them as on any others, also on those of a dream, which their
@@ -33,23 +35,25 @@ def play(
 
     Args:
         run: who drives: zoo:NAME, a run folder or file; expert, brownian or random; or keyboard, for you alone.
-        env: environment in which the agent drives; CarRacing-v3 if not given, or the Atari game that it was made for.
+        env: environment in which the agent drives. Default: that of the game.
         seed: of the first episode or dream; the next one has the next.
         world_model: drive in the world model yourself.
         agent_in_world_model: watch the agent drive in the world model.
-        episodes: leaf through what is in RUN/media: episodes, recordings, films of validation drives. Up and down turn
-            to another one, left and right step a frame, space stops and goes on.
+        episodes: browse what is in RUN/media: episodes, recordings, films of validation drives. Up and down choose one,
+            left and right step a frame, space stops and continues.
         reconstruction: beside each frame, show it as the model sees it, and as the model codes it. Where there is no
             agent, as with a tokenizer or a world model alone, you drive.
         header: show more: episode, step and the rate of what is driven in.
         save_mode: ask after each episode whether it is to be kept (y, n).
         tau: temperature of the world model; at 0 nothing is drawn.
-        scale: how many times frames are enlarged. If not given, the environment's own large picture is shown where it
-            has one, and else frames are enlarged to 480 rows at most, or to 384 with --reconstruction.
+        scale: enlargement of the frames. Default: the environment's own large picture where it has one; else as large
+            as fits 480 rows, or 384 with --reconstruction.
         recordings: folder for the recordings. Without it, of what is no run folder: runs/play/NAME/media/recordings.
         out: mp4 to write instead of opening a window, for which no display is needed.
         keys: what is pressed for it, such as "up*20 left*5 up+left*10 , m": 20 frames of the up key, and so on;
-            none*50 leaves the keyboard alone. If not given, the agent drives one episode, or a minute of it.
+            none*50 leaves the keyboard alone. Default: the agent drives one episode, or a minute of it.
+        game: name or YAML file of the game, which names the keys and the environment; a checkpoint has its own, which
+            must be this one. Default: the checkpoint's, or carracing.
 
     Returns:
         The mp4, or None where a window was shown.
@@ -57,12 +61,14 @@ def play(
     from contextlib import closing
 
     from racing_vpt.envs.make import has_display
+    from racing_vpt.games.read import load_game
+    from racing_vpt.play.browser import Browser
     from racing_vpt.play.film import write_film
     from racing_vpt.play.kept_episodes import media_of
     from racing_vpt.play.key_script import parse_keys
-    from racing_vpt.play.player import PlayerOptions
+    from racing_vpt.play.player import Player, PlayerOptions
     from racing_vpt.play.players import PlayedWorld, player_of, until_it_ends
-    from racing_vpt.play.screen import Screen, show
+    from racing_vpt.play.screen import show
 
     modes = {"--world_model": world_model, "--agent_in_world_model": agent_in_world_model, "--episodes": episodes}
     given = [name for name, on in modes.items() if on]
@@ -74,18 +80,18 @@ def play(
         raise ValueError(f"--scale counts from 1, but {scale} was given")
     if keys is not None and out is None:
         raise ValueError("--keys is a script for a film: give --out FILM.mp4 with it, or leave it out for a window")
-    script = None if keys is None else parse_keys(keys)
+    asked = None if game is None else load_game(game)
     media = media_of(run)
     if episodes:
-        from racing_vpt.play.browser import Browser
         from racing_vpt.play.kept_episodes import episodes_of
 
-        screen: Screen = Browser(episodes_of(media), media, header)
+        screen: Player | Browser = Browser(episodes_of(media), media, header)
     else:
-        world = PlayedWorld(env, world_model, agent_in_world_model, reconstruction, tau)
+        world = PlayedWorld(env, world_model, agent_in_world_model, reconstruction, tau, asked)
         options = PlayerOptions(header=header, save_mode=save_mode, scale=scale)
         screen = player_of(run, world, recordings or media / "recordings", options, seed)
     with closing(screen):
+        script = None if keys is None else parse_keys(keys, screen.script_keys)
         if out is None and not has_display():  # only now: a mistyped run is no matter of the display
             raise ValueError(
                 "a window needs a display, and none was found (DISPLAY and WAYLAND_DISPLAY are unset); write a film "

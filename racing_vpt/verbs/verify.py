@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from racing_vpt.data.manifest import Shard
+    from racing_vpt.games.game import Game
 
 
-def verify(path: str) -> None:
+def verify(path: str, *, game: str | None = None) -> None:
     """Check recordings, labels, shards or checkpoints: counts, bytes, sha256, that lines parse and match frames.
+
+    With --game also that their controls are those of the game, within its limits.
 
     Args:
         path: folder of recordings, labels or shards, a single recording, or a checkpoint (run folder, file, zoo:NAME).
+        game: name or YAML file of the game that all of it must be of.
 
     Raises:
-        ValueError: something is wrong; every fault is printed.
+        ValueError: something is damaged, or of another game; every fault is printed.
     """
     from tqdm import tqdm
 
     from racing_vpt.data.overview import kind_of
+    from racing_vpt.games.read import load_game
 
+    asked = None if game is None else load_game(game)
     kind = "checkpoints" if _is_checkpoint(path) else kind_of(path)
     checks = {
         "shards": _check_shards,
@@ -33,7 +39,7 @@ def verify(path: str) -> None:
         "checkpoints": _check_checkpoints,
     }[kind]
     faults, count = [], 0
-    for name, problem in tqdm(checks(path), desc=f"verify {kind}", unit="file"):
+    for name, problem in tqdm(checks(path, asked), desc=f"verify {kind}", unit="file"):
         count += 1
         if problem:
             faults.append(f"{name}: {problem}" if name not in problem else problem)
@@ -41,7 +47,8 @@ def verify(path: str) -> None:
         print(fault)
     if faults:
         more = f" and {len(faults) - 1} more, listed above" if len(faults) > 1 else ""
-        raise ValueError(f"{len(faults)} of {count} {kind} in {path} are damaged: {faults[0]}{more}")
+        wrong = "damaged" if asked is None else f"damaged or not of the game {asked.name}"
+        raise ValueError(f"{len(faults)} of {count} {kind} in {path} are {wrong}: {faults[0]}{more}")
     if not count:
         raise FileNotFoundError(f"{path} holds no recordings, labels or shards; make some with: racing-vpt collect")
     print(f"{path}: {count} {kind} verified")
@@ -54,8 +61,8 @@ def _is_checkpoint(path: str) -> bool:
     return (Path(path) / "checkpoints").is_dir() or (Path(path) / "model.safetensors").is_file()
 
 
-def _check_checkpoints(path: str) -> Iterator[tuple[str, str]]:
-    """Name and fault (or nothing) of each checkpoint: checksums, fingerprint, and that all numbers are finite."""
+def _check_checkpoints(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
+    """Name and fault (or nothing) of each checkpoint: checksums, fingerprint, finite numbers, and the game."""
     from racing_vpt.checkpoints.integrity import fault_of, non_finite
     from racing_vpt.checkpoints.load import read_checkpoint
 
@@ -63,18 +70,37 @@ def _check_checkpoints(path: str) -> Iterator[tuple[str, str]]:
     files = sorted([*folder.glob("*.ckpt"), *folder.glob("*.ckpt.previous")]) if folder.is_dir() else [folder]
     files = [file for file in files if ".ckpt" in file.suffixes]
     for file in files:
-        yield str(file), (fault_of(file) if file.is_file() else f"{file} does not exist") or ""
+        fault = fault_of(file) if file.is_file() else f"{file} does not exist"
+        yield str(file), fault or (_other_game(read_checkpoint(file).init_args, game, str(file)) if game else "")
     if files:
         return
     try:
-        bad = list(non_finite({"state_dict": read_checkpoint(path).state_dict}))
+        checkpoint = read_checkpoint(path)
+        if game and (fault := _other_game(checkpoint.init_args, game, path)):
+            yield path, fault
+            return
+        bad = list(non_finite({"state_dict": checkpoint.state_dict}))
         yield path, f"{', '.join(bad)} hold NaN or infinity" if bad else ""
     except (ValueError, OSError) as error:
         yield path, str(error)
 
 
-def _check_recordings(path: str) -> Iterator[tuple[str, str]]:
+def _other_game(init_args: Mapping, game: Game, name: str) -> str:
+    """Why a checkpoint with these arguments is not one of a game, or nothing."""
+    from racing_vpt.games.game import check_same_game
+    from racing_vpt.games.read import as_game
+
+    try:
+        check_same_game(as_game(init_args.get("game", "carracing")), game, name)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _check_recordings(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each recording."""
+    from racing_vpt.data.columns import Columns
+    from racing_vpt.data.game_check import misfit
     from racing_vpt.data.recording import Recording, find_recordings
     from racing_vpt.files import TEMPORARY, read_json, sha256_of
     from racing_vpt.video.encode import count_frames
@@ -97,14 +123,17 @@ def _check_recordings(path: str) -> Iterator[tuple[str, str]]:
             elif counted != recording.num_frames:
                 problem = f"it holds {counted} frames, but the meta file says {recording.num_frames}"
             elif recording.has_actions:
-                recording.records()
+                columns = Columns.of_records(recording.records())
+                problem = misfit(columns, game) if game else ""
         except (ValueError, OSError) as error:
             problem = str(error)
         yield str(recording.video), problem
 
 
-def _check_labels(path: str) -> Iterator[tuple[str, str]]:
+def _check_labels(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each label file."""
+    from racing_vpt.data.columns import Columns
+    from racing_vpt.data.game_check import misfit
     from racing_vpt.data.label_files import read_labels
     from racing_vpt.data.overview import label_metas
 
@@ -112,15 +141,17 @@ def _check_labels(path: str) -> Iterator[tuple[str, str]]:
         lines = meta_file.with_name(meta_file.name.removesuffix(".meta.json") + ".jsonl")
         problem = ""
         try:
-            _, meta = read_labels(lines)
+            records, meta = read_labels(lines)
             missing = [name for name in ("video_sha256", "num_frames") if name not in meta]
             problem = f"its meta file lacks {missing}" if missing else ""
+            if game and not problem:
+                problem = misfit(Columns.of_records(records), game)
         except (ValueError, OSError) as error:
             problem = str(error)
         yield str(lines), problem
 
 
-def _check_shards(path: str) -> Iterator[tuple[str, str]]:
+def _check_shards(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each shard, and of the manifest's counts."""
     import fsspec
 
@@ -132,7 +163,7 @@ def _check_shards(path: str) -> Iterator[tuple[str, str]]:
         address = f"{path.rstrip('/')}/{shard.file}"
         try:
             with fsspec.open(address, "rb") as file:
-                yield address, _fault_of(file.read(), shard)
+                yield address, _fault_of(file.read(), shard, game)
         except (OSError, tarfile.TarError) as error:
             yield address, f"it cannot be read: {error}"
     for split, promised in manifest["splits"].items():
@@ -145,11 +176,13 @@ def _check_shards(path: str) -> Iterator[tuple[str, str]]:
         yield f"{path} {split}", "" if found == promised else f"the shards list {found}, the manifest counts {promised}"
 
 
-def _fault_of(content: bytes, shard: Shard) -> str:
+def _fault_of(content: bytes, shard: Shard, game: Game | None) -> str:
     """What is wrong with a shard's bytes, or nothing."""
     import hashlib
     import json
 
+    from racing_vpt.data.columns import Columns
+    from racing_vpt.data.game_check import misfit
     from racing_vpt.video.decoders import PyAVVideo
 
     if len(content) != shard.bytes:
@@ -169,4 +202,6 @@ def _fault_of(content: bytes, shard: Shard) -> str:
         counts = {len(about["first"]), *(len(column) for column in about["controls"].values()), video.num_frames}
         if counts != {place.frames}:
             return f"sample {place.key} has {sorted(counts)} frames, but the manifest says {place.frames}"
+        if game and (fault := misfit(Columns.of_json(about), game)):
+            return f"sample {place.key}: {fault}"
     return ""

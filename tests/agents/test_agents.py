@@ -100,7 +100,7 @@ def test_keys_steer_accelerate_and_brake(keyboard: KeyboardAgent, keys: tuple[in
     assert keyboard.act(FRAME)["throttle"] == 1.0
     press(throttle, down=False)
     press(brake)
-    assert keyboard.act(FRAME) == {"steering": -1.0, "throttle": 0.0, "brake": 0.8}
+    assert keyboard.act(FRAME) == {"steering": -1.0, "throttle": 0.0, "brake": 0.8, "gear_change": 0.0}
     press(left, down=False)
     assert keyboard.act(FRAME)["steering"] > -1.0
 
@@ -116,7 +116,7 @@ def test_keys_are_the_joystick_of_a_game_that_has_one(keyboard: KeyboardAgent) -
     press(pygame.K_d)
     assert keyboard.act(FRAME)["left"] == keyboard.act(FRAME)["right"] == 0
     env.game = load_game("minecraft")  # type: ignore[attr-defined]
-    with pytest.raises(ValueError, match="no keys for these controls"):
+    with pytest.raises(ValueError, match="the game minecraft names no keys"):
         keyboard.attach(env)
 
 

@@ -272,3 +272,47 @@ def test_a_folder_with_nothing_in_it_says_how_to_fill_it(tmp_path: Path) -> None
     ):
         with pytest.raises(FileNotFoundError, match="racing-vpt collect"):
             action()
+
+
+GAME = """
+name: racer
+controls:
+  steering: {axis: [-1, 1], bins: 5}
+  throttle: {axis: [0, 1]}
+  brake: {axis: [0, 1]}
+  gear_change: {choice: [-1, 0, 1]}
+frames: {height: 48, width: 40, resize: linear, frames_per_second: 25, hide: [[0.5, 0, 0.5, 1]]}
+"""
+
+
+def test_recordings_are_packed_at_the_size_and_rate_of_a_game(tiny_recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "racer.yaml").write_text(GAME)
+    game = str(tmp_path / "racer.yaml")
+    form = pack(tiny_recordings, tmp_path / "out", game=game)["clip_format"]
+    assert (form["height"], form["width"], form["resize"], form["frames_per_second"]) == (48, 40, "linear", 25)
+    verify(str(tmp_path / "out"), game=game)
+    form = pack(tiny_recordings, tmp_path / "small", game=game, width=24)["clip_format"]
+    assert (form["height"], form["width"]) == (48, 24)
+
+
+def test_what_is_not_of_the_game_is_named(
+    tiny_recordings: Path, tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = r"its controls are steering, throttle, brake, gear_change, but those of the game nes are up, down, left"
+    with pytest.raises(ValueError, match=rf"cannot be packed with --game nes: {said}"):
+        pack(tiny_recordings, tmp_path / "out", game="nes")
+    for place in (tiny_recordings, tiny_shards):
+        verify(str(place), game="carracing")
+        with pytest.raises(ValueError, match=rf"not of the game nes: .*{said}"):
+            verify(str(place), game="nes")
+    with pytest.raises(ValueError, match="for the game carracing, but --game nes"):
+        verify("zoo:dqn-carracing", game="nes")
+    (tmp_path / "racer.yaml").write_text(GAME.replace("throttle: {axis: [0, 1]}", "throttle: {axis: [0, 0.01]}"))
+    with pytest.raises(ValueError, match=r"throttle of frame \d+ is .*; the game racer allows 0 to 0\.01"):
+        verify(str(tiny_recordings), game=str(tmp_path / "racer.yaml"))
+    inspect_data(str(tiny_recordings), out=tmp_path / "inspect.png", game="carracing")
+    text = capsys.readouterr().out
+    assert "game carracing: " in text
+    assert "gear_change: 1 of 3 classes used, class 1 in 100.0% of the frames" in text
+    inspect_data(str(tiny_recordings), out=tmp_path / "inspect.png", game="nes")
+    assert "game nes: 0 of " in capsys.readouterr().out

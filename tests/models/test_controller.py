@@ -27,6 +27,7 @@ from racing_vpt.rollout.population import DrivePopulation, DriveTask, dream_retu
 from tests.episodes import run_episode
 
 ROOT = Path(__file__).parents[2]
+DRIVEN = ("steering", "throttle", "brake")
 torch.set_num_threads(1)
 
 
@@ -178,7 +179,7 @@ def test_a_search_begins_where_another_ended(memory: Path, tmp_path: Path, capsy
 
 def test_a_dream_is_a_vector_environment() -> None:
     torch.manual_seed(0)
-    world = MemoryWorld(VAENet(), MemoryNet(), copies=3)
+    world = MemoryWorld(VAENet(), MemoryNet(), DRIVEN, copies=3)
     env = DreamEnv(world, torch.zeros(2, 64), 6, tau=1.0, max_steps=3)
     seen, _ = env.reset(seed=1)
     assert env.observation_space.contains(seen)
@@ -196,7 +197,7 @@ def test_a_dream_is_a_vector_environment() -> None:
     assert not reward[done].any()
     assert not seen[done, 32:].any()  # a new dream remembers nothing
     with pytest.raises(ValueError, match="outcomes true"):
-        MemoryWorld(VAENet(), MemoryNet(outcomes=False))
+        MemoryWorld(VAENet(), MemoryNet(outcomes=False), DRIVEN)
 
 
 def test_the_same_controllers_dream_the_same() -> None:

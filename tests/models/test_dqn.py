@@ -175,7 +175,7 @@ def test_a_random_action_is_held() -> None:
         ([[0, 0, 0], [1.5, 0, 0]], r"actions\[1\] is \[1.5, 0, 0\].*steering is 1.5"),
         ([[0, 0, 0], [0, -0.1, 0]], "throttle is -0.1"),
         ([[0, 0, 0], [0, 0, float("nan")]], "brake is nan"),
-        ([[0, 0], [0, 0, 1]], "expected three numbers"),
+        ([[0, 0], [0, 0, 1]], "expected 3 numbers: steering, throttle, brake"),
         ([[0, 0, 0], [0, 0, 0]], "no two of them alike"),
         ([[0, 0, 0]], "two rows or more"),
     ],

@@ -59,7 +59,7 @@ def pressing(*keys: str) -> Keys:
 def test_the_dream_that_is_played_is_the_one_trained_in() -> None:
     module = controller(end=-3.0)
     assert module.world.memory is not None
-    world = MemoryWorld(module.world.vae, module.world.memory)
+    world = MemoryWorld(module.world.vae, module.world.memory, module.world.controls)
     env, played = DreamEnv(world, module.beginnings, 1), imagination_of(module, "it", 1.0)
     env.reset(seed=5)
     played.begin(5)

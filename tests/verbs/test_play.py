@@ -10,6 +10,7 @@ import pygame
 import pytest
 import torch
 
+import racing_vpt
 from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.data.recording import Recording
@@ -48,16 +49,17 @@ def nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_script_says_what_is_held_and_pressed_in_each_frame() -> None:
     up, both = frozenset({"up"}), frozenset({"up", "left"})
-    assert parse_keys("up*2 , up+left m") == [
+    assert parse_keys("up*2 , up+left m", ["up", "left"]) == [
         Keys(up, ("up",)), Keys(up), Keys(both, (",", "up", "left")), Keys(pressed=("m",)),
     ]  # fmt: skip
-    assert parse_keys("none*3") == [Keys()] * 3
+    assert parse_keys("none*3", []) == [Keys()] * 3
+    assert parse_keys("right_shift", ["right shift"]) == [Keys(frozenset({"right shift"}), ("right shift",))]
 
 
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("up*5 upp*3", "no key 'upp'.*'upp[*]3'.*down, left"),
+        ("up*5 upp*3", "no key 'upp'.*'upp[*]3'.*up, left, none"),
         ("up*0", "'0' is no number of frames"),
         ("up*-3", "no number of frames"),
         (",*3", "stand alone"),
@@ -67,7 +69,7 @@ def test_a_script_says_what_is_held_and_pressed_in_each_frame() -> None:
 )
 def test_a_script_with_unknown_keys_is_refused(script: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        parse_keys(script)
+        parse_keys(script, ["up", "left"])
 
 
 @pytest.mark.usefixtures("nothing_to_look_at")
@@ -137,6 +139,8 @@ def test_what_cannot_be_played_is_said(controller: Path, tmp_path: Path, capsys:
         ([str(run), out, *keys], "is saving its first: wait"),
         ([str(run), out, "--episodes"], "no recording or film"),
         ([str(tmp_path / "nowhere"), out], "does not exist"),
+        (["zoo:vpt-carracing", out, *keys, "--game=enduro"], "for the game carracing, but --game enduro"),
+        (["keyboard", out, *keys, "--game=nes"], "the game nes names no environment"),
     ]
     for words, said in cases:
         assert main(["play", *words]) == 2, words
@@ -162,6 +166,17 @@ def test_a_person_drives_alone(tmp_path: Path) -> None:
     assert main(["play", "keyboard", *words]) == 0
     recording = Recording.open(tmp_path / "drive-0001.mp4")
     assert (recording.num_frames, recording.meta["agent"]) == (6, "keyboard")
+
+
+def test_a_person_drives_by_the_keys_of_a_game_file(tmp_path: Path) -> None:
+    path, out = tmp_path / "mine.yaml", tmp_path / "film.mp4"
+    text = (Path(racing_vpt.__file__).parent / "games" / "carracing.yaml").read_text()
+    path.write_text("name: carracing\n" + text.replace("throttle: [up, w]", "throttle: [i]").replace("0.06", "0.2"))
+    words = [f"--game={path}", FAST, f"--out={out}", f"--recordings={tmp_path}", "--keys", ", i*2 left*2"]
+    assert main(["play", "keyboard", *words]) == 0
+    records = Recording.open(tmp_path / "drive-0001.mp4").records()
+    assert [record.action["throttle"] for record in records] == [1, 1, 0, 0]
+    assert records[-1].action["steering"] == pytest.approx(-0.4)
 
 
 def test_an_agent_that_is_driven_in_a_window_scores_as_without(
