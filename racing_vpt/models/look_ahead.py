@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
 from torch import Tensor
 
 from racing_vpt.frames import film_strip
@@ -47,7 +48,8 @@ class LookAhead:
             world: the world model.
             observations: [R, T, ...], as the world model codes the frames.
             actions: float32 [R, T, A]; action t answers frame t.
-            truth: true pictures float [R, T, 3, H, W] in [0, 1].
+            truth: true pictures float [R, T or less, 3, H, W] in [0, 1] of the last frames, `steps_ahead(T) + 1` at
+                least.
         """
         rows, T = observations.shape[:2]
         ahead = steps_ahead(T)
@@ -56,7 +58,7 @@ class LookAhead:
         if not rows or not horizons:
             return
         wrong = actions.roll(1, 0) if rows > 1 else actions.flip(1)
-        truth = truth[:, middle:]
+        truth = truth[:, -1 - ahead :]
         seen = world.observe(observations[:, : middle + 1], led_here(actions)[:, : middle + 1], world.initial(rows))
         for answers, found in ((actions, self.imagined), (wrong, self.other)):
             dreamt = dream_on(world, seen.copy(), answers[:, middle:-1], 0.0)  # (R, ahead, ...)
@@ -70,19 +72,22 @@ class LookAhead:
         """PSNRs of imagined frames, of the last seen frame, and of frames imagined with other controls."""
         return self.imagined, self.still, self.other
 
-    def gather(self, processes: int) -> None:
-        """Take over what all processes collected; every process must call it."""
-        found: list[tuple[list[Tensor], ...]] = [()] * processes
+    def gather(self, trainer: Trainer | None) -> None:
+        """Take over what all processes of a trainer collected; every process must call it."""
+        if trainer is None or trainer.world_size == 1:
+            return
+        found: list[tuple[list[Tensor], ...]] = [()] * trainer.world_size
         torch.distributed.all_gather_object(found, self.all)
         self.imagined, self.still, self.other = ([*chain.from_iterable(lists)] for lists in zip(*found, strict=True))
 
-    def figures(self) -> dict[str, float]:
-        """Metrics by name.
+    def figures(self, trainer: Trainer | None = None) -> dict[str, float]:
+        """Metrics by name, over all processes of a trainer.
 
         `psnr_K` after K imagined frames; `psnr_still_K` of the last seen frame, repeated; `psnr_gain_K`, the paired
         difference of the two; `action_sensitivity`, dB lost with other controls at the farthest horizon. A name ending
         in `_low` is the lower end of the 95% interval of a mean over clips.
         """
+        self.gather(trainer)
         if not self.imagined:
             return {}
         imagined, still, other = (torch.cat(x) for x in (self.imagined, self.still, self.other))

@@ -18,14 +18,15 @@ from torch.nn import functional as F
 
 from racing_vpt.frames import film_strip
 from racing_vpt.games.read import as_game
+from racing_vpt.models.look_ahead import ROWS, LookAhead, long_enough, steps_ahead
 from racing_vpt.models.parts import STARTS, load_vae
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.nn.masked import masked_mean
 from racing_vpt.nn.memory import MemoryNet
+from racing_vpt.nn.memory_world import MemoryWorld
 from racing_vpt.nn.vae_net import Code, VAENet
 from racing_vpt.types import Batch, Frame, FrameChanges, frame_spec
 
-HORIZONS = (1, 5, 15)  # frames that are dreamt open loop, in `val/open_loop_K`
 TAUS = (0.0, 0.5, 1.0)
 SHOWN = 8  # frames in a picture
 LEAST_REWARD = -10.0  # floor of rewards: leaving CarRacing's field costs 100, which squared would dominate the tiles
@@ -70,6 +71,7 @@ class MDNRNN(LightningModule):
         self.optimizer = optimizer
         self.vae = VAENet(latent).requires_grad_(False)
         self.net = MemoryNet(latent, len(self.controls), width, components, outcomes)
+        self.ahead = LookAhead()
         self.register_buffer("starts", torch.zeros(STARTS, 2 * latent))
         self.register_buffer("num_starts", torch.zeros((), dtype=torch.int64))
 
@@ -156,11 +158,15 @@ class MDNRNN(LightningModule):
         self.keep_starts(batch)
         return self.share(batch, "train")
 
+    def on_validation_epoch_start(self) -> None:
+        self.ahead.clear()
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self.share(batch, "val")
-        if batch_idx == 0:  # a process without valid rows counts for nothing, but the others wait for its metrics
-            named, size = self.look_ahead(batch), logged_size(self, batch.valid.sum())
-            self.log_dict({f"val/{name}": x for name, x in named.items()}, batch_size=size, sync_dist=True)
+        self.look(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        self.log_dict({f"val/{name}": x for name, x in self.ahead.figures(self._trainer).items()}, sync_dist=True)
 
     def keep_starts(self, batch: Batch) -> None:
         """Store codes of episodes' first frames; the latest `STARTS` are kept."""
@@ -170,56 +176,16 @@ class MDNRNN(LightningModule):
             self.num_starts += 1
 
     @torch.no_grad()
-    def look_ahead(self, batch: Batch) -> dict[str, Tensor]:
-        """How far dreams can be believed, measured in codes on the clips of a batch.
-
-        Returns:
-            `open_loop_K`: squared error of codes after K frames dreamt at tau 0 with the true controls, from the middle
-            of each clip; `standstill_K`: the same for a code that does not change. `action_sensitivity`: root mean
-            square change of the expected next code with other controls (those of another clip), relative to the change
-            of codes from frame to frame. 0 means that the dream ignores the controls.
-        """
-        truth, actions = self.code(batch).mean, self.actions(batch)
-        B, T, _ = truth.shape
-        states = self.states(truth, actions)
-        remembered = states[0]
-        follows = batch.valid[:, 1:] & ~batch.first[:, 1:]
-        other = torch.cat([truth, actions.roll(1, 0)], -1)[:, :-1]  # the same past, another clip's controls now
-        before = [torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], 1) for x in states]
-        flat = tuple(rearrange(x[:, :-1], "b t d -> (b t) d") for x in before)
-        changed, _ = self.net.lstm.step(rearrange(other, "b t d -> (b t) d"), (flat[0], flat[1]))
-        changed_mean = self.net.predict(rearrange(changed, "(b t) d -> b t d", b=B)).mean()
-        moved = (changed_mean - self.net.predict(remembered[:, :-1]).mean()).square().mean(-1)
-        usual = masked_mean((truth[:, 1:] - truth[:, :-1]).square().mean(-1), follows)
-        found = {"action_sensitivity": (masked_mean(moved, follows) / usual.clamp(min=1e-8)).sqrt()}
-        middle = T // 2
-        dreamt = self.dream_on(truth, actions, middle, min(max(HORIZONS), T - 1 - middle), tau=0.0)
-        for ahead in HORIZONS:
-            if ahead > dreamt.shape[1]:
-                continue
-            known = follows[:, middle : middle + ahead].all(1)
-            for name, guess in (("open_loop", dreamt[:, ahead - 1]), ("standstill", truth[:, middle])):
-                found[f"{name}_{ahead}"] = masked_mean((guess - truth[:, middle + ahead]).square().mean(-1), known)
-        return found
-
-    def states(self, z: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Output and cell of the LSTM after each step, float32 [B, T, width] each."""
-        state = self.net.initial_state(len(z), z.device)
-        kept = []
-        for step in range(z.shape[1]):
-            state = self.net.step(z[:, step], actions[:, step], state)
-            kept.append(state)
-        return torch.stack([output for output, _ in kept], 1), torch.stack([cell for _, cell in kept], 1)
-
-    def dream_on(self, z: Tensor, actions: Tensor, start: int, frames: int, tau: float) -> Tensor:
-        """Codes [B, frames, latent] dreamt after frame `start` with the true controls."""
-        _, state = self.net(z[:, :start], actions[:, :start], self.net.initial_state(len(z), z.device))
-        current, dreamt = z[:, start], [z[:, :0]]
-        for step in range(start, start + frames):
-            state = self.net.step(current, actions[:, step], state)
-            current = self.net.predict(state[0]).draw(tau)
-            dreamt.append(current.unsqueeze(1))
-        return torch.cat(dreamt, 1)
+    def look(self, batch: Batch) -> None:
+        """Look ahead on the clips of a batch; the truth is what the VAE makes of the true frames."""
+        rows = long_enough(batch, self.frames.stride)[:ROWS]
+        if not rows or self.net.outcome is None:  # without an outcome nothing is imagined
+            return
+        codes = self.code(batch).mean[rows]  # (R, T, latent)
+        world = MemoryWorld(self.vae, self.net, self.controls)
+        tail = codes[:, -1 - steps_ahead(codes.shape[1]) :]
+        truth = rearrange(world.show(rearrange(tail, "r t d -> (r t) d")), "(r t) c h w -> r t c h w", r=len(rows))
+        self.ahead.add(world, codes, self.actions(batch)[rows], truth)
 
     @torch.no_grad()
     def pictures(self, batch: Batch) -> dict[str, Frame]:

@@ -272,12 +272,11 @@ class TokenWorld(LightningModule):
         used = self.used
         if self._trainer is not None and self._trainer.world_size > 1:
             used = cast(Tensor, self._trainer.strategy.reduce(used.clone(), reduce_op="sum"))
-            self.ahead.gather(self._trainer.world_size)
         use = {
             "codebook_use": float((used > 0).float().mean()),
             "codebook_perplexity": float(perplexity(used)),
         }
-        return {f"val/{name}": x for name, x in {**self.ahead.figures(), **use}.items()}
+        return {f"val/{name}": x for name, x in {**self.ahead.figures(self._trainer), **use}.items()}
 
     def on_validation_epoch_end(self) -> None:
         self.log_dict(self.looked(), sync_dist=True)

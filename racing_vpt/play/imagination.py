@@ -6,7 +6,6 @@ dream and its end.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
 
@@ -17,7 +16,8 @@ from torch import Tensor
 from racing_vpt.frames import prepare, unstretched
 from racing_vpt.games.game import Game
 from racing_vpt.nn.imagination import World
-from racing_vpt.nn.tokenizer_net import frames_of
+from racing_vpt.nn.picture_losses import psnr
+from racing_vpt.nn.tokenizer_net import frames_of, pictures_of
 from racing_vpt.types import Controls, Frame, FrameSpec
 
 
@@ -144,6 +144,6 @@ class Reconstruction:
         """Pictures uint8 [h, w, 3] of a frame [H, W, 3] with captions: as the model takes it, and decoded."""
         small = np.ascontiguousarray(prepare(frame[None], self.frames))
         again = as_frame(self.eye.show(self.eye.code(torch.from_numpy(small))))
-        psnr = 10 * math.log10(255**2 / max(np.square(again.astype(np.float32) - small[0]).mean(), 1e-3))
-        pictures = (("downscaled", small[0]), (f"reconstruction {psnr:.0f} dB", again))
+        error = psnr(pictures_of(torch.from_numpy(again[None])), pictures_of(torch.from_numpy(small)))
+        pictures = (("downscaled", small[0]), (f"reconstruction {float(error):.0f} dB", again))
         return [(name, unstretched(picture, frame, self.frames)) for name, picture in pictures]

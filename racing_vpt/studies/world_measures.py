@@ -14,11 +14,12 @@ from racing_vpt.checkpoints.load import load_module
 from racing_vpt.data.clip_controls import ClipControls
 from racing_vpt.data.clip_datamodule import ClipDataModule
 from racing_vpt.data.clip_source import Reading
-from racing_vpt.models.look_ahead import HORIZONS, ROWS, psnr
+from racing_vpt.models.look_ahead import HORIZONS, ROWS
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.worlds import token_world_of
 from racing_vpt.nn.outcomes import numbers_of
+from racing_vpt.nn.picture_losses import psnr
 from racing_vpt.nn.quantizer import perplexity, usage
 from racing_vpt.nn.tokenizer_net import pictures_of
 from racing_vpt.statistics import bootstrap_interval
