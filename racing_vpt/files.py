@@ -16,10 +16,12 @@ import secrets
 import shlex
 import shutil
 import socket
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from io import BufferedReader
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -31,6 +33,10 @@ LOCK = ".racing-vpt.lock"  # in a folder that is being written to
 SECONDS_AFTER_DEATH = 15.0  # for the processes of a killed one to end
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # a file system without hard links
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
+_KINDS = {
+    stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}  # fmt: skip
 LEFTOVER = re.compile(re.escape(TEMPORARY) + r"(?P<host>[0-9a-f]{6})-(?P<process>\d+)-[0-9a-f]{8}-")
 
 
@@ -229,14 +235,45 @@ def write_json(path: Path, value: Mapping[str, object]) -> None:
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
+def require_regular(path: Path) -> None:
+    """Check that a path is a file with an end before anything opens it: a reader of a FIFO or a device waits for ever.
+
+    Raises:
+        ValueError: it is something else; the message says what.
+        OSError: it cannot be looked at.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'something else')}, but a file was expected")
+
+
+def open_regular(path: Path) -> BufferedReader:
+    """A file opened for reading bytes, never waiting for one; raises as `require_regular`."""
+    require_regular(path)
+    file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # somebody exchanged it in between
+        file.close()
+        raise ValueError(f"{path} was replaced while it was opened; a file was expected")
+    return file
+
+
+def refuse_link_out(path: Path, folder: Path) -> None:
+    """Raise ValueError where a path in a folder, which may be a stranger's, is a link to something outside of it."""
+    if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(
+            f"{path} is a link to {os.readlink(path)}, outside of {folder}; if you trust it, copy what it links to: "
+            f"cp -rL {shlex.quote(str(folder))} COPY"
+        )
+
+
 def read_json(path: Path) -> dict:
     """The JSON object in a file; ValueError names the file where it is none."""
     try:
-        if path.stat().st_size > LARGEST_JSON:
-            raise ValueError(
-                f"{path} has {path.stat().st_size} bytes; a file of this kind has fewer than {LARGEST_JSON}"
-            )
-        value = json.loads(path.read_text())
+        with open_regular(path) as file:
+            content = file.read(LARGEST_JSON + 1)
+        if len(content) > LARGEST_JSON:
+            raise ValueError(f"{path} has {path.stat().st_size} bytes; a file of this kind has up to {LARGEST_JSON}")
+        value = json.loads(content)
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -258,7 +295,7 @@ def sha256_of(path: Path) -> str:
         for inner in sorted(path.iterdir()):
             digest.update(f"{inner.name}:{sha256_of(inner)}\n".encode())
         return digest.hexdigest()
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

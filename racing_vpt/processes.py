@@ -5,7 +5,6 @@ A process that dies is replaced, and what it was doing is done again; none outli
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Generic, TypeVar
@@ -15,11 +14,6 @@ from racing_vpt.worker_processes import Crew, Work
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 AHEAD = 4  # tasks for each process that are begun before the results ahead of them were taken
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_parallel(work: Work[Task, Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:

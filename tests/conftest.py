@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.verbs.pack import pack
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # commands compute alike, however busy the machine is
 torch.set_num_threads(1)  # with networks this small, threads wait for each other longer than they work
 
 LENGTHS = (40, 90, 70, 64, 48, 81)  # frames of the tiny episodes

@@ -16,7 +16,18 @@ from racing_vpt.cli.main import STAGES, TOOLS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "racing_vpt"
-GROUND = ("types", "free_memory", "files", "seeds", "statistics", "worker_processes", "processes", "frames", "games")
+GROUND = (
+    "types",
+    "free_memory",
+    "free_cores",
+    "files",
+    "seeds",
+    "statistics",
+    "worker_processes",
+    "processes",
+    "frames",
+    "games",
+)
 UPWARDS = {name: set(GROUND[:place]) for place, name in enumerate(GROUND)}  # each may import those before it
 ALL = set(GROUND)
 MODELS = ALL | {"nn", "checkpoints", "models"}

@@ -21,9 +21,10 @@ def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
     import numpy as np
 
     from racing_vpt.envs.make import FAST_ID, STOCK_ID
+    from racing_vpt.free_cores import num_cores
     from racing_vpt.games.read import load_game
     from racing_vpt.models.controller import Controller
-    from racing_vpt.processes import Pool, num_cores
+    from racing_vpt.processes import Pool
     from racing_vpt.rollout.population import WHOLE_EPISODE, DrivePopulation, DriveTask
 
     spec = load_game("carracing").world_frames

@@ -54,6 +54,7 @@ from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from racing_vpt.free_cores import share_cores
 from racing_vpt.free_memory import keep_freed_memory
 
 if TYPE_CHECKING:
@@ -140,6 +141,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.addHandler(handler)
     try:
         with _ended_by_signals(verb):
+            if verb != "demo" and not {"-h", "--help"} & set(rest):  # the steps of a demo share for themselves
+                share_cores()
             return _run(verb, rest)
     except KeyboardInterrupt:
         return 130

@@ -204,8 +204,17 @@ def check_resources(runs: Path) -> list[Finding]:
         findings.append(Finding(enough, "memory", f"{memory:.1f} GiB free", "give --data.reading.cache_gib 0"))
     except (ValueError, OSError):
         findings.append(Finding("amber", "memory", "this system does not say", ""))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [*findings, Finding("green", "cores", str(cores))]
+    return [*findings, check_cores()]
+
+
+def check_cores() -> Finding:
+    """Watch for half a second how many cores other programs leave free."""
+    from racing_vpt.free_cores import free_cores, num_cores, threads_for
+
+    cores, free = num_cores(), free_cores(seconds=0.5)
+    threads = threads_for(free)
+    advice = f"end other programs, or they share: a run started now computes with {threads} of {cores} threads"
+    return Finding("green" if threads == cores else "amber", "cores", f"{cores}, {free:.1f} of them free", advice)
 
 
 def _other_disk(one: Path, other: Path) -> bool:

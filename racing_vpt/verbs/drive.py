@@ -102,9 +102,10 @@ def drive(
     from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
     from racing_vpt.envs.make import has_display, make_env
     from racing_vpt.files import write_json
+    from racing_vpt.free_cores import num_cores
     from racing_vpt.games.game import check_same_game
     from racing_vpt.games.read import load_game
-    from racing_vpt.processes import in_parallel, num_cores
+    from racing_vpt.processes import in_parallel
     from racing_vpt.seeds import parse_seeds
 
     numbers = parse_seeds(seeds)
