@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
-from racing_vpt.checkpoints.plain_pickle import RefusedNameError, load_plain
+from racing_vpt.checkpoints.plain_names import RefusedNameError
+from racing_vpt.checkpoints.plain_pickle import load_plain
 from racing_vpt.free_memory import require_memory
 from racing_vpt.games.read import load_game
 

@@ -6,6 +6,7 @@ import io
 import pickle
 import subprocess
 import sys
+import time
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -16,7 +17,8 @@ import torch
 
 from racing_vpt.checkpoints.load import load_module
 from racing_vpt.checkpoints.openai import openai_settings, read_openai_model, read_openai_weights
-from racing_vpt.checkpoints.plain_pickle import RefusedNameError, load_plain
+from racing_vpt.checkpoints.plain_names import RefusedNameError
+from racing_vpt.checkpoints.plain_pickle import load_plain
 from racing_vpt.models.openai_vpt import load_vpt
 
 PARITY = Path(__file__).parents[1] / "vpt_parity"
@@ -82,6 +84,31 @@ def test_a_few_bytes_cannot_make_much_data() -> None:
     for data in (copies, pickle.dumps(shared), pickle.dumps(deep), b"\x80\x04]\x94h\x00a."):
         with pytest.raises(ValueError, match=r"100000 values"):
             load_plain(data)
+
+
+def doubled(times: int) -> bytes:
+    """A program whose last value is a tuple of two of the one before, and so on: 2^times values when it is hashed."""
+    pairs = (b"h%ch%c\x86q%c0" % (number, number, number + 1) for number in range(times))
+    return b"\x80\x02)q\x000" + b"".join(pairs)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        doubled(40) + b"}h\x28K\x01s.",
+        doubled(40) + b"(h\x28\x91.",
+        doubled(40) + b"\x8f(h\x28\x90.",
+        doubled(40) + b"cbuiltins\nset\n]h\x28a\x85R.",
+        b"\x80\x02})" + b"\x85" * 20_000 + b"K\x01s.",
+        pickle.dumps({number * (2**61 - 1): None for number in range(20_000)}),
+    ],
+    ids=["a key", "a frozenset", "a set", "an argument", "a deep key", "keys that collide"],
+)
+def test_what_would_be_hashed_for_ever_is_counted_before(data: bytes) -> None:
+    begun = time.process_time()
+    with pytest.raises(ValueError, match=r"100000 values or 100 levels"):
+        load_plain(data)
+    assert time.process_time() - begun < 5
 
 
 def test_an_ordered_dict_with_methods_of_its_own_is_only_data() -> None:
