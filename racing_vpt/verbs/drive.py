@@ -123,8 +123,7 @@ def drive(
     make_env(env).close()  # a wrong name is an error here and not in a worker
     if shown and not has_display():
         raise ValueError(
-            "a window needs a display, and none was found (DISPLAY and WAYLAND_DISPLAY are unset); write a film "
-            "instead: --video FILE.mp4"
+            "a window needs a display (DISPLAY and WAYLAND_DISPLAY are unset); write a film instead: --video FILE.mp4"
         )
     workers = 1 if shown else workers or num_cores()
     batch = 1 if shown else max(1, min(batch, -(-len(numbers) // workers)))
