@@ -68,7 +68,8 @@ def test_a_game_of_ten_lines_is_packed_trained_and_labelled(tmp_path: Path) -> N
     shards, runs = tmp_path / "shards", tmp_path / "runs"
     pack = ["--height=64", "--width=64", "--val_fraction=0.2"]
     assert main(["pack", f"--recordings={tmp_path / 'own'}", f"--out={shards}", *pack]) == 0
-    small = ["--trainer.max_steps=150", "--trainer.val_check_interval=150", "--trainer.accelerator=cpu"]
+    small = ["--trainer.max_steps=120", "--trainer.val_check_interval=120", "--trainer.accelerator=cpu"]
+    small += ["--model.network.motion_remembered=10000"]
     words = [f"--data.train={shards}", f"--data.val={shards}", f"--runs={runs}", f"--game={game}"]
     assert main(["fit", "--config", "base", "--config", "idm", *words, *small]) == 0
     labels = tmp_path / "labels"

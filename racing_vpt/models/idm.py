@@ -108,7 +108,11 @@ class IDM(ControlModule):
         if config.has_senses:
             motion = None
             if config.motion:
-                motion = GlobalMotion(ignored_pixels(self.frames, view), finest=config.motion_finest)
+                motion = GlobalMotion(
+                    ignored_pixels(self.frames, view),
+                    finest=config.motion_finest,
+                    remembered=config.motion_remembered,
+                )
             self.senses = build_senses(config, motion, size.hidsize)
         if config.close_heads:
             self.close = build_close_branch(config, size.hidsize)

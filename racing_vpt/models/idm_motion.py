@@ -8,6 +8,9 @@ over some frames reveals the pedals. A CNN needs hours of labels to learn the sa
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import numpy as np
 import torch
 from einops import rearrange
 from torch import Tensor, nn
@@ -30,10 +33,17 @@ class GlobalMotion(nn.Module):
         levels: halvings of the picture at the coarsest level.
         finest: halvings at the finest level; 1 is twice as fast as 0, and tells less about the pedals (LOG.md).
         iterations: steps at each level but the finest, where one suffices.
+        remembered: largest number of pairs of frames whose motion is kept, for training that draws the same frames
+            again and again; measuring is most of its time on a CPU. 0: none. The last bits of a measurement depend on
+            the pairs beside it, so a resumed run then equals an uninterrupted one to rounding only.
     """
 
-    def __init__(self, ignored: Tensor, levels: int = 2, finest: int = 0, iterations: int = 2) -> None:
+    def __init__(
+        self, ignored: Tensor, levels: int = 2, finest: int = 0, iterations: int = 2, remembered: int = 0
+    ) -> None:
         super().__init__()
+        self.remembered = remembered
+        self.memory: dict[tuple[int, int], np.ndarray] = {}  # by the hashes of both frames: motion float32 [7]
         if not 0 <= finest <= levels:
             raise ValueError(f"finest must lie between 0 and {levels} halvings, but {finest} was given")
         self.levels, self.finest, self.iterations = levels, finest, iterations
@@ -48,24 +58,45 @@ class GlobalMotion(nn.Module):
 
     @torch.no_grad()
     def forward(self, frames: Tensor, valid: Tensor | None) -> Tensor:
-        B, T = frames.shape[:2]
         with torch.autocast(frames.device.type, enabled=False):
-            luma = frames[:, :, : self.rows].float() @ torch.tensor(LUMA, device=frames.device)  # [B, T, H, W]
-            motion = torch.zeros(B * (T - 1), 6, device=frames.device)
-            residual = torch.zeros(B * (T - 1), device=frames.device)
-            for level in range(self.levels, self.finest - 1, -1):
-                small = getattr(self, f"down_{level}") @ luma @ getattr(self, f"across_{level}").T
-                one, two = (rearrange(x, "b t h w -> (b t) h w") for x in (small[:, :-1], small[:, 1:]))
-                iterations = 1 if level == self.finest else self.iterations
-                seen = getattr(self, f"seen_{level}")
-                few = zip(motion.split(CHUNK), one.split(CHUNK), two.split(CHUNK), strict=True)
-                refined = [refine(*pictures, seen, iterations) for pictures in few]
-                motion, residual = (torch.cat(parts) for parts in zip(*refined, strict=True))
-            found = torch.cat([motion, residual.unsqueeze(1)], 1) * torch.tensor(SCALE, device=frames.device)
-            found = rearrange(found, "(b t) n -> b t n", b=B)
+            found = self.recall(frames) if self.remembered and self.training else self.measure(frames)
             if valid is not None:
                 found = found * (valid[:, :-1] & valid[:, 1:]).unsqueeze(-1)
             return F.pad(found, (0, 0, 0, 1)).clamp(-20, 20)
+
+    def measure(self, frames: Tensor) -> Tensor:
+        """Frames uint8 [B, T, H, W, 3] to motion float32 [B, T - 1, 7]."""
+        B, T = frames.shape[:2]
+        luma = frames[:, :, : self.rows].float() @ torch.tensor(LUMA, device=frames.device)  # [B, T, H, W]
+        motion = torch.zeros(B * (T - 1), 6, device=frames.device)
+        residual = torch.zeros(B * (T - 1), device=frames.device)
+        for level in range(self.levels, self.finest - 1, -1):
+            small = getattr(self, f"down_{level}") @ luma @ getattr(self, f"across_{level}").T
+            one, two = (rearrange(x, "b t h w -> (b t) h w") for x in (small[:, :-1], small[:, 1:]))
+            iterations = 1 if level == self.finest else self.iterations
+            seen = getattr(self, f"seen_{level}")
+            few = zip(motion.split(CHUNK), one.split(CHUNK), two.split(CHUNK), strict=True)
+            refined = [refine(*pictures, seen, iterations) for pictures in few]
+            motion, residual = (torch.cat(parts) for parts in zip(*refined, strict=True))
+        found = torch.cat([motion, residual.unsqueeze(1)], 1) * torch.tensor(SCALE, device=frames.device)
+        return rearrange(found, "(b t) n -> b t n", b=B)
+
+    def recall(self, frames: Tensor) -> Tensor:
+        """As `measure`, but only of pairs of frames that were not measured before."""
+        pictures = frames.cpu().numpy()
+        hashes = [[hash(picture.tobytes()) for picture in clip] for clip in pictures]
+        pairs = [pair for clip in hashes for pair in pairwise(clip)]
+        known = {pair: self.memory[pair] for pair in pairs if pair in self.memory}
+        missing = {pair: number for number, pair in enumerate(pairs) if pair not in known}
+        if missing:
+            one, two = (rearrange(x, "b t h w c -> (b t) h w c") for x in (frames[:, :-1], frames[:, 1:]))
+            places = list(missing.values())
+            measured = self.measure(torch.stack([one[places], two[places]], 1))[:, 0].cpu().numpy()
+            known.update(zip(missing, measured, strict=True))
+            room = self.remembered - len(self.memory)
+            self.memory.update((pair, known[pair]) for pair in [*missing][: max(0, room)])
+        found = torch.from_numpy(np.stack([known[pair] for pair in pairs])).to(frames.device)
+        return rearrange(found, "(b t) n -> b t n", b=len(frames))
 
 
 def shrinking(length: int, factor: int) -> Tensor:

@@ -14,7 +14,7 @@ class PolicyConfig:
     """Network of a policy.
 
     Args:
-        size: `tiny`, `small`, `1x`, `2x`, `3x`, or all settings; `init_from` takes that of the initial checkpoint.
+        size: `mini`, `tiny`, `small`, `1x`, `2x`, `3x`, or all settings; `init_from` takes the initial checkpoint's.
         look_back: frames that the CNN sees at once, stacked as channels, in frames back; [0] is the current frame alone
             (OpenAI), [0, 4] shows motion without a memory.
         memory_frames: frames that attention reaches back to, the current one included; None: as the size has it.

@@ -1,4 +1,4 @@
-"""How large a VPT network is: the published sizes, and two made for CPUs.
+"""How large a VPT network is: the published sizes, and three made for CPUs.
 
 VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D; the published files' settings are those of
 foundation-model-1x, 2x, 3x and 4x_idm. Everything below the line in `NetSize` is an addition of ours and off by
@@ -83,6 +83,10 @@ class NetSize:
 
 
 POLICY_SIZES: dict[str, NetSize] = {
+    "mini": NetSize(
+        hidsize=128, attention_heads=4, impala_chans=(16, 32), n_recurrence_layers=2,
+        attention_memory_size=128, timesteps=64, stem="strided",
+    ),
     "tiny": NetSize(
         hidsize=128, attention_heads=4, impala_chans=(32, 64), n_recurrence_layers=2,
         attention_memory_size=128, timesteps=64, stem="strided",

@@ -168,6 +168,20 @@ def test_motion_ignores_what_stands_still_on_the_screen() -> None:
     torch.testing.assert_close(down, torch.full((3,), 1.5), atol=0.1, rtol=0.05)
 
 
+def test_motion_measured_before_is_remembered_in_training() -> None:
+    frames = torch.stack([rolling_clip(6, 1.0), rolling_clip(6, 2.0)])
+    ignored = torch.zeros(48, 48, dtype=torch.bool)
+    motion = GlobalMotion(ignored, remembered=7)
+    measured, calls = GlobalMotion(ignored)(frames, None), []
+    measure = motion.measure
+    motion.measure = lambda pairs: calls.append(len(pairs)) or measure(pairs)  # type: ignore[method-assign, func-returns-value]
+    for _ in range(2):
+        torch.testing.assert_close(motion(frames, None), measured, atol=1e-4, rtol=1e-4)
+    assert calls == [10, 3]  # seven of the ten pairs fit
+    motion.eval()(frames, None)
+    assert calls == [10, 3, 2]  # clips in one piece
+
+
 def test_the_running_norm_comes_to_mean_0_and_deviation_1() -> None:
     norm = RunningNorm(2, floor=0.0)
     data = torch.randn(50, 64, 2) * torch.tensor([5.0, 0.1]) + torch.tensor([3.0, -1.0])
