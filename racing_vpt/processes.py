@@ -51,7 +51,7 @@ class Pool(Generic[Task, Result]):
 
     def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
         if workers < 1:
-            raise ValueError(f"workers counts processes from 1, but {workers} was given")
+            raise ValueError(f"workers must be at least 1, but {workers} was given")
         self.function, self.workers = function, workers
         self._crew: Crew[Task, Result] = Crew(partial(_one_by_one, function), workers)
 

@@ -66,7 +66,7 @@ class FrameSpec:
         if not 0 < self.frames_per_second < 1000:
             raise ValueError(f"frames_per_second must be between 0 and 1000, but {self.frames_per_second} was given")
         if self.stride < 1:
-            raise ValueError(f"stride counts frames from 1, but {self.stride} was given")
+            raise ValueError(f"stride must be at least 1, but {self.stride} was given")
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""What happens around training: rollouts, checkpoints, labels, pictures."""
+"""Lightning callbacks: driving during training, checkpoints, labels, pictures."""

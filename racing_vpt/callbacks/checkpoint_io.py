@@ -1,9 +1,9 @@
-"""Checkpoints that are whole or absent, and of which the one before is still there.
+"""Atomic checkpoint writing that keeps the previous version.
 
 Lightning writes a checkpoint to the system's temporary folder and moves it; across file systems that is a copy, and
-of 14 runs killed while saving 3 left a broken file. Here the temporary file lies in the same folder, is synced, and
-is renamed. What stood under the name before stays as `NAME.ckpt.previous`, so that a disk that loses a file loses one
-save of two.
+3 of 14 runs killed while saving left a broken file. Here the temporary file is in the same folder, is synced, and
+is renamed. The file that it replaces stays as `NAME.ckpt.previous`, so that a disk error in one file still leaves
+the save before.
 """
 
 import errno
@@ -22,14 +22,14 @@ from racing_vpt.free_memory import give_back_memory
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its final name, syncs it to disk and renames it; remote paths as Lightning does."""
+    """Writes a checkpoint to a temporary file, syncs it and renames it; remote paths are left to Lightning."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
-        """Write `checkpoint` to `path`; a process killed meanwhile leaves what stood there before.
+        """Write `checkpoint` to `path`; if the process is killed meanwhile, the previous file stays.
 
         Raises:
-            ValueError: weights or optimizer hold NaN or infinity; it names them.
-            OSError: there is no room, or no permission; what stood there is untouched.
+            ValueError: weights or optimizer state contain NaN or infinity; the message names them.
+            OSError: the disk is full or the folder is read-only; the previous file is untouched.
         """
         bad = list(non_finite(checkpoint))
         if bad:
@@ -47,25 +47,25 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 torch.save(checkpoint, temporary)
                 if target.is_file():
                     give_second_name(target, target.with_name(f"{target.name}{PREVIOUS}"))
-        except (OSError, RuntimeError) as error:  # torch says RuntimeError where the disk is full
+        except (OSError, RuntimeError) as error:  # torch raises RuntimeError when the disk is full
             raise _not_written(target, error) from error
-        give_back_memory()  # now and then; that it is after saving has no other reason
+        give_back_memory()  # at regular intervals; saving is merely a convenient moment
 
     def load_checkpoint(
         self, path: str | Path, map_location: Callable | None = lambda storage, _: storage,
         weights_only: bool | None = True,
     ) -> dict[str, Any]:  # fmt: skip
-        """Read a checkpoint of tensors and plain data, of an earlier version too; nothing else is unpickled."""
+        """Read a checkpoint of this or an earlier version. Only tensors and plain data are unpickled."""
         return migrate_training(super().load_checkpoint(path, map_location, weights_only=True))
 
     def remove_checkpoint(self, path: str | Path) -> None:
-        """Remove a checkpoint that is no longer wanted, and the one before it."""
+        """Remove a checkpoint and its previous version."""
         super().remove_checkpoint(path)
         Path(f"{path}{PREVIOUS}").unlink(missing_ok=True)
 
 
 def _not_written(target: Path, error: OSError | RuntimeError) -> OSError:
-    """The error with what to do about it."""
+    """OSError that says what to do."""
     why = error.strerror if isinstance(error, OSError) and error.strerror else "torch could not write all of it"
     folder = next((folder for folder in target.parents if folder.is_dir()), Path("."))
     free = shutil.disk_usage(folder).free / 2**20

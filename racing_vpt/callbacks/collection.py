@@ -1,8 +1,8 @@
-"""The model drives before each epoch of its loop, and what happened goes into the data module's replay buffer.
+"""Collects experience before each epoch of IRIS and adds it to the data module's replay buffer.
 
-Unlike `experience.py`, where driving and learning go on side by side, one waits for the other, as in IRIS (Micheli et
-al. 2022, arXiv:2209.00588, algorithm 1). A run that is continued drives the episodes that were running once more, with
-the same actions, so that it goes on as if it had not been stopped.
+Unlike `experience.py`, where driving and learning run side by side, they alternate here, as in IRIS (Micheli et
+al. 2022, arXiv:2209.00588, algorithm 1). A resumed run replays the actions of the unfinished episodes first, so that it
+continues exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from racing_vpt.types import LaneStep
 
 
 class Collection(Driving):
-    """Drives as often as the data module says (`collecting`); not at all where that is 0.
+    """Drives with the model on the schedule of the data module's `collecting`; never where that is 0.
 
     Args:
-        lanes: environments that step together; which one, the data module says.
-        workers: processes that they are in.
-        first_seed: of the tracks, from 10,000 on; each episode takes the next one.
-        max_frames: end episodes after so many frames; None leaves it to the environment.
+        lanes: number of environments stepped together; their id comes from the data module.
+        workers: number of processes for the environments.
+        first_seed: seed of the first track, at least 10,000; each episode takes the next one.
+        max_frames: maximum length of an episode in frames; None: the environment's own.
         patience: frames without a new tile after which an episode is cut off. None: never.
-        seed: of what is drawn.
+        seed: seed of the actions' sampling.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class Collection(Driving):
     ) -> None:
         if not 1 <= workers <= lanes or (patience is not None and patience < 1):
             raise ValueError(
-                f"1 or more workers share out at least as many lanes, and patience counts from 1, but workers, lanes "
-                f"and patience are {workers}, {lanes} and {patience}"
+                f"expected 1 <= workers <= lanes and patience >= 1, but got workers={workers}, lanes={lanes}, "
+                f"patience={patience}"
             )
         super().__init__(lanes, workers, first_seed, max_frames, patience, seed)
-        self.epochs = 0  # before which it has driven
+        self.epochs = 0  # epochs whose driving is done
         self.done: list[list[np.ndarray]] | None = None  # actions so far of each lane's episode
         self.state: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -63,7 +63,7 @@ class Collection(Driving):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(pl_module, IRIS) or not isinstance(data, SegmentDataModule):
             raise ValueError(
-                f"collection is for an IRIS with a SegmentDataModule, not a {type(pl_module).__name__} with a "
+                f"Collection is for an IRIS with a SegmentDataModule, not a {type(pl_module).__name__} with a "
                 f"{type(data).__name__}; give data.class_path racing_vpt.replay.segment_datamodule.SegmentDataModule"
             )
         self.data, self.module = data, pl_module
@@ -71,7 +71,7 @@ class Collection(Driving):
             return
         if trainer.world_size > 1:
             raise ValueError(
-                f"collecting is for one process, but there are {trainer.world_size}; give --trainer.devices 1, or "
+                f"Collection is for one process, but there are {trainer.world_size}; give --trainer.devices 1, or "
                 "recordings alone with --data.collecting.decisions 0"
             )
         env = make_env(data.env)
@@ -101,7 +101,7 @@ class Collection(Driving):
     # ---------------------------------------------------------------- driving
 
     def catch_up(self, trainer: Trainer) -> None:
-        """Drive what is to be driven before the epoch of the next update, if that was not done yet."""
+        """Do the driving that is due before the epoch of the next update."""
         done: int = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         while self.epochs <= done // self.module.updates_per_epoch:
             self.drive(self.data.collecting.before(self.epochs))
@@ -114,7 +114,7 @@ class Collection(Driving):
 
     @torch.no_grad()
     def drive(self, decisions: int) -> None:
-        """Take so many decisions, or a few more, in all lanes together."""
+        """Take `decisions` decisions over all lanes, rounded up to a multiple of the lanes."""
         self.module.eval()
         with tqdm(total=decisions, unit="decision", desc="driving", leave=False, disable=decisions < 1000) as bar:
             for _ in range(-(-decisions // self.lanes)):
@@ -123,7 +123,7 @@ class Collection(Driving):
         self.module.train()
 
     def decide(self) -> None:
-        """One decision of all lanes, and what came of it."""
+        """Take one decision in each lane and store its outcome."""
         assert self.actors is not None
         assert self.done is not None
         module, before = self.module, self.seen
@@ -144,10 +144,10 @@ class Collection(Driving):
                 done.append(actions[row])
         self.keep_score(before, now)
 
-    # ---------------------------------------------------------------- what is kept
+    # ---------------------------------------------------------------- state
 
     def state_dict(self) -> dict[str, object]:
-        """Counters, and what the episodes that run go on from."""
+        """Counters, and the actions so far of the unfinished episodes."""
         done: Sequence[Sequence[np.ndarray]] = self.done or []
         return {
             **super().state_dict(),

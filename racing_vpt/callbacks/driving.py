@@ -1,4 +1,4 @@
-"""What callbacks share that let the model drive in processes of their own: the processes, scores, the curve."""
+"""Shared part of the callbacks that let the model drive while it trains: worker processes, scores, return curve."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from racing_vpt.types import LaneStep
 
 
 class Driving(Callback):
-    """Counts what lanes do, and ends their processes with the run.
+    """Counts decisions and returns of all lanes, and ends the worker processes with the run.
 
     Args:
-        lanes: environments that step together.
-        workers: processes that they are in.
-        first_seed: of the tracks, from 10,000 on; each episode takes the next one.
-        max_frames: end episodes after so many frames; None leaves it to the environment.
+        lanes: number of environments stepped together.
+        workers: number of processes for the environments.
+        first_seed: seed of the first track, at least 10,000; each episode takes the next one.
+        max_frames: maximum length of an episode in frames; None: the environment's own.
         patience: frames without a new tile after which an episode is cut off. None: never.
-        seed: of what is drawn.
+        seed: seed of the actions' sampling.
     """
 
     buffer: ReplayBuffer
@@ -39,17 +39,17 @@ class Driving(Callback):
         self.max_frames, self.patience, self.seed = max_frames, patience, seed
         self.actors: Actors | None = None
         self.curve = ReturnCurve()
-        self.decisions = 0  # those that autoreset ignores too: a round has its place in every schedule
-        self.seconds, self.begun = 0.0, time.monotonic()  # of training, before this process; and when that began
+        self.decisions = 0  # includes those that autoreset ignores: schedules count rounds of all lanes
+        self.seconds, self.begun = 0.0, time.monotonic()  # training time of earlier processes; start of this one
         self.episodes, self.earned = np.zeros(lanes, np.int64), np.zeros(lanes)
 
     @property
     def trained_seconds(self) -> float:
-        """Seconds of training so far, those before a stop included."""
+        """Seconds of training so far, including earlier processes of a resumed run."""
         return self.seconds + time.monotonic() - self.begun
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the drive of `RolloutValidation` into the curve."""
+        """Add the result of `RolloutValidation` to the curve."""
         metrics = trainer.callback_metrics
         if trainer.sanity_checking or "rollout/return" not in metrics or self.actors is None:
             return
@@ -77,13 +77,13 @@ class Driving(Callback):
             self.actors = None
 
     def keep(self, step: LaneStep, broken: np.ndarray) -> None:
-        """Put a step of all lanes into the buffer; what lanes with `broken` bool [N] were in is forgotten."""
+        """Add a step of all lanes to the buffer; the current episode of lanes in `broken` (bool [N]) is dropped."""
         self.buffer.add(step)
         if broken.any():
             self.buffer.forget_episodes(broken)
 
     def keep_score(self, before: LaneStates, now: LaneStates) -> None:
-        """Count decisions, and note the episodes that ended."""
+        """Count decisions and record the returns of finished episodes."""
         self.earned = np.where(before.first, 0.0, self.earned) + now.rewards * now.valid
         self.decisions += self.lanes
         self.episodes = now.episodes
@@ -92,7 +92,7 @@ class Driving(Callback):
             self.curve.episodes.append((self.decisions, self.trained_seconds, *map(float, fields)))
 
     def publish(self, trainer: Trainer) -> None:
-        """The curve, into the run folder."""
+        """Write the curve to the run folder."""
         if trainer.log_dir is not None:
             self.curve.publish(Path(trainer.log_dir), trainer)
 
@@ -106,7 +106,7 @@ class Driving(Callback):
         }
 
     def load_state_dict(self, state_dict: dict) -> None:
-        """Go on from there; where there are other lanes than there were, each goes on from the highest episode."""
+        """Restore counters and curve. If the number of lanes changed, every lane continues from the highest episode."""
         self.decisions, self.seconds = state_dict["decisions"], state_dict["seconds"]
         self.curve.restore(state_dict)
         episodes = state_dict["episodes"].numpy()

@@ -1,4 +1,4 @@
-"""A first validation early in a training, so that a mistake in the data shows after minutes."""
+"""A first validation early in training, so that a mistake in the data shows within minutes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class EarlyValidation(Callback):
-    """Validates once after a few steps; all later validations come when they would have come anyway.
+    """Runs one validation after a few steps; the schedule of later ones does not change.
 
     Args:
-        after_steps: of the start of the training. Where validations are as frequent already, nothing changes.
+        after_steps: training step of the extra validation. No effect where validations are as frequent already.
     """
 
     def __init__(self, after_steps: int = 50) -> None:
         if after_steps < 1:
-            raise ValueError(f"after_steps counts training steps from 1, but it is {after_steps}")
+            raise ValueError(f"after_steps must be at least 1, but {after_steps} was given")
         self.after_steps = after_steps
-        self.interval: int | float | None = None  # batches, to be set back
+        self.interval: int | float | None = None  # batches; restored afterwards
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         batches, interval = self.after_steps * trainer.accumulate_grad_batches, trainer.val_check_batch

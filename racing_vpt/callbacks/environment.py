@@ -1,4 +1,4 @@
-"""What a run was made with: `environment.json` in the run folder (versions, commit and diff, command)."""
+"""Record of versions, git commit, diff and command: `environment.json` in the run folder."""
 
 import json
 import os
@@ -18,20 +18,20 @@ from racing_vpt.files import write_text
 
 PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "gymnasium", "box2d", "decord", "av",
             "webdataset", "opencv-python-headless")  # fmt: skip
-MOST_DIFF = 1 << 20  # characters; a longer diff is cut and says so
+MOST_DIFF = 1 << 20  # characters; a longer diff is cut, with a note
 
 
 class EnvironmentRecord(pl.Callback):
     """Writes environment.json into the run folder when training starts; a resumed run adds environment-2.json."""
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        folder = trainer.log_dir  # asked on every rank, because Lightning broadcasts it
+        folder = trainer.log_dir  # on every rank, because Lightning broadcasts it
         if stage == "fit" and folder is not None and trainer.is_global_zero:
             write_environment(Path(folder))
 
 
 def write_environment(folder: Path) -> Path:
-    """Write `describe_environment()` to the first free name of environment.json, environment-2.json, ... there."""
+    """Write `describe_environment()` to the first unused name of environment.json, environment-2.json, ..."""
     folder.mkdir(parents=True, exist_ok=True)
     names = (f"environment{f'-{n}' if n > 1 else ''}.json" for n in range(1, 10_000))
     path = next(folder / name for name in names if not (folder / name).exists())
@@ -40,7 +40,7 @@ def write_environment(folder: Path) -> Path:
 
 
 def describe_environment() -> dict[str, object]:
-    """Versions, machine, git commit and diff (None where the package is no git checkout), and the command."""
+    """Versions, machine, git commit and diff (None outside a git checkout), and the command."""
     source = Path(racing_vpt.__file__).parent
     ours = _git(source, "ls-files", "--error-unmatch", "__init__.py") is not None  # not the checkout around a .venv
     return {
@@ -66,7 +66,7 @@ def _version(package: str) -> str | None:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """What git says in `folder`, or None where it is not installed or the folder is no checkout."""
+    """Output of git in `folder`; None if git is not installed or the folder is not a checkout."""
     try:
         done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20)
     except (FileNotFoundError, subprocess.TimeoutExpired):

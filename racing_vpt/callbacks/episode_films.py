@@ -1,7 +1,7 @@
-"""Episodes of a run to look at: what it learnt from, how it drives, and what it imagines; each a recording.
+"""Saves episodes of an IRIS run as recordings: one it trained on, one greedy drive, and one it imagined.
 
-They lie in `media/episodes/{train,test,imagination}` of the run folder, the newest few of each; `racing-vpt play RUN
---episodes` leafs through them.
+They are written to `media/episodes/{train,test,imagination}` in the run folder, the newest few of each; browse them
+with `racing-vpt play RUN --episodes`.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from racing_vpt.seeds import FIRST_VALIDATION_SEED, check_validation_seed
 from racing_vpt.types import Batch, Controls, Frame
 
 Moment = tuple[Frame, Controls, float, bool]
-"""A frame, what was done on seeing it, the reward, and whether the episode began with it."""
+"""A frame, the controls chosen for it, the reward, and whether it is the first of its episode."""
 
 
 class EpisodeFilms(Callback):
-    """Writes one episode of each kind at each n-th validation: the newest whole one that was collected, a greedy drive
-    on a validation track, and a dream that goes on from a clip of validation.
+    """Writes one episode of each kind at every n-th validation: the newest complete one in the replay buffer, a greedy
+    drive on a validation track, and imagined frames that continue a validation clip.
 
     Args:
-        seed: of the drive's track, from 1000 on; which environment, the data module says.
-        max_frames: of the drive; None leaves it to the environment.
-        dreamt: steps of the dream.
-        keep: episodes of each kind that stay.
-        every_n_validations: how often.
+        seed: seed of the drive's track, at least 1000; the environment comes from the data module.
+        max_frames: maximum length of the drive in frames; None: the environment's own.
+        dreamt: number of imagined steps.
+        keep: number of episodes of each kind to keep.
+        every_n_validations: number of validations between episodes.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class EpisodeFilms(Callback):
         check_validation_seed("seed", seed)
         if min(dreamt, keep, every_n_validations) < 1:
             raise ValueError(
-                "dreamt, keep and every_n_validations count from 1, but "
+                "dreamt, keep and every_n_validations must be at least 1, but "
                 f"{dreamt}, {keep} and {every_n_validations} were given"
             )
         self.seed, self.max_frames, self.dreamt = seed, max_frames, dreamt
@@ -90,7 +90,7 @@ class EpisodeFilms(Callback):
     def write(
         self, trainer: Trainer, kind: str, moments: Iterator[Moment], rate: float, meta: dict[str, object]
     ) -> None:
-        """Write an episode and remove those that are too many; nothing where there is no moment."""
+        """Write an episode and remove the oldest beyond `keep`; nothing if there are no moments."""
         run = Path(trainer.log_dir or trainer.default_root_dir)
         folder, take = run / "media" / "episodes" / kind, None
         for frame, controls, reward, first in moments:
@@ -101,13 +101,13 @@ class EpisodeFilms(Callback):
             return
         take.close()
         for meta_file in sorted(folder.glob(f"{kind}-*.meta.json"))[: -self.keep]:
-            meta_file.unlink()  # first, so that no half of a recording counts as one
+            meta_file.unlink()  # the meta file goes first, so that a half-deleted recording does not count as one
             name = meta_file.name.removesuffix(".meta.json")
             for suffix in (".mp4", ".jsonl"):
                 meta_file.with_name(name + suffix).unlink(missing_ok=True)
 
     def driven(self, module: IRIS, id: str) -> tuple[Iterator[Moment], float]:
-        """A greedy drive in an environment, and the frames a second of that."""
+        """A greedy drive in the environment, and its frame rate."""
         env = make_env(id)
         try:
             agent = CheckpointAgent(module, device=str(module.device))
@@ -124,7 +124,7 @@ class EpisodeFilms(Callback):
         return iter(moments), episode.frames_per_second
 
     def imagined(self, module: IRIS, batch: Batch) -> Iterator[Moment]:
-        """A dream."""
+        """Imagined steps."""
         dreamt = imagined_drive(module, batch, self.dreamt, self.validations)
         for step, (frame, action, reward) in enumerate(zip(*dreamt[:3], strict=True)):
             controls = dict(zip(module.control_names, action.tolist(), strict=True))
@@ -138,7 +138,7 @@ class EpisodeFilms(Callback):
 
 
 def collected(data: SegmentDataModule, names: tuple[str, ...]) -> Iterator[Moment]:
-    """The newest whole episode of the first lane, as far as it is kept; where none is whole, what there is."""
+    """The newest complete episode of the first lane in the buffer; if there is none, the current one so far."""
     assert data.buffer is not None
     ring = data.buffer.experience.ring
     rows = np.arange(max(0, ring.steps - ring.rows), ring.steps)
@@ -147,6 +147,6 @@ def collected(data: SegmentDataModule, names: tuple[str, ...]) -> Iterator[Momen
     begin, end = (begins[-2], begins[-1]) if len(begins) > 1 else (begins[-1] if len(begins) else 0, len(slots))
     for place, slot in enumerate(slots[begin:end]):
         if not ring.valid[slot]:
-            continue  # the last frame of an episode, on which nobody acted
+            continue  # the last frame of an episode has no action
         controls = dict(zip(names, ring.actions[slot].tolist(), strict=True))
         yield ring.frames[slot], controls, float(ring.rewards[slot]), place == 0

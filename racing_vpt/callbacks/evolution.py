@@ -1,4 +1,4 @@
-"""Puts the candidates of an evolutionary search on tracks, or into a dream, and judges who drives best."""
+"""Evaluates the candidates of an evolutionary search, on tracks or in a dream, and chooses the best driver."""
 
 from __future__ import annotations
 
@@ -13,23 +13,24 @@ from racing_vpt.seeds import FIRST_TRAINING_SEED, FIRST_VALIDATION_SEED, check_t
 
 
 class EvolutionRollouts(Callback):
-    """Each generation all candidates drive the same new tracks; now and then the contenders are judged on fixed ones.
+    """Evaluates all candidates of a generation on the same new tracks, and the best of them on fixed ones.
 
-    Contenders are the best candidate of the generation and the search's mean; who earns most on the fixed tracks, in
-    the environment even where candidates dream, drives from then on. Under several processes each takes a share.
+    Every `judge_every` generations the best candidate and the search's mean drive the fixed tracks, always in the
+    environment; the controller with the highest return so far becomes the model's. DDP processes share the candidates.
 
     Args:
-        env: environment.
-        dream: candidates live in the memory's dream, and see the environment only when they are judged.
+        env: environment id.
+        dream: candidates are evaluated in the world model's dream instead of the environment.
         tau: temperature of the dream.
-        workers: processes that drive.
+        workers: number of driving processes.
         batch: episodes that a process drives at once.
-        first_seed: of the candidates' tracks, from 10,000 on; each generation takes the next ones.
-        judge_every: generations between judgements.
-        judge_seed: first of the fixed tracks.
+        first_seed: seed of the candidates' first track, at least 10,000; each generation takes the next ones.
+        judge_every: generations between evaluations on the fixed tracks.
+        judge_seed: seed of the first fixed track.
         judge_episodes: number of fixed tracks.
-        max_frames: end episodes after so many frames; None leaves it to the environment, and to 1000 in a dream.
-        patience: frames without a tile after which a candidate is stopped (CarRacing's rewards); judging waits.
+        max_frames: maximum length of an episode in frames; None: the environment's own, 1000 in a dream.
+        patience: frames without a new tile after which a candidate's episode is ended (CarRacing's rewards); not on the
+            fixed tracks.
     """
 
     def __init__(
@@ -48,8 +49,8 @@ class EvolutionRollouts(Callback):
     ) -> None:
         if min(batch, judge_every, judge_episodes, workers) < 1:
             raise ValueError(
-                f"batch, judge_every, judge_episodes and workers count from 1, but they are {batch}, {judge_every}, "
-                f"{judge_episodes} and {workers}"
+                "batch, judge_every, judge_episodes and workers must be at least 1, but they are "
+                f"{batch}, {judge_every}, {judge_episodes} and {workers}"
             )
         check_training_seed(first_seed)
         check_validation_seed("judge_seed", judge_seed)
@@ -104,7 +105,7 @@ class EvolutionRollouts(Callback):
         dream: bool,
         patience: int | None = None,
     ) -> np.ndarray:
-        """Mean return float64 [N] of controllers [N, numbers] over the seeds, the same on every rank."""
+        """Mean return over the seeds, float64 [N], of controllers [N, parameters]; the same on every rank."""
         mine = range(trainer.global_rank, len(controllers), trainer.world_size)
         earned = np.zeros(len(controllers))
         if len(mine) and dream:

@@ -1,7 +1,7 @@
-"""Learning by doing: environments step in their processes while the learner learns from the replay buffer.
+"""Online learning of a DQN: environments step in worker processes while the network learns from the replay buffer.
 
-Between two batches the callback takes in what the lanes did, chooses what they do next, and lets them go; so many
-updates are made before it looks again. The module sees batches only, the data module keeps the buffer.
+Between two batches the callback stores what the lanes did and sends them their next actions; a fixed number of updates
+later it does so again. The module sees batches only; the data module owns the buffer.
 """
 
 from __future__ import annotations
@@ -33,18 +33,19 @@ class Experience(Driving):
     """Drives while the module learns, and fills the data module's replay buffer.
 
     Args:
-        env: environment; None: that of the model's game.
-        lanes: environments that step together.
-        workers: processes that they are in. One core steps about 2,000 decisions a second of the fast environment.
-        updates_per_decision: of the network; 0.25: one after every four decisions of whichever lane.
-        first_seed: of the tracks, from 10,000 on; each episode takes the next one.
-        max_frames: end episodes after so many frames; None leaves it to the environment.
+        env: environment id; None: that of the model's game.
+        lanes: number of environments stepped together.
+        workers: number of processes for the environments. One core steps the fast environment about 2,000 decisions
+            per second.
+        updates_per_decision: network updates per decision of any lane; 0.25: one after every four decisions.
+        first_seed: seed of the first track, at least 10,000; each episode takes the next one.
+        max_frames: maximum length of an episode in frames; None: the environment's own.
         patience: frames without a new tile after which an episode is cut off.
-        cut_off_ends: that is an end, worth nothing from there on, instead of a truncation, which bootstraps (and to one
-            who spun and drives back where he came from, the road looks as good as to one who drives on).
-        curve_every: decisions after which the curve of returns is drawn anew.
-        threads: of the learner; None leaves it to torch.
-        seed: of random actions.
+        cut_off_ends: treat a cut-off as termination (value 0) instead of truncation, which bootstraps. A car that spun
+            and drives back sees the same road as one that drives on, so that its bootstrapped value is too high.
+        curve_every: decisions between redraws of the return curve.
+        threads: torch threads of the learner; None: torch's default.
+        seed: seed of random actions.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Experience(Driving):
     ) -> None:
         if min(lanes, workers, curve_every) < 1 or updates_per_decision <= 0 or (patience is not None and patience < 1):
             raise ValueError(
-                f"lanes, workers, curve_every and patience count from 1 and updates_per_decision is above 0, but they "
+                "lanes, workers, curve_every and patience must be at least 1, updates_per_decision above 0, but they "
                 f"are {lanes}, {workers}, {curve_every}, {patience} and {updates_per_decision}"
             )
         super().__init__(lanes, workers, first_seed, max_frames, patience, seed)
@@ -71,7 +72,7 @@ class Experience(Driving):
         self.cut_off_ends, self.curve_every, self.threads = cut_off_ends, curve_every, threads
         self.threads_before: int | None = None
         self.frames = 0
-        self.owed = 0.0  # updates until the next look
+        self.owed = 0.0  # updates until the next decision
 
     # ---------------------------------------------------------------- the run
 
@@ -79,12 +80,12 @@ class Experience(Driving):
         data = trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(pl_module, DQN) or not isinstance(data, ReplayDataModule):
             raise ValueError(
-                f"experience is for a DQN with a ReplayDataModule, not a {type(pl_module).__name__} with a "
+                f"Experience is for a DQN with a ReplayDataModule, not a {type(pl_module).__name__} with a "
                 f"{type(data).__name__}; give data.class_path racing_vpt.replay.datamodule.ReplayDataModule"
             )
         if trainer.world_size > 1:
             raise ValueError(
-                f"learning by doing is for one process, but there are {trainer.world_size}; --trainer.devices 1"
+                f"Experience is for one process, but there are {trainer.world_size}; give --trainer.devices 1"
             )
         rows = rows_of(pl_module.scheme)
         place = self.env or pl_module.game.place()
@@ -106,7 +107,7 @@ class Experience(Driving):
         self.actors = Actors(lane_spec, self.lanes, self.workers, self.episodes)
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin to drive, and go on until there is enough to learn from."""
+        """Drive until the buffer holds enough to learn from."""
         assert self.actors is not None
         assert isinstance(pl_module, DQN)
         if self.threads is not None:
@@ -130,7 +131,7 @@ class Experience(Driving):
         self.buffer.update_priorities(batch.index, outputs["td_error"])
         before = self.decisions
         self.owed -= 1.0
-        while self.owed < 1.0 or len(self.buffer) < self.enough:  # a death may have taken what there was
+        while self.owed < 1.0 or len(self.buffer) < self.enough:  # a process that died may have dropped its episodes
             self.look(pl_module)
             self.owed = min(self.owed + self.lanes * self.updates_per_decision, self.most_owed)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
@@ -143,10 +144,10 @@ class Experience(Driving):
         if self.threads_before is not None:
             torch.set_num_threads(self.threads_before)
 
-    # ---------------------------------------------------------------- one decision of all lanes
+    # ---------------------------------------------------------------- one decision in every lane
 
     def look(self, module: DQN) -> None:
-        """Take in what the lanes did, and let them do the next thing; they do it while the learner goes on."""
+        """Store the outcome of the last decision and send the next actions; the lanes step while the network learns."""
         assert self.actors is not None
         now, broken = self.actors.collect()
         before, self.seen = self.seen, now
@@ -161,7 +162,7 @@ class Experience(Driving):
         self.observe(module)
 
     def observe(self, module: DQN) -> None:
-        """Choose on seeing the lanes' frames, and hand the actions over."""
+        """Choose actions for the lanes' frames and send them."""
         assert self.actors is not None
         frames, first = torch.from_numpy(self.seen.frames), torch.from_numpy(self.seen.first)
         self.state = module.observe(self.state, frames, first)
@@ -169,14 +170,14 @@ class Experience(Driving):
         self.actors.act(self.actions)
 
     def keep_score(self, before: LaneStates, now: LaneStates) -> None:
-        """Count frames too."""
+        """Also count frames."""
         self.frames += int(((now.elapsed - before.elapsed) * now.valid).sum())
         super().keep_score(before, now)
 
-    # ---------------------------------------------------------------- what is told, and kept
+    # ---------------------------------------------------------------- logs and state
 
     def report(self, trainer: Trainer, module: DQN) -> None:
-        """Log how it goes, and how fast."""
+        """Log returns and speed."""
         then, frames, updates = self.rate
         self.rate = (time.monotonic(), self.frames, trainer.global_step)
         elapsed = max(1e-9, self.rate[0] - then)
@@ -203,10 +204,10 @@ class Experience(Driving):
 
 
 def teacher_of(name: str, rows: list[dict[str, float]], stride: int) -> ActionExpert:
-    """The expert of that name, who decides every `stride` frames.
+    """The expert called `name`, which decides every `stride` frames.
 
     Raises:
-        ValueError: it is no expert with these actions.
+        ValueError: there is no such expert, or its actions are not those of the model.
     """
     teacher = load_agent(name)
     if not isinstance(teacher, ActionExpert) or list(teacher.actions) != rows:

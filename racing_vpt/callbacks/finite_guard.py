@@ -1,7 +1,7 @@
-"""NaN and infinity in loss or gradients, found before the optimizer takes them in.
+"""Detects NaN and infinity in loss and gradients before the optimizer step.
 
-Data is checked where it is read, actions where an environment takes them (`envs/actions.py`), weights where a
-checkpoint is written (`checkpoint_io.py`); this guard stands between a loss and the weights.
+Data is checked when it is read, actions by the environments (`envs/actions.py`), weights when a checkpoint is written
+(`checkpoint_io.py`).
 """
 
 import logging
@@ -19,17 +19,17 @@ log = logging.getLogger(__name__)
 
 
 class FiniteGuard(Callback):
-    """Looks at the loss and the norm of all gradients once a step.
+    """Checks the loss and the norm of all gradients at each step.
 
     Args:
-        on_found: `stop` the run, or `skip` the step: gradients are dropped, so that the weights stay as they are.
-        most_skips: skipped steps in a row after which the run is stopped nevertheless: the weights are lost by then.
+        on_found: `stop` the run, or `skip` the step: the gradients are dropped and the weights stay as they are.
+        most_skips: skipped steps in a row after which the run stops anyway, as the weights cannot recover.
     """
 
     def __init__(self, on_found: Literal["stop", "skip"] = "stop", most_skips: int = 10) -> None:
         if on_found not in ("stop", "skip") or most_skips < 1:
             raise ValueError(
-                f"on_found is stop or skip and most_skips 1 or more, but they are {on_found}, {most_skips}"
+                f"on_found must be stop or skip, most_skips at least 1, but they are {on_found}, {most_skips}"
             )
         self.on_found, self.most_skips = on_found, most_skips
         self.skipped = self.in_a_row = 0
@@ -43,9 +43,9 @@ class FiniteGuard(Callback):
         self.loss = loss.detach()
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
-        """Drop the gradients or stop where they, or the loss, are not finite."""
+        """Drop the gradients, or stop, if they or the loss are not finite."""
         if getattr(trainer.precision_plugin, "scaler", None) is not None:
-            return  # float16: infinity is how the scaler finds its scale, and it skips the step itself
+            return  # float16: the gradient scaler expects infinities and skips such steps itself
         gradients = [x.grad for group in optimizer.param_groups for x in group["params"] if x.grad is not None]
         found = not self.all_finite(gradients)
         if trainer.world_size > 1:
@@ -65,12 +65,12 @@ class FiniteGuard(Callback):
                 parameter.grad = None
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        self.batch = None  # a batch need not wait in memory for the next one
+        self.batch = None  # free the batch before the next one is loaded
         if self.on_found == "skip":
             pl_module.log("train/skipped_steps", float(self.skipped))
 
     def all_finite(self, gradients: list[Tensor]) -> bool:
-        """Whether loss and gradients are finite; one wait for the device in all."""
+        """Whether loss and gradients are finite; synchronises with the device once."""
         norms = [torch.stack(torch._foreach_norm(gradients)).isfinite().all()] if gradients else []
         if self.loss is not None:
             norms.append(self.loss.isfinite().all().to(norms[0].device if norms else self.loss.device))
@@ -78,7 +78,7 @@ class FiniteGuard(Callback):
 
 
 def explain(module: nn.Module, loss: Tensor | None, batch: object) -> str:
-    """What is not finite, by name: the loss, the weights, the gradients, and the frames of the batch."""
+    """Which of loss, weights, gradients and frames of the batch are not finite, by name."""
     weights = [name for name, x in module.named_parameters() if not x.isfinite().all()]
     gradients = [name for name, x in module.named_parameters() if x.grad is not None and not x.grad.isfinite().all()]
     parts = [] if loss is None else [f"the loss is {loss.float().mean().item():g}"]
@@ -91,7 +91,7 @@ def explain(module: nn.Module, loss: Tensor | None, batch: object) -> str:
 
 
 def bad_frames(batch: Batch) -> Iterator[str]:
-    """Episode, frame and field of each number in a batch that is not finite."""
+    """Episode, frame and field of each non-finite number in a batch."""
     fields = {**batch.controls, "weight": batch.weight}
     if batch.rewards is not None:
         fields["reward"] = batch.rewards

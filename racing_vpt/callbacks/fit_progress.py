@@ -1,4 +1,4 @@
-"""Progress of a training in steps: how many, how fast, how long still, and when the next validation comes."""
+"""Training progress in steps: how many, how fast, time left, next validation."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 class FitProgress(ProgressBar):
-    """One line that is redrawn on a terminal, and a new line every half minute where output goes to a file.
+    """One line, redrawn on a terminal, or written anew every half minute where output goes to a file.
 
-    It stands for Lightning's bar of the batches of an epoch, which says neither the steps nor the time that are left.
+    It replaces Lightning's progress bar, which counts the batches of an epoch and not the steps or the time left.
 
     Args:
         seconds_between_redraws: on a terminal.
@@ -37,7 +37,7 @@ class FitProgress(ProgressBar):
         self.began = time.monotonic()
 
     def disable(self) -> None:
-        """Show nothing: what Lightning asks of all processes but the first."""
+        """Show nothing; Lightning calls this on all ranks but the first."""
         self.enabled = False
 
     def enable(self) -> None:
@@ -75,7 +75,7 @@ class FitProgress(ProgressBar):
             self.show(text + self.losses(trainer, pl_module))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self.paused_at = time.monotonic()  # validation is no part of the rate
+        self.paused_at = time.monotonic()  # validation does not count towards the rate
 
     def on_validation_batch_end(
         self,
@@ -111,13 +111,13 @@ class FitProgress(ProgressBar):
         self.close()
 
     def close(self) -> None:
-        """Leave the last line where it is."""
+        """End the line."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
     def show(self, text: str) -> None:
-        """Redraw the line, or write a new one."""
+        """Redraw the line, or write a new one where output goes to a file."""
         self.shown = time.monotonic()
         if self.bar is not None:
             self.bar.set_description_str(text)
@@ -125,7 +125,7 @@ class FitProgress(ProgressBar):
             self.print(text)
 
     def losses(self, trainer: Trainer, pl_module: LightningModule) -> str:
-        """The figures that the model shows in a progress bar."""
+        """Metrics logged with `prog_bar=True`, formatted."""
         values: Mapping[str, object] = self.get_metrics(trainer, pl_module)
         numbers = {name: float(value) for name, value in values.items() if isinstance(value, (int, float, Tensor))}
         return "".join(f", {name} {value:.4g}" for name, value in numbers.items() if name != "v_num")
@@ -136,10 +136,10 @@ def progress_line(step: int, total: int | None, first: int, seconds: float, vali
 
     Args:
         step: training steps done.
-        total: steps in all; None where the training has no end.
-        first: step from which this process began.
-        seconds: it has trained for, without validation.
-        validation: step of the next one.
+        total: total number of steps; None for endless training.
+        first: step at which this process started.
+        seconds: training time of this process, without validation.
+        validation: step of the next validation.
     """
     rate = (step - first) / seconds if seconds > 0 else 0.0
     parts = [f"{step:,} steps" if total is None else f"{step:,} of {total:,} steps", f"{rate:.3g} steps/s"]
@@ -151,7 +151,7 @@ def progress_line(step: int, total: int | None, first: int, seconds: float, vali
 
 
 def total_steps(trainer: Trainer) -> int | None:
-    """Steps of the whole training; None where it has no end, or none that is known."""
+    """Total number of training steps; None if endless or unknown."""
     steps = [trainer.max_steps] if trainer.max_steps > 0 else []
     batches, epochs = trainer.num_training_batches, trainer.max_epochs
     if epochs is not None and epochs > 0 and math.isfinite(batches):
@@ -160,7 +160,7 @@ def total_steps(trainer: Trainer) -> int | None:
 
 
 def next_validation(trainer: Trainer) -> int | None:
-    """Step of the next validation; None where there is none before the end, or the epoch has no known length."""
+    """Step of the next validation; None if there is none before the end, or the epoch's length is unknown."""
     interval, epoch = trainer.val_check_batch, trainer.num_training_batches
     if not trainer.enable_validation or interval is None or not math.isfinite(interval):
         return None

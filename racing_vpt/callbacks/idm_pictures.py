@@ -1,4 +1,4 @@
-"""What an IDM gets wrong, as pictures in tensorboard: a confusion matrix for each head, and film with its controls."""
+"""Pictures of an IDM's mistakes in tensorboard: a confusion matrix per head, and clips with their controls."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from racing_vpt.types import Batch
 
 
 class IdmPictures(Callback):
-    """Draws after each validation.
+    """Draws the pictures after each validation.
 
     Args:
-        strips: clips of the first batch that are shown.
-        columns: frames of a clip that are shown.
+        strips: number of clips of the first batch to show.
+        columns: frames of a clip to show.
     """
 
     def __init__(self, strips: int = 4, columns: int = 12) -> None:
@@ -77,12 +77,12 @@ class IdmPictures(Callback):
 
 
 def is_unused(head: Head, truth: Mapping[str, Tensor]) -> bool:
-    """Whether the head is of a gear that is never changed, as in CarRacing."""
+    """Whether the head is `gear_change` and the gear never changes, as in CarRacing."""
     return head.controls == ("gear_change",) and not bool(truth["gear_change"].any())
 
 
 def draw_confusion(head: Head, counts: Tensor) -> np.ndarray:
-    """Picture uint8 [H, W, 3] of counts [true class, likeliest class], each row as shares of it."""
+    """Picture uint8 [H, W, 3] of counts [true class, predicted class], each row normalised."""
     shares = (counts / counts.sum(1, keepdim=True).clamp(min=1)).cpu().numpy()
     figure = Figure(figsize=(5, 4.5), dpi=80, layout="constrained")
     axes = figure.add_subplot()
@@ -100,7 +100,7 @@ def draw_confusion(head: Head, counts: Tensor) -> np.ndarray:
 def draw_strip(
     frames: Tensor, truth: Mapping[str, Tensor], labels: Mapping[str, Tensor], trust: Tensor, columns: int
 ) -> np.ndarray:
-    """Picture uint8 [H, W, 3]: frames uint8 [T, H, W, 3] of a clip, true and labelled controls [T], confidence [T]."""
+    """Picture uint8 [H, W, 3] of a clip: frames uint8 [T, H, W, 3], true and predicted controls [T], confidence [T]."""
     moving = [name for name in truth if name != "gear_change" or bool(truth[name].any())]
     figure = Figure(figsize=(11, 1.6 + 1.2 * len(moving)), dpi=80, layout="constrained")
     grid = figure.add_gridspec(len(moving) + 1, 1, height_ratios=[1.4] + [1.0] * len(moving))

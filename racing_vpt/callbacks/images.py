@@ -1,4 +1,4 @@
-"""Pictures to whatever logger shows them."""
+"""Logging a picture to the loggers that show images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from racing_vpt.types import Frame
 
 
 def log_picture(trainer: Trainer, name: str, picture: Frame) -> None:
-    """Show a picture uint8 [H, W, 3] under that name in tensorboard and in wandb."""
+    """Log a picture uint8 [H, W, 3] as `name` to tensorboard and wandb."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.add_image(name, picture, trainer.global_step, dataformats="HWC")

@@ -1,6 +1,6 @@
-"""Labels: what an IDM says was done in a video, written beside nothing else and never half.
+"""Writes the labels that an IDM predicts for videos, atomically to their own folder.
 
-`NAME.jsonl` grows under a temporary name, a window at a time, so that memory does not depend on the video's length;
+`NAME.jsonl` is written window by window under a temporary name, so that memory does not depend on the video's length;
 `NAME.meta.json` comes last and names the checkpoint (fingerprint) and the video (sha256).
 """
 
@@ -32,7 +32,7 @@ from racing_vpt.types import FrameRecord, frame_spec
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT = timedelta(days=30)  # of a process whose videos are labelled, for the others
-DIGITS = 4  # of a written control or confidence; half a bin of any scheme is a hundred times coarser
+DIGITS = 4  # decimals of a written control or confidence; half a bin of any scheme is a hundred times coarser
 
 
 @dataclass
@@ -42,12 +42,12 @@ class Unfinished:
     draft: Draft
     file: IO[str]
     frames: int = 0
-    confidence: float = 0.0  # sum over the frames
+    confidence: float = 0.0  # sum over frames
 
 
 @dataclass
 class Tally:
-    """What came of the videos."""
+    """Numbers of videos labelled, skipped and failed."""
 
     done: int = 0
     skipped: int = 0
@@ -56,12 +56,12 @@ class Tally:
 
 
 class WriteLabels(Callback):
-    """Writes an IDM's labels of each video in `predict`, and passes over those that are labelled already.
+    """Writes the labels of each video during `predict`, and skips videos that are labelled already.
 
     Args:
-        out: folder that receives `NAME.jsonl` and `NAME.meta.json`; None: the data module's `out`.
-        on_error: `raise` stops at a video that cannot be read; `skip` reports it and goes on.
-        checkpoint_name: what the meta files call the checkpoint; None: what the module says it was loaded from.
+        out: folder for `NAME.jsonl` and `NAME.meta.json`; None: the data module's `out`.
+        on_error: what to do with a video that cannot be read: `raise` stops, `skip` reports it and continues.
+        checkpoint_name: name of the checkpoint in the meta files; None: the name it was loaded by.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class WriteLabels(Callback):
         self.folder, self.tally = Path(out), Tally()
         self.made_by, self.game = made_by(pl_module), pl_module.game.name
         self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.made_by["checkpoint"]
-        trainer.predict_loop.return_predictions = False  # they would be kept until the end
+        trainer.predict_loop.return_predictions = False  # or Lightning keeps them in memory until the end
         done = {name for name, path in data.found.items() if self.is_done(name, path)}
         data.skip |= done
         self.tally.skipped = len(done)
@@ -99,7 +99,7 @@ class WriteLabels(Callback):
         self.remove_leftovers()
 
     def is_done(self, name: str, video: Path) -> bool:
-        """Whether this checkpoint labelled this very video."""
+        """Whether this checkpoint has labelled this video (same fingerprint, same sha256)."""
         meta_file = self.folder / f"{name}.meta.json"
         if not meta_file.is_file() or not self.lines_of(name).is_file():
             return False
@@ -109,17 +109,17 @@ class WriteLabels(Callback):
         return same_maker and meta.get("video_sha256") == sha256_of(video)
 
     def lines_of(self, name: str) -> Path:
-        """Where the labels of a video go."""
+        """Path of a video's labels."""
         return self.folder / f"{name}.jsonl"
 
     def remove_leftovers(self, own: bool = False) -> None:
-        """Remove what killed processes left unfinished; `own`: what this one left too."""
+        """Remove unfinished files of killed processes; with `own`, those of this one too."""
         for folder in {self.lines_of(name).parent for name in self.sizes}:
             if folder.is_dir():
                 remove_leftovers(folder, own)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.world_size > 1:  # who has short videos waits longer than a step of training would ever take
+        if trainer.world_size > 1:  # with short videos a rank waits longer for the others than any training step takes
             self.patient = torch.distributed.new_group(timeout=LONGEST_WAIT, backend="gloo")
         self.started = time.monotonic()
         self.bar = tqdm(
@@ -153,7 +153,7 @@ class WriteLabels(Callback):
                 self.finish(window)
 
     def write(self, window: PredictWindow, labels: Mapping[str, Tensor], trust: Tensor) -> None:
-        """Append the lines of a window, whose labels [T] by control and confidence [T] are given."""
+        """Append the lines of a window: labels [T] by control, and confidence [T]."""
         if window.name not in self.unfinished:
             draft = Draft(self.lines_of(window.name))
             self.unfinished[window.name] = Unfinished(draft, draft.temporary.open("w"))
@@ -173,7 +173,7 @@ class WriteLabels(Callback):
         self.bar.set_postfix_str(f"{self.tally.frames} frames, {speed:.0f} frames/s", refresh=False)
 
     def finish(self, window: PredictWindow) -> None:
-        """Publish the labels of a video whose last window was written."""
+        """Publish the labels of a video after its last window."""
         video = self.unfinished.pop(window.name)
         video.file.close()
         if video.frames != window.num_frames:
@@ -181,7 +181,7 @@ class WriteLabels(Callback):
             raise RuntimeError(f"{window.video}: {video.frames} labels for {window.num_frames} frames")
         final = self.lines_of(window.name)
         meta_file = final.with_name(f"{final.stem}.meta.json")
-        meta_file.unlink(missing_ok=True)  # of an earlier checkpoint: it must not vouch for these lines
+        meta_file.unlink(missing_ok=True)  # an earlier checkpoint's meta file must not describe these lines
         video.draft.publish()
         meta = {
             "format": FORMAT,
@@ -200,7 +200,7 @@ class WriteLabels(Callback):
         self.tally.done += 1
 
     def give_up(self, window: PredictWindow) -> None:
-        """Drop what came of a video that cannot be read; stop there unless such videos are to be skipped."""
+        """Drop the labels of a video that cannot be read; raise unless such videos are skipped."""
         video = self.unfinished.pop(window.name, None)
         if video is not None:
             self.tally.frames -= video.frames
@@ -238,11 +238,11 @@ class WriteLabels(Callback):
             video.draft.discard()
         self.unfinished.clear()
         if hasattr(self, "sizes"):
-            self.remove_leftovers(own=True)  # a signal may have come between a draft's making and its noting
+            self.remove_leftovers(own=True)  # a signal may have come before the draft was recorded
 
 
 def made_by(module: IDM) -> dict[str, object]:
-    """What decides a model's labels: its weights, and how it sees and decodes."""
+    """Everything that determines a model's labels: weights, scheme, frames, and how a label is chosen."""
     return {
         "checkpoint": module.fingerprint(),
         "label": module.label,

@@ -1,4 +1,4 @@
-"""What a world model sees and expects, as pictures after each validation."""
+"""Pictures of a world model's reconstructions and predictions after each validation."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from racing_vpt.types import Batch, Frame
 
 @runtime_checkable
 class Pictured(Protocol):
-    """A module that can draw what it makes of a batch."""
+    """A module with `pictures`."""
 
     def pictures(self, batch: Batch) -> dict[str, Frame]:
-        """Pictures uint8 [H, W, 3] by name."""
+        """Pictures uint8 [H, W, 3] of a batch, by name."""
 
 
 class Pictures(Callback):
     """Writes the module's pictures of the first validation batch to `media/reconstructions/NAME-step=N.png` in the run
-    folder, and to tensorboard or wandb as `val/NAME`. A weight average is used where there is one.
+    folder, and to tensorboard or wandb as `val/NAME`. Uses the weight average where there is one.
     """
 
     def on_validation_batch_end(
@@ -35,7 +35,7 @@ class Pictures(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        folder = trainer.log_dir or trainer.default_root_dir  # asked on every rank, because Lightning broadcasts it
+        folder = trainer.log_dir or trainer.default_root_dir  # on every rank, because Lightning broadcasts it
         if batch_idx or dataloader_idx or trainer.sanity_checking or not trainer.is_global_zero:
             return
         if not isinstance(pl_module, Pictured):

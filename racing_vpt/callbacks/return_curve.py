@@ -1,8 +1,4 @@
-"""What each episode of a run earned, kept through stops, as the picture that everybody wants to see rise.
-
-The source of this wing drew the mean return against training; so does this, against decisions, refreshed as training
-goes, with the returns of validation drives beside it.
-"""
+"""Learning curve: returns of training episodes and validation drives against decisions, kept across resumed runs."""
 
 from __future__ import annotations
 
@@ -26,19 +22,19 @@ SIZE = (8.0, 4.5)  # inches
 
 
 class ReturnCurve:
-    """Episodes and validation drives of a run, in the order in which they ended."""
+    """Episodes and validation drives of a run, in the order in which they finished."""
 
     def __init__(self) -> None:
         self.episodes: list[tuple[float, ...]] = []
         self.drives: list[tuple[float, ...]] = []
 
     def recent(self, column: str) -> float:
-        """Mean of the last episodes' column; NaN before the first ended."""
+        """Mean of a column over the last episodes; NaN before the first one finished."""
         values = [row[EPISODE.index(column)] for row in self.episodes[-MEAN_OF:]]
         return float(np.mean(values)) if values else float("nan")
 
     def state(self) -> dict[str, torch.Tensor]:
-        """All of it, for a checkpoint."""
+        """State for a checkpoint."""
         rows = {"curve_episodes": (self.episodes, EPISODE), "curve_drives": (self.drives, DRIVE)}
         return {
             name: torch.tensor(kept, dtype=torch.float64).reshape(-1, len(columns))
@@ -46,12 +42,12 @@ class ReturnCurve:
         }
 
     def restore(self, state: dict[str, torch.Tensor]) -> None:
-        """Become what `state` gave."""
+        """Restore `state`."""
         kept = (state["curve_episodes"], state["curve_drives"])
         self.episodes, self.drives = ([tuple(row) for row in rows.tolist()] for rows in kept)
 
     def publish(self, folder: Path, trainer: Trainer) -> None:
-        """Write `episodes.csv`, `drives.csv` and `returns.png` into a run folder, the picture to the loggers too."""
+        """Write `episodes.csv`, `drives.csv` and `returns.png` to the run folder, and the picture to the loggers."""
         for name, columns, rows in (("episodes", EPISODE, self.episodes), ("drives", DRIVE, self.drives)):
             with published(folder / f"{name}.csv") as temporary:
                 temporary.write_text(table(columns, rows))
@@ -71,7 +67,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[float]]) -> str:
 
 
 def draw(episodes: Sequence[Sequence[float]], drives: Sequence[Sequence[float]]) -> bytes:
-    """A PNG: returns against decisions, of episodes, of their running mean, and of validation drives."""
+    """PNG of returns against decisions: episodes, their running mean, and validation drives."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -101,7 +97,7 @@ def draw(episodes: Sequence[Sequence[float]], drives: Sequence[Sequence[float]])
 
 
 def pixels(picture: bytes) -> Frame:
-    """A PNG as uint8 [H, W, 3]."""
+    """Pixels uint8 [H, W, 3] of a PNG."""
     import cv2
 
     decoded = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)

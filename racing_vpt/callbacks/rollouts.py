@@ -1,6 +1,6 @@
-"""Driving during validation, because in VPT the validation loss did not tell how well a policy acts.
+"""Driving during validation: in VPT the validation loss did not predict how well a policy acts.
 
-Seeds 1000 to 1099 are for this; 0 to 99 judge what is published, and are refused here.
+Validation uses seeds 1000 to 1099. Seeds 0 to 99 are reserved for published results and refused here.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from racing_vpt.rollout.episodes import run_episodes
 from racing_vpt.seeds import FIRST_VALIDATION_SEED, check_validation_seed
 from racing_vpt.types import Batch, Frame, FrameRecord
 
-STRIP = 16  # pictures of an episode in tensorboard
+STRIP = 16  # number of frames of an episode shown in tensorboard
 
 
 class RolloutValidation(pl.Callback):
-    """Lets the model drive at each validation; logs `NAME/return`, `NAME/laps_finished` and `NAME/frames`.
+    """Drives with the model at each validation; logs `NAME/return`, `NAME/laps_finished` and `NAME/frames`.
 
-    It drives at the first validation batch, when a weight average, if there is one, has taken the place of the
-    weights. Under DDP each process drives its share of the seeds. The film of the first seed goes to
-    `media/NAMEs/step=N.mp4` in the run folder, pictures of it to tensorboard.
+    It drives at the first validation batch, when the weight average, if any, is in place. Under DDP each process drives
+    its share of the seeds. The film of the first seed goes to `media/NAMEs/step=N.mp4` in the run folder, and frames of
+    it to tensorboard.
 
     Args:
-        env: environment; None: the data module's (`data.env`), or that of the model's game.
-        first_seed: of the episodes' tracks; 1000 and up, because 0 to 99 are for judging.
-        episodes: tracks that are driven, with seeds first_seed, first_seed + 1, ...
-        every_n_validations: drive at every n-th validation; in between the last result is logged again, so that a
-            checkpoint callback that watches it finds it.
+        env: environment id; None: the data module's (`data.env`), or that of the model's game.
+        first_seed: seed of the first track, at least 1000: 0 to 99 are reserved for published results.
+        episodes: number of tracks, with seeds first_seed, first_seed + 1, ...
+        every_n_validations: drive at every n-th validation; in between the last result is logged again, because a
+            checkpoint callback may monitor it.
         film: whether to film the first episode.
-        max_frames: end episodes after so many frames; None leaves it to the environment.
-        name: NAME, of what is logged; two drives, such as in the fast and in the stock environment, need two.
+        max_frames: maximum length of an episode in frames; None: the environment's own.
+        name: prefix of the logged keys; two such callbacks, for the fast and the stock environment, need two names.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class RolloutValidation(pl.Callback):
         check_validation_seed("first_seed", first_seed)
         if min(episodes, every_n_validations) < 1:
             raise ValueError(
-                f"episodes and every_n_validations count from 1, but they are {episodes} and {every_n_validations}"
+                f"episodes and every_n_validations must be at least 1, but are {episodes} and {every_n_validations}"
             )
         self.seeds = range(first_seed, first_seed + episodes)
         self.env, self.every_n_validations, self.max_frames = env, every_n_validations, max_frames
@@ -64,7 +64,7 @@ class RolloutValidation(pl.Callback):
 
     @property
     def state_key(self) -> str:
-        """What a checkpoint knows it by."""
+        """Key of this callback's state in a checkpoint."""
         return super().state_key if self.name == "rollout" else self._generate_state_key(name=self.name)
 
     def on_validation_batch_start(
@@ -87,9 +87,9 @@ class RolloutValidation(pl.Callback):
         self.validations, self.last = state_dict["validations"], state_dict["last"]  # type: ignore[assignment]
 
     def drive(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, float]:
-        """Means over all seeds, the same on every rank: `return`, `laps_finished`, `frames`."""
+        """Means over all seeds: `return`, `laps_finished`, `frames`; the same on every rank."""
         seeds = self.seeds[trainer.global_rank :: trainer.world_size]
-        folder = trainer.log_dir or trainer.default_root_dir  # asked on every rank, because Lightning broadcasts it
+        folder = trainer.log_dir or trainer.default_root_dir  # on every rank, because Lightning broadcasts it
         film = None
         if self.film and trainer.is_global_zero:
             name = f"step={trainer.global_step}.mp4"
@@ -119,14 +119,14 @@ class RolloutValidation(pl.Callback):
         return {"return": scores / driven, "laps_finished": laps / driven, "frames": frames / driven}
 
     def show(self, film: KeptFilm, trainer: pl.Trainer) -> None:
-        """Pictures of the film to the loggers."""
+        """Log frames of the film."""
         evenly = np.linspace(0, len(film.frames) - 1, STRIP).round().astype(int)
         picture = film_strip(np.stack(film.frames)[evenly], columns=STRIP // 2, scale=2)
         log_picture(trainer, f"{self.name}/film", picture)
 
 
 class KeptFilm(EpisodeFilm):
-    """A film whose frames uint8 [96, 96, 3] stay in memory too."""
+    """A film that also keeps its frames, uint8 [96, 96, 3], in memory."""
 
     def __init__(self, path: Path, title: str) -> None:
         super().__init__(path, title)

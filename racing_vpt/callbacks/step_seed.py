@@ -1,7 +1,7 @@
-"""Dropout and other draws of a training step are a function of (seed, step), as its data is.
+"""Makes dropout and other random draws of a training step a function of (seed, step), as its data is.
 
-A checkpoint holds no state of random generators; without this a resumed run would draw other masks than one that was
-never stopped.
+A checkpoint does not contain the state of random generators; without this a resumed run would draw other dropout masks
+than an uninterrupted one.
 """
 
 import os
@@ -11,10 +11,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class StepSeed(Callback):
-    """Seeds torch anew at each training batch; each process of a distributed run differently.
+    """Seeds torch at each training batch, each rank differently.
 
     Args:
-        seed: None takes that of `seed_everything`.
+        seed: None: the seed of `seed_everything`.
     """
 
     def __init__(self, seed: int | None = None) -> None:
@@ -24,6 +24,6 @@ class StepSeed(Callback):
         step = trainer.fit_loop.epoch_loop.batch_progress.total.ready
         seed = (self.seed << 40) + (trainer.global_rank << 32) + step
         if pl_module.device.type == "cpu":
-            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` looks for other devices too: 0.3 ms
+            torch.default_generator.manual_seed(seed)  # `torch.manual_seed` takes 0.3 ms to look for other devices
         else:
             torch.manual_seed(seed)

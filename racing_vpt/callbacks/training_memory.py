@@ -1,7 +1,7 @@
 """Estimated memory of a training step, logged before training runs out of it.
 
-Forward and backward pass run on tensors without contents (torch's FakeTensorMode) and the bytes of live tensors are
-counted; AdamW's averages are added. Not counted: the GPU's runtime (0.5 to 1 GiB) and waste of its allocator.
+Forward and backward pass run on tensors without data (torch's FakeTensorMode) and the bytes of live tensors are
+counted; AdamW's averages are added. Not counted: the GPU's runtime (0.5 to 1 GiB) and fragmentation of its allocator.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from racing_vpt.models.vpt_config import CloningConfig, PolicyConfig
 from racing_vpt.types import Batch, FrameChanges
 
 GIB = 2**30
-LARGE = 20_000_000  # parameters from which the estimate is worth its seconds
+LARGE = 20_000_000  # parameters; below, the estimate is not worth the seconds it takes
 log = logging.getLogger(__name__)
 
 
@@ -42,13 +42,13 @@ class MemoryEstimate(Callback):
 
 @dataclass(frozen=True)
 class TrainingMemory:
-    """Bytes of a training step.
+    """Memory of a training step in bytes.
 
     Args:
         weights: all weights of the module.
         gradients: gradients of the trained weights.
         optimizer: AdamW's two averages of each trained weight.
-        rest: everything else alive at the peak: frames, activations kept for the backward pass, temporaries.
+        rest: all other tensors at the peak: frames, activations kept for the backward pass, temporaries.
     """
 
     weights: int
@@ -68,17 +68,17 @@ class TrainingMemory:
 
 
 class LiveBytes(TorchDispatchMode):
-    """Counts the bytes of all storages that are created within it and still alive.
+    """Context that counts the bytes of live storages created within it.
 
     Args:
-        apart: tensors that are not counted.
+        apart: tensors to leave out.
     """
 
     def __init__(self, apart: Iterable[Tensor]) -> None:
         super().__init__()
         self.apart = [StorageWeakRef(tensor.untyped_storage()) for tensor in apart]
         self.known = {reference.cdata for reference in self.apart}
-        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}  # by address, which is not reused while referenced
+        self.alive: dict[int, tuple[StorageWeakRef, int]] = {}  # key: address, which is not reused while referenced
         self.now = self.most = 0
 
     def __torch_dispatch__(
@@ -91,7 +91,7 @@ class LiveBytes(TorchDispatchMode):
         return result
 
     def see(self, storage: UntypedStorage) -> None:
-        """Count a storage until it is freed."""
+        """Count the storage of a tensor until it is freed."""
         reference, size = StorageWeakRef(storage), storage.nbytes()
         if reference.cdata in self.known or reference.cdata in self.alive:
             return
@@ -102,7 +102,7 @@ class LiveBytes(TorchDispatchMode):
         self.most = max(self.most, self.now)
 
     def bury(self) -> None:
-        """Drop the storages that were freed."""
+        """Stop counting freed storages."""
         for address, (reference, size) in list(self.alive.items()):
             if reference.expired():
                 self.now -= size
@@ -110,7 +110,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def training_memory(policy: VPT, batch_size: int, clip_frames: int) -> TrainingMemory:
-    """Memory of a step of behavioural cloning in float32; under bf16 autocast it is less.
+    """Memory of a step of behavioural cloning in float32, an upper bound for bf16 autocast.
 
     Args:
         policy: the trained module; its weights may be on the meta device.

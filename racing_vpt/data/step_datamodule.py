@@ -16,7 +16,7 @@ class StepDataModule(pl.LightningDataModule):
     def __init__(self, steps_per_epoch: int = 1) -> None:
         super().__init__()
         if steps_per_epoch < 1:
-            raise ValueError(f"steps_per_epoch counts from 1, but {steps_per_epoch} was given")
+            raise ValueError(f"steps_per_epoch must be at least 1, but {steps_per_epoch} was given")
         self.steps_per_epoch = steps_per_epoch
 
     def train_dataloader(self) -> DataLoader:

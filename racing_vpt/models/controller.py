@@ -49,7 +49,7 @@ class SearchConfig:
 
     def __post_init__(self) -> None:
         if self.n_samples < 1:
-            raise ValueError(f"n_samples counts tracks from 1, but {self.n_samples} was given")
+            raise ValueError(f"n_samples must be at least 1, but {self.n_samples} was given")
 
 
 class Controller(LightningModule):

@@ -86,7 +86,7 @@ class TargetNetConfig:
 
     def __post_init__(self) -> None:
         if self.every < 1:
-            raise ValueError(f"target.every counts updates from 1, but {self.every} was given")
+            raise ValueError(f"target.every must be at least 1, but {self.every} was given")
         if self.rate is not None and not 0 < self.rate <= 1:
             raise ValueError(f"target.rate must lie in (0, 1], but {self.rate} was given")
 
@@ -115,7 +115,7 @@ class ExplorationConfig:
             raise ValueError(f"epsilon must lie in [0, 1], but start {self.start} and end {self.end} were given")
         if min(self.decisions, self.hold) < 1 or self.spread < 0:
             raise ValueError(
-                "decisions and hold count from 1 and spread is 0 or more, but they are "
+                "decisions and hold must be at least 1 and spread at least 0, but they are "
                 f"{self.decisions}, {self.hold} and {self.spread}"
             )
 

@@ -75,7 +75,7 @@ class IDM(ControlModule):
             class_weighting=loss.class_weighting, init_from=init_from,
         )  # fmt: skip
         if margin < 0:
-            raise ValueError(f"margin counts frames from 0, but {margin} was given")
+            raise ValueError(f"margin must be at least 0, but {margin} was given")
         self.network = network.of_game(self.game, self.frames)
         self.loss = loss
         self.label: LabelKind = label

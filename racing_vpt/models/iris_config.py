@@ -98,7 +98,7 @@ class DreamConfig:
 
     def __post_init__(self) -> None:
         if self.burn_in < 0 or min(self.horizon, self.reuse) < 1 or self.tau < 0:
-            raise ValueError(f"horizon and reuse count from 1, and burn_in and tau are 0 or more, but {self} was given")
+            raise ValueError(f"horizon and reuse must be at least 1, burn_in and tau at least 0, but {self} was given")
 
 
 @dataclass(frozen=True)
@@ -130,10 +130,10 @@ class PartTraining:
     def __post_init__(self) -> None:
         if min(self.steps, self.start_epoch, self.warmup_steps) < 0 or self.batch_size < 1:
             raise ValueError(
-                f"steps, start_epoch and warmup_steps count from 0 and batch_size from 1, but {self} was given"
+                f"steps, start_epoch and warmup_steps must be at least 0, batch_size at least 1, but {self} was given"
             )
         if self.lr <= 0 or self.weight_decay < 0 or self.clip <= 0:
-            raise ValueError(f"lr and clip must be above 0 and weight_decay 0 or more, but {self} was given")
+            raise ValueError(f"lr and clip must be above 0, weight_decay at least 0, but {self} was given")
 
     def learns(self, epoch: int) -> bool:
         """Whether the part is trained in an epoch."""

@@ -86,7 +86,7 @@ class TimedIDM(IDM):
             class_weighting=0.0, init_from=init_from,
         )  # fmt: skip
         if margin < 0:
-            raise ValueError(f"margin counts frames from 0, but {margin} was given")
+            raise ValueError(f"margin must be at least 0, but {margin} was given")
         classes = self.scheme.num_classes
         self.view = network.view()
         if self.view.height > self.frames.height or self.view.width > self.frames.width:

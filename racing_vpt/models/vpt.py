@@ -77,7 +77,7 @@ class VPT(ControlModule):
             class_weighting=cloning.class_weighting, init_from=init_from,
         )  # fmt: skip
         if recompute is not None and recompute < 1:
-            raise ValueError(f"recompute counts frames from 1, but {recompute} was given")
+            raise ValueError(f"recompute must be at least 1, but {recompute} was given")
         self.size = network.resolved(init_from)
         self.stack = FrameStack(network.look_back)
         channels = 3 * len(network.look_back)

@@ -121,7 +121,7 @@ class FreezingConfig:
         for name in ("freeze", "keep"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.until_step is not None and self.until_step < 1:
-            raise ValueError(f"until_step counts from 1, but {self.until_step} was given")
+            raise ValueError(f"until_step must be at least 1, but {self.until_step} was given")
 
 
 def checkpoint_size(size: str | NetSize, init_from: str | None) -> str | NetSize:

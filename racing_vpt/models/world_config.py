@@ -47,11 +47,11 @@ class WorldConfig:
 
     def __post_init__(self) -> None:
         if self.architecture == "mdn-rnn" and self.pretrained is not None:
-            raise ValueError("an mdn-rnn has no blocks that a language model's could replace: give gpt or frame")
+            raise ValueError("blocks of a language model need the architecture gpt or frame, but mdn-rnn was given")
         if self.unroll < 0 or (self.unroll and self.architecture == "gpt"):
             raise ValueError(
-                "unroll counts from 0 and is for architectures that predict a frame at once, frame or mdn-rnn, but it "
-                f"is {self.unroll} with {self.architecture}"
+                "unroll must be at least 0, and above 0 only for frame and mdn-rnn, which predict a frame at once, but "
+                f"{self.unroll} was given with {self.architecture}"
             )
 
     @property

@@ -64,8 +64,8 @@ class MemoryNet(nn.Module):
         super().__init__()
         if min(latent, controls, width, components) < 1:
             raise ValueError(
-                f"latent, controls, width and components count from 1, but they are {latent}, {controls}, {width}, "
-                f"{components}"
+                "latent, controls, width and components must be at least 1, but they are "
+                f"{latent}, {controls}, {width}, {components}"
             )
         self.latent, self.width, self.components = latent, width, components
         self.lstm = LSTM(latent + controls, width)

@@ -59,7 +59,7 @@ class QNet(nn.Module):
         super().__init__()
         if min(actions, stack, hidden, quantiles, *channels) < 1 or hidden % 2:
             raise ValueError(
-                f"actions, stack, channels, hidden (an even number) and quantiles count from 1, but they are "
+                "actions, stack, channels, hidden and quantiles must be at least 1, hidden an even number, but are "
                 f"{actions}, {stack}, {list(channels)}, {hidden} and {quantiles}"
             )
         self.actions, self.quantiles, self.dueling = actions, quantiles, dueling

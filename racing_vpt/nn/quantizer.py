@@ -50,8 +50,8 @@ class VectorQuantizer(nn.Module):
         super().__init__()
         if min(vocabulary, width) < 1 or not 0 <= decay < 1 or revive_after < 0:
             raise ValueError(
-                f"vocabulary and width count from 1, revive_after from 0, decay lies in [0, 1); given: {vocabulary}, "
-                f"{width}, {revive_after} and {decay}"
+                "vocabulary and width must be at least 1, revive_after at least 0 and decay in [0, 1), but they are "
+                f"{vocabulary}, {width}, {revive_after} and {decay}"
             )
         self.vocabulary, self.width, self.decay, self.revive_after = vocabulary, width, decay, revive_after
         self.register_buffer("codebook", torch.randn(vocabulary, width) / width**0.5)

@@ -55,9 +55,9 @@ class ReplayBuffer:
         seed: int = 0,
     ) -> None:
         if min(lanes, stack, n_step) < 1 or max(stack, n_step) > 255:
-            raise ValueError(f"lanes, stack and n_step count from 1 to 255, but they are {lanes}, {stack} and {n_step}")
+            raise ValueError(f"lanes, stack and n_step must be 1 to 255, but they are {lanes}, {stack} and {n_step}")
         if not 0 <= discount <= 1 or not 0 <= (alpha or 0) <= 1:
-            raise ValueError(f"discount and alpha lie in [0, 1], but {discount} and {alpha} were given")
+            raise ValueError(f"discount and alpha must lie in [0, 1], but {discount} and {alpha} were given")
         least = lanes * (stack + n_step + 1)
         if capacity < least:
             raise ValueError(

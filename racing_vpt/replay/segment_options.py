@@ -24,7 +24,7 @@ class Collecting:
     def __post_init__(self) -> None:
         if self.decisions < 0 or self.warm_up < 1:
             raise ValueError(
-                f"decisions count from 0 and warm_up from 1, but they are {self.decisions} and {self.warm_up}"
+                f"decisions must be at least 0 and warm_up at least 1, but they are {self.decisions} and {self.warm_up}"
             )
 
     def before(self, epoch: int) -> int:
@@ -49,4 +49,6 @@ class Validation:
 
     def __post_init__(self) -> None:
         if min(self.rows, self.frames, self.steps) < 1:
-            raise ValueError(f"rows, frames and steps count from 1, but are {self.rows}, {self.frames}, {self.steps}")
+            raise ValueError(
+                f"rows, frames, steps must be at least 1, but are {self.rows}, {self.frames}, {self.steps}"
+            )

@@ -1,7 +1,7 @@
-"""Environments that step in processes of their own while the learner learns.
+"""Environments in worker processes that step while the network learns.
 
-All lanes take one decision together: `act` hands the actions over and returns at once, `collect` waits for what came of
-them. A process that dies or hangs is replaced, and its lanes begin new episodes.
+All lanes take one decision together: `act` sends the actions and returns at once, `collect` waits for the results.
+A process that dies or hangs is replaced, and its lanes begin new episodes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import numpy as np
 from racing_vpt.rollout.lanes import LaneSpec, LaneStates, lanes_in, serve_lanes, shared_memory
 from racing_vpt.worker_processes import MOST_DEATHS, Member, dismiss, employ
 
-SECONDS = 600.0  # for a decision, then a process is believed to hang; to start takes minutes where cores are busy
+SECONDS = 600.0  # limit for a decision before a process counts as hung; starting takes minutes on busy cores
 log = logging.getLogger(__name__)
 
 
 class Actors:
-    """N lanes in some processes.
+    """N lanes spread over worker processes.
 
     Args:
-        lane_spec: what is done in each lane.
-        lanes: N.
-        workers: processes, which share the lanes out evenly.
-        episodes: int64 [N], episodes that the lanes have begun before (in the run that is continued).
-        running: what was done so far, [T, ...], in the episode that each lane was in, so that it goes on with it: it is
-            driven once more. None, or None for a lane: it begins a new one.
+        lane_spec: settings of every lane.
+        lanes: number of lanes N.
+        workers: number of processes; the lanes are divided evenly.
+        episodes: int64 [N], episodes already begun by each lane of a resumed run.
+        running: actions [T, ...] so far of each lane's unfinished episode in a resumed run; they are replayed. None, or
+            None for a lane: it begins a new episode.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Actors:
         running: Sequence[np.ndarray | None] | None = None,
     ) -> None:
         if not 1 <= workers <= lanes:
-            raise ValueError(f"workers share lanes out, so expected 1 to {lanes} of them, but {workers} was given")
+            raise ValueError(f"workers must be 1 to {lanes}, the number of lanes, but {workers} was given")
         self.lane_spec, self.num_lanes = lane_spec, lanes
         self.shares = [list(map(int, share)) for share in np.array_split(np.arange(lanes), workers)]
         self.memory = shared_memory(lanes, lane_spec)
@@ -53,15 +53,15 @@ class Actors:
         self.deaths = [0] * workers
 
     def start(self) -> LaneStates:
-        """Begin an episode in each lane, or go on with the one that was running."""
+        """Begin an episode in each lane, or continue the unfinished one."""
         for slot in range(len(self.members)):
             self._employ(slot)
         now, _ = self.collect()
-        self.running = [None] * self.num_lanes  # who takes a dead process' place begins anew
+        self.running = [None] * self.num_lanes  # a process that replaces a dead one begins new episodes
         return now
 
     def act(self, actions: np.ndarray) -> None:
-        """Hand actions int64 [N], or float32 [N, A], over; the processes go on by themselves."""
+        """Send actions, int64 [N] or float32 [N, A]; returns while the processes step."""
         self.now.actions[:] = actions
         for member in self.members:
             assert member is not None, "start() comes first"
@@ -69,11 +69,11 @@ class Actors:
                 member[1].send_bytes(b"")
 
     def collect(self) -> tuple[LaneStates, np.ndarray]:
-        """What came of the actions, and whose process died, bool [N]: those lanes see a new episode's first frame.
+        """Results of the last actions, and bool [N]: lanes whose process died, which are at the start of a new episode.
 
         Raises:
-            Exception: whatever went wrong in a process.
-            RuntimeError: one died again and again.
+            Exception: an error raised in a worker process.
+            RuntimeError: a process died repeatedly.
         """
         broken = np.zeros(self.num_lanes, bool)
         waited_for: Sequence[int] = range(len(self.members))
@@ -84,7 +84,7 @@ class Actors:
         return self.now.copy(), broken
 
     def pids(self) -> list[int]:
-        """Of the processes that are there."""
+        """Process ids of the running workers."""
         return [member[0].pid or 0 for member in self.members if member is not None]
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Actors:
         self.members[slot] = employ(serve_lanes, self.lane_spec, self.memory, share, running)
 
     def _await(self, slots: Sequence[int]) -> list[int]:
-        """Wait for these processes; those that died are buried, and their numbers returned."""
+        """Wait for these processes; returns the numbers of those that died, after cleaning up."""
         waiting = {member[1]: slot for slot in slots if (member := self.members[slot]) is not None}
         died = []
         while waiting:
@@ -131,5 +131,4 @@ class Actors:
                 f"the process of lanes {self.shares[slot]} died {MOST_DEATHS} times before it took a step (killed, or "
                 "out of memory); give fewer lanes, or a smaller replay buffer"
             )
-        log.warning("the process of lanes %s died; another one takes its place, and nothing is learnt from the "
-                    "episodes that it was in", self.shares[slot])  # fmt: skip
+        log.warning("the process of lanes %s died and is replaced; its current episodes are dropped", self.shares[slot])

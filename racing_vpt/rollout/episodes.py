@@ -1,4 +1,4 @@
-"""The one loop that steps environments with an agent: to score it, to film it, to record it."""
+"""The loop that steps environments with an agent, to score, film or record it."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ from racing_vpt.types import Agent, Controls, Frame, FrameRecord
 
 
 class EpisodeWriter(Protocol):
-    """Whatever keeps an episode: a `RecordingWriter`, an `EpisodeFilm`. Before `close` its `meta` is told the score."""
+    """Stores an episode, such as `RecordingWriter` and `EpisodeFilm`. The score is added to `meta` before `close`."""
 
     meta: dict[str, object]
 
     def add(self, frame: Frame, record: FrameRecord) -> None:
-        """Frame uint8 [H, W, 3] and what was done on seeing it."""
+        """Add a frame uint8 [H, W, 3] and the record of the step taken from it."""
 
     def close(self) -> None:
-        """The episode is over; keep it."""
+        """Finish and keep the episode."""
 
     def abort(self) -> None:
-        """The episode was not finished; forget it."""
+        """Discard the unfinished episode."""
 
 
 @dataclass(frozen=True)
 class EpisodeResult:
-    """What an episode came to.
+    """Result of an episode.
 
     Args:
-        seed: of the track.
+        seed: seed of the track.
         score: sum of the environment's raw rewards.
-        frames: environment steps.
-        lap_finished: every tile was touched.
-        tiles_visited: tiles touched.
-        tiles: tiles of the track.
-        perturbed_frames: frames in which other controls were executed than intended.
+        frames: number of environment steps.
+        lap_finished: whether every tile was touched.
+        tiles_visited: number of tiles touched.
+        tiles: number of tiles of the track.
+        perturbed_frames: number of frames whose executed controls differ from the intended ones.
     """
 
     seed: int
@@ -55,7 +55,7 @@ class EpisodeResult:
 
 
 class RunningEpisode:
-    """One environment in the middle of one episode."""
+    """An environment and the episode in progress in it."""
 
     def __init__(
         self,
@@ -74,14 +74,14 @@ class RunningEpisode:
         self.done = self.lap_finished = False
 
     def step(self, intended: Controls) -> None:
-        """Execute the controls, or what the perturbation makes of them, and hand the frame to the writer."""
+        """Execute the controls, perturbed if so configured, and pass the frame to the writer."""
         intended = _in_one_gear(intended)
         disturbed = self.disturbance.apply(intended) if self.disturbance else None
         executed = intended if disturbed is None else disturbed
         core = self.env.unwrapped
         observation = observation_of(self.env) if self.writer and hasattr(core, "car") else {}
         try:
-            frame, reward, terminated, truncated, info = step_controls(self.env, executed)  # refuses NaN, for one
+            frame, reward, terminated, truncated, info = step_controls(self.env, executed)  # such as NaN in controls
         except ValueError as error:
             raise ValueError(f"seed {self.seed}, frame {self.frames}: {error}") from error
         if self.writer:
@@ -124,20 +124,20 @@ def run_episodes(
 ) -> Iterator[EpisodeResult]:
     """Drive episodes in several environments at once; an environment that is done takes the next seed.
 
-    The agent sees all N environments in one call, which a network on a CPU repays several times over. When there are
-    no seeds left, rows that are done keep their last frame.
+    The agent gets the frames of all N environments in one call, which is several times faster for a network on a CPU.
+    When there are no seeds left, rows that are done keep their last frame.
 
     Args:
-        envs: made by `make_env`; they stay open.
-        agent: drives; it is reset, seeded with each episode's seed and attached to its environment where it can be.
-        seeds: one an episode, taken one by one.
-        open_writer: who keeps the episode of that seed, or None; closed at its end, aborted where it is cut off.
-        perturbation: disturb the executed controls.
-        max_frames: end episodes after so many frames; None leaves it to the environment.
-        on_step: called with an episode's seed and the frames driven of it, after each of them.
+        envs: environments from `make_env`; they stay open.
+        agent: the driver; it is reset, seeded with each episode's seed, and attached to its environment if it can be.
+        seeds: seeds of the episodes, taken one by one.
+        open_writer: returns the writer for a seed's episode, or None; closed at the end, aborted if cut off.
+        perturbation: perturbation of the executed controls.
+        max_frames: maximum length of an episode in frames; None: the environment's own.
+        on_step: called after each frame with the episode's seed and its number of frames so far.
 
     Yields:
-        A result as each episode ends, not in the order of the seeds.
+        The result of each episode as it ends, not in the order of the seeds.
     """
     queue = iter(seeds)
     rows: list[RunningEpisode | None] = []
@@ -158,7 +158,7 @@ def run_episodes(
         return episode
 
     def write(episode: RunningEpisode) -> None:
-        if open_writer:  # last, so that what goes wrong before leaves nothing behind
+        if open_writer:  # last, so that an error before leaves no file behind
             episode.writer = open_writer(episode.seed)
 
     try:
@@ -198,5 +198,5 @@ def run_episodes(
 
 
 def _in_one_gear(controls: Controls) -> Controls:
-    """CarRacing's car has one gear, so that whatever a policy says of gears means nothing; a recording says 0."""
+    """Controls with `gear_change` 0 in CarRacing, whose car has one gear, so that recordings never show a change."""
     return {**controls, "gear_change": 0.0} if "steering" in controls else controls

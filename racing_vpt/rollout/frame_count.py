@@ -1,4 +1,4 @@
-"""How many frames of each episode were driven, in a small file that several processes write and one reads."""
+"""Frame counts of running episodes in a small memory-mapped file, which workers write and the progress bar reads."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import numpy as np
 
 
 class FrameCount:
-    """A number for each seed in a memory-mapped file. Each episode has one writer, so that no lock is needed.
+    """One counter per seed in a memory-mapped file. Each has one writer, so that no lock is needed.
 
     Args:
-        path: the file; made where it does not exist.
-        seeds: of the episodes, in the same order in every process.
+        path: the file; created if it does not exist.
+        seeds: seeds of the episodes, in the same order in every process.
     """
 
     def __init__(self, path: Path, seeds: Sequence[int]) -> None:
@@ -22,9 +22,9 @@ class FrameCount:
         self.frames = np.memmap(path, dtype=np.int64, mode=mode, shape=(max(1, len(seeds)),))  # type: ignore[call-overload]
 
     def note(self, seed: int, frames: int) -> None:
-        """So many frames of that episode were driven."""
+        """Set the number of frames driven in the episode of `seed`."""
         self.frames[self.places[seed]] = frames
 
     def total(self) -> int:
-        """Frames of all episodes."""
+        """Total number of frames over all episodes."""
         return int(self.frames.sum())

@@ -1,7 +1,7 @@
-"""What happens in the lanes of online learning, each an environment, in the process where they step.
+"""Lanes of online learning: environments stepped in a worker process.
 
 As in gymnasium's next-step autoreset, the action after an end is ignored, and the frame after that is a new episode's
-first. Frames and all else cross in memory that the processes share.
+first. Frames and everything else are exchanged in shared memory.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ Memory = dict[str, RawArray]  # type: ignore[valid-type] # it is a function
 
 @dataclass
 class LaneStates:
-    """What N lanes say after a decision, each an array [N, ...] of which the processes fill their rows.
+    """State of N lanes after a decision: arrays [N, ...], of which each process fills its rows.
 
     Args:
-        frames: uint8 [N, H, W], or [N, H, W, 3] of colours: what is seen now.
-        rewards: float32, raw, summed over the frames that the action was held.
-        terminated: bool, the episode is over for good.
-        truncated: bool, a limit ended it.
-        first: bool, the frame is an episode's first.
+        frames: uint8 [N, H, W] (colour: [N, H, W, 3]), the current frame.
+        rewards: float32, raw, summed over the frames for which the action was held.
+        terminated: bool, whether the episode terminated.
+        truncated: bool, whether a limit ended it.
+        first: bool, whether the frame is the first of an episode.
         valid: bool, false where the action was ignored: the episode had ended, or the process died.
-        lap: bool, every tile was touched.
-        missed: bool, a tile was left behind untouched.
-        cut_off: bool, the episode was ended as hopeless.
+        lap: bool, whether every tile was touched.
+        missed: bool, whether a tile was passed without touching it.
+        cut_off: bool, whether the episode was cut off for lack of progress.
         elapsed: int64, frames of the episode so far.
-        episodes: int64, episodes that the lane has begun.
-        shown: int64 [N], the action of the table that the teacher would take next; -1: there is none, or an end.
-        actions: int64 [N], or float32 [N, A] of controls: what is to be done next.
+        episodes: int64, episodes begun in the lane.
+        shown: int64 [N], index of the teacher's next action; -1: no teacher, or the episode has ended.
+        actions: int64 [N], or float32 [N, A] of controls: the next action.
     """
 
     frames: np.ndarray
@@ -65,25 +65,25 @@ class LaneStates:
     actions: np.ndarray
 
     def copy(self) -> LaneStates:
-        """The same, which no process changes."""
+        """A copy outside the shared memory."""
         return LaneStates(**{field.name: getattr(self, field.name).copy() for field in fields(self)})
 
 
 @dataclass(frozen=True)
 class LaneSpec:
-    """What is done in every lane.
+    """Settings of every lane.
 
     Args:
-        table: float64 [A, 3], steering, throttle and brake of each action; None: actions are those of `controls`.
+        table: float64 [A, 3], steering, throttle and brake of each discrete action; None: actions are `controls`.
         frames: how frames are prepared; an action is held for `frames.stride` frames.
-        env: environment.
-        first_seed: of the tracks; lane i of N drives first_seed + i, then first_seed + i + N, ...
-        max_frames: end episodes after so many frames; None leaves it to the environment.
-        patience: frames without a new tile after which an episode is cut off as hopeless, which is a truncation:
-            what the state is worth is still estimated, so that being lost is not made to look like the end of all
-            costs, or once no tile is left ahead and some were missed. None: never.
-        controls: names of an action's numbers where there is no table.
-        teacher: an `ActionExpert` with the actions of the table, who is asked at each decision what it would do.
+        env: environment id.
+        first_seed: seed of the first track; lane i of N drives first_seed + i, then first_seed + i + N, ...
+        max_frames: maximum length of an episode in frames; None: the environment's own.
+        patience: frames without a new tile after which an episode is cut off; also cut off is an episode with missed
+            tiles and none left ahead. A cut-off is a truncation, whose value is bootstrapped: as a termination, being
+            lost would look like the end of all costs. None: never.
+        controls: names of an action's numbers if there is no table.
+        teacher: an `ActionExpert` with the actions of the table; its choice is recorded at each decision.
     """
 
     table: np.ndarray | None
@@ -97,20 +97,20 @@ class LaneSpec:
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
-        """(H, W), or (H, W, 3) of colours."""
+        """(H, W), or (H, W, 3) for colour."""
         return (
             (self.frames.height, self.frames.width) if self.frames.grey else (self.frames.height, self.frames.width, 3)
         )
 
     @property
     def action_shape(self) -> tuple[int, ...]:
-        """() of the number of an action, (A,) of controls."""
+        """() for the index of an action, (A,) for controls."""
         return (len(self.controls),) if self.table is None else ()
 
 
 @dataclass
 class Lane:
-    """One environment in a process, and where it writes."""
+    """One environment and its row in the shared arrays."""
 
     env: gymnasium.Env
     lane_spec: LaneSpec
@@ -122,7 +122,7 @@ class Lane:
     decisions: int = 0
 
     def advance(self) -> None:
-        """Take the decision that is asked for, or begin an episode where the last one ended."""
+        """Execute the next action, or begin a new episode if the last one ended."""
         now, row = self.now, self.row
         now.valid[row], now.first[row], now.cut_off[row], now.missed[row] = not self.ended, self.ended, False, False
         if self.ended:
@@ -145,19 +145,19 @@ class Lane:
         now.rewards[row], now.terminated[row], now.truncated[row] = reward, terminated, truncated
         now.lap[row] = bool(info.get("lap_finished", False))
         self.decisions = 0 if now.first[row] else self.decisions + 1
-        limited = self.env.has_wrapper_attr("_elapsed_steps")  # else an environment's frames are its decisions
+        limited = self.env.has_wrapper_attr("_elapsed_steps")  # without that wrapper, a frame is a decision
         now.elapsed[row] = self.env.get_wrapper_attr("_elapsed_steps") if limited else self.decisions
         self.ended = bool(terminated or truncated)
         now.shown[row] = -1 if self.ended or self.teacher is None else self.teacher.decide()
 
     def take(self, action: np.ndarray) -> Step:
-        """Step the environment with an action of a table's number, or of controls [A]."""
+        """Step the environment with an action: an index into the table, or controls [A]."""
         if self.lane_spec.table is not None:
             return self.env.step(self.lane_spec.table[action])
         return step_controls(self.env, dict(zip(self.lane_spec.controls, action.tolist(), strict=True)))
 
     def drive_again(self, actions: np.ndarray) -> None:
-        """Come to where the running episode was after these actions [T, ...]: its seed and they decide where."""
+        """Restore an unfinished episode by replaying its actions [T, ...] from its seed."""
         self.now.episodes[self.row] -= 1
         self.ended = True
         self.advance()
@@ -166,7 +166,7 @@ class Lane:
             self.advance()
 
     def hopeless(self) -> bool:
-        """Whether no tile was touched for so long, or none is left, that the episode is cut off."""
+        """Whether the episode is to be cut off: no new tile for `patience` frames, or none left ahead."""
         patience, progress = self.lane_spec.patience, self.progress
         if patience is None or progress is None:
             return False
@@ -174,13 +174,13 @@ class Lane:
 
 
 def shared_memory(lanes: int, lane_spec: LaneSpec) -> Memory:
-    """Memory for `LaneStates` that processes share."""
+    """Shared memory for `LaneStates`."""
     context, shapes = multiprocessing.get_context("spawn"), lane_shapes(lanes, lane_spec)
     return {name: context.RawArray("b", math.prod(shape) * dtype.itemsize) for name, (shape, dtype) in shapes.items()}
 
 
 def lanes_in(memory: Memory, lane_spec: LaneSpec) -> LaneStates:
-    """The arrays that lie in shared memory."""
+    """The arrays in shared memory."""
     shapes = lane_shapes(len(memory["valid"]), lane_spec)  # type: ignore[arg-type]
     return LaneStates(**{
         name: np.frombuffer(memory[name], dtype).reshape(shape)  # type: ignore[call-overload]
@@ -189,7 +189,7 @@ def lanes_in(memory: Memory, lane_spec: LaneSpec) -> LaneStates:
 
 
 def lane_shapes(lanes: int, lane_spec: LaneSpec) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Shape and type of each array of `LaneStates`."""
+    """Shape and dtype of each array of `LaneStates`."""
     more = {"frames": lane_spec.frame_shape, "actions": lane_spec.action_shape}
     dtypes = {"frames": np.uint8, "rewards": np.float32, "elapsed": np.int64, "episodes": np.int64, "shown": np.int64,
               "actions": np.int64 if lane_spec.table is not None else np.float32}  # fmt: skip
@@ -206,16 +206,16 @@ def serve_lanes(
     running: Sequence[np.ndarray | None],
     connection: Connection,
 ) -> None:  # fmt: skip
-    """Step the lanes of these rows whenever the connection says so, until it is closed.
+    """Main loop of a worker process: steps its lanes at each message until the connection closes.
 
     Args:
-        lane_spec: what is done in each.
-        memory: where they write.
-        rows: their numbers.
-        running: the actions [T, ...] so far of an episode that each goes on with; None: it begins one.
-        connection: to whom asks.
+        lane_spec: settings of every lane.
+        memory: shared memory of all lanes.
+        rows: rows of this process' lanes.
+        running: actions [T, ...] so far of each lane's unfinished episode; None: it begins a new one.
+        connection: connection to the parent.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     try:
         now = lanes_in(memory, lane_spec)
         lanes = [Lane(lane_env(lane_spec), lane_spec, now, row, teacher=copy.copy(lane_spec.teacher)) for row in rows]
@@ -227,12 +227,12 @@ def serve_lanes(
             for lane in lanes:
                 lane.advance()
     except (EOFError, OSError):
-        return  # nobody wants the experience of an orphan
+        return  # the parent has gone
     except Exception as error:
         with suppress(OSError):
             connection.send(error)
 
 
 def lane_env(lane_spec: LaneSpec) -> gymnasium.Env:
-    """The environment that a lane drives in."""
+    """A lane's environment."""
     return make_env(lane_spec.env, frame_skip=lane_spec.frames.stride, max_episode_steps=lane_spec.max_frames)

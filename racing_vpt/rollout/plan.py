@@ -1,4 +1,4 @@
-"""Plan of a collection: which agent drives the episode of each seed, and what decides its recording."""
+"""Plan of a collection: which agent drives the episode of each seed, and the settings of its recording."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from racing_vpt.agents.styles import ExpertStyle
 if TYPE_CHECKING:
     from racing_vpt.types import Agent
 
-GOLDEN = 0.6180339887498949  # its multiples spread evenly over [0, 1), whichever stretch of them is taken
+GOLDEN = 0.6180339887498949  # any consecutive multiples of it are spread evenly over [0, 1)
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Driver:
     """An agent to record.
 
     Args:
-        agent: name: `expert:STYLE`, `brownian`, `random`, or a checkpoint.
-        share: number of episodes, relative to the other agents' shares.
+        agent: `expert:STYLE`, `brownian`, `random`, or a checkpoint.
+        share: share of the episodes, relative to the other agents' shares.
         style: parameters of the expert, instead of a named style.
         perturb: perturbation of its controls, instead of the collection's.
     """
@@ -34,7 +34,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class Plan:
-    """Settings of a collection, sent to the recording processes."""
+    """Settings of a collection, sent to the worker processes."""
 
     out: Path
     env: str
@@ -44,11 +44,11 @@ class Plan:
     video_only: bool
     pictures: bool
     max_frames: int | None
-    count: Path | None = None  # file for the frames driven so far
+    count: Path | None = None  # file of a `FrameCount`
     seeds: tuple[int, ...] = ()
 
     def driver_of(self, seed: int) -> Driver:
-        """Agent of that seed's episode, a function of the seed only."""
+        """The agent for a seed's episode, a function of the seed only."""
         place = (seed * GOLDEN) % 1.0 * sum(driver.share for driver in self.drivers)
         for driver in self.drivers:
             place -= driver.share
@@ -60,12 +60,12 @@ class Plan:
         return self.driver_of(seed).perturb or self.perturb
 
     def name_of(self, seed: int) -> str:
-        """Name of the recording: seed and agent."""
+        """Name of a seed's recording: seed and agent."""
         words = "".join(letter if letter.isalnum() else "-" for letter in Path(self.driver_of(seed).agent).name)
         return f"{seed:06d}-{words}"
 
     def settings_of(self, seed: int) -> dict[str, object]:
-        """Settings that determine the content of that recording, as JSON values."""
+        """The settings that determine the content of a seed's recording, as JSON values."""
         driver, perturbation = self.driver_of(seed), self.perturbation_of(seed)
         return {
             "agent": driver.agent,

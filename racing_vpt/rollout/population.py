@@ -1,4 +1,4 @@
-"""Many controllers at once, each in its own environment, with one eye and one memory for all of them."""
+"""Many World Models controllers at once, each in its own environment, sharing one VAE and one MDN-RNN."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from racing_vpt.nn.world import WorldNet, drive
 from racing_vpt.rollout.episodes import RunningEpisode
 from racing_vpt.types import FrameSpec
 
-FRAME_COST = 0.1  # what CarRacing takes for each frame
+FRAME_COST = 0.1  # CarRacing's cost of each frame
 WHOLE_EPISODE = 1000  # frames
 
 
 class DriveTask(NamedTuple):
-    """N controllers that are to drive.
+    """N controllers to evaluate.
 
     Args:
-        controllers: float [N, numbers].
-        seeds: the track of each of them.
-        patience: frames without a gain after which an episode is given up; None: never. It then counts what it would
-            have come to if nothing more had been gained until the end, which in CarRacing no drive falls below.
+        controllers: float [N, parameters].
+        seeds: seed of each controller's track.
+        patience: frames without a positive reward after which an episode is ended; None: never. Its return is then
+            computed as if it had earned nothing more until the end, a lower bound in CarRacing.
     """
 
     controllers: np.ndarray
@@ -40,13 +40,13 @@ class DriveTask(NamedTuple):
 
 @dataclass
 class DrivePopulation:
-    """Drives a task's controllers to the ends of their episodes; call it for their returns float64 [N].
+    """Callable that drives a task's controllers to the ends of their episodes and returns their returns, float64 [N].
 
     Args:
-        world: eye and memory.
-        frames: what the eye wants to see; controls are held for its stride.
-        env: environment.
-        max_frames: end episodes after so many frames; None leaves it to the environment.
+        world: VAE and MDN-RNN.
+        frames: input frames of the VAE; controls are held for its stride.
+        env: environment id.
+        max_frames: maximum length of an episode in frames; None: the environment's own.
     """
 
     world: WorldNet
@@ -80,7 +80,7 @@ class DrivePopulation:
                     earned[row] -= FRAME_COST * max(0, (self.max_frames or WHOLE_EPISODE) - episode.frames * stride)
                 elif not episode.done:
                     going.append(place)
-            if len(going) < len(rows):  # nothing is computed for those that are done
+            if len(going) < len(rows):  # finished episodes are left out of the batch
                 parameters, state = parameters[going], (state[0][going], state[1][going])
                 rows = [rows[place] for place in going]
         return earned
@@ -92,9 +92,9 @@ class DrivePopulation:
 def dream_returns(
     world: WorldNet, starts: Tensor, parameters: np.ndarray, seeds: Sequence[int], tau: float, steps: int
 ) -> np.ndarray:
-    """Returns float64 [N, len(seeds)] of N controllers [N, numbers], each in one dream for each seed.
+    """Returns float64 [N, len(seeds)] of N controllers [N, parameters], each in one dream per seed.
 
-    All controllers of a seed dream with the same random numbers, from the same start, for `steps` at most.
+    All controllers of a seed share the start and the random numbers; a dream has at most `steps` steps.
     """
     if world.memory is None:
         raise ValueError("a controller without a memory cannot dream; give --model.memory_use trained")

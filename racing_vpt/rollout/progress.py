@@ -1,19 +1,19 @@
-"""How far a lap has come, and which tiles it left behind: one that is missed costs the lap, however it goes on."""
+"""Progress of a lap, and the tiles that it missed: a missed tile means that the lap cannot be finished."""
 
 from __future__ import annotations
 
 import gymnasium
 import numpy as np
 
-BEHIND = 4  # tiles from the furthest one at which a tile is left behind; the car is one and a half long
-GIVEN_UP = 8  # decisions without a new tile after which the last ones count as missed too
+BEHIND = 4  # tiles behind the furthest one at which a tile counts as missed; the car is 1.5 tiles long
+GIVEN_UP = 8  # decisions without a new tile after which the last tiles count as missed too
 
 
 class LapProgress:
-    """Follows one episode of CarRacing.
+    """Tracks the progress of one episode of CarRacing.
 
     Args:
-        env: reset, so that there is a track. One without tiles never misses any.
+        env: environment after its reset. In one without tiles none are ever missed.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
@@ -24,19 +24,19 @@ class LapProgress:
             self.tiles = int(self.at_start.sum())
 
     def touched(self) -> np.ndarray:
-        """Which tiles were touched, bool [T], in their order along the track."""
+        """Whether each tile was touched, bool [tiles], in the order of the track."""
         assert self.road is not None
         return np.array([tile.road_visited for tile in self.road])
 
     def advance(self) -> bool:
-        """Look again, after a decision: whether a tile was left behind in it, or several."""
+        """Update after a decision; returns whether one or more tiles were missed in it."""
         if self.road is None:
             return False
         touched = self.touched()
         tiles, missed = int(touched.sum()), self.missed
         self.since = 0 if tiles > self.tiles else self.since + 1
         self.tiles = tiles
-        ahead = slice(self.furthest + 1, self.furthest + len(touched) // 2)  # what is nearer backwards lies behind
+        ahead = slice(self.furthest + 1, self.furthest + len(touched) // 2)  # the others are behind the car
         new = np.flatnonzero((touched & ~self.at_start)[ahead])
         self.furthest += int(new[-1]) + 1 if len(new) else 0
         self.missed = int((~touched[: max(0, self.furthest - BEHIND + 1)]).sum())
@@ -44,7 +44,7 @@ class LapProgress:
 
     @property
     def over(self) -> bool:
-        """Whether no tile is left ahead: those that were missed stay so, and nothing more is paid."""
+        """Whether no tile is left ahead, so that no further reward is possible."""
         if self.road is None or self.since < GIVEN_UP:
             return False
         return bool(self.touched()[self.furthest + 1 :].all())

@@ -211,7 +211,7 @@ def test_the_curve_is_drawn_of_what_was_earned() -> None:
     assert not np.array_equal(picture, pixels(draw(curve.episodes, [])))
 
 
-@pytest.mark.parametrize(("options", "message"), [({"first_seed": 1000}, "from 10000"), ({"lanes": 0}, "count from 1")])
+@pytest.mark.parametrize(("options", "message"), [({"first_seed": 1000}, "from 10000"), ({"lanes": 0}, "at least 1")])
 def test_numbers_out_of_range_are_refused(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Experience(**options)

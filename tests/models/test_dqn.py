@@ -196,7 +196,7 @@ def test_numbers_out_of_range_are_refused() -> None:
         build(DQN, {"learning.discount": 1.5})
     with pytest.raises(ValueError, match="grey"):
         DQN(frames=FrameSpec())
-    with pytest.raises(ValueError, match="counts updates from 1"):
+    with pytest.raises(ValueError, match="every must be at least 1"):
         build(DQN, {"target.every": 0})
 
 

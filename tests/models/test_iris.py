@@ -256,7 +256,7 @@ def test_bad_input_is_refused_in_one_line(
         ("--model.training.tokenizer.steps=0", "so it has to be given"),
         ("--model.training.world.batch_size=x", "Expected a int"),
         ("--model.frames.height=x", "Expected a int"),
-        ("--model.dreams.horizon=0", "horizon and reuse count from 1"),
+        ("--model.dreams.horizon=0", "horizon and reuse must be at least 1"),
         ("--model.training.agent.lr=-1", "lr and clip must be above 0"),
     ):
         assert fit(tmp_path, given, "bad", 1, more) == 2

@@ -138,5 +138,5 @@ def test_a_continued_run_drives_other_tracks(opened: list[Actors]) -> None:
 
 
 def test_more_workers_than_lanes_are_refused() -> None:
-    with pytest.raises(ValueError, match="expected 1 to 2"):
+    with pytest.raises(ValueError, match="must be 1 to 2"):
         Actors(LaneSpec(TABLE, SPEC), 2, 3)
