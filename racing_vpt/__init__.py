@@ -1,6 +1,6 @@
 """racing-vpt: learn to drive in racing games by watching video.
 
-The public door, each name loaded when it is first asked for:
+Public names, each imported when first used:
 
 >>> from racing_vpt import load_agent, load_game, load_vpt, make_env
 """

@@ -1,7 +1,7 @@
-"""A world model as a batched environment: gymnasium's vector interface over the dreams of World Models.
+"""The dreams of World Models as a gymnasium vector environment.
 
-Ha & Schmidhuber 2018 (arXiv:1803.10122), section 4. An observation is the code of the dreamt frame, and the memory
-before it. At a temperature above 1 dreams are more random than the model believes, and harder to exploit.
+Ha & Schmidhuber 2018 (arXiv:1803.10122), section 4. An observation is the code of the dreamt frame and the LSTM's state
+before it. A temperature above 1 makes dreams more random than the model predicts, and harder to exploit.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ Steps = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, dict[str, Any]]
 
 
 def begun(starts: Tensor, rows: int, random: torch.Generator) -> Tensor:
-    """Codes [rows, latent] sampled from those of first frames [S, 2 * latent], for dreams to begin with."""
+    """Codes [rows, latent] to start dreams from, sampled from those of first frames [S, 2 * latent]."""
     mean, log_variance = starts[torch.randint(len(starts), (rows,), generator=random)].chunk(2, -1)
     return Code(mean, log_variance).sample(random)
 
 
 class DreamEnv(VectorEnv):
-    """Dreams in parallel. A dream that ended is reset at the next step, as in gymnasium's vector environments.
+    """Parallel dreams. A finished dream is reset at the next step, as in gymnasium's vector environments.
 
     Args:
-        world: the world model; its `copies` groups of dreams begin alike and draw the same random numbers.
+        world: the world model; its `copies` groups of dreams share starts and random numbers.
         starts: codes of first frames float32 [S, 2 * latent], means and log-variances.
         num_envs: number of dreams.
         tau: temperature.
-        max_steps: frames after which a dream is truncated.
+        max_steps: steps after which a dream is truncated.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class DreamEnv(VectorEnv):
     ) -> None:
         if not len(starts):
             raise ValueError(
-                "this MDN-RNN saw no episode begin, so that dreams have no first frame; train it on whole episodes"
+                "this MDN-RNN has no episode starts stored, so it cannot dream; train it on whole episodes"
             )
         if tau < 0 or max_steps < 1 or num_envs < 1 or num_envs % world.copies:
             raise ValueError(
@@ -74,7 +74,7 @@ class DreamEnv(VectorEnv):
     def reset(
         self, *, seed: int | list[int | None] | None = None, options: dict | None = None
     ) -> tuple[np.ndarray, dict]:
-        """Observations float32 [N, latent + width] of new dreams, and nothing more."""
+        """Observations float32 [N, latent + width] of new dreams, and an empty info."""
         if isinstance(seed, int):
             self.random.manual_seed(seed)
         elif seed is not None:
@@ -86,7 +86,7 @@ class DreamEnv(VectorEnv):
 
     @torch.inference_mode()
     def step(self, actions: np.ndarray) -> Steps:
-        """Observations, rewards float64 [N], terminated and truncated bool [N], and nothing more."""
+        """Observations, rewards float64 [N], terminated and truncated bool [N], and an empty info."""
         given = torch.from_numpy(np.clip(np.asarray(actions, np.float32), (-1, 0, 0), 1).astype(np.float32))
         if given.shape != (self.num_envs, 3):
             raise ValueError(f"actions have the shape {tuple(given.shape)}, but [{self.num_envs}, 3] was expected")
@@ -96,7 +96,7 @@ class DreamEnv(VectorEnv):
         ended = (group.repeat(self.world.copies) < imagined.end).numpy()
         rewards = imagined.reward.double().numpy()
         self.age += 1
-        if self.done.any():  # these are reset: the step just imagined is not theirs
+        if self.done.any():  # dreams that were reset in this step
             again = torch.from_numpy(self.done)[:, None]
             output, cell = self.state.memory
             code = torch.where(again, self._begin(), imagined.observation)
@@ -112,5 +112,5 @@ class DreamEnv(VectorEnv):
         return begun(self.starts, rows, self.random).repeat(self.world.copies, 1)
 
     def _seen(self) -> np.ndarray:
-        assert self.state.observation is not None, "reset comes first"
+        assert self.state.observation is not None, "call reset first"
         return torch.cat([self.state.observation, self.state.memory[0]], -1).numpy()

@@ -1,8 +1,8 @@
-"""Files that appear whole or not at all, and folders that one process writes to at a time.
+"""Atomic writing of files and folders, and locks that give a folder a single writer.
 
-Everything that racing-vpt writes goes through here: it grows under a temporary name in the same folder (`Draft`), is
-synced to disk, and is then renamed. Temporary names hold the process and a random part, and are opened exclusively, so
-that neither another process nor a link that lies in wait shares one; what is published is the file that was opened.
+All output of racing-vpt goes through here: it is written under a temporary name in the same folder (`Draft`), synced to
+disk, and renamed. Temporary names contain the process and a random part and are opened exclusively, so that neither
+another process nor a planted link shares one; the file that was opened is the one that is published.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from filelock import FileLock, Timeout
 
 LARGEST_JSON = 1 << 28  # bytes
 LONGEST_NAME = 255  # bytes of a file name, on all common file systems
-TEMPORARY = ".tmp-"  # files whose names begin so are unfinished, and nobody reads them
+TEMPORARY = ".tmp-"  # prefix of unfinished files, which readers ignore
 LOCK = ".racing-vpt.lock"  # in a folder that is being written to
 SECONDS_AFTER_DEATH = 15.0  # for the processes of a killed one to end
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # a file system without hard links
@@ -44,11 +44,11 @@ class Draft:
     """A file under a temporary name beside its final one, until `publish`.
 
     Args:
-        path: the final name. Its folder is made where it does not exist.
-        durable: sync to disk before renaming; False for a cache, which a power cut may cost a file.
+        path: the final name. Its folder is created if it does not exist.
+        durable: sync to disk before renaming; False for a cache, where a file lost in a power cut does not matter.
 
     Attributes:
-        temporary: what to write to, by name or by opening it; it exists and is empty.
+        temporary: path to write to; an empty file.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -58,16 +58,16 @@ class Draft:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.path, self.temporary, self.durable = path, temporary_name(path), durable
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        # open until the end, so that its inode cannot become another file's
+        # kept open, so that its inode is not reused for another file
         self._descriptor: int | None = os.open(self.temporary, flags, 0o666)
 
     def publish(self) -> None:
-        """Give the file its final name, once its bytes are on the disk; the name is on the disk then too.
+        """Sync the file and rename it to its final name; both survive a power cut.
 
         Raises:
             OSError: the disk is full or broken, or the file is no longer the one that was opened.
         """
-        assert self._descriptor is not None, f"{self.path} was published or discarded before"
+        assert self._descriptor is not None, f"{self.path} was already published or discarded"
         if not os.path.samestat(os.fstat(self._descriptor), os.lstat(self.temporary)):
             raise OSError(f"{self.temporary} was replaced by another program; {self.path} is not written")
         if self.durable:
@@ -78,7 +78,7 @@ class Draft:
             sync_folder(self.path.parent)
 
     def discard(self) -> None:
-        """Remove the temporary file, if it is still there."""
+        """Remove the temporary file if it still exists."""
         self.temporary.unlink(missing_ok=True)
         self._close()
 
@@ -92,10 +92,10 @@ class DraftFolder:
     """A folder of files under a temporary name, until `publish`.
 
     Args:
-        path: the final name. The folder above is made where it does not exist.
+        path: the final name. The parent folder is created if it does not exist.
 
     Attributes:
-        temporary: the folder to write into; it exists and is empty.
+        temporary: path to write into; an empty folder.
     """
 
     def __init__(self, path: Path) -> None:
@@ -104,7 +104,7 @@ class DraftFolder:
         self.temporary.mkdir()
 
     def publish(self) -> None:
-        """Sync the files, and give the folder its final name; a folder of that name is replaced."""
+        """Sync the files and rename the folder to its final name; an existing folder is replaced."""
         for file in self.temporary.iterdir():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
@@ -117,13 +117,13 @@ class DraftFolder:
         shutil.rmtree(before, ignore_errors=True)
 
     def discard(self) -> None:
-        """Remove the temporary folder, if it is still there."""
+        """Remove the temporary folder if it still exists."""
         shutil.rmtree(self.temporary, ignore_errors=True)
 
 
 @contextmanager
 def published(path: Path, durable: bool = True) -> Iterator[Path]:
-    """A temporary path to write to; it becomes `path` when the block ends well, and is removed when it does not."""
+    """A temporary path to write to; it is renamed to `path` at the end of the block, or removed on an error."""
     draft = Draft(path, durable)
     try:
         yield draft.temporary
@@ -165,7 +165,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 def give_second_name(path: Path, second: Path) -> None:
-    """Give a file a second name in its folder (a hard link, or a copy), which replaces what had that name before.
+    """Give a file a second name in its folder (a hard link, or a copy), replacing any file of that name.
 
     Raises:
         OSError: there is no room for a copy, or no permission.
@@ -187,11 +187,11 @@ def give_second_name(path: Path, second: Path) -> None:
 
 
 def remove_leftovers(folder: Path, own: bool = False) -> None:
-    """Remove unfinished files and folders of processes of this machine that no longer run. Nothing else is touched.
+    """Remove unfinished files and folders of processes of this machine that no longer run, and nothing else.
 
     Args:
-        folder: searched, without the folders below.
-        own: remove those of this process too; for one that has given all of them up.
+        folder: folder to search, without subfolders.
+        own: also remove those of this process, which must no longer use them.
     """
     for path in folder.iterdir():
         found = LEFTOVER.match(path.name)
@@ -207,7 +207,7 @@ def remove_leftovers(folder: Path, own: bool = False) -> None:
 
 
 def temporary_name(path: Path) -> Path:
-    """A name beside `path` that nobody else uses: with its suffix, by which libraries choose a format."""
+    """An unused name beside `path`, with its suffix, by which libraries choose a format."""
     head = f"{TEMPORARY}{HOST}-{os.getpid()}-{secrets.token_hex(4)}-"
     room = LONGEST_NAME - len(head) - len(os.fsencode(path.suffix))
     stem = os.fsdecode(os.fsencode(path.stem)[:room]) if path.stem != path.name else path.name[:room]
@@ -215,7 +215,7 @@ def temporary_name(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a rename in `folder` survive a power cut (POSIX keeps names in the folder, which is synced by itself)."""
+    """Make a rename in `folder` survive a power cut: in POSIX a folder is synced separately from its files."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -224,13 +224,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole."""
+    """Write a text file atomically."""
     with published(path) as temporary:
         temporary.write_text(text)
 
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
-    """Write a JSON object, whole, with a line for each of its fields."""
+    """Write a JSON object atomically, one line per field."""
     lines = [f" {json.dumps(name)}: {json.dumps(field, allow_nan=False)}" for name, field in value.items()]
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
@@ -267,7 +267,7 @@ def refuse_link_out(path: Path, folder: Path) -> None:
 
 
 def read_json(path: Path) -> dict:
-    """The JSON object in a file; ValueError names the file where it is none."""
+    """Read a JSON object from a file; ValueError names the file if it is not one."""
     try:
         with open_regular(path) as file:
             content = file.read(LARGEST_JSON + 1)
@@ -282,14 +282,14 @@ def read_json(path: Path) -> dict:
 
 
 def plain_name(name: object, suffix: str = "") -> bool:
-    """Whether this names a file in the same folder, and nothing else."""
+    """Whether `name` is a file name without any path."""
     if not isinstance(name, str) or not name.endswith(suffix) or name[:1] in ("", ".", "~") or "\0" in name:
         return False
     return Path(name).name == name and "\\" not in name and ":" not in name
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal sha256 of a file, or of a folder's files in the order of their names."""
+    """Hexadecimal sha256 of a file, or of a folder's files in order of their names."""
     if path.is_dir():
         digest = hashlib.sha256()
         for inner in sorted(path.iterdir()):
@@ -300,7 +300,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _holder(lock: Path) -> str:
-    """Who holds a lock, as a sentence says it."""
+    """Description of the process that holds a lock, for messages."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         about = json.loads(lock.read_text())
         return f"process {about['process']} on {about['host']} since {about['since']} ({about['command']})"

@@ -12,20 +12,22 @@ from racing_vpt.types import Fit, Frame, FrameSpec, Rectangle, Resize
 
 
 def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
-    """Frames as a model takes them.
+    """Frames prepared as a model's input.
 
     Args:
-        frames: uint8 [..., H, W, 3], RGB, of any size.
-        spec: of the model.
+        frames: uint8 [..., H, W, 3], RGB, any size.
+        spec: the model's input frames.
 
     Returns:
-        uint8 [..., spec.height, spec.width, 3]; the input itself where there is nothing to do.
+        uint8 [..., spec.height, spec.width, 3]; the input itself if nothing has to be done.
 
     Raises:
         ValueError: the frames have another shape or dtype.
     """
     if frames.dtype != np.uint8 or frames.ndim < 3 or frames.shape[-1] != 3:
-        raise ValueError(f"a frame is uint8 [..., height, width, 3]; {frames.dtype} {list(frames.shape)} was given")
+        raise ValueError(
+            f"frames must be uint8 [..., height, width, 3], but {frames.dtype} {list(frames.shape)} was given"
+        )
     if spec.crop_bottom:
         rows = frames.shape[-3]
         frames = frames[..., : max(1, rows - round(spec.crop_bottom * rows)), :, :]
@@ -44,8 +46,8 @@ def prepare(frames: np.ndarray, spec: FrameSpec) -> np.ndarray:
 def resize(frame: Frame, height: int, width: int, fit: Fit, how: Resize = "area") -> Frame:
     """Frame uint8 [H, W, 3] -> [height, width, 3].
 
-    Making it smaller averages over areas, so that thin lines stay, or with `linear` interpolates between the four
-    nearest pixels as OpenAI's VPT does (OpenCV's INTER_LINEAR). Enlarging is linear either way.
+    Shrinking averages over areas, which keeps thin lines, or with `linear` interpolates between the four nearest pixels
+    as OpenAI's VPT does (OpenCV's INTER_LINEAR). Enlarging is always linear.
     """
     if fit == "crop":
         frame = _crop_to_aspect(frame, height, width)
@@ -68,7 +70,7 @@ def unstretched(picture: Frame, frame: Frame, spec: FrameSpec) -> Frame:
 
 
 def hide(frames: np.ndarray, rectangles: Sequence[Rectangle]) -> np.ndarray:
-    """Frames [..., H, W, 3] with rectangles blacked out, in a copy; the input itself where there are none."""
+    """A copy of frames [..., H, W, 3] with rectangles blacked out; the input itself if there are none."""
     if not rectangles:
         return frames
     hidden = frames.copy()
@@ -79,7 +81,7 @@ def hide(frames: np.ndarray, rectangles: Sequence[Rectangle]) -> np.ndarray:
 
 
 def pixels_of(rectangle: Rectangle, height: int, width: int) -> tuple[slice, slice]:
-    """Rows and columns of a rectangle in a picture of that many pixels, rounded to the nearest."""
+    """Rows and columns of a rectangle in a picture of `height` x `width` pixels, rounded."""
     top, left, tall, wide = rectangle
     return slice(round(top * height), round((top + tall) * height)), slice(
         round(left * width), round((left + wide) * width)

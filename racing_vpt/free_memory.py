@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and how what it frees is taken again."""
+"""Free memory of this process, and allocator settings that reuse freed memory."""
 
 from __future__ import annotations
 
@@ -13,34 +13,33 @@ if TYPE_CHECKING:
     import torch
 
 CGROUP = Path("/sys/fs/cgroup")
-GLIBC = {  # what its allocator reads when a process starts
-    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",  # no crumbs kept apart, which would keep pieces from being joined
-    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the most that it takes: smaller arrays come from the heap
-    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),  # bytes free at the heap's end before any are given back
-    "MALLOC_TOP_PAD_": str(64 << 20),  # taken at a time
+GLIBC = {  # environment variables that glibc's allocator reads at start
+    "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",  # no cache of small blocks, which fragments the heap
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),  # the maximum: smaller arrays come from the heap
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),  # free bytes at the heap's end before they are returned
+    "MALLOC_TOP_PAD_": str(64 << 20),  # bytes requested at a time
 }
 
 
 def keep_freed_memory() -> None:
-    """Start this program anew, once, so that it and its processes keep the memory of freed arrays for the next ones.
+    """Restart this program once with glibc settings that keep the memory of freed arrays for later ones.
 
-    As glibc comes, it gives large arrays back and takes them anew, and the kernel clears them page by page; and of
-    arrays that PyTorch wants aligned it leaves crumbs, which small things then fill, so that the memory of a long
-    training grows and grows (glibc's bug 14581, before 2.38). Where the user set any of this, it is left alone;
-    elsewhere than on glibc nothing happens.
+    By default glibc returns large arrays to the kernel, which clears every page when they are allocated again; and
+    PyTorch's aligned allocations fragment the heap, so that the memory of a long training grows without limit (glibc
+    bug 14581, before 2.38). Nothing happens if the user has set any of these variables, or without glibc.
     """
     try:
         glibc = (os.confstr("CS_GNU_LIBC_VERSION") or "").startswith("glibc")
-    except (AttributeError, ValueError):  # no such question here
+    except (AttributeError, ValueError):  # not available on this platform
         glibc = False
     if glibc and not any(name in os.environ for name in GLIBC):
         os.execve(sys.executable, sys.orig_argv, {**os.environ, **GLIBC})
 
 
 def give_back_memory() -> None:
-    """Return what is free between the arrays of this process to the machine, now that `keep_freed_memory` keeps it.
+    """Return free memory within the heap to the kernel, which `keep_freed_memory` keeps otherwise.
 
-    A DQN's heap grew by 0.1 to 0.2 GB a minute otherwise.
+    Without it the heap of a DQN grew by 0.1 to 0.2 GB per minute.
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "malloc_trim"):
@@ -48,9 +47,9 @@ def give_back_memory() -> None:
 
 
 def free_bytes() -> int | None:
-    """Memory of the machine, the container and the process limit that is left, the least of them; None: not known.
+    """Free memory: the least of what machine, container and process limit leave; None if unknown.
 
-    Linux tells; elsewhere only the process limit is looked at.
+    Elsewhere than on Linux only the process limit is considered.
     """
     found = []
     meminfo = Path("/proc/meminfo")
@@ -70,13 +69,13 @@ def free_bytes() -> int | None:
 def require_memory(
     needed: float, what: str, device: torch.device | str = "cpu", instead: str = "take a smaller network"
 ) -> None:
-    """Raise ValueError where less than `needed` bytes are free.
+    """Raise ValueError if fewer than `needed` bytes are free.
 
     Args:
-        needed: bytes.
-        what: for the message, as the subject of "needs".
-        device: whose memory.
-        instead: what would need less.
+        needed: number of bytes.
+        what: subject of "needs" in the message.
+        device: device whose memory is checked.
+        instead: advice in the message: what would need less.
     """
     import torch
 

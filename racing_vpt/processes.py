@@ -1,6 +1,6 @@
-"""Work spread over processes, with results in order or as they are ready.
+"""Parallel work in processes, with results in order or as they become ready.
 
-A process that dies is replaced, and what it was doing is done again; none outlives its parent.
+A process that dies is replaced and its tasks are repeated; no process outlives its parent.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from racing_vpt.worker_processes import Crew, Work
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-AHEAD = 4  # tasks for each process that are begun before the results ahead of them were taken
+AHEAD = 4  # tasks per process that may run ahead of the results taken
 
 
 def in_parallel(work: Work[Task, Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
-    """Results of the tasks, in the order in which they are ready.
+    """Results of the tasks, in the order in which they become ready.
 
     Args:
-        work: takes tasks and yields each with its result; it can be pickled.
-        tasks: what is to be done; no two are equal.
-        workers: processes; with one, or one task, everything happens in this process.
+        work: takes tasks and yields each with its result; picklable.
+        tasks: the tasks, all different.
+        workers: number of processes; with one, or one task, the work is done in this process.
 
     Raises:
-        Exception: whatever a process raised; the others are ended.
-        RuntimeError: processes died over the same task again and again.
+        Exception: an error raised in a process; the others are ended.
+        RuntimeError: processes died repeatedly on the same task.
     """
     workers = min(workers, len(tasks))
     if workers <= 1:
@@ -42,11 +42,11 @@ def in_parallel(work: Work[Task, Result], tasks: Sequence[Task], workers: int) -
 
 
 class Pool(Generic[Task, Result]):
-    """Applies a function to tasks in processes that stay from call to call; a context manager.
+    """Applies a function to tasks in processes that are reused between calls; a context manager.
 
     Args:
-        function: makes a result of a task; it can be pickled, and each process has its copy.
-        workers: processes; with one everything happens in this process.
+        function: maps a task to its result; picklable, copied to each process.
+        workers: number of processes; with one the work is done in this process.
     """
 
     def __init__(self, function: Callable[[Task], Result], workers: int) -> None:
@@ -56,14 +56,14 @@ class Pool(Generic[Task, Result]):
         self._crew: Crew[Task, Result] = Crew(partial(_one_by_one, function), workers)
 
     def map(self, tasks: Sequence[Task]) -> list[Result]:
-        """The results in the order of the tasks; raises as `in_parallel`."""
+        """Results in the order of the tasks; raises as `in_parallel`."""
         if self.workers == 1:
             return [self.function(task) for task in tasks]
         results = dict(self._crew.results(tasks))
         return [results[number] for number in range(len(tasks))]
 
     def in_order(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """The results in the order of the tasks, of which a few are done ahead; raises as `in_parallel`."""
+        """Iterate over results in the order of the tasks, computing a few ahead; raises as `in_parallel`."""
         if self.workers == 1:
             yield from map(self.function, tasks)
             return
@@ -80,7 +80,7 @@ class Pool(Generic[Task, Result]):
                 yield ready.pop(taken - 1)
 
     def pids(self) -> list[int]:
-        """Of the processes that are there."""
+        """Process ids of the running workers."""
         return self._crew.pids()
 
     def close(self) -> None:
@@ -95,6 +95,6 @@ class Pool(Generic[Task, Result]):
 
 
 def _one_by_one(function: Callable[[Task], Result], tasks: Iterable[Task]) -> Iterator[tuple[Task, Result]]:
-    """The `Work` that applies a function."""
+    """`Work` that applies a function to each task."""
     for task in tasks:
         yield task, function(task)

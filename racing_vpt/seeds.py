@@ -1,4 +1,4 @@
-"""Ranges of seeds, and what each range is for."""
+"""Ranges of seeds and their purposes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ FIRST_TRAINING_SEED = 10_000
 
 
 def check_training_seed(first_seed: int) -> None:
-    """Raise ValueError where training would begin at a seed that is kept for validation or judging."""
+    """Raise ValueError for a training seed that is reserved for validation or published results."""
     if first_seed < FIRST_TRAINING_SEED:
-        raise ValueError(f"training drives seeds from {FIRST_TRAINING_SEED} on, but first_seed {first_seed} was given")
+        raise ValueError(f"training uses seeds from {FIRST_TRAINING_SEED} on, but first_seed {first_seed} was given")
 
 
 def check_validation_seed(name: str, seed: int) -> None:
-    """Raise ValueError where a model would be chosen by a seed that only judges; `name` is the option's."""
+    """Raise ValueError for a validation seed that is reserved for published results; `name` is that of the option."""
     if seed < 0 or seed in JUDGING_SEEDS:
         last = JUDGING_SEEDS.stop - 1
         raise ValueError(
-            f"{name} {seed}: validation drives seeds from {FIRST_VALIDATION_SEED} on; 0 to {last} only judge published "
+            f"{name} {seed}: validation uses seeds from {FIRST_VALIDATION_SEED} on; 0 to {last} only judge published "
             "checkpoints"
         )
 
@@ -28,14 +28,14 @@ def parse_seeds(text: str) -> list[int]:
     """The seeds of a range such as `0-99`, `5` or `1,4,7-9`, in the order given.
 
     Raises:
-        ValueError: for what is no such range, a range that runs backwards, or a seed given twice.
+        ValueError: not such a range, a range that runs backwards, or a seed given twice.
     """
     seeds: list[int] = []
     for part in str(text).split(","):
         low, dash, high = part.strip().partition("-")
         if not low.isdecimal() or (dash and not high.isdecimal()):
             raise ValueError(
-                f"seeds {text!r}: {part.strip()!r} is no seed or range; expected such as 0-99, 5 or 1,4,7-9"
+                f"seeds {text!r}: {part.strip()!r} is not a seed or range; expected for example 0-99, 5 or 1,4,7-9"
             )
         span = range(int(low), int(high or low) + 1)
         if not span:

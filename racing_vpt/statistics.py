@@ -1,16 +1,16 @@
-"""95% intervals of means. Give differences of pairs for a paired comparison."""
+"""95% intervals of means; of paired differences, for a paired comparison."""
 
 from __future__ import annotations
 
 import numpy as np
 
 RESAMPLES = 10_000
-NORMAL = 1.96  # standard errors to either side of a mean: 95%
-SEED = 0  # of the resampling, so that the same scores always have the same interval
+NORMAL = 1.96  # standard errors on either side of the mean: 95%
+SEED = 0  # of the resampling, so that the same scores always give the same interval
 
 
 def bootstrap_interval(returns: np.ndarray) -> tuple[float, float]:
-    """The 95% interval of the mean by the BCa bootstrap with a fixed seed; of one score, or equal ones, that score."""
+    """The 95% interval of the mean by the BCa bootstrap with a fixed seed; if all scores are equal, that score."""
     from scipy.stats import bootstrap
 
     if len(returns) < 2 or np.ptp(returns) == 0:
@@ -21,8 +21,8 @@ def bootstrap_interval(returns: np.ndarray) -> tuple[float, float]:
 
 
 def normal_interval(mean: float, deviation: float, count: int) -> tuple[float, float]:
-    """The 95% interval of the mean of many values, as the normal distribution has it; `deviation` is theirs.
+    """The 95% interval of the mean of many values by the normal approximation; `deviation` is their standard deviation.
 
-    For what a training logs at each validation, where resampling would take longer than what is measured.
+    For metrics logged at each validation, where resampling would take longer than the measurement.
     """
     return mean - NORMAL * deviation / count**0.5, mean + NORMAL * deviation / count**0.5

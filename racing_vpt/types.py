@@ -1,6 +1,6 @@
-"""The nouns that cross rooms, with their shapes.
+"""Types shared by several packages, with their shapes.
 
-Legend, used in every docstring: B batch, T frames, H W height and width in pixels, C channels, K tokens a frame,
+Legend, used in every docstring: B batch, T frames, H W height and width in pixels, C channels, K tokens per frame,
 D width of a layer, N environments.
 """
 
@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 
 import numpy as np
 
-if TYPE_CHECKING:  # so that the help of tools need not wait for torch
+if TYPE_CHECKING:  # keeps the import of torch out of the verbs' help
     from torch import Tensor
 
 Frame = np.ndarray  # uint8 [H, W, 3], RGB
-Controls = dict[str, float]  # what a driver does in one frame, by name
+Controls = dict[str, float]  # values of one frame's controls, by name
 Fit = Literal["stretch", "crop", "letterbox"]
 Resize = Literal["area", "linear"]
 
@@ -26,7 +26,7 @@ Rectangle = tuple[float, float, float, float]  # top, left, height, width, as sh
 
 @dataclass(frozen=True)
 class FrameSpec:
-    """The frames that a model takes. Data, agents and environments prepare them with `frames.py`.
+    """A model's input frames. Data, agents and environments prepare them with `frames.py`.
 
     Args:
         height: pixels.
@@ -34,13 +34,13 @@ class FrameSpec:
         fit: how a picture of another aspect ratio is fitted: `stretch` it, `crop` its middle, or `letterbox` it.
         resize: how a picture is made smaller: by the mean over each pixel's `area`, or `linear` between the four
             nearest pixels, which skips thin lines; OpenAI's checkpoints were trained with the latter.
-        hide: rectangles that are blacked out, each [top, left, height, width] as shares of the picture that the model
-            sees (0.5 is the middle). What shows the controls must be hidden: a model that infers controls would read
-            its label there.
+        hide: rectangles to black out, each [top, left, height, width] as shares of the picture that the model
+            sees (0.5 is the middle). Displays of the controls must be hidden: a model that infers controls would read
+            its labels there.
         grey: one luminance channel, repeated, instead of colours.
         frames_per_second: rate of the video; other videos are resampled by time stamp.
         stride: the model sees every stride-th of those frames; an agent repeats its controls in between.
-        crop_bottom: share of the height, from the bottom, that is cut off before anything else. World Models sees
+        crop_bottom: share of the height that is cut off at the bottom before anything else. World Models sees
             the top 84 of CarRacing's 96 rows.
         every_frame: frames of other rates are not resampled: the model gets each frame once, with its time
             (`Batch.times`).
@@ -59,10 +59,10 @@ class FrameSpec:
 
     def __post_init__(self) -> None:
         if self.height < 1 or self.width < 1:
-            raise ValueError(f"a frame of {self.height}x{self.width} pixels was asked for; both must be at least 1")
-        object.__setattr__(self, "hide", tuple(rectangle(given) for given in self.hide))  # JSON and YAML have lists
+            raise ValueError(f"height and width must be at least 1, but {self.height} and {self.width} were given")
+        object.__setattr__(self, "hide", tuple(rectangle(given) for given in self.hide))  # JSON and YAML give lists
         if not 0 <= self.crop_bottom < 1:
-            raise ValueError(f"crop_bottom is a share of the height in [0, 1), but {self.crop_bottom} was given")
+            raise ValueError(f"crop_bottom must lie in [0, 1), but {self.crop_bottom} was given")
         if not 0 < self.frames_per_second < 1000:
             raise ValueError(f"frames_per_second must be between 0 and 1000, but {self.frames_per_second} was given")
         if self.stride < 1:
@@ -78,7 +78,7 @@ class FrameChanges:
         width: pixels.
         fit: `stretch`, `crop` or `letterbox` a picture of another aspect ratio.
         resize: `area` (mean) or `linear`.
-        hide: rectangles [top, left, height, width] that are blacked out, as shares of the picture.
+        hide: rectangles [top, left, height, width] to black out, as shares of the picture.
         grey: luminance instead of colours.
         frames_per_second: rate of the video.
         stride: the model sees every stride-th of those frames.
@@ -99,11 +99,11 @@ class FrameChanges:
 
 
 def frame_spec(given: FrameSpec | FrameChanges | Mapping[str, Any], base: FrameSpec | None = None) -> FrameSpec:
-    """The frames of a model.
+    """Complete frame specification of a model.
 
     Args:
-        given: all of them, or what differs from `base`, also as a checkpoint's configuration has it.
-        base: of the game; None: the defaults of `FrameSpec`.
+        given: all settings, or those that differ from `base`; a checkpoint's configuration as well.
+        base: the game's frames; None: the defaults of `FrameSpec`.
     """
     if isinstance(given, FrameSpec):
         return given
@@ -112,7 +112,7 @@ def frame_spec(given: FrameSpec | FrameChanges | Mapping[str, Any], base: FrameS
 
 
 def rectangle(given: Sequence[float]) -> Rectangle:
-    """A rectangle from its four numbers; ValueError where it does not lie within the picture."""
+    """A rectangle from its four numbers; ValueError if it is not within the picture."""
     if len(given) == 4:
         top, left, height, width = (float(share) for share in given)
         fits = min(top, left) >= 0 and min(height, width) > 0 and max(top + height, left + width) <= 1 + 1e-6
@@ -133,9 +133,9 @@ class Batch:
         controls: float32 [B, T] by name, as stored; empty for unlabelled video. A module encodes them itself.
         first: bool [B, T], true where an episode starts.
         valid: bool [B, T], false where a clip is padded.
-        weight: float32 [B, T], how much a label is to be trusted (the IDM's confidence; 1 for recorded controls).
+        weight: float32 [B, T], confidence of the labels (the IDM's; 1 for recorded controls).
         rewards: float32 [B, T], or None where no environment produced the recording.
-        ids: which clip each row is (`EPISODE:FIRST_FRAME`).
+        ids: clip of each row (`EPISODE:FIRST_FRAME`).
         codes: float32 [B, T, D] in place of frames, for a model that learns from codes (`data/codes.py`).
         times: float32 [B, T], seconds since the row's first frame, rising in the padding too; None: an even rate.
     """
@@ -153,10 +153,10 @@ class Batch:
 
 @runtime_checkable
 class Agent(Protocol):
-    """Whoever drives. One call a frame, so an agent that decides every k frames repeats by itself."""
+    """A driver. It is called once per frame; one that decides every k frames repeats its controls itself."""
 
     def reset(self) -> None:
-        """Forget the last episode."""
+        """Start a new episode."""
 
     def act(self, frame: Frame) -> Controls:
         """Controls for one frame uint8 [H, W, 3] of one environment."""
@@ -167,7 +167,7 @@ class Agent(Protocol):
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """One line of NAME.jsonl: what was seen, done and earned. Frame i is seen before action i, reward i follows it."""
+    """One line of NAME.jsonl: observation, action and reward. Frame i is seen before action i; reward i follows it."""
 
     frame: int
     timestamp: float
@@ -182,22 +182,21 @@ class FrameRecord:
 
 @dataclass
 class LaneStep:
-    """What N environments (lanes) did in one decision.
+    """One decision of N environments (lanes).
 
     With gymnasium's next-step autoreset the step after an end sees the episode's last frame, its action is ignored,
-    and `valid` is false; the step after that has `first` true. That last frame is what a truncated episode bootstraps
-    from. Where an environment resets at once, so that the last frame is not given, the transition into a truncation is
-    not learnt from.
+    and `valid` is false; the step after that has `first` true. A truncated episode bootstraps from that last frame.
+    Where an environment resets at once and does not give the last frame, the transition into a truncation is not used.
 
     Args:
-        frames: uint8 [N, H, W] or [N, H, W, 3], as prepared for the model: what each lane saw.
-        actions: int64 [N], or float32 [N, A]: what it did.
-        rewards: float32 [N], that followed.
-        terminated: bool [N], whether the action ended the episode for good.
+        frames: uint8 [N, H, W] or [N, H, W, 3], prepared for the model: the frame before the action.
+        actions: int64 [N], or float32 [N, A].
+        rewards: float32 [N], for the actions.
+        terminated: bool [N], whether the action terminated the episode.
         truncated: bool [N], whether a limit ended it.
         first: bool [N], whether the frame is the first of an episode.
-        valid: bool [N], false where the transition means nothing (ignored by autoreset).
-        shown: int64 [N], the action that somebody who can drive would have taken; -1, or None for all: nobody said.
+        valid: bool [N], false where autoreset ignored the action.
+        shown: int64 [N], the action of a teacher or demonstrator; -1, or None for all: unknown.
     """
 
     frames: np.ndarray
@@ -212,19 +211,19 @@ class LaneStep:
 
 @dataclass
 class Transitions:
-    """B transitions of n steps, drawn from what was experienced, for a model that learns values of discrete actions.
+    """B n-step transitions drawn from a replay buffer, to learn action values from.
 
     Args:
         observation: uint8 [B, S, H, W] (colour: [B, S, H, W, 3]), the last S frames seen, oldest first.
-        action: int64 [B], or float32 [B, A] of continuous controls: what was done on seeing them.
+        action: int64 [B], or float32 [B, A] of continuous controls: the action taken.
         reward: float32 [B], the discounted sum of up to n rewards.
-        discount: float32 [B], what the value of `next_observation` counts: gamma to the power of the rewards summed, or
-            0 where the episode terminated. Truncation bootstraps.
-        next_observation: uint8, as `observation`, after the last of those rewards; means nothing where `discount` is 0.
-        index: int64 [B], where each lies in the replay buffer, for `update_priorities`.
+        discount: float32 [B], factor on the value of `next_observation`: gamma to the power of the number of rewards
+            summed, or 0 where the episode terminated. Truncation bootstraps.
+        next_observation: uint8, as `observation`, after the last of those rewards; undefined where `discount` is 0.
+        index: int64 [B], position in the replay buffer, for `update_priorities`.
         weight: float32 [B], importance weights, the largest of a batch is 1.
-        demonstration: bool [B], true for what a demonstrator did.
-        shown: int64 [B], the discrete action that a demonstrator took, or a teacher would have taken; -1: nobody said.
+        demonstration: bool [B], whether the transition is a demonstration.
+        shown: int64 [B], the discrete action of a demonstrator or teacher; -1: unknown.
     """
 
     observation: Tensor
@@ -240,20 +239,20 @@ class Transitions:
 
 @dataclass
 class Segments:
-    """B segments of T consecutive steps of one environment each, for a model of the world.
+    """B segments of T consecutive steps of one environment each, for a world model.
 
-    A segment may run from one episode into the next; `first` says where. The last frame of an episode, which nobody
-    acted upon, is there with `valid` false.
+    A segment may run from one episode into the next (`first`). The last frame of an episode, which has no action, is
+    included with `valid` false.
 
     Args:
         frames: uint8 [B, T, H, W] or [B, T, H, W, 3].
-        actions: int64 [B, T] or float32 [B, T, A], done on seeing each frame.
-        rewards: float32 [B, T], that followed.
+        actions: int64 [B, T] or float32 [B, T, A], taken at each frame.
+        rewards: float32 [B, T], for the actions.
         first: bool [B, T], true where an episode starts.
-        terminated: bool [B, T], true where the action ended the episode.
-        truncated: bool [B, T], true where a limit did.
-        valid: bool [B, T], false where action, reward and what follows mean nothing.
-        index: int64 [B, T], a number of each frame that no other frame of the data has, or None.
+        terminated: bool [B, T], true where the action terminated the episode.
+        truncated: bool [B, T], true where a limit ended it.
+        valid: bool [B, T], false where action, reward and the following frame are undefined.
+        index: int64 [B, T], a unique number of each frame in the data, or None.
         codes: float32 [B, T, D] in place of frames, for a model that learns from codes (`data/codes.py`).
     """
 
@@ -269,12 +268,12 @@ class Segments:
 
 
 class PartRequest(NamedTuple):
-    """What one update of a model that has several parts is to learn from.
+    """The data needed for one update of a model with several parts.
 
     Args:
         part: which part learns.
-        rows: segments, B; 0: the part does not learn yet.
-        frames: of a segment, T.
+        rows: number of segments, B; 0: the part is not trained yet.
+        frames: frames per segment, T.
     """
 
     part: str
@@ -284,11 +283,11 @@ class PartRequest(NamedTuple):
 
 @dataclass
 class PartBatch:
-    """What one update of a model that has several parts learns from.
+    """The data of one update of a model with several parts.
 
     Args:
         part: which part learns.
-        segments: those of recordings, those of experience, or both; none: the part does not learn yet.
+        segments: segments of recordings, of experience, or both; none: the part is not trained yet.
     """
 
     part: str

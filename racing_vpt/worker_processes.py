@@ -1,7 +1,6 @@
-"""Processes that ask their parent for tasks: what `processes.py` is made of.
+"""Worker processes that request tasks from their parent; used by `processes.py`.
 
-One that dies is replaced, and what it was doing is done again. One whose parent died ends, because its connection has
-ended.
+A worker that dies is replaced and its tasks are repeated. A worker whose parent dies exits when its connection closes.
 """
 
 from __future__ import annotations
@@ -24,22 +23,22 @@ from typing import Generic, TypeVar
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 Work = Callable[[Iterable[Task]], Iterator[tuple[Task, Result]]]
-"""Takes tasks, several at a time if it likes, and yields each with its result in the order in which they are ready."""
+"""Takes tasks, possibly several at a time, and yields each with its result as it becomes ready."""
 Member = tuple[BaseProcess, Connection]
-MOST_DEATHS = 3  # of processes over one task: it is the task that kills them
-SECONDS_TO_END = 10.0  # for a process that was asked to; then it is killed
+MOST_DEATHS = 3  # on one task, before the task is taken to be the cause
+SECONDS_TO_END = 10.0  # before a process that should end is killed
 log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Worker:
-    """A place for a process.
+    """A slot for a worker process.
 
     Args:
-        member: the process; None: there is none.
-        doing: its tasks by number.
-        asks: it waits for a task.
-        begun: it was given a task, and not told since that there are no more.
+        member: process and connection; None: empty.
+        doing: its current tasks by number.
+        asks: whether it is waiting for a task.
+        begun: whether it was given tasks, without being told since that there are no more.
     """
 
     member: Member | None = None
@@ -49,11 +48,11 @@ class _Worker:
 
 
 class Crew(Generic[Task, Result]):
-    """Processes that do the same work, as their parent sees them.
+    """The parent's side of a set of workers that do the same work.
 
     Args:
-        work: takes tasks and yields each with its result; it can be pickled.
-        workers: processes.
+        work: takes tasks and yields each with its result; picklable.
+        workers: number of processes.
     """
 
     def __init__(self, work: Work[Task, Result], workers: int) -> None:
@@ -63,7 +62,7 @@ class Crew(Generic[Task, Result]):
     def results(
         self, tasks: Sequence[Task], may_begin: Callable[[int], bool] = lambda number: True
     ) -> Iterator[tuple[int, Result]]:
-        """The number of each task with its result, as they are ready; `may_begin` holds tasks back by their number."""
+        """Number and result of each task as it becomes ready; `may_begin` can hold tasks back by their number."""
         todo, deaths = deque(enumerate(tasks)), Counter[int | None]()
         try:
             while True:
@@ -85,13 +84,13 @@ class Crew(Generic[Task, Result]):
                     else:
                         del worker.doing[number]
                         yield number, result
-        finally:  # after an error, or where the caller wants no more, nobody waits for what is being done
+        finally:  # after an error, or if the caller stops early: drop the running tasks
             for worker in self.workers:
                 if worker.doing:
                     self._bury(worker)
 
     def pids(self) -> list[int]:
-        """Of the processes that are there."""
+        """Process ids of the running workers."""
         return [worker.member[0].pid or 0 for worker in self.workers if worker.member is not None]
 
     def close(self) -> None:
@@ -100,7 +99,7 @@ class Crew(Generic[Task, Result]):
             self._bury(worker)
 
     def _hand_out(self, todo: deque[tuple[int, Task]], may_begin: Callable[[int], bool]) -> None:
-        """Answer those that ask, and let as many processes be there as there are tasks left."""
+        """Give tasks to workers that ask, and start as many workers as there are tasks left."""
         for worker in self.workers:
             if not worker.asks or worker.member is None:
                 continue
@@ -109,11 +108,11 @@ class Crew(Generic[Task, Result]):
                 assert answer is not None
                 worker.doing[answer[0]] = answer[1]
             elif worker.begun and not todo:
-                answer = None  # so that it finishes what it is doing
+                answer = None  # no more tasks: it finishes its current ones
             else:
                 continue
             worker.asks, worker.begun = False, answer is not None
-            with suppress(OSError):  # it is dead, which is noticed when it is listened to
+            with suppress(OSError):  # it has died, which the next recv() reports
                 worker.member[1].send(answer)
         free = sum(worker.member is not None and not worker.doing for worker in self.workers)
         for worker in self.workers:
@@ -122,7 +121,7 @@ class Crew(Generic[Task, Result]):
                 free += 1
 
     def _replace(self, worker: _Worker, todo: deque[tuple[int, Task]], deaths: Counter[int | None]) -> None:
-        """Bury a worker that died; its tasks come next. RuntimeError where that happened too often."""
+        """Clean up a dead worker and requeue its tasks first; RuntimeError if that happened too often."""
         numbers: list[int | None] = [*worker.doing] or [None]
         deaths.update(numbers)
         todo.extendleft(sorted(worker.doing.items(), reverse=True))  # type: ignore[arg-type]
@@ -134,7 +133,7 @@ class Crew(Generic[Task, Result]):
                 f"{MOST_DEATHS} worker processes died {what} (killed, or out of memory); give fewer --workers or "
                 "smaller batches"
             )
-        log.warning("a worker process died; another one takes its task over")
+        log.warning("a worker process died; its task is repeated in another one")
 
     @staticmethod
     def _bury(worker: _Worker) -> None:
@@ -144,8 +143,8 @@ class Crew(Generic[Task, Result]):
 
 
 def employ(serve: Callable[..., None], *arguments: object) -> Member:
-    """A process that runs `serve(*arguments, connection)`, and our end of the connection, which its death ends."""
-    context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks of torch and FFmpeg
+    """Start a process that runs `serve(*arguments, connection)`; returns it and our end of the connection."""
+    context = multiprocessing.get_context("spawn")  # a fork would copy locks held by threads of torch and FFmpeg
     ours, theirs = context.Pipe()
     process = context.Process(target=serve, args=(*arguments, theirs), daemon=True)
     process.start()
@@ -154,7 +153,7 @@ def employ(serve: Callable[..., None], *arguments: object) -> Member:
 
 
 def dismiss(member: Member) -> None:
-    """End such a process, whatever it is doing."""
+    """End a process, whatever it is doing."""
     process, connection = member
     connection.close()
     process.terminate()
@@ -165,11 +164,11 @@ def dismiss(member: Member) -> None:
 
 
 def _serve(work: Work[Task, Result], connection: Connection) -> None:
-    """Do the parent's work, round after round, until the connection ends. What all spread work runs in its process."""
-    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, which is not imported before it is needed
+    """Main loop of a worker: process tasks, round after round, until the connection closes."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # for torch, which may be imported later
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGTERM, _leave)
     doing: dict[int, Task] = {}
 
@@ -177,7 +176,7 @@ def _serve(work: Work[Task, Result], connection: Connection) -> None:
         try:
             connection.send((kind, number, result))
         except OSError:
-            sys.exit()  # nobody wants the results of an orphan
+            sys.exit()  # the parent has gone
 
     def ask() -> tuple[int, Task] | None:
         say("ask")
@@ -193,7 +192,7 @@ def _serve(work: Work[Task, Result], connection: Connection) -> None:
 
     while True:
         tasks = more()
-        first = next(tasks, None)  # so that work begins with a task at hand
+        first = next(tasks, None)  # wait for a task before calling work
         try:
             for task, result in work(chain([first] if doing else [], tasks)):  # type: ignore[list-item]
                 number = next(number for number, held in doing.items() if held is task or held == task)

@@ -1,1 +1,1 @@
-"""What `racing-vpt bench` times."""
+"""Benchmarks of `racing-vpt bench`."""

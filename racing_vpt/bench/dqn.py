@@ -1,8 +1,8 @@
-"""How fast our DQN drives and learns beside stable-baselines3's, on the stock environment and on ours.
+"""Speed of our DQN compared with stable-baselines3's, on the stock and on the fast environment.
 
-The same network (the source document's: convolutions of 16 and 32, 256 units), batches of 32, four frames a decision,
-an update after every fourth decision, no double and no n-step: what differs is how it is run. Theirs steps one
-environment, then learns, as its users have it; ours steps many in a process of its own meanwhile.
+Same network (convolutions of 16 and 32 channels, 256 units), batches of 32, four frames per decision, an update after
+every fourth decision, no double and no n-step. What differs is the execution: stable-baselines3 alternates between one
+environment and learning, as is usual; ours steps many environments in another process while it learns.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from racing_vpt.envs.make import FAST_ID, STOCK_ID
 if TYPE_CHECKING:
     import gymnasium
 
-EVERY = 4  # decisions to an update
+EVERY = 4  # decisions per update
 BATCH = 32
-WARM_UP = 500  # decisions before the clock runs
+WARM_UP = 500  # decisions before timing starts
 LANES = 16
 
 
 def bench_dqn(decisions: int = 2000) -> dict[str, float]:
-    """Times decisions and updates, and prints them.
+    """Measure and print decisions per second.
 
     Args:
-        decisions: of each; on the stock environment an eighth of it.
+        decisions: decisions to time; on the stock environment an eighth of that.
 
     Returns:
-        Decisions a second by who and where: `ours_fast`, `ours_stock` and, where it is installed, `theirs_fast` and
-        `theirs_stock`; updates are a quarter of that. `ratio_as_used`: ours on our environment by theirs on the stock
-        one; `ratio_fast`, `ratio_stock`: both on the same.
+        Decisions per second by implementation and environment: `ours_fast`, `ours_stock` and, if it is installed,
+        `theirs_fast` and `theirs_stock`; updates are a quarter of that. `ratio_as_used`: ours on the fast environment
+        over theirs on the stock one; `ratio_fast`, `ratio_stock`: both on the same environment.
     """
     where = {"fast": (FAST_ID, decisions), "stock": (STOCK_ID, max(8 * LANES, decisions // 8))}
     figures = {f"ours_{name}": ours(env, count) for name, (env, count) in where.items()}
@@ -51,7 +51,7 @@ def bench_dqn(decisions: int = 2000) -> dict[str, float]:
 
 
 def ours(env: str, decisions: int) -> float:
-    """Decisions a second of ours, from the first update on."""
+    """Decisions per second of our DQN, from the first update on."""
     import torch
     from lightning.pytorch import Callback, LightningModule, Trainer
 
@@ -61,7 +61,7 @@ def ours(env: str, decisions: int) -> float:
     from racing_vpt.replay.datamodule import ReplayDataModule
 
     class Clock(Callback):
-        """Looks at the time since learning began; it comes after `Experience`."""
+        """Measures the time since the first update; must come after `Experience`."""
 
         def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
             self.begun, self.before = time.perf_counter(), experience.decisions
@@ -85,7 +85,7 @@ def ours(env: str, decisions: int) -> float:
 
 
 def theirs(env: str, decisions: int) -> float:
-    """Decisions a second of stable-baselines3's, once it learns."""
+    """Decisions per second of stable-baselines3's DQN, from the first update on."""
     import torch
     from stable_baselines3 import DQN
     from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
@@ -94,7 +94,7 @@ def theirs(env: str, decisions: int) -> float:
     from racing_vpt.nn.q_net import convolutions
 
     class Features(BaseFeaturesExtractor):
-        """The source document's layers before the values."""
+        """The feature layers of the network."""
 
         def __init__(self, observation_space: gymnasium.spaces.Box) -> None:
             super().__init__(observation_space, 256)
@@ -118,7 +118,7 @@ def theirs(env: str, decisions: int) -> float:
 
 
 def stacked(env: str) -> gymnasium.Env:
-    """The environment as users of stable-baselines3 wrap it: discrete, four frames a decision, four grey 84x84."""
+    """The environment with stable-baselines3's usual wrappers: discrete, skip 4, four stacked grey 84x84 frames."""
     from gymnasium.wrappers import FrameStackObservation, GrayscaleObservation, ResizeObservation
 
     from racing_vpt.envs.make import make_env

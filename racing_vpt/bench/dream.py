@@ -1,4 +1,4 @@
-"""How fast controllers dream: latent steps a second of the memory with its controllers, many dreams at once."""
+"""Speed of World Models dreams: latent steps per second of the MDN-RNN with controllers, many dreams at once."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 
 
 def bench_dream(dreams: int = 1024, steps: int = 60) -> dict[str, float]:
-    """Time dreams of a memory of the paper's size with random weights, its controllers included.
+    """Time dreams of an MDN-RNN of the paper's size with random weights, controllers included.
 
     Args:
-        dreams: at once.
-        steps: frames of each.
+        dreams: number of dreams at once.
+        steps: steps of each dream.
 
     Returns:
-        `steps_per_second`, over all dreams.
+        `steps_per_second`, summed over all dreams.
     """
     import numpy as np
     import torch
@@ -38,7 +38,7 @@ def bench_dream(dreams: int = 1024, steps: int = 60) -> dict[str, float]:
     seen, _ = env.reset(seed=0)
     begun = time.perf_counter()
     for step in range(steps):
-        if step == 10:  # the clock runs once it is warm
+        if step == 10:  # warm up before timing
             begun = time.perf_counter()
         with torch.inference_mode():
             actions = drive(controllers, torch.from_numpy(seen))

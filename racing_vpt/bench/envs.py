@@ -1,7 +1,7 @@
-"""How fast our CarRacing is beside the stock one and envpool's, and how alike the pictures are.
+"""Speed and picture of our CarRacing compared with the stock one and envpool's.
 
-The expert drives once; its actions are then replayed in both environments, episode by episode in turn, so that another
-load on the machine falls on both.
+The expert drives once; its actions are then replayed in both environments, alternating by episode, so that other load
+on the machine affects both.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from racing_vpt.envs.make import FAST_ID, STOCK_ID
 from racing_vpt.seeds import FIRST_TRAINING_SEED
 
-MAX_EPISODE = 500  # frames of a drive that are replayed before the next track
-COMPARED = 1000  # frames whose pictures are compared
-ZOOM_FRAMES = 50  # during which the camera comes nearer
+MAX_EPISODE = 500  # frames to replay per track
+COMPARED = 1000  # frames to compare
+ZOOM_FRAMES = 50  # frames during which the camera zooms in
 NUM_PROCESSES = 2
 
 
 @dataclass(frozen=True)
 class Drive:
-    """An episode's seed and its actions, float64 [T, 3]."""
+    """Seed and actions, float64 [T, 3], of an episode."""
 
     seed: int
     actions: np.ndarray
@@ -34,33 +34,33 @@ class Drive:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a drive showed, uint8 [T, 96, 96, 3], and the seconds that its steps took, reset not included."""
+    """Frames of a drive, uint8 [T, 96, 96, 3], and the time of its steps in seconds, without the reset."""
 
     frames: np.ndarray
     seconds: float
 
 
 def bench_envs(frames: int = 2000) -> dict[str, float]:
-    """Measures frames a second and picture differences, and prints them.
+    """Measure and print frames per second and picture differences.
 
     Args:
-        frames: to replay; the stock environment draws 100 to 170 a second.
+        frames: number of frames to replay; the stock environment draws 100 to 170 per second.
 
     Returns:
-        `stock_fps`, `fast_fps` (one process each, every frame drawn), `ratio` of the two; `difference` and its parts by
-        region: mean absolute difference from the stock picture, of 255; `reset_ms` of ours; `two_processes_fps`,
-        episodes' resets included, and, where it is installed, `envpool_fps` with two threads and their ratio;
-        these three per CPU second as well, which another load on the machine changes less.
+        `stock_fps`, `fast_fps` (one process each, every frame drawn) and their `ratio`; `difference`, and by region,
+        the mean absolute difference from the stock picture (of 255); `reset_ms` of ours; `two_processes_fps`, resets
+        included, and, if envpool is installed, `envpool_fps` with two threads and the ratio of the two. The last three
+        also per CPU second, which depends less on other load on the machine.
 
     Raises:
-        ValueError: where not a single frame is to be measured.
+        ValueError: `frames` is below 1.
     """
     if frames < 1:
-        raise ValueError(f"frames={frames}: expected at least 1")
+        raise ValueError(f"frames must be at least 1, but {frames} was given")
     drives = record_drives(frames)
     seconds = {STOCK_ID: 0.0, FAST_ID: 0.0}
     differences: list[np.ndarray] = []
-    replay(FAST_ID, drives[0])  # the car's pictures and the digits are drawn once in a process
+    replay(FAST_ID, drives[0])  # car and digits are drawn once per process
     for drive in drives:
         replays = {name: replay(name, drive) for name in seconds}
         for name, result in replays.items():
@@ -85,7 +85,7 @@ def bench_envs(frames: int = 2000) -> dict[str, float]:
 
 
 def record_drives(frames: int) -> list[Drive]:
-    """Lets the expert drive as many frames, on one track after another."""
+    """Let the expert drive `frames` frames, on one track after another."""
     from racing_vpt.agents.load import load_agent
     from racing_vpt.agents.solo import NeedsEnvironment
     from racing_vpt.envs.actions import to_action
@@ -111,7 +111,7 @@ def record_drives(frames: int) -> list[Drive]:
 
 
 def replay(id: str, drive: Drive) -> Replay:
-    """Drives again in an environment of this id, every frame drawn."""
+    """Repeat a drive in the environment `env_id`, with every frame drawn."""
     from racing_vpt.envs.make import make_env
 
     env = make_env(id)
@@ -126,7 +126,7 @@ def replay(id: str, drive: Drive) -> Replay:
 
 
 def difference_by_region(differences: list[np.ndarray]) -> dict[str, float]:
-    """Mean absolute difference by region, from arrays [T, 96, 96] that begin with an episode each."""
+    """Mean absolute difference by region of two arrays [T, 96, 96], which start at the beginning of an episode."""
     from racing_vpt.envs.carracing.sprites import COLUMNS, ROWS
     from racing_vpt.envs.carracing.texture import ROAD_ROWS
 
@@ -142,7 +142,7 @@ def difference_by_region(differences: list[np.ndarray]) -> dict[str, float]:
 
 
 def reset_milliseconds(drives: list[Drive]) -> float:
-    """Mean duration of our environment's reset, the track's making included."""
+    """Mean time of a reset of our environment, track generation included."""
     from racing_vpt.envs.make import make_env
 
     env = make_env(FAST_ID)
@@ -154,7 +154,7 @@ def reset_milliseconds(drives: list[Drive]) -> float:
 
 
 def two_processes(drives: list[Drive]) -> dict[str, float]:
-    """Speed of two processes of our environment together, resets included, from when both are warm."""
+    """Total speed of two processes of our environment, resets included, after warming up."""
     context = get_context("spawn")
     barrier, spans = context.Barrier(NUM_PROCESSES), context.Queue()
     processes = [context.Process(target=_time_steps, args=(drives, barrier, spans)) for _ in range(NUM_PROCESSES)]
@@ -171,7 +171,7 @@ def two_processes(drives: list[Drive]) -> dict[str, float]:
 
 
 def _time_steps(drives: list[Drive], barrier: Barrier, spans: Queue[tuple[float, float, float]]) -> None:
-    """Replays drives without keeping the pictures, once to warm up, then reporting the begin, end and CPU seconds."""
+    """Replay drives without keeping frames: once to warm up, then timed; reports start, end and CPU seconds."""
     from racing_vpt.envs.make import make_env
 
     env = make_env(FAST_ID)

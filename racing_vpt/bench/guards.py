@@ -1,4 +1,4 @@
-"""What the guards of training cost: the same run with them and without, in turns, so that other programs slow both."""
+"""Cost of the callbacks that guard training, measured with and without them in alternating blocks of steps."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
     from racing_vpt.types import Batch
 
 BETWEEN_SAVES = 1000  # steps, in configs/vpt.yaml
-CLIPS, FRAMES, PIXELS = 256, 5, 64  # of a batch there
-WARM_UP = 2  # blocks that do not count
+CLIPS, FRAMES, PIXELS = 256, 5, 64  # of a batch in configs/vpt.yaml
+WARM_UP = 2  # blocks before timing starts
 
 
 class Turns(Callback):
-    """Takes the time of blocks of steps, every other of which runs without the guards.
+    """Times blocks of steps, alternately with and without the guards.
 
     Args:
-        steps: in a block.
-        guards: callbacks that come and go; the trainer has them from the start.
+        steps: steps per block.
+        guards: callbacks to remove and restore; the trainer starts with them.
     """
 
     def __init__(self, steps: int, guards: list[Callback]) -> None:
@@ -38,30 +38,30 @@ class Turns(Callback):
             return
         now = time.perf_counter(), time.process_time()
         if self.begun is not None:
-            done = not self.guarded  # the block before was of the other kind
+            done = not self.guarded  # the guards change with each block
             self.seconds[done].append(now[0] - self.begun[0])
             self.cpu_seconds[done].append(now[1] - self.begun[1])
         self.begun = now
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
-        if trainer.global_step % self.steps == 0:  # a new list: the old one is being gone through
+        if trainer.global_step % self.steps == 0:  # a new list: Lightning is iterating over the old one
             self.guarded = not self.guarded
             trainer.callbacks = [x for x in trainer.callbacks if x not in self.guards]  # type: ignore[attr-defined]
             trainer.callbacks += self.guards if self.guarded else []  # type: ignore[attr-defined]
 
 
 def bench_guards(steps: int = 8, blocks: int = 40, clips: int = CLIPS) -> dict[str, float]:
-    """Train a policy as configs/vpt.yaml does, on one batch over and over, and save it by our checkpoints and torch's.
+    """Train a policy as configs/vpt.yaml does, on a single batch, and save it with our writer and `torch.save`.
 
     Args:
-        steps: in a block.
-        blocks: with the guards of steps (NaN, seeds, signals); as many run without.
-        clips: in a batch.
+        steps: steps per block.
+        blocks: blocks with the guards of a step (NaN, seeds, signals); as many run without.
+        clips: clips per batch.
 
     Returns:
-        Seconds of a `step` without the guards and of a plain `save`; what guards add to both, as a share (`step_added`
-        by the clock, `step_added_cpu` by the time of the processor) and in seconds (`save_added`); and `added`, the
-        share of all that they add to a training that saves every 1000 steps.
+        Seconds of a `step` without guards and of a plain `save`; what the guards add to a step, as a share
+        (`step_added` in wall time, `step_added_cpu` in CPU time), and to a save, in seconds (`save_added`); and
+        `added`, the share that they add to a training which saves every 1000 steps.
     """
     import numpy as np
     from lightning.fabric.plugins.io import TorchCheckpointIO
@@ -81,7 +81,7 @@ def bench_guards(steps: int = 8, blocks: int = 40, clips: int = CLIPS) -> dict[s
     total = (2 * (blocks + WARM_UP)) * steps + 1
     module = VPT(network=PolicyConfig(look_back=(0, 4), recurrence_layers=0))
     saves: dict[str, list[float]] = {"plain": [], "whole": []}
-    with TemporaryDirectory(dir=".") as folder:  # on the disk where runs lie
+    with TemporaryDirectory(dir=".") as folder:  # on the disk of the runs
         trainer = Trainer(
             max_steps=total, accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False,
             gradient_clip_val=5.0, callbacks=[turns, *guards], default_root_dir=folder,
@@ -114,7 +114,7 @@ def bench_guards(steps: int = 8, blocks: int = 40, clips: int = CLIPS) -> dict[s
 
 
 def batch_of(clips: int) -> Batch:
-    """A batch of noise that counts."""
+    """A batch of noise, all frames valid."""
     import torch
 
     from racing_vpt.games.read import load_game

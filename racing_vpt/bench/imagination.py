@@ -1,4 +1,4 @@
-"""Speed of imagination of a world model, with and without KV cache."""
+"""Speed of a world model's imagination, with and without a KV cache."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
     from racing_vpt.nn.token_world import GPTWorld
 
-FRAMES = 20  # of each dream, as IRIS' horizon
+FRAMES = 20  # of each dream, the horizon of IRIS
 
 
 def bench_imagination(paper: bool = True) -> dict[str, float]:
-    """Time dreams of world models with random weights: tokens only, from one frame on, as in the training of IRIS.
+    """Time dreams of world models with random weights, without decoding frames, as in the training of IRIS.
 
     Args:
-        paper: time the paper's size too, which takes a minute or two.
+        paper: also time the paper's size, which takes a minute or two.
 
     Returns:
-        Frames a second by name: `tiny_16`, `tiny_16_without` (without KV cache: the whole window for each token), their
-        ratio `cache_speedup`; `tiny_play` (one row); and for the paper's size with bf16 weights `paper_16`, `paper_64`,
-        in float32 `paper_16_float32`.
+        Frames per second by name: `tiny_16`, `tiny_16_without` (without KV cache: the whole window for each token),
+        their ratio `cache_speedup`; `tiny_play` (one row); for the paper's size with bf16 weights `paper_16` and
+        `paper_64`, in float32 `paper_16_float32`.
     """
     import torch
 
@@ -44,7 +44,7 @@ def bench_imagination(paper: bool = True) -> dict[str, float]:
 
 
 def world(size: str) -> GPTWorld:
-    """IRIS' world model of that size for CarRacing, with random weights."""
+    """IRIS's world model of the given size for CarRacing, with random weights."""
     from racing_vpt.games.read import load_game
     from racing_vpt.nn.token_blocks import WORLD_SIZES, Blocks
     from racing_vpt.nn.token_world import GPTWorld
@@ -53,7 +53,7 @@ def world(size: str) -> GPTWorld:
 
 
 def cached(net: GPTWorld, rows: int) -> float:
-    """Frames a second of `rows` dreams of `FRAMES` frames after a given one."""
+    """Frames per second of `rows` dreams of `FRAMES` frames each."""
     import torch
 
     actions = torch.rand(rows, 3)
@@ -67,12 +67,12 @@ def cached(net: GPTWorld, rows: int) -> float:
 
 
 def uncached(net: GPTWorld, rows: int, tokens: int = 6) -> float:
-    """The same without KV cache: each token needs a pass over all tokens of the window.
+    """The same without a KV cache: each token needs a pass over all tokens of the window.
 
     Args:
         net: the world model.
         rows: number of dreams.
-        tokens: tokens that are sampled at each of three lengths of the dream.
+        tokens: number of tokens to sample at each of three lengths of the dream.
     """
     import torch
     from einops import rearrange
@@ -95,7 +95,7 @@ def uncached(net: GPTWorld, rows: int, tokens: int = 6) -> float:
     with torch.inference_mode():
         seconds_a_token(2)
         window = net.blocks.window
-        lengths = [min(frame, window) for frame in range(1, FRAMES + 1)]  # frames in the window before each frame
+        lengths = [min(frame, window) for frame in range(1, FRAMES + 1)]  # frames already in the window
         known = {length: seconds_a_token(length) for length in sorted({1, max(1, window // 2), window})}
         nearest = [known[min(known, key=lambda each: abs(each - length))] for length in lengths]
     return rows * FRAMES / (17 * sum(nearest))

@@ -1,4 +1,4 @@
-"""Speed of labelling in frames a second, decoding and writing included."""
+"""Speed of labelling in frames per second, decoding and writing included."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-FRAMES_PER_SECOND = 50.0  # real time of CarRacing
+FRAMES_PER_SECOND = 50.0  # CarRacing's real time
 
-WINDOWS = {"window": 256, "window_stride": 216, "batch_size": 2}  # those of configs/label.yaml (a test)
+WINDOWS = {"window": 256, "window_stride": 216, "batch_size": 2}  # as in configs/label.yaml (tested)
 
 
 def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:
-    """Label a video of CarRacing with the verb `predict`, once to warm up and once timed.
+    """Label a video of CarRacing with `predict`, once to warm up and once timed.
 
     Args:
         checkpoint: name of the model.
-        num_frames: length of the video.
+        num_frames: length of the video in frames.
 
     Returns:
-        `frames_per_second`, and `times_real_time` of it.
+        `frames_per_second` and `times_real_time`.
     """
     import torch
 
@@ -46,7 +46,7 @@ def bench_label(checkpoint: str, num_frames: int = 6000) -> dict[str, float]:
 
 
 def film(path: Path, num_frames: int) -> None:
-    """Write an mp4 of random driving in the fast CarRacing."""
+    """Write an mp4 of random driving in the fast environment."""
     import numpy as np
 
     from racing_vpt.envs.make import make_env

@@ -1,6 +1,6 @@
-"""How fast this machine is now, beside the one on which the demo's times were measured.
+"""Current speed of this machine relative to the one on which the demo's times were measured.
 
-The reference machine: two idle cores of an AMD EPYC (Zen 4) virtual machine.
+Reference machine: two idle cores of an AMD EPYC (Zen 4) virtual machine.
 """
 
 from __future__ import annotations
@@ -8,14 +8,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-REFERENCE_SECONDS = 0.080  # of one round of the work below
-MOST_SECONDS = 3.0  # that measuring may take
+REFERENCE_SECONDS = 0.080  # of one step below, on the reference machine
+MOST_SECONDS = 3.0  # to measure for
 
 
 def slowdown() -> float:
-    """How many times as long as on the reference machine one training step of a small network takes here and now.
+    """Time of a training step of a small network, relative to the reference machine.
 
-    The median of as many steps as fit into three seconds, on all cores, so that other programs count.
+    It is the median over as many steps as fit into three seconds, on all cores, so that other load counts.
     """
     import torch
 
@@ -33,6 +33,6 @@ def slowdown() -> float:
 
 
 def has_fast_bf16() -> bool:
-    """Whether the processor multiplies bf16 numbers by itself (Linux says); where it does not, bf16 is slower."""
+    """Whether the CPU has bf16 instructions (known on Linux only); without them bf16 is slower than float32."""
     about = Path("/proc/cpuinfo")
     return about.is_file() and any(flag in about.read_text() for flag in ("avx512_bf16", "amx_bf16"))

@@ -1,4 +1,4 @@
-"""Latency of a policy: one step of `drive`, with memory, in one environment."""
+"""Latency of a policy: one step of `drive` in one environment, memory included."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ if TYPE_CHECKING:
     from racing_vpt.agents.checkpoint import CheckpointAgent
 
 SIZES = {"tiny": ("carracing", 64), "small": ("carracing", 64), "1x": ("minecraft", 128), "2x": ("minecraft", 128)}
-ON_CPU = (("tiny", False), ("small", False), ("1x", False), ("1x", True))  # size, and whether in bf16
-WARM_UP = 20  # steps before the clock runs
+ON_CPU = (("tiny", False), ("small", False), ("1x", False), ("1x", True))  # size, bf16
+WARM_UP = 20  # steps before timing starts
 
 
 def bench_policy(steps: int = 300) -> dict[str, dict[str, float]]:
-    """Time single steps of policies with random weights: frame in, controls out, memory kept.
+    """Time single steps of policies with random weights, from frame to controls.
 
-    On the CPU with torch's number of threads; where there is a GPU also 2x there, in bf16 and compiled.
+    On the CPU with torch's number of threads; on a GPU, if there is one, also size 2x in bf16, compiled.
 
     Args:
-        steps: timed steps for each size.
+        steps: number of timed steps per size.
 
     Returns:
-        By size `median_ms`, `p99_ms`, `least_ms`, and `share`: the part of the cores that this process had meanwhile.
-        Below about 0.9 other programs were running, which shows in the 99th percentile.
+        By size `median_ms`, `p99_ms`, `least_ms`, and `share`: the share of the cores that this process got. Below
+        about 0.9 other programs were running, which affects the 99th percentile.
     """
     import torch
 
@@ -44,7 +44,7 @@ def bench_policy(steps: int = 300) -> dict[str, dict[str, float]]:
 
 
 def agent_of(size: str, *, device: str = "cpu", bf16: bool = False, compiled: bool = False) -> CheckpointAgent:
-    """A policy of that size with random weights and a memory, as `drive` runs one."""
+    """Agent with a policy of the given size, random weights and memory, as in `drive`."""
     from racing_vpt.agents.checkpoint import CheckpointAgent
     from racing_vpt.models.vpt import VPT
     from racing_vpt.models.vpt_config import PolicyConfig
@@ -56,7 +56,7 @@ def agent_of(size: str, *, device: str = "cpu", bf16: bool = False, compiled: bo
 
 
 def timed(agent: CheckpointAgent, size: str, steps: int, threads: int) -> dict[str, float]:
-    """Milliseconds of `steps` steps of the agent, each on another frame."""
+    """Milliseconds of each of `steps` steps of the agent, on different frames."""
     import numpy as np
 
     pixels = SIZES[size][1]
@@ -67,7 +67,7 @@ def timed(agent: CheckpointAgent, size: str, steps: int, threads: int) -> dict[s
     begun, used = time.perf_counter(), time.process_time()
     for step in range(steps):
         before = time.perf_counter()
-        agent.act(frames[step % len(frames)])  # returns numbers, so that a GPU has finished
+        agent.act(frames[step % len(frames)])  # returns numbers, so the GPU has finished
         milliseconds.append((time.perf_counter() - before) * 1000)
     share = (time.process_time() - used) / (time.perf_counter() - begun) / threads
     return {

@@ -1,4 +1,4 @@
-"""Speed of a controller's search, compared with one process of the stock environment."""
+"""Speed of the rollouts of a controller's search, compared with one process of the stock environment."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ import time
 
 
 def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
-    """Let the same candidates drive the same tracks with the search's batched rollouts, and one at a time.
+    """Let the same candidates drive the same tracks, with the search's batched rollouts and one at a time.
 
     Args:
-        candidates: candidates of a generation, with random parameters; networks have the paper's sizes and random
-            weights.
-        frames: length of each episode, so that both do the same work; a twentieth of the candidates is enough for the
-            slow one.
+        candidates: number of candidates, with random parameters; networks have the paper's sizes and random weights.
+        frames: length of every episode, so that both do the same work; the slow one drives fewer candidates.
 
     Returns:
-        `rollouts_per_second` and `stock_rollouts_per_second`, of episodes of 1000 frames, and their `ratio`.
+        `rollouts_per_second` and `stock_rollouts_per_second` (episodes of 1000 frames), and their `ratio`.
     """
     import numpy as np
 
@@ -30,11 +28,13 @@ def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
     spec = load_game("carracing").world_frames
     world, cores = Controller(memory_use="random").world, num_cores()
     numbers = np.random.default_rng(0).normal(0, 0.1, (candidates, 3 * (world.width + 1)))
-    numbers[:, -2] = -1  # little throttle, so that all of them stay on the field
+    numbers[:, -2] = -1  # little throttle, so that all of them stay on the map
     tasks = [DriveTask(some, [10_000] * len(some)) for some in np.array_split(numbers, cores)]
     pool = Pool(DrivePopulation(world, spec, FAST_ID, frames), cores)
     try:
-        pool.map([DriveTask(task.controllers[:1], task.seeds[:1]) for task in tasks])  # processes are there
+        pool.map(
+            [DriveTask(task.controllers[:1], task.seeds[:1]) for task in tasks]
+        )  # start the processes before timing
         begun = time.perf_counter()
         pool.map(tasks)
         ours = candidates * frames / WHOLE_EPISODE / (time.perf_counter() - begun)

@@ -1,1 +1,1 @@
-"""Measurements that compare several models or recipes."""
+"""Experiments that compare several models or recipes."""

@@ -1,4 +1,4 @@
-"""Long dreams with a sliding KV cache, or with one that is cleared at intervals."""
+"""Long dreams with a sliding KV cache, or with one that is cleared periodically."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from racing_vpt.nn.tokenizer_net import frames_of
 def imagined(
     world: TokenWorld, frames: int, dreams: int, tau: float, seed: int, every: int | None
 ) -> tuple[Tensor, Tensor]:
-    """Pictures uint8 [frames, dreams, H, W, 3], and bool [frames]: imagined just after the cache was cleared.
+    """Pictures uint8 [frames, dreams, H, W, 3], and bool [frames]: whether the cache was cleared just before the frame.
 
     Args:
-        world: the world model, which starts from its stored beginnings; ValueError if it was never trained.
+        world: the world model, which starts from its stored episode starts; ValueError if it was never trained.
         frames: length of each dream.
         dreams: number of dreams.
         tau: temperature.
         seed: seed of all draws.
-        every: frames after which everything but the last frame is forgotten; None: as the world model does itself.
+        every: frames after which the cache is cleared except for the last frame; None: the world model's own policy.
     """
     random = torch.Generator().manual_seed(seed)
     kept = max(1, min(int(world.num_starts), STARTS))
     with torch.inference_mode():
         state = world.begin(torch.randint(kept, (dreams,), generator=random))
-        piece = world.size.window - 1  # actions of a beginning; the first of a row led to nothing
+        piece = world.size.window - 1  # (starts, T, A): action t led to frame t; the first is unused
         rows = torch.randint(kept, (-(-frames // piece), dreams), generator=random)
         actions = world.start_actions[rows, 1:].transpose(1, 2).flatten(0, 1)  # (frames or more, dreams, A)
         pictures, flushed = [], []

@@ -1,4 +1,4 @@
-"""Measures tokenizers and world models on held-out episodes, with 95% intervals."""
+"""Measurements of tokenizers and world models on held-out episodes, with 95% intervals."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from racing_vpt.nn.tokenizer_net import pictures_of
 from racing_vpt.statistics import bootstrap_interval
 from racing_vpt.types import Batch, FrameSpec
 
-SPEED_ROWS, SPEED_FRAMES = 16, 20  # dreams at once, and frames of each
+SPEED_ROWS, SPEED_FRAMES = 16, 20  # number and length of dreams
 MEASURED = (7, 20)  # of `HORIZONS`: about 20 frames of the environment at three a step, and 20 steps
 
 
 def held_out(recordings: str, frames: FrameSpec, clip_frames: int, rows: int) -> ClipDataModule:
-    """Clips of the split `val`, prepared as `frames` says."""
+    """Clips of the split `val`, with frames prepared for a model."""
     data = ClipDataModule(
         val=recordings,
         clip_frames=clip_frames,
@@ -43,7 +43,7 @@ def held_out(recordings: str, frames: FrameSpec, clip_frames: int, rows: int) ->
 
 
 def measure_eye(run: Path, recordings: str, clips: int) -> dict[str, object]:
-    """PSNR (dB) of a tokenizer's reconstructions of `clips` frames, use of its codes, and frames encoded a second."""
+    """PSNR (dB) of a tokenizer's reconstructions of `clips` frames, codebook use, and encoding speed (frames/s)."""
     module = load_module(run)
     assert isinstance(module, Tokenizer), f"{run} is a run of the tokenizer stage"
     columns = module.net.grid(module.frames.height, module.frames.width)[1]
@@ -62,9 +62,9 @@ def measure_eye(run: Path, recordings: str, clips: int) -> dict[str, object]:
 
 
 def measure_world(run: Path, recordings: str, clips: int) -> dict[str, object]:
-    """Cross entropy of true next tokens (nats each), look-ahead (`models/look_ahead.py`), frames imagined a second.
+    """Cross entropy of the true next tokens (nats), look-ahead (`models/look_ahead.py`), imagination speed (frames/s).
 
-    For an IRIS, of its world model.
+    For an IRIS, its world model is measured.
     """
     module = token_world_of(load_module(run))
     assert module is not None, f"{run} is a run of a stage with a world model"
@@ -96,7 +96,7 @@ def measure_world(run: Path, recordings: str, clips: int) -> dict[str, object]:
 
 
 def nats(world: TokenWorld, batch: Batch) -> Tensor:
-    """Cross entropy of the true next tokens, nats a token, of each clip without padding, float32 [clips]."""
+    """Mean cross entropy of the true next tokens of each clip without padding, nats per token, float32 [clips]."""
     whole = batch.valid.all(1)
     actions = numbers_of(batch.controls, world.scheme)[whole]
     tokens = world.tokens_in(batch)[whole]
@@ -104,7 +104,7 @@ def nats(world: TokenWorld, batch: Batch) -> Tensor:
 
 
 def spread(data: ClipDataModule, count: int) -> list:
-    """`count` held-out batches, evenly spread over all of them; all if there are fewer."""
+    """`count` evenly spaced held-out batches; all if there are fewer."""
     loader = data.val_dataloader()
     assert not isinstance(loader, list)
     steps = list(loader.sampler)
@@ -114,5 +114,5 @@ def spread(data: ClipDataModule, count: int) -> list:
 
 
 def with_interval(values: np.ndarray) -> list[float]:
-    """Mean, and the ends of its 95% interval."""
+    """Mean and the limits of its 95% interval."""
     return [float(values.mean()), *bootstrap_interval(values)]
