@@ -1,1 +1,1 @@
-"""Showing: windows, panels, films, viewers."""
+"""Watching and playing: windows, panels, films, viewers."""

@@ -1,4 +1,4 @@
-"""Recordings and films of a run, to be leafed through and played again."""
+"""Browser for the recordings and films of a run."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from racing_vpt.types import Frame
 from racing_vpt.window.text import BACKGROUND, WRONG
 from racing_vpt.window.window import CLOSING, HelpLine, Keys
 
-WIDTH = 640  # of the picture of a file that cannot be read
+WIDTH = 640  # of the picture shown for an unreadable file
 
 
 class Browser:
-    """A `Screen` that plays one file after the other.
+    """A `Screen` that plays one file after another.
 
     Args:
-        files: of `episodes_of`; one that cannot be read is shown with the reason.
-        media: the folder that they are named from.
-        header: say who drove where.
+        files: files from `episodes_of`; for one that cannot be read the reason is shown.
+        media: folder that displayed names are relative to.
+        header: show who drove where.
     """
 
     help: tuple[HelpLine, ...] = (("up, down", "previous, next episode"), *HELP)
@@ -35,7 +35,7 @@ class Browser:
         self.playback.place = -1.0  # the first step shows the first frame
 
     def turn_to(self, number: int) -> None:
-        """Open the file of that number, counted round."""
+        """Open file `number`, modulo the number of files."""
         self.number = number % len(self.files)
         self.fault, self.shown = "", None  # type: tuple[str, KeptEpisode | None]
         try:
@@ -51,11 +51,11 @@ class Browser:
 
     @property
     def ended(self) -> bool:
-        """Whether the last frame is shown."""
+        """Whether the current frame is the last one."""
         return self.playback.ended
 
     def step(self, keys: Keys) -> Frame:
-        """The frame after these keys; it goes on by itself up to the last."""
+        """Handle keys and advance by a frame; stops at the last one."""
         if not keys.pressed:
             self.playback.advance(1.0)
         for key in keys.pressed:
@@ -68,7 +68,7 @@ class Browser:
         return self.picture()
 
     def picture(self) -> Frame:
-        """What is shown of the present frame, uint8 [H, W, 3], both even."""
+        """Picture of the current frame, uint8 [H, W, 3], both even."""
         shown, at = self.shown, max(0, self.playback.index)
         name = str(self.files[self.number].relative_to(self.media)).removesuffix(".meta.json")
         line = f"{self.number + 1} of {len(self.files)}: {name}, frame {at + 1} of {self.playback.num_frames}"
@@ -82,7 +82,7 @@ class Browser:
         return with_bar(np.full((ROWS, WIDTH, 3), BACKGROUND, np.uint8), self.fault, "h: keys", WRONG)
 
     def framed(self, shown: KeptEpisode, frame: Frame, at: int) -> Frame:
-        """The frame with the panel of its controls, where they are known."""
+        """The frame, with a panel of its controls if they are known."""
         if not shown.records:
             large = enlarged(frame)
             return large[: large.shape[0] // 2 * 2, : large.shape[1] // 2 * 2]
@@ -93,4 +93,4 @@ class Browser:
         return with_panel([enlarged(frame)], Panel(title, figures, progress_of(record), record.action))
 
     def close(self) -> None:
-        """Nothing is to be kept."""
+        """Nothing to save."""

@@ -1,4 +1,4 @@
-"""The box that shows the controls of a game: which widgets it takes, and where they lie."""
+"""The box that shows the controls of a game: its widgets and their layout."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KEY_ROWS = (("drop", "forward", "inventory"), ("left", "back", "right"), ("sneak
 
 
 def minecraft_widgets() -> Iterator[Widget]:
-    """Slots, keys as they lie on a keyboard, the mouse's buttons and the camera."""
+    """Slots, keys as on a keyboard, mouse buttons and camera."""
     for slot in range(1, 10):
         yield Key(f"hotbar.{slot}", str(slot), (5 + 22 * (slot - 1), 2, 20, 24))
     for row, names in enumerate(KEY_ROWS):
@@ -46,12 +46,12 @@ def minecraft_widgets() -> Iterator[Widget]:
 
 
 def used(controls: Mapping[str, np.ndarray | float]) -> list[str]:
-    """Names of the controls that are worth showing: all but a gear that never changes."""
+    """Names of the controls to show: all but a gear that never changes."""
     return [name for name, values in controls.items() if name != "gear_change" or np.any(values)]
 
 
 def widgets_of(names: Sequence[str]) -> list[Widget]:
-    """Widgets for the controls of these names: a game's where all of its controls are there, else numbers."""
+    """Widgets for controls: those of a game if all its controls are among them, numbers otherwise."""
     car = CAR_WITH_GEARS if "gear_change" in names else CAR
     found: list[Widget] = [car[name] for name in names if name in car]
     for game in (PAD, JOYSTICK, tuple(minecraft_widgets())):
@@ -66,7 +66,7 @@ def widgets_of(names: Sequence[str]) -> list[Widget]:
 
 
 def box_height(names: Sequence[str]) -> int:
-    """Rows of the box for controls of these names, in pixels."""
+    """Height of the box for controls, in pixels."""
     return max(one.bottom for one in widgets_of(names))
 
 
@@ -80,11 +80,11 @@ def draw_box(
     """Draw controls by name into the canvas uint8 [H, W, 3]; the box's upper left corner is at (x, y).
 
     Args:
-        canvas: is drawn into; large enough.
+        canvas: picture to draw into, large enough.
         at: x and y, pixels.
         controls: values by name.
-        marks: colours of the edges of controls that are to stand out.
-        strength: of the colours (`strength_of`).
+        marks: edge colours of controls to highlight, by name.
+        strength: strength of the colours (`strength_of`).
     """
     marks = marks or {}
     widgets, height, (left, top) = widgets_of([*controls]), box_height([*controls]), at

@@ -1,4 +1,4 @@
-"""Where a player drives, a step at a time: in an environment or in a world model. An agent follows all the while."""
+"""Driving step by step in an environment or a world model, by a person or an agent."""
 
 from __future__ import annotations
 
@@ -18,38 +18,38 @@ from racing_vpt.play.sharp_view import sharp_view
 from racing_vpt.rollout.episodes import EpisodeResult, EpisodeWriter, RunningEpisode
 from racing_vpt.types import Agent, Controls, Frame
 
-GEAR = "gear_change"  # recordings of cars have it; CarRacing's car has one gear, so that it is always 0
+GEAR = "gear_change"  # in every recording of a car; always 0 in CarRacing, whose car has one gear
 
 
 class Driver(Protocol):
-    """An agent in an environment whose place a person may take at any frame."""
+    """An agent in an environment; a person may take over at any frame."""
 
     def begin(self, env: gymnasium.Env, seed: int) -> None:
-        """A new episode, which has just been reset."""
+        """Start an episode, just after the environment's reset."""
 
     def act(self, frame: Frame) -> Controls:
-        """What it would do; asked at every frame, so that its memory goes on."""
+        """The agent's controls for the frame; called at every frame, to keep its memory up to date."""
 
     def told(self, controls: Controls) -> None:
-        """What was done: its own controls, or a person's."""
+        """Tell the agent which controls were executed: its own, or a person's."""
 
 
 class Dreamer(Protocol):
-    """An agent in a world model whose place a person may take at any step."""
+    """An agent in a world model; a person may take over at any step."""
 
     def begin_dream(self, before: Tensor) -> None:
-        """A new dream, before which observations [T, ...] were seen; T may be 0."""
+        """Start a dream that follows observations [T, ...]; T may be 0."""
 
     def answer(self, observation: Tensor, picture: Tensor) -> Controls:
-        """What it would do on seeing observation [1, ...], which looks like picture float32 [1, 3, H, W]."""
+        """The agent's controls for an observation [1, ...], shown as picture float32 [1, 3, H, W]."""
 
     def remember(self, controls: Controls) -> None:
-        """What was done: its own controls, or a person's."""
+        """Tell the agent which controls were executed: its own, or a person's."""
 
 
 @dataclass
 class FollowingAgent:
-    """Any agent as a driver. It sees every frame, whoever drives, so that its memory goes on."""
+    """Any agent as a `Driver`. It sees every frame, even while a person drives, which keeps its memory up to date."""
 
     agent: Agent
 
@@ -68,55 +68,55 @@ class FollowingAgent:
 
 
 class Course(Protocol):
-    """What a player needs of an environment or a world model."""
+    """Interface of an environment or a world model for `Player`."""
 
-    kind: str  # `drive` or `dream`: the first part of a recording's name
-    title: str  # of the panel
-    world: str  # what is driven in, for people
-    where: str  # the same, after "you drive", where it is not plain
-    meta: dict[str, object]  # the same for a recording's meta file
+    kind: str  # `drive` or `dream`: prefix of recording names
+    title: str  # first line of the panel
+    world: str  # displayed name of the environment or world model
+    where: str  # appended to "you drive" in the status line
+    meta: dict[str, object]  # fields for a recording's meta file
     frames_per_second: float
-    stride: int  # frames of the environment that a step stands for
+    stride: int  # frames of the environment per step
     game: Game
     controls: tuple[str, ...]
     has_agent: bool
-    frame: Frame  # what is seen now, uint8 [H, W, 3]
-    observation: dict[str, float | None]  # what is known of the car now
+    frame: Frame  # current frame, uint8 [H, W, 3]
+    observation: dict[str, float | None]  # current state of the car, as far as known
     score: float
-    age: int  # steps of this episode
+    age: int  # steps in this episode
     done: bool
     lap_finished: bool
 
     def begin(self, seed: int) -> None:
-        """A new episode; ValueError where the agent cannot drive here."""
+        """Start an episode; ValueError if the agent cannot drive here."""
 
     def suggest(self) -> Controls | None:
-        """What the agent would do now, to be asked once a step; None: there is no agent."""
+        """The agent's controls for the current frame, called once per step; None without an agent."""
 
     def step(self, controls: Controls) -> float:
-        """Do it; the reward."""
+        """Execute controls; returns the reward."""
 
     def view(self) -> Frame | None:
-        """A sharper picture of this moment, uint8 [H, W, 3], where there is one."""
+        """A sharper picture of the current frame, uint8 [H, W, 3], if there is one."""
 
     def beside(self) -> list[tuple[str, Frame]]:
-        """Pictures to be shown beside the frame, each with its name."""
+        """Pictures to show beside the frame, with captions."""
 
     def close(self) -> None:
-        """Nothing is driven any more."""
+        """End the session."""
 
 
 class EnvCourse:
     """An environment with an agent.
 
     Args:
-        env: made by `make_env`.
-        name: of the environment.
+        env: environment from `make_env`.
+        name: name of the environment.
         driver: the agent; None: a person drives.
-        reconstruction: what a model makes of the frames, shown beside them.
-        open_writer: opens who keeps the episode of a seed, such as a film; None: nobody.
-        max_frames: longest episode in frames; None: the environment's own limit.
-        game: whose keys count, with the environment's controls; None: the environment's game.
+        reconstruction: shows each frame as reconstructed by a model beside it.
+        open_writer: returns the writer of a seed's episode, such as a film; None: no writer.
+        max_frames: maximum length of an episode in frames; None: the environment's own.
+        game: game whose keys and controls are used; None: the environment's.
     """
 
     kind, stride, where = "drive", 1, ""
@@ -169,7 +169,7 @@ class EnvCourse:
         return self.score - before
 
     def result(self) -> EpisodeResult:
-        """What the episode came to so far."""
+        """Result of the episode so far."""
         return self.episode.result()
 
     def view(self) -> Frame | None:
@@ -184,7 +184,7 @@ class EnvCourse:
         self.env.close()
 
     def look(self) -> None:
-        """What is seen and known now."""
+        """Record of the current frame."""
         self.frame = self.episode.frame
         self.observation = observation_of(self.env) if hasattr(self.env.unwrapped, "car") else {}
 
@@ -194,7 +194,7 @@ class DreamCourse:
 
     Args:
         imagination: the world model.
-        name: of the world model, such as `zoo:iris-carracing`.
+        name: name of the world model, such as `zoo:iris-carracing`.
         dreamer: the agent.
     """
 
@@ -238,5 +238,5 @@ class DreamCourse:
 
 
 def recorded(controls: Controls, game: Game) -> Controls:
-    """The controls as a recording of the game has them: those that are not driven by are 0."""
+    """Controls as in a recording of the game; those that the world model lacks are 0."""
     return {**controls, **{name: 0.0 for name in game.control_names if name not in controls}}

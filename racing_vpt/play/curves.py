@@ -1,4 +1,4 @@
-"""Learning curves of runs, from tensorboard events and `drives.csv`, as numbers and pictures."""
+"""Learning curves of runs from tensorboard events and `drives.csv`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Drives = tuple[list[float], list[float], list[float]]  # decisions, seconds of t
 
 
 def read_scalars(run: Path) -> dict[str, Curve]:
-    """Steps and values by key from all event files of a run folder; of a step logged twice, the last."""
+    """Steps and values by key from all event files of a run folder; for a step logged twice, the last value."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     points: dict[str, dict[int, float]] = {}
@@ -90,11 +90,11 @@ def plot_returns(runs: dict[str, Drives], path: Path) -> None:
 
 
 def read_drives(run: Path) -> Drives:
-    """Decisions, seconds of training and mean return of each validation of a run that learns by driving.
+    """Decisions, seconds of training and mean return at each validation of an online run.
 
     Raises:
-        FileNotFoundError: it has no `drives.csv`.
-        ValueError: it was not validated yet.
+        FileNotFoundError: the run has no `drives.csv`.
+        ValueError: there was no validation yet.
     """
     file = run / "drives.csv"
     if not file.is_file():
@@ -102,7 +102,7 @@ def read_drives(run: Path) -> Drives:
     with file.open() as lines:
         rows = list(csv.DictReader(lines))
     if not rows:
-        raise ValueError(f"{file} is empty: the run was not validated yet; wait, or go on with: --ckpt_path last")
+        raise ValueError(f"{file} is empty: no validation yet; wait, or continue the run with: --ckpt_path last")
     decisions, seconds, returns = ([float(row[name]) for row in rows] for name in ("decisions", "seconds", "return"))
     return decisions, seconds, returns
 

@@ -1,4 +1,4 @@
-"""Films: pictures as an mp4 that any player shows."""
+"""Films: mp4 files that every video player shows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from racing_vpt.types import Controls, Frame, FrameRecord
 from racing_vpt.video.encode import VideoWriter
 
 Beside = Callable[[Frame, Controls], list[tuple[str, Frame]]]
-"""Pictures uint8 [H, W, 3] to be shown beside a frame that is answered with controls, each with its name."""
-BESIDE_ROWS = 288  # to which a picture is enlarged at most where others stand beside it: they must fit a screen
+"""Returns pictures uint8 [H, W, 3] with captions, to show beside a frame; takes the frame and its controls."""
+BESIDE_ROWS = 288  # maximum height of each of several pictures side by side, which must fit a screen
 
 
 class FilmWriter:
-    """Writes pictures to an mp4, which has its name once it is closed. Players and browsers want yuv420p.
+    """Writes pictures to an mp4 (yuv420p, as players and browsers need it), which is published by `close`.
 
     Args:
         path: the mp4 file.
@@ -29,11 +29,11 @@ class FilmWriter:
 
     def __init__(self, path: Path, frames_per_second: float) -> None:
         self.path, self.frames_per_second = path, frames_per_second
-        self.draft: Draft | None = None  # until it is published or given up
+        self.draft: Draft | None = None  # None after close() or abort()
         self.video: VideoWriter | None = None
 
     def write(self, picture: Frame) -> None:
-        """Append a picture uint8 [H, W, 3], both even; one of another size than the first is fitted into that."""
+        """Append a picture uint8 [H, W, 3], both even; one of another size than the first is fitted into it."""
         if self.video is None:
             self.draft = Draft(self.path)
             rate, (height, width) = self.frames_per_second, picture.shape[:2]
@@ -42,7 +42,7 @@ class FilmWriter:
         self.video.add(resize(picture, height, width, "letterbox"))
 
     def close(self) -> None:
-        """Publish the film; nothing where there was no picture, or it was published or given up."""
+        """Publish the film, unless it is empty or already closed."""
         video, draft = self.video, self.draft
         self.video = self.draft = None
         if video is not None and draft is not None:
@@ -53,23 +53,22 @@ class FilmWriter:
                 draft.discard()
 
     def abort(self) -> None:
-        """Remove what is unfinished."""
+        """Remove the unfinished film."""
         if self.draft is not None:
             self.draft.discard()
         self.video = self.draft = None
 
 
 class EpisodeFilm(FilmWriter):
-    """Films an episode as a rollout goes: an `EpisodeWriter`.
+    """`EpisodeWriter` that films an episode during a rollout.
 
     Args:
         path: the mp4 file.
-        title: first line of the panel, such as who drives.
-        frames_per_second: rate of the environment.
-        scale: how many times frames are enlarged; None: to 480 rows at most.
-        beside: makes pictures that are shown between the frame and the panel.
-        view: gives a sharper picture of the environment at this moment, or None. It is asked before the first frame
-            and after each.
+        title: first line of the panel, such as the driver's name.
+        frames_per_second: frame rate of the environment.
+        scale: integer factor by which frames are enlarged; None: to 480 rows at most.
+        beside: returns pictures to show between the frame and the panel.
+        view: returns a sharper picture of the environment, or None; called before the first frame and after each.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class EpisodeFilm(FilmWriter):
         view: Callable[[], Frame | None] | None = None,
     ) -> None:
         if scale is not None and scale < 1:
-            raise ValueError(f"a film is enlarged a whole number of times from 1 on, but {scale} was given")
+            raise ValueError(f"the scale of a film must be at least 1, but {scale} was given")
         super().__init__(path, frames_per_second)
         self.title, self.scale, self.beside, self.view = title, scale, beside, view
         self.meta: dict[str, object] = {}
@@ -90,7 +89,7 @@ class EpisodeFilm(FilmWriter):
         self.seen = view() if view else None
 
     def add(self, frame: Frame, record: FrameRecord) -> None:
-        """Append a frame uint8 [H, W, 3] and what was done on seeing it."""
+        """Append a frame uint8 [H, W, 3] and its record."""
         self.write(self.draw(frame, record))
         self.score += record.reward or 0.0
         self.seen = self.view() if self.view else None
@@ -106,13 +105,13 @@ class EpisodeFilm(FilmWriter):
 
 
 def write_film(pictures: Iterable[Frame], frames_per_second: float, out: Path, total: int | None = None) -> None:
-    """Write pictures to an mp4, whole or not at all, and show how far it is.
+    """Write pictures to an mp4 atomically, with a progress bar.
 
     Args:
-        pictures: uint8 [H, W, 3], both even, at least one.
+        pictures: uint8 [H, W, 3], both even; at least one.
         frames_per_second: rate.
         out: the mp4.
-        total: how many pictures there are, where that is known.
+        total: number of pictures, if known.
     """
     with closing(FilmWriter(out, frames_per_second)) as film:
         try:

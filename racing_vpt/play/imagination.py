@@ -1,7 +1,6 @@
-"""A world model to drive in, one frame per step, and reconstructions of real frames.
+"""Driving in a world model, one frame per step, and reconstructions of real frames.
 
-Every `World` of `nn/imagination.py` is played in the same way. Its memory is never reset between the beginning of a
-dream and its end.
+Works with every `World` of `nn/imagination.py`. The state is never reset within a dream.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from racing_vpt.types import Controls, Frame, FrameSpec
 
 
 class Begun(NamedTuple):
-    """Where a dream begins.
+    """Start of a dream.
 
     Args:
-        observation: [1, ...], of the first frame that is shown.
-        state: of the world that saw it.
-        before: [T, ...], what the world saw before, oldest first; T may be 0.
+        observation: [1, ...], of the first frame to show.
+        state: state of the world model after it.
+        before: [T, ...], earlier observations, oldest first; T may be 0.
     """
 
     observation: Tensor
@@ -36,11 +35,11 @@ class Begun(NamedTuple):
 
 
 Beginning = Callable[[torch.Generator], Begun]
-"""Draws where a dream begins."""
+"""Draws the start of a dream."""
 
 
 class Dreamt(NamedTuple):
-    """What followed a step: the frame uint8 [H, W, 3], the reward, and whether the dream ended."""
+    """Result of a step: frame uint8 [H, W, 3], reward, and whether the dream ended."""
 
     frame: Frame
     reward: float
@@ -48,28 +47,28 @@ class Dreamt(NamedTuple):
 
 
 class Imagination(Protocol):
-    """What playing in a world model needs of it."""
+    """Interface of a world model that can be played."""
 
     game: Game
     frames: FrameSpec
     tau: float  # temperature
-    observation: Tensor  # [1, ...], of the frame that is seen now
-    picture: Tensor  # float32 [1, 3, H, W] in [0, 1], the same as a picture
+    observation: Tensor  # [1, ...], of the current frame
+    picture: Tensor  # float32 [1, 3, H, W] in [0, 1], the current frame
     before: Tensor  # [T, ...], observations before this dream, oldest first; T may be 0
 
     @property
     def controls(self) -> tuple[str, ...]:
-        """Names of the controls that the world model takes."""
+        """Names of the world model's controls."""
 
     def begin(self, seed: int) -> Frame:
-        """The first frame uint8 [H, W, 3] of a new dream, which is a function of the seed and of what is done."""
+        """Start a dream, a function of the seed and the controls; returns its first frame uint8 [H, W, 3]."""
 
     def step(self, controls: Controls) -> Dreamt:
-        """What follows from controls by name; those not given are 0."""
+        """Execute controls by name; missing ones are 0."""
 
 
 class Eye(Protocol):
-    """Codes frames and decodes codes; a `World` does both."""
+    """Encodes and decodes frames; every `World` does."""
 
     def code(self, frames: Tensor) -> Tensor: ...
 
@@ -81,10 +80,10 @@ class WorldImagination:
 
     Args:
         world: the model.
-        game: that it was trained on.
-        frames: what the model takes.
-        beginning: draws where dreams begin.
-        tau: temperature; at 0 nothing is drawn.
+        game: game that it was trained on.
+        frames: the model's input frames.
+        beginning: draws the starts of dreams.
+        tau: temperature; 0: the most likely outcome.
     """
 
     observation: Tensor
@@ -95,7 +94,7 @@ class WorldImagination:
         self, world: World[Any], game: Game, frames: FrameSpec, beginning: Beginning, tau: float = 1.0
     ) -> None:
         if not tau >= 0:
-            raise ValueError(f"a temperature is 0 or more, but --tau {tau} was given")
+            raise ValueError(f"--tau must be at least 0, but {tau} was given")
         self.world, self.game, self.frames = world, game, frames
         self.beginning, self.tau = beginning, tau
         self.random = torch.Generator()
@@ -129,11 +128,11 @@ def as_frame(picture: Tensor) -> Frame:
 
 
 class Reconstruction:
-    """Real frames as a model codes them, to be shown beside them.
+    """Shows real frames as a model reconstructs them.
 
     Args:
-        eye: codes and decodes.
-        frames: what it takes.
+        eye: encoder and decoder.
+        frames: its input frames.
     """
 
     def __init__(self, eye: Eye, frames: FrameSpec) -> None:
@@ -141,7 +140,7 @@ class Reconstruction:
 
     @torch.inference_mode()
     def __call__(self, frame: Frame) -> list[tuple[str, Frame]]:
-        """Pictures uint8 [h, w, 3] of a frame [H, W, 3] with captions: as the model takes it, and decoded."""
+        """Captioned pictures uint8 [h, w, 3] of a frame [H, W, 3]: the model's input, and its reconstruction."""
         small = np.ascontiguousarray(prepare(frame[None], self.frames))
         again = as_frame(self.eye.show(self.eye.code(torch.from_numpy(small))))
         error = psnr(pictures_of(torch.from_numpy(again[None])), pictures_of(torch.from_numpy(small)))

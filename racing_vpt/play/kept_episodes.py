@@ -1,4 +1,4 @@
-"""What a run keeps of its episodes: recordings, plain films, and the `.npz` files of versions before 0.2."""
+"""Saved episodes of a run: recordings, plain films, and the `.npz` files of versions before 0.2."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.video.decode import open_video
 from racing_vpt.video.decoders import Video
 
-FOLDERS = ("episodes", "recordings", "rollouts")  # of `media`, in this order
+FOLDERS = ("episodes", "recordings", "rollouts")  # below `media`, in this order
 OLD = ".npz"
 
 
 @dataclass
 class KeptEpisode:
-    """One of them, open for reading.
+    """A saved episode, open for reading.
 
     Args:
         frames: a video, or uint8 [T, H, W, 3].
-        frames_per_second: rate.
-        records: one a frame; none for a plain film.
-        by_hand: bool [T], where a person drove.
-        about: who drove where.
+        frames_per_second: frame rate.
+        records: one per frame; none for a plain film.
+        by_hand: bool [T], whether a person drove.
+        about: who drove where, for display.
     """
 
     frames: Video | np.ndarray
@@ -45,7 +45,7 @@ class KeptEpisode:
 
 
 def episodes_of(media: Path) -> list[Path]:
-    """Meta files of recordings, plain films and old `.npz` files in a run's media folder.
+    """Meta files of recordings, plain films and old `.npz` files in the media folder of a run.
 
     Raises:
         FileNotFoundError: there are none.
@@ -59,14 +59,14 @@ def episodes_of(media: Path) -> list[Path]:
         found += sorted([*of_data, *films])
     if not found:
         raise FileNotFoundError(
-            f"there is no recording or film in {', '.join(FOLDERS)} of {media}; a comma records one while racing-vpt "
+            f"no recording or film in {', '.join(FOLDERS)} of {media}; the comma key records one while racing-vpt "
             "play runs, and training films its validation drives"
         )
     return found
 
 
 def media_of(run: str) -> Path:
-    """Where films and recordings of a checkpoint are: in its run folder, or, where it has none, in one of its own."""
+    """Folder for films and recordings of a checkpoint: in its run folder, or a folder of its own if it has no run."""
     path = Path(run)
     if (path / "checkpoints").is_dir():
         return path / "media"
@@ -77,7 +77,7 @@ def media_of(run: str) -> Path:
 
 
 def open_episode(path: Path) -> KeptEpisode:
-    """One of `episodes_of`; ValueError or OSError where it is damaged."""
+    """Open a file from `episodes_of`; ValueError or OSError if it is damaged."""
     if path.suffix == OLD:
         return read_npz(path)
     if path.suffix == ".mp4":
@@ -94,10 +94,10 @@ def open_episode(path: Path) -> KeptEpisode:
 
 
 def read_npz(path: Path) -> KeptEpisode:
-    """An episode as `play` wrote it before version 0.2; nothing is unpickled.
+    """Read an episode written by `play` before version 0.2; nothing is unpickled.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the file does not exist.
         ValueError: it is damaged, or holds something else.
     """
     names = ("frames", "controls", "names", "rewards", "first", "by_hand", "frames_per_second", "world", "checkpoint")

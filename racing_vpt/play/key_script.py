@@ -1,4 +1,4 @@
-"""Key scripts: the keys of each frame of a film that is made without a display."""
+"""Key scripts: the keys for each frame of a film made without a display."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from racing_vpt.window.window import Keys
 
-NOTHING = "none"  # stands for a frame without keys
+NOTHING = "none"  # a frame without keys
 TOGGLES = (",", "m", "y", "n")
 MOST_FRAMES = 100_000
 
@@ -14,12 +14,12 @@ MOST_FRAMES = 100_000
 def parse_keys(script: str, names: Sequence[str]) -> list[Keys]:
     """Keys of each frame from a script such as `up*20 left*5 up+left*10 , m`.
 
-    `KEY+KEY*N` holds keys for N frames. `,`, `m`, `y` and `n` are pressed in the frame that follows; at the end, in a
-    frame of their own. A key whose name has a space is written with `_`: `right_shift`.
+    `KEY+KEY*N` holds keys for N frames. `,`, `m`, `y` and `n` are pressed in the following frame; at the end, in a
+    frame of their own. A space in a key's name is written as `_`: `right_shift`.
 
     Args:
-        script: the keys.
-        names: keys that may be held, by pygame's names.
+        script: the script.
+        names: keys that may be held, by pygame name.
 
     Raises:
         ValueError: for an unknown key; the message lists the keys.
@@ -35,16 +35,14 @@ def parse_keys(script: str, names: Sequence[str]) -> list[Keys]:
         held = names.split("+")
         unknown = [name for name in held if name not in known]
         if unknown or (star and not (times.isdecimal() and int(times) > 0)):
-            wrong = (
-                f"there is no key {unknown[0]!r} to be held" if unknown else f"{times!r} is no number of frames from 1"
-            )
+            wrong = f"there is no key {unknown[0]!r}" if unknown else f"{times!r} is not a number of frames (1 or more)"
             raise ValueError(
                 f"--keys: {wrong} in {word!r}; keys that are held are {', '.join(known)}, as up*20 or up+left*10, and "
                 f"{' '.join(TOGGLES)} stand alone, without a number"
             )
         count = int(times) if star else 1
         if len(frames) + count > MOST_FRAMES:
-            raise ValueError(f"--keys: {word!r} makes it more than {MOST_FRAMES} frames; make shorter films")
+            raise ValueError(f"--keys: {word!r} takes the script beyond {MOST_FRAMES} frames; make shorter films")
         down = [name.replace("_", " ") for name in held if name != NOTHING]
         frames.append(Keys(frozenset(down), (*waiting, *down)))
         frames += [Keys(frozenset(down))] * (count - 1)

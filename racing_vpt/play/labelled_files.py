@@ -1,4 +1,4 @@
-"""A labelled film out of files: a video, its labels, and the truth where it is known."""
+"""Opens a labelled film from files: a video, its labels, and the true controls if they are known."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from racing_vpt.play.labelled_film import LabelledFilm
 
 
 def open_film(video: Path, labels: Path | None, truth: Path | None, tolerance: float) -> LabelledFilm:
-    """The film.
+    """Open a film for `view`.
 
     Raises:
         FileNotFoundError: the video or a file of lines does not exist.
-        ValueError: there are no labels, not a line for each frame, or labels and truth have no control in common.
+        ValueError: there are no labels, not one line per frame, or labels and truth have no control in common.
     """
     recording = Recording.open(video)
     own = recording.lines
@@ -48,7 +48,7 @@ def open_film(video: Path, labels: Path | None, truth: Path | None, tolerance: f
 
 
 def lines_of(file: Path, num_frames: int, video: Path) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Controls [T] by name and confidence [T] or None of a file of lines; ValueError where T is not the video's."""
+    """Controls [T] by name and confidence [T] or None from a file of lines; ValueError if T is not the video's."""
     file = file / f"{video.stem.removesuffix('.meta')}.jsonl" if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(f"there is no {file}; labels are NAME.jsonl, written by: racing-vpt predict")

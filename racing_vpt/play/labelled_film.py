@@ -1,4 +1,4 @@
-"""A video with its labels beside it, frame by frame: what was labelled, what is true, and how often they agree."""
+"""A video beside its labels, frame by frame: labels, true controls, and how often they agree."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ from racing_vpt.window.text import (
     write,
 )
 
-MARGIN, HEADER, HEADING, ROW = 16, 78, 26, 20  # pixels: at the edges; rows of the parts of the panel
-WIDEST = 960  # columns of the enlarged picture at most
-FEW = 8  # more controls than these take two columns of the table
-CHUNK = 64  # frames that are decoded at once
+MARGIN, HEADER, HEADING, ROW = 16, 78, 26, 20  # pixels: margin, and heights of the panel's parts
+WIDEST = 960  # maximum columns of the enlarged picture
+FEW = 8  # controls, above which the table has two columns
+CHUNK = 64  # frames decoded at once
 
 
 def agreement(
     said: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], tolerance: float
 ) -> dict[str, np.ndarray]:
-    """Where controls [T] agree, bool [T] by name: axes within the tolerance, the camera in its class, others equal."""
+    """Whether controls [T] agree, bool [T] by name: axes within the tolerance, the camera by class, others exactly."""
     agreed = {}
     for name in said.keys() & true.keys():
         if name in CAMERA:
@@ -56,17 +56,17 @@ def agreement(
 
 @dataclass
 class LabelledFilm:
-    """A video and what is to be shown beside it.
+    """A video and the controls to show beside it.
 
     Args:
         video: its frames.
-        title: written on top.
+        title: title of the panel.
         said: controls [T] by name, as labelled.
         true: controls [T] by name, as recorded; None where they are not known.
         confidence: [T], of the labels; None where they have none.
         tolerance: difference of steering or a pedal that still counts as right.
-        heading: what stands above `said`.
-        frames_per_second: of the video.
+        heading: heading of `said`.
+        frames_per_second: frame rate of the video.
     """
 
     video: Video
@@ -83,19 +83,19 @@ class LabelledFilm:
 
     @cached_property
     def agreed(self) -> dict[str, np.ndarray]:
-        """Where a label is right, bool [T] by name."""
+        """Whether each label is right, bool [T] by name."""
         return {} if self.true is None else agreement(self.said, self.true, self.tolerance)
 
     @cached_property
     def running(self) -> dict[str, np.ndarray]:
-        """Share [T] of the frames up to each that were right, by name; `""` for those with all controls right."""
+        """Running share [T] of right labels by name; `""`: of frames with all controls right."""
         count = np.arange(1, len(self) + 1)
         every = np.all(list(self.agreed.values()), axis=0) if self.agreed else np.ones(len(self), bool)
         return {name: flags.cumsum() / count for name, flags in {**self.agreed, "": every}.items()}
 
     @cached_property
     def shown(self) -> list[str]:
-        """Names of the controls that are shown: not a gear that is never changed."""
+        """Names of the controls to show: all but a gear that never changes."""
         both = dict(self.said)
         if self.true is not None and "gear_change" in self.true and "gear_change" in both:
             both["gear_change"] = np.concatenate([both["gear_change"], self.true["gear_change"]])
@@ -103,7 +103,7 @@ class LabelledFilm:
 
     @cached_property
     def time_line(self) -> TimeLine:
-        """What stands below the video."""
+        """The time line below the video."""
         said = {name: self.said[name] for name in self.shown}
         return TimeLine(said, self.true, self.agreed, self.frames_per_second)
 
@@ -120,7 +120,7 @@ class LabelledFilm:
 
     @cached_property
     def above(self) -> tuple[int, int]:
-        """Rows and columns of the video and the panel, without the time line; the columns are even."""
+        """Rows and columns of video and panel, without the time line; columns are even."""
         rows = 0 if self.true is None else -(-len(self.shown) // self.table_columns) + 1
         height = HEADER + HEADING + box_height(self.shown) + MARGIN // 2 + rows * ROW + MARGIN // 2
         scaled = self.scaled(height)
@@ -131,13 +131,13 @@ class LabelledFilm:
         return 2 if len(self.shown) > FEW else 1
 
     def scaled(self, height: int) -> tuple[int, int]:
-        """Rows and columns of the video's picture beside a panel of `height` rows; small ones grow by whole numbers."""
+        """Rows and columns of the video's picture beside a panel of `height` rows; enlarged by an integer factor."""
         scale = min(height / self.video.height, WIDEST / self.video.width)
         scale = float(int(scale)) if scale >= 2 else scale
         return round(self.video.height * scale), round(self.video.width * scale)
 
     def frame(self, index: int) -> Frame:
-        """A frame of the video; those around it are decoded with it."""
+        """A frame of the video; decodes a chunk around it."""
         start = index // CHUNK * CHUNK
         if getattr(self, "_held_from", None) != start:
             self._held = self.video.read(np.arange(start, min(start + CHUNK, len(self))))
@@ -145,7 +145,7 @@ class LabelledFilm:
         return self._held[index - start]
 
     def picture(self, index: int) -> Frame:
-        """What is shown for a frame, uint8 [H, W, 3]."""
+        """Picture for a frame, uint8 [H, W, 3]."""
         canvas = np.full((*self.shape, 3), BACKGROUND, np.uint8)
         height, width = self.above
         rows, columns = self.scaled(height)
@@ -200,7 +200,7 @@ class LabelledFilm:
             y = top + ROW * (place % deep + 1)
             if marks[name] is RIGHT:
                 cv2.rectangle(panel, (left, y - 9), (left + 9, y), RIGHT, -1)
-            else:  # another shape too, for those who see red as green
+            else:  # shape differs too, for colour-blind viewers
                 cv2.drawMarker(panel, (left + 5, y - 5), WRONG, cv2.MARKER_TILTED_CROSS, 11, 3)
             write(panel, name, (left + 16, y), TEXT)
             if self.table_columns == 1:

@@ -1,4 +1,4 @@
-"""Parts of a checkpoint that can be played: its agent, its world model, and its encoder with decoder (eye)."""
+"""The playable parts of a checkpoint: agent, world model, and encoder with decoder (eye)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class TokenEye:
 
     Args:
         net: the tokenizer.
-        columns: tokens in a row of a frame.
+        columns: tokens per row of a frame.
     """
 
     def __init__(self, net: TokenizerNet, columns: int) -> None:
@@ -53,7 +53,7 @@ class TokenEye:
 
 
 def eye_of(module: LightningModule) -> Eye | None:
-    """The part that codes frames and decodes codes; None where there is none."""
+    """Encoder and decoder of a model; None if it has none."""
     if isinstance(module, Controller):
         return CodeEye(module.world.vae)
     if isinstance(module, MDNRNN | VAE):
@@ -64,14 +64,14 @@ def eye_of(module: LightningModule) -> Eye | None:
 
 
 def driver_of(module: LightningModule) -> Driver | None:
-    """The agent for an environment; None where the model does not drive."""
+    """The model's agent for an environment; None if it does not drive."""
     if isinstance(module, Controller):
         return WorldDriver(module)
     return FollowingAgent(CheckpointAgent(cast(Policy, module))) if hasattr(module, "policy") else None
 
 
 def dreamer_of(module: LightningModule) -> Dreamer | None:
-    """The agent for its own world model; None where there is none."""
+    """The model's agent for its own world model; None if it has none."""
     if isinstance(module, Controller):
         return WorldDriver(module)
     return ActorDreamer(cast(Imaginer, module)) if hasattr(module, "agent") and token_world_of(module) else None
@@ -80,14 +80,14 @@ def dreamer_of(module: LightningModule) -> Dreamer | None:
 def env_course_of(
     module: LightningModule, name: str, env: str | None, reconstruction: bool, game: Game | None = None
 ) -> EnvCourse:
-    """The agent of a model in an environment, or a person where it has none.
+    """An environment with a model's agent, or with a person if the model has none.
 
     Args:
-        module: of a checkpoint.
-        name: of the checkpoint.
-        env: environment; None: that of the game.
-        reconstruction: show beside each frame how the model codes it.
-        game: `--game`; None: the game that it was trained on.
+        module: module of a checkpoint.
+        name: name of the checkpoint.
+        env: environment id; None: that of the game.
+        reconstruction: show the model's reconstruction beside each frame.
+        game: `--game`; None: the game that the model was trained on.
 
     Raises:
         ValueError: the model neither drives nor reconstructs, or was trained on another game.
@@ -95,8 +95,8 @@ def env_course_of(
     driver, eye, kind = driver_of(module), eye_of(module), type(module).__name__
     if reconstruction and eye is None:
         raise ValueError(
-            f"{name} is a {kind}, which reconstructs nothing; --reconstruction is for what has a world model or a "
-            "tokenizer, such as a controller of World Models or an IRIS"
+            f"{name} is a {kind}, which reconstructs nothing; --reconstruction needs a world model or a tokenizer, "
+            "such as in a controller of World Models or an IRIS"
         )
     if driver is None and not reconstruction:
         more = "" if eye is None else "; see what it makes of your driving with --reconstruction"
@@ -113,12 +113,12 @@ def env_course_of(
 
 
 def game_of(module: LightningModule) -> str:
-    """Id of the environment of the game that a model was trained on."""
+    """Environment id of a model's game."""
     return module.game.env or STOCK_ID  # type: ignore[union-attr, return-value]
 
 
 def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) -> None:
-    """Raise ValueError where frame rate or controls show that a model was trained on another game."""
+    """Raise ValueError if frame rate or controls show that a model was trained on another game."""
     rate, wanted = float(env.metadata.get("render_fps", 50)), cast(FrameSpec, module.frames).frames_per_second
     if rate != wanted:
         raise ValueError(
@@ -136,13 +136,13 @@ def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) 
 
 
 def imagination_of(module: LightningModule, name: str, tau: float, game: Game | None = None) -> WorldImagination:
-    """A model's world model; ValueError where there is none, or it was never trained.
+    """A model's world model; ValueError if there is none, or it was never trained.
 
     Args:
-        module: of a checkpoint.
-        name: of the checkpoint.
+        module: module of a checkpoint.
+        name: name of the checkpoint.
         tau: temperature.
-        game: `--game`; None: the game that it was trained on.
+        game: `--game`; None: the game that the model was trained on.
     """
     world = world_of(module, name)
     if isinstance(world, TokenWorld):
@@ -153,7 +153,7 @@ def imagination_of(module: LightningModule, name: str, tau: float, game: Game | 
 
 
 def code_beginning(world: World[Any], starts: Tensor, name: str) -> Beginning:
-    """Draws first frames from codes [S, 2 * latent] (means and log-variances), as `DreamEnv` does."""
+    """Draws starts of dreams from codes [S, 2 * latent] of first frames, as `DreamEnv` does."""
     if not len(starts):
         raise ValueError(f"{name} has no first frames of episodes, from which dreams begin; train it on whole episodes")
 
@@ -165,7 +165,7 @@ def code_beginning(world: World[Any], starts: Tensor, name: str) -> Beginning:
 
 
 def token_beginning(module: TokenWorld, name: str) -> Beginning:
-    """Draws one of the clips that the world model kept; a dream goes on from its last frame."""
+    """Draws one of the clips stored in the world model; the dream continues from its last frame."""
     count = min(int(module.num_starts), STARTS)
     if not count:
         raise ValueError(f"{name} was never trained, so there are no frames from which a dream can begin")

@@ -1,4 +1,4 @@
-"""Short messages over the picture."""
+"""Short messages drawn over the picture."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from racing_vpt.types import Frame
 from racing_vpt.window.text import TEXT, Colour
 from racing_vpt.window.window import pill
 
-SECONDS = 4.0  # for which a note stands
-ROW = 34  # pixels from one message to the next
+SECONDS = 4.0  # a note is shown for
+ROW = 34  # pixels between messages
 Message = tuple[str, Colour]
 
 
 class Notes:
-    """A note that goes by itself after a while.
+    """A note that disappears after a while.
 
     Args:
-        frames_per_second: how often pictures are drawn.
+        frames_per_second: rate at which pictures are drawn.
     """
 
     def __init__(self, frames_per_second: float) -> None:
@@ -25,11 +25,11 @@ class Notes:
         self.pictures = round(SECONDS * frames_per_second)
 
     def say(self, text: str) -> None:
-        """Show this from now on."""
+        """Show a note from now on."""
         self.text, self.pictures_left = text, self.pictures
 
     def draw(self, picture: Frame, width: int, standing: Sequence[Message] = ()) -> None:
-        """Draw the note and messages that stand as long as they are given into the first `width` columns."""
+        """Draw the current note and permanent messages into the first `width` columns."""
         self.pictures_left -= 1
         notes = [(self.text, TEXT)] if self.pictures_left >= 0 and self.text else []
         for number, (text, colour) in enumerate([*notes, *standing]):

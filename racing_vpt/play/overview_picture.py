@@ -1,4 +1,4 @@
-"""One picture of recordings, labels or shards: how controls are used, and frames of a few episodes."""
+"""Overview picture of recordings, labels or shards: distributions of the controls, and frames of a few episodes."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLUMNS = 4  # histograms in a row
+COLUMNS = 4  # histograms per row
 ROW, STRIP = 2.5, 2.1  # inches
 UNITS = {"steering": "left -1, right +1", "throttle": "0 to 1", "brake": "0 to 1", "confidence": "0 to 1"}
-BAR, STRIP_CONTROLS = "#3b6ea5", 3  # colour; controls named below a frame, at most
+BAR, STRIP_CONTROLS = "#3b6ea5", 3  # colour; maximum number of controls named below a frame
 
 
 def write_overview(overview: Overview, table: dict[str, np.ndarray], out: Path) -> None:
-    """Write the picture of `overview_figure` as a PNG, or another format that matplotlib knows by its suffix."""
+    """Save `overview_figure` as a PNG, or in another format that matplotlib knows by its suffix."""
     with published(out) as temporary:
         overview_figure(overview, table).savefig(temporary, format=out.suffix.lstrip(".") or "png")
 
 
 def overview_figure(overview: Overview, table: dict[str, np.ndarray]) -> Figure:
-    """The picture.
+    """Histograms and film strips.
 
     Args:
-        overview: what was found.
-        table: numbers of all frames by name: controls, `reward`, `confidence`.
+        overview: summary of the data.
+        table: values over all frames by name: controls, `reward`, `confidence`.
     """
     from matplotlib.figure import Figure
 
@@ -65,7 +65,7 @@ def overview_figure(overview: Overview, table: dict[str, np.ndarray]) -> Figure:
 
 
 def draw_histogram(axes: Axes, name: str, values: np.ndarray) -> None:
-    """How often each value occurs; of what is mostly zero on a logarithmic axis, which says so."""
+    """Histogram of a column; of one that is mostly zero, with a logarithmic axis and a label that says so."""
     logarithmic = name in RANGES or name == "reward"
     axes.hist(values, bins=41, color=BAR)
     axes.set_title(name.replace("_", " "), fontsize=10)
@@ -79,7 +79,7 @@ def draw_histogram(axes: Axes, name: str, values: np.ndarray) -> None:
 
 
 def draw_buttons(axes: Axes, buttons: dict[str, np.ndarray]) -> None:
-    """In which share of the frames each button was held."""
+    """Share of the frames in which each button was held."""
     names = sorted(buttons, key=lambda name: float(buttons[name].mean()))
     axes.barh(names, [100 * float(buttons[name].mean()) for name in names], color=BAR)
     axes.set_title("buttons", fontsize=10)
@@ -88,7 +88,7 @@ def draw_buttons(axes: Axes, buttons: dict[str, np.ndarray]) -> None:
 
 
 def draw_strip(axes: Axes, caption: str, frames: np.ndarray, columns: Columns) -> None:
-    """Frames uint8 [T, H, W, 3] of an episode side by side, the controls of each below it."""
+    """Frames uint8 [T, H, W, 3] of an episode side by side, with their controls below."""
     axes.imshow(rearrange(frames, "t h w c -> h (t w) c"), aspect="equal", interpolation="nearest")
     names = used(columns.controls)[:STRIP_CONTROLS]
     texts = [

@@ -1,6 +1,4 @@
-"""The panel: who drives, the time, the score, the lap and the controls, beside a sharp picture. Films and windows
-show the same one.
-"""
+"""The panel beside the picture in films and windows: driver, time, score, lap and controls."""
 
 from __future__ import annotations
 
@@ -15,23 +13,23 @@ from racing_vpt.play.widgets import BOX_WIDTH
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.window.text import BACKGROUND, DARK, FAINT, PRESSED, QUIET, RAISED, TEXT, Colour, fitting, write
 
-ROWS = 480  # to which a picture is enlarged, at most; a window of this height fits every screen
+ROWS = 480  # maximum height of an enlarged picture; such a window fits every screen
 MARGIN = 16
 PANEL_WIDTH = BOX_WIDTH + 2 * MARGIN
-LINE = 20  # pixels of a line of text
+LINE = 20  # pixels per line of text
 GAP = 4  # columns between pictures
-BAR = 30  # rows of the line below the picture
+BAR = 30  # height of the line below the picture
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What stands beside the picture.
+    """Content of the panel.
 
     Args:
-        title: first line, heavy.
-        figures: names and values, one a line.
-        progress: share of the lap that is driven, 0 to 1; None where there is no lap.
-        controls: of this moment, by name.
+        title: first line, bold.
+        figures: names and values, one per line.
+        progress: finished share of the lap, 0 to 1; None if there is no lap.
+        controls: current controls by name.
     """
 
     title: str
@@ -41,12 +39,12 @@ class Panel:
 
     @property
     def top_of_box(self) -> int:
-        """Rows above the controls."""
+        """First row of the controls."""
         return 48 + LINE * (len(self.figures) + (self.progress is not None)) + 10
 
     @property
     def height(self) -> int:
-        """Rows that it needs."""
+        """Height of the panel."""
         shown = used(self.controls)
         return self.top_of_box + (box_height(shown) if shown else 0) + 4
 
@@ -74,7 +72,7 @@ class Panel:
 
 
 def figures_of(record: FrameRecord, score: float) -> list[tuple[str, str]]:
-    """Time, score and speed of a frame, as far as they are known."""
+    """Time, score and speed of a frame, as far as known."""
     figures = [("time", f"{record.timestamp:.1f} s"), ("score", f"{score:.1f}")]
     speed = record.observation.get("speed")
     if isinstance(speed, float):
@@ -85,13 +83,13 @@ def figures_of(record: FrameRecord, score: float) -> list[tuple[str, str]]:
 
 
 def progress_of(record: FrameRecord) -> float | None:
-    """Share of the lap that is driven, where it is known."""
+    """Finished share of the lap; None if unknown."""
     progress = record.observation.get("track_position")
     return float(progress) if isinstance(progress, float) else None
 
 
 def with_panel(pictures: Sequence[Frame], panel: Panel) -> Frame:
-    """Pictures uint8 [h, w, 3] side by side and the panel, uint8 [H, W, 3], both even."""
+    """Pictures uint8 [h, w, 3] and the panel side by side, uint8 [H, W, 3], both even."""
     height = max(*(len(picture) for picture in pictures), panel.height)
     columns = [_framed(picture, height, GAP * (place > 0)) for place, picture in enumerate(pictures)]
     whole = np.concatenate([*columns, panel.draw(height)], 1)
@@ -99,11 +97,11 @@ def with_panel(pictures: Sequence[Frame], panel: Panel) -> Frame:
 
 
 def enlarged(frame: Frame, scale: int | None = None, rows: int = ROWS) -> Frame:
-    """The frame a whole number of times as large, so that its pixels stay sharp.
+    """The frame enlarged by an integer factor, which keeps its pixels sharp.
 
     Args:
         frame: uint8 [H, W, 3].
-        scale: how many times; None: as often as it fits `rows`, and a larger frame is shrunk to them.
+        scale: the factor; None: the largest that fits `rows`; a larger frame is shrunk to them.
         rows: see `scale`.
     """
     height, width = frame.shape[:2]
@@ -114,7 +112,7 @@ def enlarged(frame: Frame, scale: int | None = None, rows: int = ROWS) -> Frame:
 
 
 def captioned(picture: Frame, caption: str) -> Frame:
-    """A copy of the picture with its name in the lower left corner."""
+    """A copy of the picture with a caption in the lower left corner."""
     shown = np.concatenate([picture, np.full((26, picture.shape[1], 3), BACKGROUND, np.uint8)])
     write(shown, fitting(caption, picture.shape[1] - 12), (6, len(picture) + 18), QUIET)
     return shown
@@ -125,7 +123,7 @@ def with_bar(picture: Frame, left: str, right: str, colour: Colour = TEXT) -> Fr
 
     Args:
         picture: uint8 [H, W, 3].
-        left: what is going on.
+        left: status.
         right: a hint.
         colour: of the left part.
     """
@@ -137,7 +135,7 @@ def with_bar(picture: Frame, left: str, right: str, colour: Colour = TEXT) -> Fr
 
 
 def _framed(picture: Frame, height: int, gap: int) -> Frame:
-    """The picture at the top of a column of that height, behind a gap."""
+    """The picture at the top of a column of `height` rows, with a gap to its left."""
     column = np.full((height, picture.shape[1] + gap, 3), BACKGROUND, np.uint8)
     column[: len(picture), gap:] = picture
     return column

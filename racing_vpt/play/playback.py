@@ -1,4 +1,4 @@
-"""Which frame of a film is shown: played, stopped and stepped through by keys."""
+"""Playback position of a film, controlled by keys."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from racing_vpt.window.window import HelpLine
 
 SLOWEST, FASTEST = 1 / 16, 16.0
 HELP: tuple[HelpLine, ...] = (
-    ("space", "stop and go on"),
+    ("space", "pause, continue"),
     ("left, right", "one frame back, forward"),
     ("page up, down", "one second back, forward"),
     ("home, end", "first, last frame"),
@@ -18,14 +18,14 @@ SPEED_HELP: HelpLine = ("up, down", "twice, half as fast")
 
 @dataclass
 class Playback:
-    """Place in a film.
+    """Playback position of a film.
 
     Args:
-        num_frames: of the film.
-        frames_per_second: of the film.
-        speed: how many times as fast as it was.
-        place: frames from the beginning.
-        plays: whether it goes on by itself.
+        num_frames: length of the film.
+        frames_per_second: frame rate of the film.
+        speed: factor on the frame rate.
+        place: position in frames.
+        plays: false while paused.
     """
 
     num_frames: int
@@ -36,22 +36,22 @@ class Playback:
 
     @property
     def index(self) -> int:
-        """The frame that is shown, from 0."""
+        """Index of the current frame."""
         return int(self.place + 1e-6)
 
     @property
     def ended(self) -> bool:
-        """Whether the last frame is shown."""
+        """Whether the current frame is the last one."""
         return self.index >= self.num_frames - 1
 
     def advance(self, frames: float) -> None:
-        """So many frames go by, unless it is stopped; it stops at its last frame."""
+        """Advance by a number of frames, unless paused; stops at the last frame."""
         if self.plays:
             self.place = min(self.place + frames, self.num_frames - 1)
             self.plays = not self.ended
 
     def press(self, key: str) -> None:
-        """Do what a key is for, and nothing for other keys."""
+        """Handle a key; unknown ones are ignored."""
         second = round(self.frames_per_second)
         steps = {"right": 1, "left": -1, "page down": second, "page up": -second}
         if key == "space":
@@ -64,11 +64,11 @@ class Playback:
             self.jump(0 if key == "home" else self.num_frames)
 
     def press_speed(self, key: str) -> None:
-        """Up and down change the speed."""
+        """Change the speed on up and down."""
         if key in ("up", "down"):
             self.speed = min(FASTEST, max(SLOWEST, self.speed * (2 if key == "up" else 0.5)))
 
     def jump(self, index: int) -> None:
-        """Stop at that frame, or at the nearest that there is."""
+        """Pause at a frame, clamped to the film."""
         self.plays = False
         self.place = float(min(max(index, 0), self.num_frames - 1))

@@ -1,4 +1,4 @@
-"""The loop behind `racing-vpt play` and `drive --render human`: keys in, pictures out. It knows no window."""
+"""The loop of `racing-vpt play` and `drive --render human`: keys in, pictures out, independent of any window."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from racing_vpt.window.window import CLOSING, HelpLine, Keys
 
 @dataclass(frozen=True)
 class PlayerOptions:
-    """How somebody plays.
+    """Options of `Player`.
 
     Args:
-        by_hand: a person drives first, not the agent.
-        hands_over: `m` changes who drives.
+        by_hand: a person drives at first, not the agent.
+        hands_over: `m` switches between person and agent.
         header: show more figures.
-        save_mode: ask after each episode whether it is to be kept.
-        scale: how many times frames are enlarged; None: to 480 rows at most, or 288 where others stand beside them.
+        save_mode: ask after each episode whether to keep it.
+        scale: integer factor by which frames are enlarged; None: to 480 rows at most, 288 with pictures beside them.
     """
 
     by_hand: bool = False
@@ -38,14 +38,14 @@ class PlayerOptions:
 
 
 class Player:
-    """Somebody drives, and may hand over to somebody else at any time: a `Screen`.
+    """A `Screen` in which a person or an agent drives, and either can take over at any time.
 
     Args:
-        course: where.
-        agent: name of the agent, or of the checkpoint whose world model is driven in.
-        recordings: folder of the recordings; None: nothing is recorded.
-        options: how.
-        seeds: of the episodes; one ends after the last of them.
+        course: environment or world model.
+        agent: name of the agent, or of the world model's checkpoint.
+        recordings: folder for recordings; None: no recording.
+        options: options.
+        seeds: seeds of the episodes; the session ends after the last.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Player:
         self.seeds = seeds if seeds is not None else count()
         self.by_hand = self.options.by_hand
         self.over = self.asks = self.paused = False
-        self.episodes = 0  # that are over
+        self.episodes = 0  # finished
         self.kept: list[Path] = []
-        self.take: Take | None = None  # what the person records
-        self.whole: Take | None = None  # the whole episode, kept if the person says so
+        self.take: Take | None = None  # recording started by the person
+        self.whole: Take | None = None  # recording of the whole episode, kept on request
         self.keys = key_controls(course.game, course.controls, course.stride)
         self.notes = Notes(course.frames_per_second)
         if self.by_hand and not self.keys:
@@ -92,7 +92,7 @@ class Player:
 
     @property
     def script_keys(self) -> tuple[str, ...]:
-        """Keys that a script may hold."""
+        """Keys that a key script may hold."""
         return (*(self.keys.names if self.keys else ()), "space")
 
     def begin(self) -> None:
@@ -109,7 +109,7 @@ class Player:
         return Take(self.recordings, course.kind, course.frames_per_second, meta, self.agent)
 
     def step(self, keys: Keys) -> Frame:
-        """One frame of the course, unless it waits for a person; ValueError where the controls are refused."""
+        """Drive one step, unless paused or waiting for an answer; ValueError if the controls are refused."""
         for key in keys.pressed:
             self.press(key)
         if not (self.over or self.asks or self.paused):
@@ -117,7 +117,7 @@ class Player:
         return self.picture()
 
     def press(self, key: str) -> None:
-        """Do what a key is for that does not drive."""
+        """Handle a key that does not drive."""
         if key in CLOSING:
             self.over = True
         elif self.asks and key in ("y", "n"):
@@ -130,7 +130,7 @@ class Player:
             self.hand_over()
 
     def hand_over(self) -> None:
-        """The agent drives where a person did, and the other way round, if there are both."""
+        """Switch between person and agent, if there is an agent."""
         if self.by_hand and not self.course.has_agent:
             self.notes.say("there is no agent to hand over to")
         elif not self.by_hand and not self.keys:
@@ -141,7 +141,7 @@ class Player:
                 self.keys.take_over(self.done)
 
     def drive(self, keys: Keys) -> None:
-        if self.course.done and not self.next_episode():  # only now, so that the end was seen
+        if self.course.done and not self.next_episode():  # here, so that the last frame was shown
             return
         course = self.course
         said = course.suggest()
@@ -157,19 +157,19 @@ class Player:
         if course.done:
             self.episodes += 1
             self.asks = self.whole is not None
-            if self.take is not None:  # a recording holds one episode; the next one goes on in another
+            if self.take is not None:  # one recording per episode; the next episode gets its own
                 self.stop()
                 self.start()
 
     def next_episode(self) -> bool:
-        """Begin it; False where that was the last."""
+        """Begin the next episode; False if there are no more seeds."""
         seed = next(self.seeds, None)
         if seed is None:
             self.over = True
             return False
         self.seed = seed
         self.begin()
-        if self.take is not None:  # it was started before the seed was known
+        if self.take is not None:  # the recording was started before the seed was known
             self.take.writer.meta["seed"] = seed
         return True
 
@@ -195,7 +195,7 @@ class Player:
             self.notes.say(f"kept {path.name}")
 
     def close(self) -> None:
-        """Keep a recording that runs, and an episode about which nobody answered; not one that did not end."""
+        """Keep the current recording, and a finished episode that was not answered for; drop an unfinished one."""
         try:
             if self.take is not None:
                 self.stop()
@@ -205,7 +205,7 @@ class Player:
             self.course.close()
 
     def picture(self) -> Frame:
-        """What is seen now, uint8 [H, W, 3], both even."""
+        """The current picture, uint8 [H, W, 3], both even."""
         course, options = self.course, self.options
         rate = course.frames_per_second
         record = FrameRecord(course.age, course.age / rate, self.done, observation=course.observation)
@@ -228,7 +228,7 @@ class Player:
         return with_bar(picture, self.status(record), "h: keys", PRESSED if self.by_hand else TEXT)
 
     def status(self, record: FrameRecord) -> str:
-        """The line below the picture: who drives which seed, how fast, how far."""
+        """Status line: driver, seed, speed, progress of the lap."""
         who = "you drive" if self.by_hand else f"{self.agent} drives"
         parts = [f"seed {self.seed}", f"{who}{self.course.where}"]
         if "speed" in record.observation:
@@ -238,7 +238,7 @@ class Player:
         return "   ".join(parts)
 
     def messages(self) -> list[Message]:
-        """What goes on besides driving."""
+        """Messages about recording, pause and questions."""
         messages: list[Message] = []
         if self.take is not None:
             messages.append((f"recording: {len(self.take)} frames (comma stops)", WRONG))

@@ -1,4 +1,4 @@
-"""The players that the command line asks for."""
+"""Builds the player for the options of the command line."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from racing_vpt.rollout.episodes import EpisodeResult, EpisodeWriter
 from racing_vpt.types import Agent
 from racing_vpt.window.window import Keys, Window
 
-FILM_SECONDS = 60.0  # of a film without a key script, at most
-SCRIPTED = ("expert", "brownian", "random")  # agents that are no checkpoints
+FILM_SECONDS = 60.0  # maximum length of a film without a key script
+SCRIPTED = ("expert", "brownian", "random")  # agents other than checkpoints
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class PlayedWorld:
-    """What is played in.
+    """Where to play: an environment or a world model.
 
     Args:
-        env: environment; None: that of the game.
+        env: environment id; None: that of the game.
         world_model: a person drives in the world model.
         agent_in_world_model: the agent drives in the world model.
-        reconstruction: show beside each frame what the model makes of it.
+        reconstruction: show the model's reconstruction beside each frame.
         tau: temperature of the world model.
-        game: the game that is played; its file names the keys. None: the checkpoint's, or CarRacing.
+        game: game to play, whose file names the keys. None: the checkpoint's, or CarRacing.
     """
 
     env: str | None = None
@@ -56,17 +56,17 @@ class PlayedWorld:
 def player_of(
     run: str, world: PlayedWorld, recordings: Path, options: PlayerOptions | None = None, seed: int = 1000
 ) -> Player:
-    """The player of a checkpoint, of an agent that needs none, or of a person alone (`keyboard`).
+    """The player for a checkpoint, a scripted agent, or a person alone (`keyboard`).
 
     Raises:
-        FileNotFoundError: there is no such checkpoint.
-        ValueError: it has not what the options ask for.
+        FileNotFoundError: the checkpoint does not exist.
+        ValueError: the checkpoint lacks what the options need.
     """
     options = options or PlayerOptions()
     course: Course
     if run == PERSON or run.partition(":")[0] in SCRIPTED:
         if world.world_model or world.agent_in_world_model or world.reconstruction:
-            raise ValueError(f"{run} is no checkpoint, so it has no world model; play one, such as zoo:iris-carracing")
+            raise ValueError(f"{run} is no checkpoint, so it has no world model; play one such as zoo:iris-carracing")
         env = world.env or (world.game or load_game("carracing")).place(training=False)
         driver = None if run == PERSON else FollowingAgent(load_agent(run, seed=seed))
         course = EnvCourse(make_shown_env(env), env, driver, game=world.game)
@@ -79,7 +79,7 @@ def player_of(
 
 
 def course_of(run: str, world: PlayedWorld) -> Course:
-    """Where the agent of a checkpoint drives, or a person does; errors as `player_of`."""
+    """Environment or world model for a checkpoint; raises as `player_of`."""
     checkpoint = read_checkpoint(run)
     module = build_module(checkpoint, run)
     if world.game is not None:
@@ -105,21 +105,21 @@ def watch_episodes(
     on_step: Callable[[int, int], None] | None = None,
     game: Game | None = None,
 ) -> Iterator[EpisodeResult]:
-    """Drive episodes in a window, one after the other; `run_episodes` for somebody who watches.
+    """`run_episodes` in a window, one episode after another.
 
     Args:
-        env: made by `make_shown_env`.
-        env_name: for people.
-        agent: drives; None: a person does, at the keyboard.
-        agent_name: for people.
-        seeds: one an episode.
+        env: environment from `make_shown_env`.
+        env_name: displayed name of the environment.
+        agent: the driver; None: a person at the keyboard.
+        agent_name: displayed name of the driver.
+        seeds: seeds of the episodes.
         open_writer: as in `run_episodes`.
         max_frames: as in `run_episodes`.
         on_step: as in `run_episodes`.
-        game: whose keys count; None: the environment's.
+        game: game whose keys are used; None: the environment's.
 
     Yields:
-        A result as each episode ends, until there are no more seeds or the person ends it.
+        The result of each episode as it ends, until there are no more seeds or the window is closed.
     """
     driver = None if agent is None else FollowingAgent(agent)
     course = EnvCourse(env, env_name, driver, open_writer=open_writer, max_frames=max_frames, game=game)
@@ -137,7 +137,7 @@ def watch_episodes(
 
 
 def until_it_ends(screen: Screen) -> Iterator[Keys]:
-    """No keys, until an episode, or the film that is shown, is over."""
+    """No keys, until the episode or film is over."""
     shown = 0
     while shown < FILM_SECONDS * screen.frames_per_second:
         yield Keys()
@@ -147,6 +147,6 @@ def until_it_ends(screen: Screen) -> Iterator[Keys]:
 
 
 def being_saved(path: Path) -> str:
-    """A remark where the run of this checkpoint is saving another one at this moment."""
+    """A note if the checkpoint's run is saving another one right now."""
     busy = path.suffix == ".ckpt" and any(path.parent.glob(f"{TEMPORARY}*.ckpt"))
     return "; a newer one is being written, and is not played" if busy else ""

@@ -1,4 +1,4 @@
-"""What a window shows, whatever it is: somebody who drives, recordings to leaf through, labels beside a video."""
+"""Interface of everything that a window can show: a player, a browser of recordings, a viewer of labels."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from racing_vpt.window.window import HelpLine, Keys, Window
 
 
 class Screen(Protocol):
-    """Pictures out of keys, one at a time."""
+    """Keys in, pictures out, one per step."""
 
-    over: bool  # whether the person has ended it
+    over: bool  # whether the person has closed it
 
     @property
     def help(self) -> Sequence[HelpLine]:
-        """Which keys do what, besides those of every window."""
+        """Keys and their meanings, besides those of every window."""
 
     @property
     def frames_per_second(self) -> float:
-        """How often `step` is to be called."""
+        """Rate at which `step` must be called."""
 
     def step(self, keys: Keys) -> Frame:
-        """What is seen after a frame in which these keys were used, uint8 [H, W, 3], both even."""
+        """Handle the keys of a frame; returns the next picture, uint8 [H, W, 3], both even."""
 
     def close(self) -> None:
-        """Keep what is to be kept."""
+        """Finish and save recordings."""
 
 
 def show(screen: Screen, title: str = "racing-vpt") -> None:
-    """Show it in a window until the person closes that, or presses Escape or q."""
+    """Show a screen in a window until it is closed, or Escape or q is pressed."""
     keys = Keys()
     with closing(Window(title)) as window:
         while not screen.over:

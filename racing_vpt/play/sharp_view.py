@@ -1,4 +1,4 @@
-"""An environment's own large picture of what an agent sees small."""
+"""An environment's own large rendering, to show instead of the small observation."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from racing_vpt.envs.carracing.fast import CarRacingFast
 from racing_vpt.envs.make import make_env
 from racing_vpt.types import Frame
 
-HEIGHT, WIDTH = 480, 600  # of CarRacing's picture, in the proportions of its window
+HEIGHT, WIDTH = 480, 600  # size of CarRacing's rendering, in the proportions of its window
 
 
 def make_shown_env(id: str, **options: Any) -> gymnasium.Env:
-    """`make_env` with large pictures where the environment renders any."""
+    """`make_env` with large renderings if the environment has any."""
     try:
         return make_env(id, render_mode="rgb_array", **options)
-    except ValueError:  # it renders nothing, or there is no such environment, which is said now
+    except ValueError:  # it renders nothing, or does not exist, which make_env reports
         return make_env(id, **options)
 
 
 def sharp_view(env: gymnasium.Env) -> Frame | None:
-    """What is seen at this moment, uint8 [H, W, 3], sharper than the observation; None where there is no such picture.
+    """The current rendering, uint8 [H, W, 3], sharper than the observation; None if there is none.
 
-    CarRacing draws its window for each observation and shrinks it to 96x96; the window is read again, which costs a
-    tenth of drawing it. Ours draws 96x96 at once, so that it must draw the window here.
+    CarRacing draws its window for each observation and shrinks it to 96x96; reading the window again costs a tenth of
+    drawing it. The fast environment draws 96x96 directly, so the window has to be drawn here.
     """
     core = env.unwrapped
     if isinstance(core, CarRacing):
@@ -38,7 +38,7 @@ def sharp_view(env: gymnasium.Env) -> Frame | None:
             env.render()
         if core.surf is None:
             return None
-        pixels = np.frombuffer(core.surf.get_buffer(), np.uint8).reshape(WINDOW_H, WINDOW_W, 4)  # B, G, R, nothing
+        pixels = np.frombuffer(core.surf.get_buffer(), np.uint8).reshape(WINDOW_H, WINDOW_W, 4)  # B, G, R, unused
         shrunk = cv2.resize(pixels, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
         return np.ascontiguousarray(shrunk[..., 2::-1])
     picture = env.render() if env.render_mode == "rgb_array" else None

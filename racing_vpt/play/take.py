@@ -1,4 +1,4 @@
-"""A recording of what a player sees and does, which can be trained on."""
+"""Records what a player sees and does, as a recording that can be trained on."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.files import TEMPORARY
 from racing_vpt.types import Controls, Frame, FrameRecord
 
-PERSON = "keyboard"  # who drove, in the meta file
+PERSON = "keyboard"  # name of the person in the meta file
 
 
 class Take:
     """Records one episode, or a part of it, to `KIND-NNNN.mp4`, `.jsonl` and `.meta.json`.
 
-    The meta file says who drove: `agent` (the keyboard, a checkpoint, or both), and as `by_hand` the frames
-    [[start, stop], ...] in which a person did.
+    The meta file names the driver (`agent`: the keyboard, a checkpoint, or both) and the frames in which a person drove
+    (`by_hand`: [[start, stop], ...]).
 
     Args:
-        folder: where the files go; made where it does not exist.
-        kind: first part of their name; the number is the first that is free.
-        frames_per_second: the true rate.
-        meta: what the meta file says besides, such as `environment` and `seed`, or `dream`.
-        agent: name of the agent, for the frames in which it drives.
+        folder: folder of the files; created if it does not exist.
+        kind: first part of their name; the number is the first unused one.
+        frames_per_second: frame rate.
+        meta: further fields of the meta file, such as `environment` and `seed`, or `dream`.
+        agent: name of the agent.
     """
 
     def __init__(
@@ -49,15 +49,15 @@ class Take:
         by_hand: bool,
         observation: Mapping[str, float | str | None] | None = None,
     ) -> None:
-        """A frame uint8 [H, W, 3], what was done on seeing it, and what followed.
+        """Add a step.
 
         Args:
-            frame: what was seen.
-            controls: what was done.
-            reward: what followed.
-            first: whether an episode began with the frame.
+            frame: the frame, uint8 [H, W, 3].
+            controls: controls executed at the frame.
+            reward: reward of the step.
+            first: whether the frame is the first of an episode.
             by_hand: whether a person drove.
-            observation: what is known of the car at that moment.
+            observation: state of the car, as far as known.
         """
         index = len(self)
         self.writer.add(
@@ -74,7 +74,7 @@ class Take:
         self.by_hand.append(by_hand)
 
     def close(self, lap_finished: bool = False) -> Path | None:
-        """Keep the recording; its video's path, or None where there was no frame."""
+        """Finish the recording; returns the path of its video, or None if it has no frames."""
         if not self.by_hand:
             self.abort()
             return None
@@ -93,7 +93,7 @@ class Take:
         return self.path
 
     def abort(self) -> None:
-        """Keep nothing."""
+        """Discard the recording."""
         self.writer.abort()
         self.reserved.unlink(missing_ok=True)
 
@@ -105,7 +105,7 @@ def spans(flags: Sequence[bool]) -> list[list[int]]:
 
 
 def reserve(folder: Path, kind: str) -> Path:
-    """An empty temporary file that stands for the first free name KIND-NNNN, so that no other process takes it."""
+    """Reserve the first unused name KIND-NNNN with an empty file, so that no other process takes it."""
     for number in count(1):
         name = f"{kind}-{number:04d}"
         reserved = folder / f"{TEMPORARY}{name}"

@@ -1,4 +1,4 @@
-"""A time line: label and truth around the present frame, and where in the whole video they differ."""
+"""Time line: labels and true controls around the current frame, and an overview of where they differ."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from racing_vpt.data.lines import RANGES
 from racing_vpt.types import Frame
 from racing_vpt.window.text import BACKGROUND, DARK, FAINT, PRESSED, QUIET, RAISED, RIGHT, TEXT, WRONG, mixed, write
 
-SECONDS = 4.0  # on either side of the present frame
-TRACKS = 4  # controls that are drawn at most
+SECONDS = 4.0  # on either side of the current frame
+TRACKS = 4  # maximum number of controls drawn
 TRACK, GAP, OVERVIEW, MARGIN, NAMES = 40, 6, 14, 16, 96  # pixels
 
 
@@ -25,9 +25,9 @@ class TimeLine:
 
     Args:
         said: controls [T] by name, as labelled.
-        true: controls [T] by name; None where they are not known.
-        agreed: bool [T] by name, where the two agree; empty where the truth is not known.
-        frames_per_second: of the video.
+        true: true controls [T] by name; None if unknown.
+        agreed: bool [T] by name, whether the two agree; empty if the truth is unknown.
+        frames_per_second: frame rate of the video.
     """
 
     said: Mapping[str, np.ndarray]
@@ -37,14 +37,14 @@ class TimeLine:
 
     @cached_property
     def names(self) -> list[str]:
-        """The controls that are drawn: those of a car, else those that change most often."""
+        """The controls to draw: those of a car, or those that change most often."""
         changes = {name: np.count_nonzero(np.diff(values)) for name, values in self.said.items()}
         car = [name for name in self.said if name in RANGES and changes[name]]
         return (car or sorted(changes, key=lambda name: -changes[name]))[:TRACKS]
 
     @cached_property
     def limits(self) -> dict[str, tuple[float, float]]:
-        """Values at the lower and upper edge of a track: what occurs, 0 in the middle where both signs do."""
+        """Values at the lower and upper edge of a curve: the range, with 0 in the middle if both signs occur."""
         found = {}
         for name in self.names:
             both = [self.said[name], *([] if self.true is None else [self.true[name]])]
@@ -55,17 +55,17 @@ class TimeLine:
 
     @cached_property
     def right(self) -> np.ndarray:
-        """Where every control is right, bool [T]."""
+        """Whether all controls are right, bool [T]."""
         length = len(next(iter(self.said.values())))
         return np.all(list(self.agreed.values()), axis=0) if self.agreed else np.ones(length, bool)
 
     @property
     def height(self) -> int:
-        """Rows that it takes."""
+        """Height in rows."""
         return len(self.names) * (TRACK + GAP) + OVERVIEW + 2 * MARGIN
 
     def next_disagreement(self, index: int, step: int) -> int | None:
-        """The first frame of the next (step 1) or last (step -1) run of frames in which something is wrong."""
+        """First frame of the next (step 1) or previous (step -1) run of wrong frames."""
         begins = np.flatnonzero(~self.right & np.concatenate([[True], self.right[:-1]]))
         others = begins[begins > index] if step > 0 else begins[begins < index]
         return None if not len(others) else int(others[0 if step > 0 else -1])
@@ -110,7 +110,7 @@ class TimeLine:
             cv2.polylines(canvas, [points], False, colour, 1, cv2.LINE_AA)
 
     def _draw_overview(self, canvas: Frame, at: tuple[int, int], width: int, index: int) -> None:
-        """The whole video, red where something is wrong, and the present frame in it."""
+        """Draw the whole video, red where labels are wrong, and the current position."""
         left, top = at
         write(canvas, "whole video", (MARGIN, top + 11), QUIET, size=11)
         edges = np.linspace(0, len(self.right), width + 1).astype(int)

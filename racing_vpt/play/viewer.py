@@ -1,4 +1,4 @@
-"""A video with its labels in a window: played, stepped through, and searched for disagreements."""
+"""A video with its labels in a window, with keys to play, step, and jump to disagreements."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from racing_vpt.play.playback import HELP, SPEED_HELP, Playback
 from racing_vpt.types import Frame
 from racing_vpt.window.window import CLOSING, HelpLine, Keys
 
-MOST_PICTURES = 60.0  # a second; a faster film leaves frames out
+MOST_PICTURES = 60.0  # maximum frames per second drawn; a faster film skips frames
 
 
 class Viewer:
@@ -16,8 +16,8 @@ class Viewer:
 
     Args:
         film: the video with its labels.
-        speed: how many times as fast as it was.
-        first_frame: where it starts.
+        speed: factor on the video's frame rate.
+        first_frame: frame to start at.
     """
 
     def __init__(self, film: LabelledFilm, speed: float = 1.0, first_frame: int = 0) -> None:
@@ -27,7 +27,7 @@ class Viewer:
 
     @property
     def help(self) -> list[HelpLine]:
-        jumps: list[HelpLine] = [("n, b", "next, last disagreement")] if self.film.agreed else []
+        jumps: list[HelpLine] = [("n, b", "next, previous disagreement")] if self.film.agreed else []
         return [*HELP, SPEED_HELP, *jumps]
 
     @property
@@ -35,9 +35,9 @@ class Viewer:
         return min(MOST_PICTURES, max(10.0, self.playback.frames_per_second * self.playback.speed))
 
     def step(self, keys: Keys) -> Frame:
-        """The picture after these keys, uint8 [H, W, 3], both even."""
+        """Handle keys; returns the next picture, uint8 [H, W, 3], both even."""
         rate = self.frames_per_second
-        if self.begun:  # the first picture is that of the first frame
+        if self.begun:  # the first picture shows the first frame
             self.playback.advance(self.playback.frames_per_second * self.playback.speed / rate)
         self.begun = True
         for key in keys.pressed:
@@ -52,7 +52,7 @@ class Viewer:
         return self.picture()
 
     def jump(self, step: int) -> None:
-        """Stop at the next disagreement, or the one before."""
+        """Pause at the next or previous disagreement."""
         found = self.film.time_line.next_disagreement(self.playback.index, step)
         if found is None:
             self.note = "no more disagreements here"
@@ -61,7 +61,7 @@ class Viewer:
             self.playback.jump(found)
 
     def picture(self) -> Frame:
-        """What is shown now, uint8 [H, W, 3], both even."""
+        """The current picture, uint8 [H, W, 3], both even."""
         playback = self.playback
         speed = "real time" if playback.speed == 1 else f"speed x {playback.speed:g}"
         parts = [speed if playback.plays else f"stopped   {speed}"]
@@ -70,4 +70,4 @@ class Viewer:
         return with_bar(self.film.picture(playback.index), "   ".join(parts), hint)
 
     def close(self) -> None:
-        """Nothing is to be kept."""
+        """Nothing to save."""

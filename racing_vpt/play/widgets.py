@@ -1,6 +1,6 @@
-"""Controls as a person reads them: a steering wheel, pedals and a gear; a gamepad; or keys and a mouse.
+"""Widgets that draw controls: steering wheel, pedals and gear; a gamepad; or keys and a mouse.
 
-Everything is drawn into a box 208 pixels wide, whatever the game, so that boxes can stand side by side.
+The box is 208 pixels wide for every game, so that boxes can be placed side by side.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ from racing_vpt.types import Frame
 from racing_vpt.window.text import DARK, FAINT, PRESSED, TEXT, Colour, Point, mixed, text_width, write
 
 BOX_WIDTH = 208
-CAMERA_LIMIT = 10.0  # degrees at which the arrow reaches the rim
+CAMERA_LIMIT = 10.0  # camera degrees at which the arrow reaches the rim
 COLOURS = {"steering": (90, 170, 255), "throttle": (90, 210, 110), "brake": (240, 150, 60)}
-FULL_TURN = 120.0  # degrees by which the wheel is drawn turned at a steering of 1
+FULL_TURN = 120.0  # degrees by which the wheel is turned at steering 1
 FAINTEST = 0.12  # strength of colours where the confidence is 0
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a widget is drawn.
+    """Style of a widget.
 
     Args:
-        edge: colour of its edge where it is to stand out.
-        strength: of its colours, 0 to 1; less where a label is uncertain.
+        edge: colour of the edge of a highlighted widget.
+        strength: strength of the colours, 0 to 1; lower for an uncertain label.
     """
 
     edge: Colour | None = None
     strength: float = 1.0
 
     def lit(self, colour: Colour) -> Colour:
-        """The colour as strong as it is certain."""
+        """The colour, scaled by `strength`."""
         return mixed(DARK, colour, self.strength)
 
     @property
     def letters(self) -> Colour:
-        """Colour of text and numbers."""
+        """Text colour."""
         return mixed(FAINT, TEXT, self.strength)
 
 
 def strength_of(confidence: float | None) -> float:
-    """Strength of the colours of a label of this confidence. Its root, because a product of several heads is small:
-    a confidence of 0.09 is drawn at 0.38.
+    """Strength of the colours for a label's confidence: its root, because a product over several heads is small. A
+    confidence of 0.09 is drawn at 0.38.
     """
     return 1.0 if confidence is None else FAINTEST + (1 - FAINTEST) * float(np.clip(confidence, 0, 1)) ** 0.5
 
@@ -141,7 +141,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Mouse:
-    """How the camera turns: an arrow, long as the root of the degrees, so that small turns show."""
+    """Camera movement as an arrow; its length is the root of the degrees, which keeps small turns visible."""
 
     control: str = "camera_yaw"
     middle: Point = (48, 214)
@@ -174,7 +174,7 @@ class Mouse:
 
 @dataclass(frozen=True)
 class Bar:
-    """Any other control, as a number."""
+    """Any other control as a number."""
 
     control: str
     top: int

@@ -1,7 +1,6 @@
-"""Agents with a world model whose place a person may take, in an environment or in the world model.
+"""Agents with a world model, in an environment or in the world model, where a person may take over.
 
-The memory of a World Models controller takes in the controls that were executed, whoever drove; IRIS's actor takes in
-frames alone.
+The memory of a World Models controller needs the executed controls, whoever drove; IRIS's actor needs frames only.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ from racing_vpt.types import Controls, Frame
 class WorldDriver:
     """A World Models controller as `Driver` and `Dreamer`.
 
-    `CheckpointAgent` feeds its own controls to the memory, which is wrong while a person drives.
+    (`CheckpointAgent` feeds its own controls to the memory, which is wrong while a person drives.)
 
     Args:
-        module: the controller.
+        module: the controller's module.
     """
 
     def __init__(self, module: Controller) -> None:
@@ -38,7 +37,7 @@ class WorldDriver:
         self.begin()
 
     def begin(self, env: gymnasium.Env | None = None, seed: int = 0) -> None:
-        """A new episode of `env`; ValueError where that takes other controls."""
+        """Start an episode of `env`; ValueError if that has other controls."""
         if env is not None:
             known = CheckpointAgent(self.module)
             known.attach(env)
@@ -47,19 +46,19 @@ class WorldDriver:
         self.said: Controls = {}
 
     def begin_dream(self, before: Tensor) -> None:
-        """A new dream, which begins with an episode."""
+        """Start a dream, at the beginning of an episode."""
         self.begin()
 
     @torch.inference_mode()
     def act(self, frame: Frame) -> Controls:
-        """Controls for a frame uint8 [H, W, 3] of an environment; they are held between decisions."""
+        """Controls for a frame uint8 [H, W, 3] of the environment, held between decisions."""
         if self.age % self.repeat == 0:
             picture = np.ascontiguousarray(prepare(frame[None], self.module.frames))
             self.said = self.answer(self.world.vae.encode(torch.from_numpy(picture)).mean)
         return dict(self.said)
 
     def told(self, controls: Controls) -> None:
-        """These controls were executed on seeing the frame."""
+        """Store the executed controls."""
         if self.age % self.repeat == 0:
             self.remember(controls)
         self.age += 1
@@ -73,7 +72,7 @@ class WorldDriver:
 
     @torch.inference_mode()
     def remember(self, controls: Controls) -> None:
-        """These controls were executed on seeing the code."""
+        """Update the memory with the executed controls."""
         action = torch.tensor([[controls[name] for name in self.world.controls]])
         self.state = self.world.remember(self.z, action, self.state)
 
@@ -89,7 +88,7 @@ class ActorDreamer:
     """IRIS's actor in its world model, as a `Dreamer`.
 
     Args:
-        module: with actor and world model.
+        module: module with actor and world model.
     """
 
     def __init__(self, module: Imaginer) -> None:
@@ -98,7 +97,7 @@ class ActorDreamer:
 
     @torch.inference_mode()
     def begin_dream(self, before: Tensor) -> None:
-        """A new dream; the actor has seen tokens [T, K], as the world model."""
+        """Start a dream; the actor is given the same past as the world model, tokens [T, K]."""
         self.chooser.reset()
         self.state = self.actor.initial(1)
         if len(before):
@@ -112,4 +111,4 @@ class ActorDreamer:
         return {name: float(value) for name, value in chosen.items()}
 
     def remember(self, controls: Controls) -> None:
-        """Its memory takes in frames alone."""
+        """Does nothing: the actor's memory needs frames only."""

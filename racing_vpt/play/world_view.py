@@ -1,4 +1,4 @@
-"""A world model's view of an episode while an agent drives: each frame reconstructed, and the next one predicted."""
+"""A world model's reconstruction of each frame and prediction of the next, shown while its agent drives."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class WorldView:
     """Reconstructions and predictions of one episode, frame by frame.
 
     Args:
-        world: encoder and memory.
-        frames: what the encoder takes; it sees every `stride`-th frame.
+        world: VAE and MDN-RNN.
+        frames: the encoder's input frames; it gets every `stride`-th frame.
     """
 
     world: WorldNet
@@ -32,10 +32,10 @@ class WorldView:
 
     @torch.inference_mode()
     def __call__(self, frame: Frame, controls: Controls) -> list[tuple[str, Frame]]:
-        """Pictures uint8 [h, w, 3] beside a frame that is answered with controls, each with its name.
+        """Captioned pictures uint8 [h, w, 3] to show beside a frame.
 
-        The reconstruction of the last frame that the model saw, and where it has a memory, the next one as the
-        likeliest component of its mixture predicts it.
+        They are the reconstruction of the model's last input frame and, if it has a memory, the next one as predicted
+        by the most likely component of its mixture.
         """
         if self.age % self.frames.stride == 0:
             picture = torch.from_numpy(np.ascontiguousarray(prepare(frame[None], self.frames)))
@@ -51,11 +51,11 @@ class WorldView:
         return self.shown
 
     def picture(self, z: Tensor, frame: Frame) -> Frame:
-        """Codes [1, latent] decoded, in the proportions of the frame."""
+        """Codes [1, latent] decoded, in the aspect ratio of the frame."""
         return unstretched(self.world.vae.pictures(z)[0].numpy(), frame, self.frames)
 
 
 def world_view_of(agent: Agent) -> WorldView | None:
-    """The view of an agent's world model; None where the agent has none."""
+    """The view of an agent's world model; None if it has none."""
     world = getattr(agent.module, "world", None) if isinstance(agent, CheckpointAgent) else None
     return WorldView(world, agent.module.frames) if isinstance(world, WorldNet) else None  # type: ignore[attr-defined]

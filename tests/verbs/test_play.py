@@ -60,8 +60,8 @@ def test_a_script_says_what_is_held_and_pressed_in_each_frame() -> None:
     ("script", "said"),
     [
         ("up*5 upp*3", "no key 'upp'.*'upp[*]3'.*up, left, none"),
-        ("up*0", "'0' is no number of frames"),
-        ("up*-3", "no number of frames"),
+        ("up*0", "'0' is not a number of frames"),
+        ("up*-3", "not a number of frames"),
         (",*3", "stand alone"),
         ("left*999999999", "more than 100000 frames"),
         ("", "empty"),
