@@ -1,1 +1,1 @@
-"""Recordings, labels and shards, and the data modules that make batches of them."""
+"""Recordings, labels and shards, and data modules for them."""

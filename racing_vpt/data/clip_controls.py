@@ -1,4 +1,4 @@
-"""Which controls the frames of a clip have, and how much each frame counts as an example."""
+"""Controls of a clip's frames, and their weights in the loss."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ Perturbed = Literal["keep", "ignore", "intended"]
 
 @dataclass(frozen=True)
 class ClipControls:
-    """Which controls go with the frames, and how far they are trusted.
+    """Source and weights of the frames' controls.
 
     Args:
-        labels: folder of an IDM's labels, which replace recorded controls (plain recordings only: shards hold theirs).
-        min_confidence: frames whose label has a lower confidence get weight 0.
+        labels: folder of an IDM's labels, which replace recorded controls (plain recordings only).
+        min_confidence: frames with a lower confidence get weight 0.
         confidence_weighting: weight each frame by the confidence of its label; otherwise the weight is 1.
-        perturbed: frames where something else was executed than the driver intended: `keep` what was executed (to learn
-            what was done), `ignore` the frame (weight 0), or take the `intended` controls (to learn to drive).
-        mean: where the model sees every n-th frame, average controls over the n frames instead of taking the first.
-        drop_null: game (name, file or GAME:SCHEME); frames that use none of its controls are removed, as VPT does in
+        perturbed: frames whose executed controls differ from the driver's intended ones: `keep` the executed controls
+            (for an IDM), `ignore` the frame (weight 0), or use the `intended` controls (for a policy).
+        mean: if the model sees every n-th frame, average controls over the n frames instead of taking the first.
+        drop_null: game (name, file or GAME:SCHEME); frames without any of its controls are removed, as VPT does in
             Minecraft.
     """
 
@@ -37,14 +37,14 @@ class ClipControls:
 
     def __post_init__(self) -> None:
         if not 0 <= self.min_confidence <= 1:
-            raise ValueError(f"min_confidence is a probability, but {self.min_confidence} was given")
+            raise ValueError(f"min_confidence must lie in [0, 1], but {self.min_confidence} was given")
         if self.perturbed not in ("keep", "ignore", "intended"):
-            raise ValueError(f"perturbed is keep, ignore or intended, but {self.perturbed!r} was given")
+            raise ValueError(f"perturbed must be keep, ignore or intended, but {self.perturbed!r} was given")
         if self.drop_null and self.mean:
-            raise ValueError("drop_null removes frames from between others, so controls cannot be averaged over them")
+            raise ValueError("drop_null removes frames in between, so it cannot be combined with mean")
 
     def apply(self, columns: Columns) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Controls by name and weights, float32 [T] each."""
+        """Controls by name, and weights; float32 [T] each."""
         controls, weight = columns.controls, np.ones(len(columns), np.float32)
         if columns.confidence is not None:
             weight = columns.confidence.copy() if self.confidence_weighting else weight

@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loading:
-    """In which order clips come, and which processes decode them.
+    """Order of the clips, and the processes that decode them.
 
     Args:
-        num_workers: processes that decode; 0 decodes in the main process.
-        device: where clips are decoded: cpu, cuda, or auto. On cuda the main process decodes, and clips must be packed
-            with --pixel_format yuv420p.
-        seed: of the order of clips and of the split of plain recordings.
-        val_fraction: fraction of the episodes of plain recordings that is their split `val`.
+        num_workers: number of decoding processes; 0: the main process.
+        device: decoding device: cpu, cuda, or auto. On cuda the main process decodes, and clips must be packed with
+            --pixel_format yuv420p.
+        seed: seed of the order of clips and of the split of plain recordings.
+        val_fraction: fraction of the episodes of plain recordings in the split `val`.
     """
 
     num_workers: int = 0
@@ -44,23 +44,22 @@ class Loading:
 class ClipDataModule(pl.LightningDataModule):
     """Clips of driving video with their controls, from shards or plain recordings.
 
-    Which clips come at which step is a function of the seed and the step, so that a run that was stopped goes on with
-    the clips that it would have had.
+    The clips of a step are a function of seed and step, so that a resumed run continues with the same clips.
 
     Args:
-        train: folders or URLs of shards, or folders of recordings; their split `train` is used.
+        train: folders or URLs of shards, or folders of recordings, of which the split `train` is used.
         val: the same for validation. None: the split `val` of `train`.
-        test: the same for testing. None: what `val` is.
-        batch_size: clips in a batch, on each device.
-        clip_frames: frames in a clip, T.
-        mode: `random` draws clips at random; in `lanes` each row of the batch plays one episode in order from batch to
+        test: the same for testing. None: as `val`.
+        batch_size: clips per batch and device.
+        clip_frames: frames per clip, T.
+        mode: `random` draws clips at random; with `lanes` each row of the batch plays an episode in order from batch to
             batch, for models with memory.
         mirror: probability that a clip is mirrored, with its steering.
-        steps_per_epoch: batches in an epoch; None: as many as hold all frames once.
-        val_steps: batches of validation at most; None: all of the split, each frame once.
-        controls: which controls the frames have, and how far they are trusted.
+        steps_per_epoch: batches per epoch; None: the number that covers all frames once.
+        val_steps: maximum number of validation batches; None: the whole split, each frame once.
+        controls: source and weights of the controls.
         reading: how shards and recordings are read.
-        loading: in which order clips come, and which processes decode them.
+        loading: order of the clips, and decoding processes.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class ClipDataModule(pl.LightningDataModule):
         super().__init__()
         if min(batch_size, clip_frames) < 1 or not 0 <= mirror <= 1:
             raise ValueError(
-                f"batch_size and clip_frames are at least 1 and mirror is a probability, but they are {batch_size}, "
+                f"batch_size and clip_frames must be at least 1, mirror in [0, 1], but they are {batch_size}, "
                 f"{clip_frames} and {mirror}"
             )
         self.train, self.val, self.test = listed(train), listed(val), listed(test)
@@ -92,7 +91,7 @@ class ClipDataModule(pl.LightningDataModule):
         self.source = self._new_source()
 
     def setup(self, stage: str | None = None) -> None:
-        """Open what the stage needs: fit, validate or test; None: all that is given."""
+        """Open the data of a stage: fit, validate or test; None: all that is given."""
         if stage == "predict":
             raise ValueError(
                 "videos to label are read by another data module: leave out data.class_path, or give --data.class_path "
@@ -115,11 +114,11 @@ class ClipDataModule(pl.LightningDataModule):
 
     @property
     def control_names(self) -> tuple[str, ...]:
-        """The controls in the data that is open; empty for unlabelled video."""
+        """Names of the controls in the open data; empty for unlabelled video."""
         return self.source.control_names
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of training clips; an epoch goes on from where the trainer is."""
+        """Batches of training clips, starting at the trainer's step."""
         lengths, rows = self.source.lengths("train"), self.batch_size * world_size_of(self)
         kind = LaneClips if self.mode == "lanes" else RandomClips
         order: ClipOrder = kind(lengths, self.clip_frames, rows, self.loading.seed, self.mirror)
@@ -130,7 +129,7 @@ class ClipDataModule(pl.LightningDataModule):
         return self._loader("train", steps)
 
     def val_dataloader(self) -> DataLoader | list[DataLoader]:
-        """Every validation frame once, the same number of batches on each rank."""
+        """Every validation frame once, with the same number of batches on each rank."""
         return self._one_pass("val") if "val" in self.source else []
 
     def test_dataloader(self) -> DataLoader:
@@ -138,18 +137,18 @@ class ClipDataModule(pl.LightningDataModule):
         return self._one_pass("test")
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Decode clips that were left encoded for the GPU, in the main process."""
+        """Decode clips on the GPU, in the main process."""
         if isinstance(batch, EncodedBatch):
             assert self._gpu_decoder is not None, "clips are left encoded for a GPU's decoder only"
             return batch.decode(self.source.spec, self._gpu_decoder, batch.valid.device)  # type: ignore[arg-type]
         return batch
 
     def state_dict(self) -> dict[str, object]:
-        """How many batches were used, and what decides which they are."""
+        """Number of batches used, and the settings that determine the order."""
         return {"steps": steps_done(self), "order": self._order()}
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        """Warn where a run goes on with other data or options, so that it cannot equal an uninterrupted one."""
+        """Warn if a run is resumed with other data or options, so that it differs from an uninterrupted one."""
         if "train" in self.source and state_dict.get("order") != self._order():
             log.warning(
                 "the run goes on after step %s with other clips than it would have had: the data's order was %s, is %s",
@@ -159,7 +158,7 @@ class ClipDataModule(pl.LightningDataModule):
             )
 
     def frames_of(self, batch: Batch, row: int) -> np.ndarray:
-        """The frames uint8 [T, H, W, 3] behind the codes of a row of a validation batch."""
+        """The frames uint8 [T, H, W, 3] that belong to the codes of a row of a validation batch."""
         return self.source.frames_of("val", batch, row)
 
     def _order(self) -> list[object]:
@@ -169,7 +168,7 @@ class ClipDataModule(pl.LightningDataModule):
     def _given(self, name: str) -> list[str]:
         paths: list[str] = getattr(self, name)
         if not paths:
-            raise ValueError(f"no data to work on: give --data.{name} PATH ({PACK_HINT})")
+            raise ValueError(f"no data: give --data.{name} PATH ({PACK_HINT})")
         return paths
 
     def _loader(self, name: str, steps: StepSampler) -> DataLoader:
@@ -178,7 +177,7 @@ class ClipDataModule(pl.LightningDataModule):
 
     def _codes(self, name: str) -> Codes | None:
         if self.mirror and isinstance(self.trainer and self.trainer.lightning_module, CodesFrames):
-            raise ValueError(f"codes are of frames as they are, so mirror must be 0, but {self.mirror} was given")
+            raise ValueError(f"mirror must be 0 for a model that learns from stored codes, but {self.mirror} was given")
         return self.source.codes(name, self.trainer)
 
     def _one_pass(self, name: str) -> DataLoader:

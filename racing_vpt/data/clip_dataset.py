@@ -1,4 +1,4 @@
-"""Clips of one batch: their frames, controls and flags, as a `Batch`."""
+"""Data set whose items are whole batches of clips."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from racing_vpt.frames import prepare
 from racing_vpt.types import Batch, FrameSpec
 from racing_vpt.video.decode import open_video, padded_times
 
-MIRRORED = frozenset({"steering", "camera_yaw"})  # controls whose sign changes in a mirror
-SWAPPED = {"left": "right", "right": "left"}  # keys that change places there
+MIRRORED = frozenset({"steering", "camera_yaw"})  # controls whose sign changes when mirrored
+SWAPPED = {"left": "right", "right": "left"}  # keys that swap when mirrored
 
 
 @dataclass
 class EncodedBatch(Batch):
-    """A `Batch` whose frames are still encoded, to be decoded in the main process on a GPU.
+    """A `Batch` whose frames are still encoded, for decoding on a GPU in the main process.
 
     Args:
-        encoded: for each row, the stored clips that it consists of: an mp4 and the indices of its frames.
+        encoded: for each row its stored clips: an mp4 and the indices of its frames.
         mirrored: for each row, whether it is mirrored.
     """
 
@@ -34,7 +34,7 @@ class EncodedBatch(Batch):
     mirrored: list[bool] = field(default_factory=list)
 
     def decode(self, spec: FrameSpec, decoder: Literal["decord", "torchcodec"], device: torch.device) -> Batch:
-        """The batch with its frames, on the device."""
+        """The batch with decoded frames, on the device."""
         frames = torch.zeros(*self.valid.shape, spec.height, spec.width, 3, dtype=torch.uint8)
         for row, (clips, mirror) in enumerate(zip(self.encoded, self.mirrored, strict=True)):
             at = 0
@@ -50,14 +50,14 @@ class EncodedBatch(Batch):
 
 
 class ClipDataset(Dataset[Batch]):
-    """Batches of clips. An index is one whole batch: a list of `ClipIndex`.
+    """Batches of clips; an index stands for a whole batch: a list of `ClipIndex`.
 
     Args:
-        reader: of the episodes.
-        clip_frames: T.
-        controls: which controls the frames have, and how far they are trusted.
-        encoded: leave the frames encoded, to be decoded on a GPU.
-        codes: of the reader's frames, read in place of the frames.
+        reader: reader of the episodes.
+        clip_frames: frames per clip, T.
+        controls: source and weights of the controls.
+        encoded: leave the frames encoded, for decoding on a GPU.
+        codes: codes of the reader's frames, read instead of the frames.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""The splits that a data module reads: opens shards and recordings, and makes loaders of their clips."""
+"""The splits of a data module: opens shards and recordings, and builds loaders of their clips."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reading:
-    """How shards and recordings are read.
+    """Options of reading shards and recordings.
 
     Args:
-        frames: what the model sees. None: as the trainer's model says.
+        frames: the model's input frames. None: those of the trainer's model.
         decoder: auto, decord, torchcodec or pyav.
-        cache_gib: memory for decoded frames, once for training and once for validation.
-        codes: folder that keeps encoded frames, for models that learn from codes instead of frames.
+        cache_gib: memory for decoded frames in GiB, for training and for validation each.
+        codes: folder for encoded frames, for models that learn from codes instead of frames.
         remote: how shards at a URL are read.
     """
 
@@ -48,12 +48,12 @@ class ClipSource:
     """Readers of splits by name, and loaders of their clips.
 
     Args:
-        spec: what the model sees.
+        spec: the model's input frames.
         reading: how shards and recordings are read.
-        controls: which controls the frames have.
-        seed: of the split of plain recordings.
-        val_fraction: fraction of the episodes of plain recordings that is their split `val`.
-        on_gpu: leave clips encoded, to be decoded on a GPU by whoever takes the batch.
+        controls: source and weights of the controls.
+        seed: seed of the split of plain recordings.
+        val_fraction: fraction of the episodes of plain recordings in the split `val`.
+        on_gpu: leave clips encoded, for decoding on a GPU in the main process.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class ClipSource:
         self.readers: dict[str, EpisodeReader] = {}
 
     def open(self, name: str, paths: list[str], split: str, others: list[str]) -> None:
-        """Open a split; where there is none, that is logged and `name` stays unknown.
+        """Open a split; if there is none, that is logged and `name` stays undefined.
 
         Args:
-            name: what the split is called from now on.
+            name: name for the split.
             paths: folders or URLs of shards, or folders of recordings.
             split: `train` or `val`.
-            others: paths of the other split. Plain recordings that are among both are divided between them.
+            others: paths of the other split. Plain recordings in both are divided between them.
 
         Raises:
             FileNotFoundError: there is nothing to read.
@@ -84,7 +84,7 @@ class ClipSource:
         """
         reading = self.reading
         fractions = {path: self.val_fraction if path in others else None for path in paths}
-        decoder: Decoder = "auto" if self.on_gpu else reading.decoder  # for what is read on the CPU all the same
+        decoder: Decoder = "auto" if self.on_gpu else reading.decoder  # for frames decoded on the CPU all the same
         options = (self.seed, self.controls.labels, decoder, reading.remote)
         opened = [open_store(path, split, fractions[path], *options) for path in paths]
         stores = [store for store in opened if store is not None]
@@ -101,29 +101,29 @@ class ClipSource:
         return name in self.readers
 
     def lengths(self, name: str) -> list[int]:
-        """Frames of each episode of a split; none where it is not open."""
+        """Number of frames of each episode of a split; empty if it is not open."""
         return self.readers[name].lengths if name in self.readers else []
 
     @property
     def control_names(self) -> tuple[str, ...]:
-        """The controls in the data that is open; empty for unlabelled video."""
+        """Names of the controls in the open data; empty for unlabelled video."""
         reader = next(iter(self.readers.values()))
         return tuple(reader.columns(0, 0, 1).controls)
 
     def clips(self, name: str, clip_frames: int, codes: Codes | None = None) -> ClipDataset:
-        """The clips of a split, `clip_frames` frames each; their codes in place of their frames where given."""
+        """The clips of a split, of `clip_frames` frames each, with codes instead of frames if given."""
         return ClipDataset(self.readers[name], clip_frames, self.controls, encoded=self.on_gpu, codes=codes)
 
     def examples(
         self, name: str, controls: list[str], episodes: int = 20, most: int = 350
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Stretches of a split: frames uint8 [T, H, W, 3] and controls float32 [T, C] of each.
+        """Sample stretches of a split: frames uint8 [T, H, W, 3] and controls float32 [T, C] of each.
 
         Args:
-            name: of the split.
-            controls: their names, in order.
+            name: name of the split.
+            controls: names of the controls, in order.
             episodes: number of episodes, spread over the split.
-            most: frames of each, after its first second, in which CarRacing's camera zooms.
+            most: maximum number of frames of each, after its first second, in which CarRacing's camera zooms.
         """
         reader, frames, values = self.readers[name], [], []
         count = len(reader.lengths)
@@ -137,7 +137,7 @@ class ClipSource:
         return frames, values
 
     def loader(self, clips: ClipDataset, steps: StepSampler, num_workers: int = 0) -> DataLoader:
-        """Batches of the clips that the sampler names."""
+        """Loader of the sampler's clips."""
         return ResumableLoader(
             clips,
             sampler=steps,  # type: ignore[arg-type]
@@ -147,7 +147,7 @@ class ClipSource:
         )
 
     def codes(self, name: str, trainer: Trainer | None) -> Codes | None:
-        """Codes of a split's frames where the trainer's model learns from codes; the first process makes them."""
+        """Codes of a split's frames, if the trainer's model learns from codes; the first rank computes them."""
         model = trainer and trainer.lightning_module
         if trainer is None or not isinstance(model, CodesFrames):
             return None
@@ -156,7 +156,7 @@ class ClipSource:
         return made or codes_of(self.readers[name], model, self.reading.codes)
 
     def frames_of(self, name: str, batch: Batch, row: int) -> np.ndarray:
-        """The frames uint8 [T, H, W, 3] behind a row of a batch of a split, where the batch holds codes."""
+        """The frames uint8 [T, H, W, 3] that belong to a row of codes in a batch of a split."""
         reader, (episode, _, start) = self.readers[name], batch.ids[row].rpartition(":")
         number = [reader.name(each) for each in range(len(reader.lengths))].index(episode)
         return reader.frames(number, int(start), int(start) + int(batch.valid[row].sum()))

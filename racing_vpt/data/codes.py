@@ -1,7 +1,7 @@
-"""Frames of a data set as a model's encoder codes them, once: kept on disk, and read in place of the frames.
+"""Cache of a data set's frames as codes of a model's encoder, stored on disk and read instead of the frames.
 
-Which codes belong to which data is told by the encoder's fingerprint, by how frames are prepared, and by the names,
-lengths, controls and rewards of the episodes; where any of them changes, the frames are coded anew.
+The file name is a hash of the encoder's fingerprint, of how frames are prepared, and of the names, lengths, controls
+and rewards of the episodes; if any of them changes, the frames are encoded again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.files import published
 from racing_vpt.types import FrameSpec
 
-CHUNK = 512  # frames that are coded together
+CHUNK = 512  # frames encoded at once
 SAY_SECONDS = 20.0
 log = logging.getLogger(__name__)
 
@@ -36,14 +36,14 @@ class CodesFrames(Protocol):
     frames: FrameSpec
 
     def encoder_fingerprint(self) -> str:
-        """Names the weights of the encoder."""
+        """Fingerprint of the encoder's weights."""
 
     def code_frames(self, frames: Tensor) -> Tensor:
         """Codes float32 [N, D] on the CPU of frames uint8 [N, H, W, 3] on the CPU."""
 
 
 class Codes:
-    """Codes float32 [frames, D] of all episodes of a reader, one after the other, in a file that is mapped.
+    """Codes float32 [frames, D] of all episodes of a reader, concatenated, in a memory-mapped file.
 
     Args:
         path: an .npy file.
@@ -55,7 +55,7 @@ class Codes:
         self._begins = np.concatenate([[0], np.cumsum(lengths)])
         self._codes = np.load(path, mmap_mode="r")
         if len(self._codes) != self._begins[-1]:
-            raise ValueError(f"{path} has {len(self._codes)} codes where {self._begins[-1]} should be; delete the file")
+            raise ValueError(f"{path} has {len(self._codes)} codes instead of {self._begins[-1]}; delete the file")
 
     def read(self, episode: int, start: int, stop: int) -> np.ndarray:
         """Codes of the frames [start, stop) of an episode, float32 [T, D]."""
@@ -64,12 +64,12 @@ class Codes:
 
     @property
     def width(self) -> int:
-        """Numbers of a code, D."""
+        """Dimensions of a code, D."""
         return self._codes.shape[1]
 
 
 def code_path(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Path:
-    """The file that holds, or is to hold, the codes."""
+    """Path of the codes, which may not exist yet."""
     digest = hashlib.sha256(f"{model.encoder_fingerprint()} {reader.spec}".encode())
     for episode, length in enumerate(reader.lengths):
         columns = reader.columns(episode, 0, length)
@@ -82,34 +82,34 @@ def code_path(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Path:
 
 
 def codes_of(reader: EpisodeReader, model: CodesFrames, folder: Path) -> Codes:
-    """The codes of all of a reader's frames: those in the folder, or new ones, which one process makes for all.
+    """Codes of all of a reader's frames: from the folder, or computed now, by one process for all.
 
     Raises:
-        OSError: there is no space for them; it says how much is needed.
+        OSError: the disk is full; the message says how much space is needed.
     """
     path = code_path(reader, model, folder)
     if path.is_file():
-        log.info("codes of the frames are taken from %s", path)
+        log.info("reading codes of the frames from %s", path)
         return Codes(path, reader.lengths)
     folder.mkdir(parents=True, exist_ok=True)
     with alone(lock := path.with_suffix(".lock")):
         if not path.is_file():
             make_codes(reader, model, path)
-        lock.unlink(missing_ok=True)  # from here on nobody needs it
+        lock.unlink(missing_ok=True)  # no longer needed
     return Codes(path, reader.lengths)
 
 
 @contextmanager
 def alone(path: Path) -> Iterator[None]:
-    """Wait until no other process is here; the system opens the lock of one that dies.
+    """Lock between processes; the system releases the lock of one that dies.
 
-    A file system that knows no locks lets everyone in.
+    On a file system without locks there is no protection.
     """
     with path.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            log.info("another training is making the codes of these frames; this one waits for them")
+            log.info("another training is encoding the same frames; waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         except OSError as error:
             log.warning("%s cannot be locked (%s); train on the same new data once at a time", path, error)
@@ -117,7 +117,7 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def make_codes(reader: EpisodeReader, model: CodesFrames, path: Path) -> None:
-    """Code all frames into a file; see `codes_of`."""
+    """Encode all frames into a file; see `codes_of`."""
     total, folder = sum(reader.lengths), path.parent
     width = model.code_frames(torch.from_numpy(reader.frames(0, 0, 1))).shape[1]
     needed, free = 4 * width * total, shutil.disk_usage(folder).free

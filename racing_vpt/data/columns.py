@@ -1,4 +1,4 @@
-"""What is known about each frame of an episode, as columns."""
+"""Per-frame data of an episode as columns."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 from racing_vpt.data.lines import RANGES
 from racing_vpt.types import FrameRecord
 
-HELD = frozenset({"gear_change"})  # controls that are events or choices: their mean over frames means nothing
+HELD = frozenset({"gear_change"})  # controls that are events or choices, which cannot be averaged
 
 
 @dataclass(frozen=True)
 class Columns:
-    """T frames of one episode; what is not known is None.
+    """Columns of T frames of an episode; None where unknown.
 
     Args:
         first: bool [T], true where the episode starts.
         controls: float32 [T] by name, as executed; empty for unlabelled video.
         reward: float32 [T].
-        confidence: float32 [T], the IDM's, where it made the controls.
-        perturbed: bool [T], true where something else was executed than the driver wanted.
-        intended: float32 [T] by name, what the driver wanted; equal to `controls` where nothing was perturbed.
+        confidence: float32 [T], the IDM's, if the controls are its labels.
+        perturbed: bool [T], true where the executed controls differ from the driver's intended ones.
+        intended: float32 [T] by name, the driver's intended controls; equal to `controls` in unperturbed frames.
     """
 
     first: np.ndarray
@@ -38,12 +38,12 @@ class Columns:
 
     @classmethod
     def unknown(cls, num_frames: int) -> Columns:
-        """Of an unlabelled video: only that it starts with its first frame."""
+        """Columns of an unlabelled video: only `first`."""
         return cls(np.arange(num_frames) == 0, {})
 
     @classmethod
     def of_records(cls, records: list[FrameRecord]) -> Columns:
-        """Of the lines of a recording or of labels."""
+        """Columns of the lines of a recording or of labels."""
         names = list(records[0].action) if records else []
         perturbed = any(record.perturbed for record in records)
         wanted = [{**record.action, **(record.intended or {})} for record in records]
@@ -70,14 +70,14 @@ class Columns:
         )
 
     def check(self, num_frames: int) -> None:
-        """ValueError names the column that has another length, or the number that is not finite or out of range."""
+        """Raise ValueError for a column of another length, or a number that is not finite or out of range."""
         named = {**self.controls, "first": self.first, "reward": self.reward, "confidence": self.confidence}
         named |= {"perturbed": self.perturbed, **{f"intended {name}": x for name, x in (self.intended or {}).items()}}
         for name, column in named.items():
             if column is None:
                 continue
             if column.shape != (num_frames,):
-                raise ValueError(f"{name} has the shape {column.shape} where {num_frames} frames should be")
+                raise ValueError(f"{name} has the shape {column.shape}, but there are {num_frames} frames")
             low, high = RANGES.get(name.removeprefix("intended "), (-np.inf, np.inf))
             good = np.isfinite(column) & (column >= low - 1e-6) & (column <= high + 1e-6)
             if not good.all():
@@ -87,7 +87,7 @@ class Columns:
             raise ValueError(f"intended are {list(self.intended)}, but the controls are {list(self.controls)}")
 
     def to_json(self) -> dict[str, object]:
-        """Plain lists, which JSON can hold; columns that are not known are left out."""
+        """Plain lists for JSON, without unknown columns."""
         known: dict[str, object] = {"first": [int(flag) for flag in self.first], "controls": _lists(self.controls)}
         for name in ("reward", "confidence"):
             column = getattr(self, name)
@@ -103,15 +103,15 @@ class Columns:
         return self._map(lambda column: column[rows])
 
     def spans(self, starts: np.ndarray, stop: int, mean: bool = False) -> Columns:
-        """One row for each span of frames [starts[k], starts[k + 1]), the last up to `stop`.
+        """Aggregate spans of frames [starts[k], starts[k + 1]), the last up to `stop`, into one row each.
 
         Args:
-            starts: int64 [M], rising; a span may be empty (a frame that is shown twice).
+            starts: int64 [M], non-decreasing; a span may be empty (a frame that is shown twice).
             stop: end of the last span.
-            mean: controls are the mean over the span (but for gear changes); else those of its first frame.
+            mean: average the controls over the span (except gear changes) instead of taking those of its first frame.
 
         Returns:
-            M rows: rewards are summed, `first` and `perturbed` are true where one in the span is.
+            M rows: rewards are summed; `first` and `perturbed` are true if they are for any frame of the span.
         """
         at = np.minimum(starts, len(self) - 1)
         picked = self._map(lambda column: column[at])
@@ -141,7 +141,7 @@ class Columns:
 
     @classmethod
     def join(cls, parts: list[Columns]) -> Columns:
-        """Parts of one episode after each other; a column that one part lacks is not known, but for perturbations."""
+        """Concatenate parts of an episode; a column that one part lacks is unknown, except for perturbations."""
         if len(parts) == 1:
             return parts[0]
         perturbed = any(part.perturbed is not None for part in parts)
@@ -185,4 +185,4 @@ def _lists(columns: dict[str, np.ndarray]) -> dict[str, list[float]]:
 
 
 def _numbers(column: np.ndarray) -> list[float]:
-    return [float(str(number)) for number in column.astype(np.float32)]  # the shortest that gives the float32 again
+    return [float(str(number)) for number in column.astype(np.float32)]  # the shortest text that restores the float32

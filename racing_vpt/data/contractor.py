@@ -1,13 +1,13 @@
-"""OpenAI's contractor recordings of Minecraft: keys and mouse of each frame as controls, and the pointer as a picture.
+"""OpenAI's contractor recordings of Minecraft: keys and mouse of each frame as controls, and a drawn pointer.
 
-VPT, Baker et al. 2022 (arXiv:2206.11795), appendix C; the public data is an mp4 of 20 frames a second and a jsonl with
-the state of keyboard and mouse, a line a frame. What is odd about it, and is put right here:
-- the mouse counts in units of 0.15 degrees (some versions of the recorder in others where a GUI is open), and jumps by
-  more than half a turn where a GUI opens or closes;
-- attack can be down from the first frame on without anybody's doing, until it is first pressed;
-- the scroll wheel is not recorded, but the chosen slot is: where it changes, the slot's key was as good as pressed;
-- escape closes a GUI; VPT's policies know `inventory` for that;
-- the pointer is not in the picture, though without it nobody can act in a GUI; MineRL draws one.
+VPT, Baker et al. 2022 (arXiv:2206.11795), appendix C. The public data is an mp4 with 20 frames per second and a jsonl
+with the state of keyboard and mouse, one line per frame. Its quirks, which are corrected here:
+- the mouse counts in units of 0.15 degrees (in other units in a GUI, for some versions of the recorder), and jumps by
+  more than half a turn when a GUI opens or closes;
+- attack can be stuck from the first frame on, until it is first pressed;
+- the scroll wheel is not recorded, but the selected slot is: a change counts as pressing the slot's key;
+- escape closes a GUI, for which VPT's policies use `inventory`;
+- the pointer is missing from the picture, without which no policy can act in a GUI; MineRL draws one.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from racing_vpt.games.minecraft import BUTTONS
 from racing_vpt.types import Controls, Frame
 
 FRAMES_PER_SECOND = 20.0
-DEGREES = 360 / 2400  # that the camera turns by a unit of the mouse
-LARGEST_TURN = 180.0  # degrees a frame: more is a jump of the pointer
-WINDOW_ROWS = 720  # of the game that was recorded, which pointer positions refer to
-GUI_SCALES = {"5.7": 0.5, "5.8": 0.5, "6.7": 2.0, "6.8": 2.0, "6.9": 2.0}  # of the mouse by recorder version, else 1
+DEGREES = 360 / 2400  # camera degrees per mouse unit
+LARGEST_TURN = 180.0  # degrees per frame; more is a jump of the pointer
+WINDOW_ROWS = 720  # size of the recorded window, which pointer positions refer to
+GUI_SCALES = {"5.7": 0.5, "5.8": 0.5, "6.7": 2.0, "6.8": 2.0, "6.9": 2.0}  # on the mouse, by recorder version; else 1
 KEYS = {
     **{"w": "forward", "s": "back", "a": "left", "d": "right", "space": "jump", "left.shift": "sneak"},
     **{"left.control": "sprint", "q": "drop", "e": "inventory"},
@@ -41,7 +41,7 @@ ARROW_SIZE = (17, 12)
 
 
 class MouseState(TypedDict):
-    """The part of a line about the mouse."""
+    """Mouse fields of a line."""
 
     x: float
     y: float
@@ -53,11 +53,11 @@ class MouseState(TypedDict):
 
 @dataclass(frozen=True)
 class ContractorFrame:
-    """One line, understood.
+    """A decoded line.
 
     Args:
-        controls: of scheme `minecraft`.
-        pointer: x and y in the recorded window of 720 rows, where a GUI is open; else None.
+        controls: controls of scheme `minecraft`.
+        pointer: x and y in the recorded window of 720 rows while a GUI is open; else None.
     """
 
     controls: Controls
@@ -66,12 +66,12 @@ class ContractorFrame:
 
 @dataclass(frozen=True)
 class Quirks:
-    """Which oddities are put right.
+    """Quirks to correct.
 
     Args:
-        recorder_version: such as 6.8; says how the mouse counts where a GUI is open. None: as elsewhere.
-        release_stuck_attack: attack counts only from when it was first pressed, if it is down from the first frame on.
-        slot_keys: press the slot's key where the chosen slot changed.
+        recorder_version: such as 6.8; determines the mouse's unit in a GUI. None: as elsewhere.
+        release_stuck_attack: ignore an attack that is down from the first frame on, until it is first pressed.
+        slot_keys: press the slot's key when the selected slot changes.
         escape_is_inventory: escape in a GUI counts as the key that closes it.
     """
 
@@ -89,7 +89,7 @@ def read_contractor(path: Path, quirks: Quirks = Quirks()) -> list[ContractorFra
     """All lines of a contractor's jsonl.
 
     Raises:
-        ValueError: names the file and the line that is no JSON or lacks keyboard or mouse.
+        ValueError: a line is not JSON, or lacks keyboard or mouse; the message names file and line.
     """
     frames: list[ContractorFrame] = []
     stuck, slot = False, None
@@ -117,12 +117,12 @@ def read_contractor(path: Path, quirks: Quirks = Quirks()) -> list[ContractorFra
             controls = {name: float(name in pressed) for name in BUTTONS} | turn
             frames.append(ContractorFrame(controls, (mouse["x"], mouse["y"]) if in_gui else None))
     if not frames:
-        raise ValueError(f"{path} is empty; a contractor's recording has a line of keyboard and mouse for each frame")
+        raise ValueError(f"{path} is empty; a contractor's recording has one line with keyboard and mouse per frame")
     return frames
 
 
 def draw_pointer(frame: Frame, pointer: tuple[float, float]) -> Frame:
-    """The frame with a white arrow of 16 pixels whose tip is at the pointer, cut off at the picture's edges; a copy."""
+    """A copy of the frame with a white arrow of 16 pixels with its tip at the pointer, clipped at the edges."""
     scale = frame.shape[0] / WINDOW_ROWS
     x, y = round(pointer[0] * scale), round(pointer[1] * scale)
     canvas = cv2.copyMakeBorder(frame, 0, ARROW_SIZE[0], 0, ARROW_SIZE[1], cv2.BORDER_REPLICATE)
@@ -134,7 +134,7 @@ def draw_pointer(frame: Frame, pointer: tuple[float, float]) -> Frame:
 
 
 def _turn(mouse: MouseState, scale: float) -> Controls:
-    """Degrees of the camera; a jump of the pointer is none."""
+    """Degrees of the camera; 0 for a jump of the pointer."""
     pitch, yaw = mouse["dy"] * DEGREES * scale, mouse["dx"] * DEGREES * scale
     jumps = max(abs(pitch), abs(yaw)) > LARGEST_TURN
     return {"camera_pitch": 0.0 if jumps else pitch, "camera_yaw": 0.0 if jumps else yaw}

@@ -1,4 +1,4 @@
-"""What `import-contractor` does to one recording."""
+"""Import of a single recording by `import-contractor`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from racing_vpt.types import FrameRecord, Resize
 from racing_vpt.video.decode import open_video
 
 log = logging.getLogger(__name__)
-CHUNK = 64  # frames that are decoded at once
+CHUNK = 64  # frames decoded at once
 
 
 @dataclass(frozen=True)
 class Import:
-    """How recordings are imported; the options of `import-contractor`."""
+    """Options of `import-contractor`."""
 
     quirks: Quirks
     drop_null: bool
@@ -35,10 +35,10 @@ class Import:
 
 
 def pairs_of(folder: Path) -> dict[str, tuple[Path, Path]]:
-    """Videos and their lines by name, in order; a video without lines is said and passed over.
+    """Videos and their lines by name, in order; a video without lines is skipped with a warning.
 
     Raises:
-        FileNotFoundError: there is no pair.
+        FileNotFoundError: the folder holds no pair.
     """
     found: dict[str, tuple[Path, Path]] = {}
     for video in sorted(folder.rglob("*.mp4")):
@@ -46,7 +46,7 @@ def pairs_of(folder: Path) -> dict[str, tuple[Path, Path]]:
         if video.name.startswith(TEMPORARY):
             continue
         if not lines.is_file():
-            log.warning("%s has no %s beside it and is passed over", video, lines.name)
+            log.warning("%s is skipped: there is no %s beside it", video, lines.name)
             continue
         name = str(video.relative_to(folder).with_suffix("")).replace(".", "_").replace("/", "_")
         if name in found:
@@ -58,13 +58,13 @@ def pairs_of(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 
 def source_of(video: Path, lines: Path, how: Import) -> dict[str, object]:
-    """What the meta file says of where a recording came from; the same again means that it is done."""
+    """The source of a recording, stored in the meta file; an equal one means that it is imported already."""
     how_said = {**asdict(how), "size": list(how.size) if how.size else None}
     return {"source_sha256": [sha256_of(video), sha256_of(lines)], "import": how_said}
 
 
 def is_imported(out: Path, name: str, video: Path, lines: Path, how: Import) -> bool:
-    """Whether this very recording was imported in this way."""
+    """Whether this recording was already imported with these options."""
     meta_file = out / f"{name}.meta.json"
     if not meta_file.is_file():
         return False
@@ -73,10 +73,10 @@ def is_imported(out: Path, name: str, video: Path, lines: Path, how: Import) -> 
 
 
 def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> int:
-    """Write one recording; returns its number of frames.
+    """Import one recording; returns its number of frames.
 
     Raises:
-        ValueError: video or lines cannot be read, do not belong together, or nothing is left.
+        ValueError: video or lines cannot be read, do not belong together, or no frame is left.
     """
     frames, source = read_contractor(lines, how.quirks), open_video(video)
     rate = (source.num_frames - 1) / (source.timestamps[-1] - source.timestamps[0]) if source.num_frames > 1 else 0.0
@@ -115,6 +115,6 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
 
 
 def at_rest(frames: list[ContractorFrame]) -> np.ndarray:
-    """Where nothing is done, bool [T]: no button, and the camera in its class of rest, as VPT's paper counts."""
+    """Whether a frame has no action, bool [T]: no button, and the camera in its class of rest, as in VPT's paper."""
     columns = {name: torch.tensor([frame.controls[name] for frame in frames]) for name in frames[0].controls}
     return load_game("minecraft").scheme().is_null(columns).numpy()

@@ -1,4 +1,4 @@
-"""Cutting an episode into short clips that each decode by themselves."""
+"""Cutting of an episode into short, independently decodable clips."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from racing_vpt.video.encode import PixelFormat, VideoWriter
 
 @dataclass(frozen=True)
 class ClipFormat:
-    """How clips are to be.
+    """Format of clips.
 
     Args:
         height: pixels.
         width: pixels.
         frames_per_second: rate; None keeps each video's own.
-        clip_frames: frames in a clip.
-        fit: what happens to a picture of another aspect ratio (`FrameSpec.fit`).
-        resize: how a picture shrinks (`FrameSpec.resize`).
-        crf: quality where a clip is encoded anew (`VideoWriter`).
-        pixel_format: where a clip is encoded anew (`VideoWriter`).
-        decoder: which library decodes.
+        clip_frames: frames per clip.
+        fit: fit of a picture with another aspect ratio (`FrameSpec.fit`).
+        resize: method of shrinking (`FrameSpec.resize`).
+        crf: quality of re-encoded clips (`VideoWriter`).
+        pixel_format: pixel format of re-encoded clips (`VideoWriter`).
+        decoder: decoding library.
     """
 
     height: int = 96
@@ -46,7 +46,7 @@ class ClipFormat:
 
 @dataclass(frozen=True)
 class Sample:
-    """One clip, as it goes into a shard: its key, its video and its JSON."""
+    """A clip as stored in a shard: key, video and JSON."""
 
     key: str
     mp4: bytes
@@ -55,7 +55,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of an episode that one worker cuts: its output frames [start, stop), whole clips."""
+    """Part of an episode for one worker: output frames [start, stop), whole clips."""
 
     episode: Episode
     start: int
@@ -69,7 +69,7 @@ def output_rate(episode: Episode, form: ClipFormat) -> float:
 
 
 def pieces_of(episode: Episode, form: ClipFormat, piece_frames: int = 16384) -> list[Piece]:
-    """The parts of an episode to cut, of at most `piece_frames` output frames each."""
+    """The pieces of an episode, of at most `piece_frames` output frames each."""
     sources = _sources(episode, form)
     step = max(1, piece_frames // form.clip_frames) * form.clip_frames
     return [Piece(episode, at, min(at + step, len(sources)), len(sources)) for at in range(0, len(sources), step)]
@@ -78,7 +78,7 @@ def pieces_of(episode: Episode, form: ClipFormat, piece_frames: int = 16384) -> 
 def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
     """The clips of a piece.
 
-    Frames are copied without decoding where size, rate and key frames allow it, else decoded and encoded anew.
+    Frames are copied without decoding if size, rate and key frames allow it, otherwise decoded and re-encoded.
     """
     episode = piece.episode
     sources = _sources(episode, form)
@@ -114,7 +114,7 @@ def _sources(episode: Episode, form: ClipFormat) -> np.ndarray:
     recording = episode.recording
     if form.frames_per_second is None:
         return np.arange(recording.num_frames)
-    if recording.meta or recording.video.is_dir():  # ours: of a constant rate
+    if recording.meta or recording.video.is_dir():  # of our own encoder: a constant rate
         times = np.arange(recording.num_frames) / recording.frames_per_second
     else:
         times = recording.open_video(form.decoder).timestamps
@@ -133,7 +133,7 @@ def _encode(video: Video, indices: np.ndarray, frames_per_second: float, form: C
 
 
 def _copy_clips(piece: Piece, form: ClipFormat, sources: np.ndarray) -> list[bytes]:
-    """The clips' packets in files of their own, or nothing where that is not possible."""
+    """The clips' packets as separate files; empty if that is not possible."""
     video = piece.episode.recording.video
     if video.is_dir() or len(sources) != piece.episode.recording.num_frames or (np.diff(sources) != 1).any():
         return []

@@ -1,4 +1,4 @@
-"""Recordings with the controls that go with them: their own, or an IDM's labels, paired by the video's sha256."""
+"""Recordings with their controls: recorded, or an IDM's labels, paired by the video's sha256."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Episode:
-    """One recording and where its controls come from.
+    """A recording and the source of its controls.
 
     Args:
-        name: unique among those found together; letters, digits, `-` and `_` only.
+        name: unique name; letters, digits, `-` and `_` only.
         recording: the video.
-        labels: the label file that takes the place of the recording's own controls, or None.
+        labels: label file that replaces the recording's own controls, or None.
         actions_from: `{"kind": "recorded"}`, `{"kind": "idm", "checkpoint": FINGERPRINT, ...}`, or None: no controls.
     """
 
@@ -34,7 +34,7 @@ class Episode:
     actions_from: dict | None
 
     def columns(self) -> Columns:
-        """What is known about each frame; ValueError where the lines do not match the frames."""
+        """Columns of all frames; ValueError if the number of lines is not that of frames."""
         if self.actions_from is None:
             return Columns.unknown(self.recording.num_frames)
         if self.labels is None:
@@ -49,10 +49,10 @@ class Episode:
 
 
 def find_episodes(folder: Path, labels: Path | None = None) -> list[Episode]:
-    """Every recording in a folder, in a fixed order; with `labels`, those that are labelled there, with these labels.
+    """All recordings in a folder, in a fixed order; with `labels`, only those labelled there, with these labels.
 
     Raises:
-        FileNotFoundError: there are no recordings, or no label belongs to any of them.
+        FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
     recordings = find_recordings(folder)
     if not recordings:
@@ -83,10 +83,10 @@ def find_episodes(folder: Path, labels: Path | None = None) -> list[Episode]:
 def split_episodes(names: list[str], val_fraction: float, seed: int = 0) -> list[str]:
     """`train` or `val` for each episode: the fraction with the smallest hashes of (seed, name) is `val`.
 
-    At least one is `val` where there are two or more and the fraction is above 0, and one is `train` below 1.
+    Of two or more episodes at least one is `val` if the fraction is above 0, and at least one `train` if it is below 1.
     """
     if not 0 <= val_fraction <= 1:
-        raise ValueError(f"val_fraction is a fraction from 0 to 1, but {val_fraction} was given")
+        raise ValueError(f"val_fraction must lie in [0, 1], but {val_fraction} was given")
     count = round(len(names) * val_fraction)
     if 0 < val_fraction < 1 and len(names) > 1:
         count = min(max(count, 1), len(names) - 1)

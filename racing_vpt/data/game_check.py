@@ -1,4 +1,4 @@
-"""Whether controls on disk are those of a game: the same names, each within its limits."""
+"""Check that controls on disk are those of a game: same names, values within the limits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TOLERANCE = 1e-6  # lines hold rounded decimals
 
 
 def misfit(columns: Columns, game: Game) -> str:
-    """What is wrong with the controls of an episode if they are to be those of `game`; nothing where they fit.
+    """Why the controls of an episode are not those of `game`; empty if they are.
 
     An unlabelled episode fits every game.
     """

@@ -1,6 +1,6 @@
-"""Label files: `NAME.jsonl`, one line for each frame of a video, and `NAME.meta.json`, which says what made them.
+"""Label files: `NAME.jsonl`, one line per frame of a video, and `NAME.meta.json`, which names their checkpoint.
 
-The meta file is written last, so labels exist exactly when their meta file does.
+The meta file is written last: labels without it are unfinished.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from racing_vpt.types import FrameRecord
 
 
 def write_labels(path: Path, records: Iterable[FrameRecord], meta: Mapping[str, object]) -> None:
-    """Write labels NAME.jsonl and, last, NAME.meta.json; ValueError where these would replace a recording's own.
+    """Write labels NAME.jsonl, then NAME.meta.json; ValueError if they would replace the controls of a recording.
 
     Args:
         path: NAME.jsonl.
-        records: one a frame of the source video, in order.
-        meta: `checkpoint` (fingerprint), `checkpoint_name`, `video`, `video_sha256` and what else is worth knowing.
+        records: one per frame of the source video, in order.
+        meta: `checkpoint` (fingerprint), `checkpoint_name`, `video`, `video_sha256` and any further fields.
     """
     meta_file = path.with_name(f"{path.stem}.meta.json")
     if meta_file.is_file() and read_json(meta_file).get("kind") == "recording":
@@ -31,10 +31,10 @@ def write_labels(path: Path, records: Iterable[FrameRecord], meta: Mapping[str, 
 
 
 def read_labels(path: Path) -> tuple[list[FrameRecord], dict]:
-    """Records and meta of a label file NAME.jsonl; FileNotFoundError where its meta file is missing (unfinished)."""
+    """Records and meta of a label file NAME.jsonl; FileNotFoundError if its meta file is missing (unfinished)."""
     meta_file = path.with_name(f"{path.stem}.meta.json")
     if not path.is_file() or not meta_file.is_file():
-        raise FileNotFoundError(f"{path} and {meta_file.name} make labels only together; run racing-vpt predict again")
+        raise FileNotFoundError(f"{path} and {meta_file.name} are only valid together; run racing-vpt predict again")
     records, meta = read_lines(path), read_json(meta_file)
     if len(records) != meta.get("num_frames"):
         raise ValueError(f"{path} has {len(records)} lines, but {meta_file.name} says {meta.get('num_frames')}")

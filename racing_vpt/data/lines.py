@@ -1,4 +1,4 @@
-"""NAME.jsonl: one line a frame, as design.md says. Errors name the file and the line."""
+"""Reads and writes NAME.jsonl, one line per frame (data/README.md). Errors name file and line."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import numpy as np
 
 from racing_vpt.types import FrameRecord
 
-HUGE = 3e38  # what float32 holds
+HUGE = 3e38  # range of float32
 LONGEST_LINE = 1 << 20  # characters
 RANGES = {"steering": (-1.0, 1.0), "throttle": (0.0, 1.0), "brake": (0.0, 1.0), "gear_change": (-1.0, 1.0)}
 
 
 def to_line(record: FrameRecord) -> str:
-    """One line of JSON; fields that are not known are left out."""
+    """One line of JSON, without unknown fields."""
     line: dict[str, object] = {"frame": record.frame, "timestamp": round(record.timestamp, 6)}
     if record.observation:
         line["observation"] = dict(record.observation)
@@ -32,11 +32,11 @@ def to_line(record: FrameRecord) -> str:
     try:
         return json.dumps(line, allow_nan=False)
     except ValueError as error:
-        raise ValueError(f"frame {record.frame} holds NaN or infinity, which no line can: {line}") from error
+        raise ValueError(f"frame {record.frame} holds NaN or infinity: {line}") from error
 
 
 def write_lines(path: Path, records: Iterable[FrameRecord]) -> int:
-    """Write records to exactly this path (the caller publishes it); returns their number."""
+    """Write records to this path, not atomically (the caller publishes it); returns their number."""
     count = 0
     with path.open("w") as file:
         for record in records:
@@ -50,11 +50,11 @@ def read_lines(path: Path) -> list[FrameRecord]:
     """All records of a file, checked.
 
     Raises:
-        ValueError: names the file and the line that is no JSON, lacks a field, has frames out of order, names other
-            controls than the first line, or holds a control that is NaN or out of range.
+        ValueError: a line is not JSON, lacks a field, is out of order, has other controls than the first line, or a
+            control that is NaN or out of range; the message names file and line.
     """
     records: list[FrameRecord] = []
-    with path.open(encoding="utf-8", errors="replace") as file:  # what is no text is no JSON either, and is named
+    with path.open(encoding="utf-8", errors="replace") as file:  # undecodable bytes are reported as not JSON below
         for number, text in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), 1):
             where = f"{path}, line {number}"
             if len(text) == LONGEST_LINE:
@@ -77,7 +77,7 @@ def columns(records: list[FrameRecord]) -> dict[str, np.ndarray]:
 
 
 def check_controls(controls: Mapping[str, float], where: str) -> None:
-    """Raise ValueError where a control is not a finite number, or out of the range of controls of that name."""
+    """Raise ValueError for a control that is not a finite number, or outside the range of its name."""
     for name, value in controls.items():
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not abs(value) < HUGE:
             raise ValueError(f"{where}: control {name} is {value!r}; it should be a finite number")
@@ -126,7 +126,7 @@ def _parse(text: str, where: str) -> FrameRecord:
 
 
 def _number(value: object, what: str) -> float | None:
-    """A finite number, or None where nothing is known."""
+    """A finite number, or None if unknown."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):

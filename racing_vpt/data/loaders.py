@@ -1,4 +1,4 @@
-"""Data loaders whose data sets give whole batches, in an order that the trainer's step decides."""
+"""Data loaders for data sets of whole batches, in an order given by the trainer's step."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 
 
 class ResumableLoader(DataLoader):
-    """A loader that Lightning accepts as resumable. It has no state: its sampler asks the trainer for the step."""
+    """A loader that Lightning accepts as resumable, without state: its sampler asks the trainer for the step."""
 
     def state_dict(self) -> dict[str, int]:
         """Nothing."""
@@ -20,13 +20,13 @@ class ResumableLoader(DataLoader):
 
 
 def leave_signals_to_the_parent(worker: int) -> None:
-    """Ignore signals to the process group: the parent still needs the last batch, saves, and ends the workers."""
+    """Ignore signals to the process group in a worker: the parent needs its last batch, and ends it after saving."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 def as_it_is(batch: object) -> object:
-    """The collate function of data sets that give whole batches."""
+    """Collate function for data sets of whole batches."""
     return batch
 
 
@@ -35,4 +35,4 @@ WHOLE_BATCHES: dict[str, Any] = {
     "collate_fn": as_it_is,
     "worker_init_fn": leave_signals_to_the_parent,
 }
-"""Arguments of a `DataLoader` whose data set gives whole batches."""
+"""Arguments of a `DataLoader` for a data set of whole batches."""

@@ -1,7 +1,7 @@
-"""`manifest.json` of a folder of shards: what is in them and where, and how it is known to be whole.
+"""`manifest.json` of a folder of shards: their samples, offsets, sizes and checksums.
 
-It may come from a stranger, so each field is checked before it is used: names lead nowhere else, samples lie within
-their shard without room for anything that is not listed, numbers are numbers.
+It may come from an untrusted source, so every field is checked: names must not leave the folder, samples must fill
+their shard without gaps, numbers must be numbers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 PACK_HINT = "make shards with: racing-vpt pack --recordings FOLDER --out FOLDER"
 BLOCK = 512  # bytes, of a tar
-LONGEST_NAME = 90  # characters that fit a tar's header with a suffix; a longer name takes headers of its own
+LONGEST_NAME = 90  # characters that fit a tar header with a suffix; a longer name needs extra headers
 LARGEST_MANIFEST = 1 << 30  # bytes
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a sample lies in its shard: offsets, sizes and checksums of its two members, in bytes."""
+    """Position of a sample in its shard: offsets, sizes (bytes) and checksums of its two members."""
 
     key: str
     json_offset: int
@@ -34,20 +34,20 @@ class Place:
     episode: str
     start: int
     frames: int
-    json_crc32: int | None = None  # of shards that were packed before there were checksums
+    json_crc32: int | None = None  # None in shards packed before there were checksums
     mp4_crc32: int | None = None
 
     def __post_init__(self) -> None:
         numbers = (self.json_offset, self.json_size, self.mp4_offset, self.mp4_size, self.start, self.frames)
         if not all(type(number) is int and 0 <= number < 2**53 for number in numbers) or not self.frames:
-            raise ValueError(f"offsets, sizes, start and frames should count, but are {numbers}")
+            raise ValueError(f"offsets, sizes, start and frames should be non-negative integers, but are {numbers}")
         if not isinstance(self.key, str) or not isinstance(self.episode, str) or "/" in self.key:
             raise ValueError(f"key and episode should be plain names, but are {self.key!r} and {self.episode!r}")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One tar, as the manifest lists it."""
+    """Entry of a tar in the manifest."""
 
     file: str
     split: str
@@ -57,7 +57,7 @@ class Shard:
 
     @classmethod
     def of_json(cls, value: dict) -> Shard:
-        """The inverse of `to_json`; ValueError where fields are missing or lead elsewhere."""
+        """The inverse of `to_json`; ValueError if fields are missing or invalid."""
         try:
             shard = cls(**{**value, "samples": [Place(*row) for row in value["samples"]]})
         except (KeyError, TypeError, ValueError) as error:
@@ -70,26 +70,26 @@ class Shard:
         return {**asdict(self), "samples": [list(vars(place).values()) for place in self.samples]}
 
     def check(self) -> None:
-        """ValueError unless the name is a plain one and the samples fill the tar: no member is not listed."""
+        """Raise ValueError unless the name is plain and the samples fill the tar, so that every member is listed."""
         if not plain_name(self.file, ".tar"):
-            raise ValueError(f"a shard is a .tar beside its manifest, but the manifest names {self.file!r}")
+            raise ValueError(f"a shard should be a .tar beside its manifest, but the manifest names {self.file!r}")
         if type(self.bytes) is not int or self.bytes < 0 or not isinstance(self.split, str):
             raise ValueError(f"{self.file}: bytes {self.bytes!r} and split {self.split!r} should be a count and a name")
         spans = self._spans()
         end, before = 0, min((offset for offset, _, _ in spans), default=BLOCK)
-        for offset, size, key in spans:  # one header before each, or three: webdataset notes fractions of seconds
+        for offset, size, key in spans:  # one header each, or three: webdataset stores fractions of seconds
             headers = {BLOCK, min(before, 3 * BLOCK)}
             if offset - end not in headers and not BLOCK <= offset - end <= 8 * BLOCK * (len(key) > LONGEST_NAME):
-                raise ValueError(f"{self.file}: sample {key} lies at {offset}, but what is before it ends at {end}")
+                raise ValueError(f"{self.file}: sample {key} starts at {offset}, but the one before it ends at {end}")
             end = offset + -(-size // BLOCK) * BLOCK
         if not end <= self.bytes <= end + 40 * BLOCK:
             raise ValueError(
-                f"{self.file}: its samples end at {end}, but it has {self.bytes} bytes: what else is in it?"
+                f"{self.file}: its samples end at {end}, but it has {self.bytes} bytes: it holds something unlisted"
             )
 
     @property
     def end(self) -> int:
-        """Where the last sample ends; from here on a tar is zeros."""
+        """End of the last sample; the rest of a tar is zeros."""
         return max((offset + -(-size // BLOCK) * BLOCK for offset, size, _ in self._spans()), default=0)
 
     def _spans(self) -> list[tuple[int, int, str]]:
@@ -99,7 +99,7 @@ class Shard:
 
 
 def wrong_crc32(expected: int | None, what: str) -> Check:
-    """A check of bytes (`remote.Check`): says so where their checksum is not the expected one."""
+    """A check of bytes (`remote.Check`) for their checksum."""
 
     def check(data: bytes) -> str | None:
         found = crc32(data)
@@ -109,7 +109,7 @@ def wrong_crc32(expected: int | None, what: str) -> Check:
 
 
 def write_manifest(out: Path, shards: list[Shard], about: dict[str, object]) -> dict:
-    """Write the manifest, last of all; returns it. `about` says how the shards were made."""
+    """Write the manifest, after all shards; returns it. `about` describes how the shards were made."""
     splits = {split: count(shards, split) for split in sorted({shard.split for shard in shards})}
     entries = [shard.to_json() for shard in shards]
     manifest = {"format": FORMAT, "kind": "shards", **about, "splits": splits, "shards": entries}
@@ -118,19 +118,19 @@ def write_manifest(out: Path, shards: list[Shard], about: dict[str, object]) -> 
 
 
 def count(shards: list[Shard], split: str) -> dict[str, int]:
-    """Episodes, samples and frames of a split."""
+    """Numbers of episodes, samples and frames of a split."""
     places = [place for shard in shards if shard.split == split for place in shard.samples]
     episodes = {place.episode for place in places}
     return {"episodes": len(episodes), "samples": len(places), "frames": sum(place.frames for place in places)}
 
 
 def read_manifest(path: str, files: RemoteFiles | None = None) -> dict:
-    """The manifest of a folder or URL of shards, checked.
+    """Read and check the manifest of a folder or URL of shards.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is no manifest, of another format, or damaged.
-        ConnectionError: a server does not give it.
+        ValueError: it is not a manifest, of another format, or damaged.
+        ConnectionError: the server does not answer.
     """
     address = f"{path.rstrip('/')}/{MANIFEST}"
     try:
@@ -154,13 +154,13 @@ def read_manifest(path: str, files: RemoteFiles | None = None) -> dict:
 
 
 def _fault(manifest: dict) -> str:
-    """What is wrong with a manifest, or nothing."""
+    """Description of a manifest's fault; empty if it is valid."""
     kinds = {"splits": dict, "shards": list, "episode_rates": dict, "episodes": dict, "actions_from": list}
     for name, kind in kinds.items():
         if not isinstance(manifest.get(name), kind):
             return f"its field {name} should be a {kind.__name__}"
     for episode, rate in manifest["episode_rates"].items():
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1000:  # nor NaN
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1000:  # false for NaN too
             return f"episode {episode} has {rate!r} frames per second"
     try:
         shards = [Shard.of_json(entry) for entry in manifest["shards"]]

@@ -1,4 +1,4 @@
-"""Which files make up a recording, from a meta file, a video, a folder of frames or a name."""
+"""Finds the files of a recording from a meta file, a video, a folder of frames or a name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMAT = 1
 
 
 class Description(NamedTuple):
-    """The fields of a `Recording`."""
+    """Fields of a `Recording`."""
 
     name: str
     video: Path
@@ -23,7 +23,7 @@ class Description(NamedTuple):
 
 
 def describe(path: Path) -> Description:
-    """What a meta file, a video, a folder of PNG frames or a path without suffix names."""
+    """The recording named by a meta file, a video, a folder of PNG frames or a path without suffix."""
     stem = path.name.removesuffix(".meta.json").removesuffix(path.suffix if path.is_file() else "")
     meta_file = path.with_name(f"{stem}.meta.json")
     kind = read_json(meta_file).get("kind") if meta_file.is_file() else None
@@ -41,7 +41,7 @@ def describe(path: Path) -> Description:
         return _of_pictures(path, lines)
     if not path.is_file():
         raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
-    from racing_vpt.video.decode_process import examined  # only a video of unknown origin must be examined
+    from racing_vpt.video.decode_process import examined  # only a video without a meta file has to be examined
 
     num_frames, frames_per_second = examined(path)
     return Description(path.stem, path, num_frames, frames_per_second, lines, {})
@@ -64,14 +64,14 @@ def _of_meta(meta_file: Path) -> Description:
 
 
 def _check_meta(meta: dict, meta_file: Path) -> None:
-    """ValueError where a field is not what it should be, or a name leads out of the folder."""
+    """Raise ValueError for an invalid field, or a name that leaves the folder."""
     for name in ("name", "video"):
         if not plain_name(meta[name]):
             raise ValueError(f"{meta_file}: {name} is {meta[name]!r}; it should be the name of a file beside it")
     frames, rate = meta["num_frames"], meta["frames_per_second"]
     if type(frames) is not int or not 0 < frames < 2**40:
-        raise ValueError(f"{meta_file}: num_frames is {frames!r}; it should count the frames")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1000:  # nor NaN
+        raise ValueError(f"{meta_file}: num_frames is {frames!r}; it should be the number of frames")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1000:  # false for NaN too
         raise ValueError(f"{meta_file}: frames_per_second is {rate!r}; it should lie between 0 and 1000")
     if not isinstance(meta.get("video_sha256"), str | None) or not isinstance(meta["actions"], bool):
         raise ValueError(f"{meta_file}: video_sha256 should be a text, and actions true or false")

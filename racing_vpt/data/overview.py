@@ -1,4 +1,4 @@
-"""What lies at a path, whatever it is: recordings, labels or shards, as columns and sample pictures."""
+"""Summary of recordings, labels or shards: their columns and sample pictures."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Kind = Literal["recordings", "labels", "shards"]
 
 @dataclass
 class Overview:
-    """What was found.
+    """Summary of a data set.
 
     Args:
-        kind: of the data.
-        episodes: name, group (a split, a checkpoint, ...) and seconds of each.
-        columns: what is known about the frames of each.
-        strips: caption, frames uint8 [8, H, W, 3] and their columns, of a few episodes.
-        notes: what else is worth a line.
+        kind: recordings, labels or shards.
+        episodes: name, group (a split, a checkpoint, ...) and length in seconds of each.
+        columns: columns of each.
+        strips: caption, frames uint8 [8, H, W, 3] and their columns, for a few episodes.
+        notes: further lines of text.
     """
 
     kind: Kind
@@ -41,7 +41,7 @@ class Overview:
 
 
 def kind_of(path: str) -> Kind:
-    """What a path holds; a folder without a manifest or labels counts as recordings."""
+    """Kind of the data at a path; a folder without a manifest or labels counts as recordings."""
     if is_remote(path) or (Path(path) / MANIFEST).is_file():
         return "shards"
     folder = Path(path)
@@ -53,7 +53,7 @@ def kind_of(path: str) -> Kind:
 
 
 def label_metas(folder: Path) -> Iterator[Path]:
-    """The meta files of labels in a folder and below, or of one label file."""
+    """Meta files of the labels in a folder and its subfolders, or of one label file."""
     files = sorted(folder.rglob("*.meta.json")) if folder.is_dir() else [folder.with_suffix(".meta.json")]
     for file in files:
         finished = file.is_file() and not file.name.startswith(TEMPORARY)
@@ -62,7 +62,7 @@ def label_metas(folder: Path) -> Iterator[Path]:
 
 
 def survey(path: str, num_strips: int = 6) -> Overview:
-    """Read all that is known about the frames at a path, and the pictures of a few episodes."""
+    """Read the columns of all episodes at a path, and pictures of a few."""
     kind = kind_of(path)
     overview = Overview(kind)
     if kind == "labels":

@@ -1,4 +1,4 @@
-"""Packing recordings into shards: clips are cut piece by piece, and a run that was stopped goes on where it was."""
+"""Packing of recordings into shards, piece by piece; an interrupted run can be continued."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Packing:
-    """What is packed together, and how.
+    """Options of packing.
 
     Args:
         labels: folder of labels, which replace recorded controls; only videos that are labelled there are packed.
-        val_fraction: fraction of the episodes that goes into the split `val`.
-        shard_mib: a shard is closed when it is larger than this.
-        seed: of the split.
-        workers: processes that cut.
-        on_error: what happens with a recording that cannot be read, or is not one of `game`.
-        game: whose controls all recordings must have; None: they are not compared with any.
+        val_fraction: fraction of the episodes in the split `val`.
+        shard_mib: size in MiB above which a shard is closed.
+        seed: seed of the split.
+        workers: number of processes.
+        on_error: what to do with a recording that cannot be read, or is not one of `game`.
+        game: game whose controls all recordings must have; None: no check.
     """
 
     labels: Path | None = None
@@ -56,11 +56,11 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
         recordings: folder of recordings, or of any videos.
         out: folder for the shards.
         form: size, rate and length of clips.
-        how: split, labels, size of shards, processes.
+        how: options.
 
     Raises:
-        ValueError: `out` holds other shards, or nothing could be packed.
-        FileNotFoundError: there are no recordings, or no label belongs to any.
+        ValueError: `out` holds other shards, or no recording could be packed.
+        FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
     episodes = find_episodes(recordings, how.labels)
     splits = split_episodes([episode.name for episode in episodes], how.val_fraction, how.seed)
@@ -87,7 +87,7 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
 def _write_shards(
     out: Path, plan: str, todo: list[tuple[str, Piece]], form: ClipFormat, how: Packing, skipped: dict[str, str]
 ) -> list[Shard]:
-    """Write the shards that are not there yet, and return all of them; `skipped` gains what cannot be read, and why."""
+    """Write missing shards and return all of them; adds unreadable recordings and the reasons to `skipped`."""
     shards = _finished(out, plan)
     done = {place.key for shard in shards for place in shard.samples}
     counts = Counter(shard.split for shard in shards)
@@ -95,7 +95,7 @@ def _write_shards(
     try:
         cuts = _cut_all(todo, form, done, how.workers)
         for split, piece, samples in tqdm(cuts, total=len(todo), unit="piece", desc=f"pack {out.name}"):
-            if piece.episode.name in skipped:  # the rest of an episode that broke off
+            if piece.episode.name in skipped:  # the remaining pieces of an episode with an error
                 continue
             if isinstance(samples, ValueError | OSError):
                 if how.on_error == "raise":
@@ -125,7 +125,7 @@ def _write_shards(
 
 
 def _plan(episodes: list[Episode], form: ClipFormat, how: Packing) -> tuple[dict[str, list[Piece]], dict[str, str]]:
-    """Pieces by episode, and of those that are not packed the reason."""
+    """Pieces by episode, and the reasons for episodes that are not packed."""
     pieces, skipped = {}, {}
     for episode in episodes:
         try:
@@ -144,7 +144,7 @@ Cut = tuple[str, Piece, list[Sample] | ValueError | OSError]
 
 
 def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], workers: int) -> Iterator[Cut]:
-    """Each piece with its split and clips, in order; a few are cut ahead. Pieces whose clips are all done have none."""
+    """Each piece with its split and clips, in order, cutting a few ahead. Finished pieces have no clips."""
 
     def is_done(piece: Piece) -> bool:
         starts = range(piece.start, piece.stop, form.clip_frames)
@@ -164,21 +164,21 @@ def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | ValueError | OSEr
 
 
 def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> str:
-    """What is packed and how; the same for a run that goes on."""
+    """Hash of the recordings and options; equal for a continued run."""
     inputs = []
     for episode in episodes:
         lines = episode.labels or episode.recording.lines
         controls = None if lines is None else hashlib.sha256(lines.read_bytes()).hexdigest()
         inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls])
     how = {**asdict(form), "decoder": None}
-    if form.resize == "area":  # as it was when there was no choice: shards of that time are the same
+    if form.resize == "area":  # the only value of earlier versions, whose shards keep their fingerprint
         del how["resize"]
     described = json.dumps([inputs, how, options])
     return hashlib.sha256(described.encode()).hexdigest()
 
 
 def _finished(out: Path, plan: str) -> list[Shard]:
-    """Shards that an earlier run of the same plan finished; what other runs left is removed."""
+    """Shards finished by an earlier run of the same plan; leftovers of other plans are removed."""
     shards = []
     for path in sorted(path for path in out.iterdir() if SHARD.fullmatch(path.name)):
         entry = read_json(entry_of(path)) if entry_of(path).is_file() else {}
@@ -193,7 +193,7 @@ def _finished(out: Path, plan: str) -> list[Shard]:
 def _about(
     episodes: list[Episode], shards: list[Shard], form: ClipFormat, seed: int, skipped: dict[str, str]
 ) -> dict[str, object]:
-    """What the manifest says of how the shards were made."""
+    """The manifest's description of how the shards were made."""
     names = {place.episode for shard in shards for place in shard.samples}
     packed = [episode for episode in episodes if episode.name in names]
     origins = {json.dumps(episode.actions_from, sort_keys=True): episode.actions_from for episode in packed}

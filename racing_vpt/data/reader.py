@@ -1,4 +1,4 @@
-"""Episodes as a model sees them: at its size, rate and stride, from whatever store; decoded frames may be kept."""
+"""Reads episodes of any store at a model's size, rate and stride, with an optional cache of decoded frames."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from racing_vpt.video.decode import read_prepared, resample
 
 @dataclass(frozen=True)
 class Part:
-    """A run of a model's frames that lies in one clip."""
+    """A run of a model's frames within one clip."""
 
     clip: Clip
-    number: int  # of the clip, among all of a reader
-    begin: int  # the model's frame that is the clip's first
-    rows: np.ndarray  # int64: the frames of the clip that are the model's frames begin, begin + 1, ...
+    number: int  # of the clip, among all clips of a reader
+    begin: int  # number of the clip's first model frame
+    rows: np.ndarray  # int64: indices in the clip of the model's frames begin, begin + 1, ...
 
 
 class EpisodeReader:
-    """Reads any stretch of any episode.
+    """Reads any range of frames of any episode.
 
     Args:
-        stores: where the episodes lie.
-        spec: what the model wants to see.
-        mean_controls: with a stride, controls are the mean over the frames that one of the model's frames stands for.
-        cache_gib: memory for decoded frames, shared by forked workers. The first clips that fit are kept.
-        drop_null: name or file of a game: frames in which none of its controls is used are taken out of their
-            episodes, as if they had not been recorded; not an episode's first.
+        stores: stores of the episodes.
+        spec: the model's input frames.
+        mean_controls: with a stride, average the controls over the frames that a model frame stands for.
+        cache_gib: memory for decoded frames in GiB, shared by forked workers. The first clips that fit are kept.
+        drop_null: name or file of a game: frames without any of its controls are removed from their episodes as if
+            they had not been recorded, except an episode's first.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class EpisodeReader:
         drop_null: str | None = None,
     ) -> None:
         if drop_null and mean_controls:
-            raise ValueError("drop_null joins frames that do not follow each other, so mean_controls has no meaning")
+            raise ValueError("drop_null joins frames that are not consecutive, so mean_controls must be false")
         self.spec, self.mean_controls = spec, mean_controls
         self._episodes = [(store, episode) for store in stores for episode in store.episodes]
         self._sources = [_sources(episode, spec) for _, episode in self._episodes]
@@ -69,7 +69,7 @@ class EpisodeReader:
 
     @property
     def lengths(self) -> list[int]:
-        """The model's frames in each episode."""
+        """Number of model frames of each episode."""
         return [len(sources) for sources in self._sources]
 
     def name(self, episode: int) -> str:
@@ -77,33 +77,33 @@ class EpisodeReader:
         return self._episodes[episode][1].name
 
     def finished(self, episode: int) -> bool:
-        """Whether it is known that the episode's lap was finished."""
+        """Whether the episode is known to have finished its lap."""
         return self._episodes[episode][1].finished
 
     def recorded_size(self, episode: int) -> tuple[int, int]:
-        """Height and width of an episode's frames as they are stored, pixels."""
+        """Height and width of an episode's stored frames in pixels."""
         video, offset = self.store(episode).open(self._parts[episode][0].clip)
         height, width, _ = video.read([offset])[0].shape
         return height, width
 
     def times(self, episode: int, start: int, stop: int) -> np.ndarray:
-        """Times of the model's frames [start, stop) of an episode, float64 [T], seconds since its start."""
+        """Times of the model frames [start, stop) of an episode, float64 [T], seconds since its start."""
         if self.spec.every_frame:
             return self._sources[episode][start:stop] / self._episodes[episode][1].frames_per_second
         return np.arange(start, stop) * self.spec.stride / self.spec.frames_per_second
 
     def store(self, episode: int) -> Store:
-        """Where an episode lies."""
+        """Store of an episode."""
         return self._episodes[episode][0]
 
     def frames(self, episode: int, start: int, stop: int) -> np.ndarray:
-        """The model's frames [start, stop) of an episode, uint8 [T, H, W, 3]."""
+        """The model frames [start, stop) of an episode, uint8 [T, H, W, 3]."""
         return np.concatenate(
             [self._read(episode, part, low, high) for part, low, high in self.parts(episode, start, stop)]
         )
 
     def parts(self, episode: int, start: int, stop: int) -> list[tuple[Part, int, int]]:
-        """The clips that hold the model's frames [start, stop), each with the rows [low, high) wanted of it."""
+        """The clips that contain the model frames [start, stop), each with its wanted rows [low, high)."""
         found = []
         for part in self._parts[episode]:
             low, high = max(start - part.begin, 0), min(stop - part.begin, len(part.rows))
@@ -112,7 +112,7 @@ class EpisodeReader:
         return found
 
     def columns(self, episode: int, start: int, stop: int) -> Columns:
-        """What is known about the model's frames [start, stop) of an episode."""
+        """Columns of the model frames [start, stop) of an episode."""
         sources, stored = self._sources[episode], self._episodes[episode][1]
         begin = int(sources[start])
         end = int(sources[stop]) if stop < len(sources) else stored.num_frames
@@ -123,7 +123,7 @@ class EpisodeReader:
         return known.spans(sources[start:stop] - origin, end - origin, self.mean_controls)
 
     def _null(self, episode: int, scheme: ControlScheme) -> np.ndarray:
-        """Which of the model's frames of an episode use no control and start nothing, bool."""
+        """Whether each model frame of an episode has no action and is not its first, bool."""
         columns = self.columns(episode, 0, len(self._sources[episode]))
         missing = [name for name in scheme.controls if name not in columns.controls]
         if missing:
@@ -155,12 +155,12 @@ class EpisodeReader:
 
 
 class FrameCache:
-    """Decoded clips in memory that forked workers share; filled by whoever decodes a clip first.
+    """Cache of decoded clips in memory shared by forked workers, each of which adds the clips that it decodes.
 
     Args:
-        sizes: frames of each clip.
-        shape: of a frame.
-        gib: memory to use at most; clips are kept from the first on while they fit.
+        sizes: number of frames of each clip.
+        shape: shape of a frame.
+        gib: maximum memory; the first clips that fit are kept.
     """
 
     def __init__(self, sizes: list[int], shape: tuple[int, int, int], gib: float) -> None:
@@ -176,15 +176,15 @@ class FrameCache:
         self._filled = np.frombuffer(mmap.mmap(-1, max(1, self.num_clips)), np.uint8)
 
     def holds(self, clip: int) -> bool:
-        """Whether there is room for this clip."""
+        """Whether the cache has room for a clip."""
         return clip < self.num_clips
 
     def get(self, clip: int) -> np.ndarray | None:
-        """The frames of a clip, or None where nobody has decoded it yet."""
+        """The frames of a clip, or None if it was not decoded yet."""
         return self._frames[self._begins[clip] : self._ends[clip]] if self._filled[clip] else None
 
     def put(self, clip: int, frames: np.ndarray) -> None:
-        """Keep the frames of a clip. Two workers that do so at the same time write the same bytes."""
+        """Store the frames of a clip. Two workers that do so at the same time write the same bytes."""
         self._frames[self._begins[clip] : self._ends[clip]] = frames
         self._filled[clip] = 1
 

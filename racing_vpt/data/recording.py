@@ -1,7 +1,6 @@
 """A recording: one episode on disk, as `NAME.mp4` (or a folder of PNG frames), `NAME.jsonl` and `NAME.meta.json`.
 
-The meta file is written last, so a recording exists exactly when its meta file does. Any other video counts as an
-unlabelled recording without a meta file.
+The meta file is written last: a recording without it is unfinished. Any other video counts as an unlabelled recording.
 """
 
 from __future__ import annotations
@@ -28,18 +27,18 @@ log = logging.getLogger(__name__)
 
 
 class RecordingWriter:
-    """Writes one recording; a context manager that publishes it when its block ends well, and else removes it.
+    """Writes a recording; a context manager that publishes it at the end of its block, or removes it on an error.
 
     Args:
-        folder: where the recording goes.
+        folder: folder for the recording.
         name: its name, without dots.
-        frames_per_second: rate of the video.
-        meta: what else the meta file should say (agent, seed, environment, versions, ...), JSON values.
-        video: write `NAME.mp4`; else a folder `NAME` of PNG frames, which loses nothing.
-        actions: write `NAME.jsonl`; else the recording is a video without controls.
-        truth_folder: where the lines go (as `write_labels` does, kind `truth`) when `actions` is false; for scoring.
+        frames_per_second: frame rate of the video.
+        meta: further fields of the meta file (agent, seed, environment, versions, ...), JSON values.
+        video: write `NAME.mp4`; otherwise a folder `NAME` of PNG frames, without loss.
+        actions: write `NAME.jsonl`; otherwise the recording is a video without controls.
+        truth_folder: folder for the lines (kind `truth`) if `actions` is false; for scoring.
         crf: quality of the video (`VideoWriter`).
-        pixel_format: of the video (`VideoWriter`).
+        pixel_format: pixel format of the video (`VideoWriter`).
     """
 
     def __init__(
@@ -67,9 +66,9 @@ class RecordingWriter:
         self._lines = self._draft_lines.temporary.open("w")
 
     def add(self, frame: Frame, record: FrameRecord) -> None:
-        """Append a frame uint8 [H, W, 3] and what was done on seeing it."""
+        """Append a frame uint8 [H, W, 3] and its record."""
         if record.frame != self.num_frames:
-            raise ValueError(f"{self.name}: frame {record.frame} was given where frame {self.num_frames} is due")
+            raise ValueError(f"{self.name}: frame {record.frame} was given, but frame {self.num_frames} was expected")
         check_controls(record.action, f"{self.name}, frame {record.frame}")
         self._shape = self._shape if self.num_frames else frame.shape
         if frame.shape != self._shape or frame.dtype != np.uint8:
@@ -91,10 +90,10 @@ class RecordingWriter:
         self.num_frames += 1
 
     def close(self) -> None:
-        """Publish lines, video and, last, the meta file; ValueError where the video does not hold every frame."""
+        """Publish lines, video and, last, the meta file; ValueError if the video lacks frames."""
         if not self.num_frames:
             self.abort()
-            raise ValueError(f"{self.name}: a recording needs a frame at least")
+            raise ValueError(f"{self.name}: a recording needs at least one frame")
         self._lines.close()
         if self._video is not None:
             self._video.close()
@@ -103,7 +102,7 @@ class RecordingWriter:
                 raise ValueError(
                     f"{self._pictures.path} would hold {stored} frames, but {self.num_frames} were written"
                 )
-        if self.actions:  # before the video, so that a lone video is never half a recording
+        if self.actions:  # before the video, so that an interrupted recording is not taken for an unlabelled video
             self._draft_lines.publish()
         self._pictures.publish()
         video = self._pictures.path
@@ -130,7 +129,7 @@ class RecordingWriter:
         write_json(self.folder / f"{self.name}.meta.json", meta)
 
     def abort(self) -> None:
-        """Remove what is unfinished."""
+        """Remove the unfinished recording."""
         self._draft_lines.discard()
         self._pictures.discard()
 
@@ -149,15 +148,15 @@ class RecordingWriter:
 
 @dataclass(frozen=True)
 class Recording:
-    """One episode on disk, to be read. `Recording.open` makes it.
+    """An episode on disk, opened by `Recording.open`.
 
     Args:
         name: name of the episode.
         video: the video file, or the folder of PNG frames.
-        num_frames: frames in the video.
+        num_frames: number of frames in the video.
         frames_per_second: rate of the video.
-        lines: the file with one line a frame, or None where there are no controls.
-        meta: the meta file's content; empty for a video that is not ours.
+        lines: the file with one line per frame, or None if there are no controls.
+        meta: the meta file's content; empty for a video without one.
     """
 
     name: str
@@ -169,7 +168,7 @@ class Recording:
 
     @classmethod
     def open(cls, path: Path) -> Recording:
-        """The recording that a meta file, a video, a folder of PNG frames or a path without suffix names."""
+        """Open the recording named by a meta file, a video, a folder of PNG frames or a path without suffix."""
         return cls(*describe(path))
 
     @property
@@ -179,14 +178,14 @@ class Recording:
 
     @property
     def sha256(self) -> str:
-        """Hexadecimal sha256 of the video, as the meta file says, or computed."""
+        """Hexadecimal sha256 of the video, from the meta file, or computed."""
         return self.meta.get("video_sha256") or sha256_of(self.video)
 
     def open_video(self, decoder: Decoder = "auto", device: Device = "cpu") -> Video:
         """Open the video for reading.
 
         Raises:
-            ValueError: the video holds another number of frames than the meta file says, or cannot be decoded.
+            ValueError: the number of frames differs from the meta file's, or the video cannot be decoded.
         """
         if self.video.is_dir():
             video: Video = PictureFolder(self.video, self.frames_per_second)
@@ -200,7 +199,7 @@ class Recording:
         return video
 
     def records(self) -> list[FrameRecord]:
-        """One record a frame; ValueError names file and line of what is wrong."""
+        """One record per frame; ValueError names file and line of an error."""
         if self.lines is None:
             raise ValueError(f"{self.video} has no controls beside it; label it with: racing-vpt predict")
         records = read_lines(self.lines)
@@ -215,7 +214,7 @@ class Recording:
 
 
 def find_recordings(folder: Path) -> list[Recording]:
-    """Every recording in a folder and below, in the order of their paths; videos without a meta file are unlabelled."""
+    """All recordings in a folder and its subfolders, sorted by path; videos without a meta file are unlabelled."""
     if not folder.exists():
         raise FileNotFoundError(f"there is no folder {folder}; make recordings with: racing-vpt collect")
     if folder.is_file():
@@ -229,11 +228,11 @@ def find_recordings(folder: Path) -> list[Recording]:
         if file.suffix.lower() == ".csv" and file.with_suffix("") in videos:
             log.warning("%s is ignored: controls are read from NAME.jsonl (data/README.md has the format)", file)
     rest = {file.parent if file.suffix == ".png" else file for file in shown} - {one.video for one in found}
-    found += [Recording.open(path) for path in rest if _has_lines(path) == path.is_dir()]  # the others are unfinished
+    found += [Recording.open(path) for path in rest if _has_lines(path) == path.is_dir()]  # otherwise it is unfinished
     return sorted(found, key=lambda recording: str(recording.video))
 
 
 def _has_lines(video: Path) -> bool:
-    """Whether lines without a meta file go with it: a video is unfinished then, a folder of PNGs is not."""
+    """Whether there are lines but no meta file: a video is then unfinished, a folder of PNGs is not."""
     beside = video.with_suffix(".jsonl").is_file() and not video.with_suffix(".meta.json").is_file()
     return beside or (video.is_dir() and any(video.glob("*.jsonl")))

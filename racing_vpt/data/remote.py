@@ -1,7 +1,7 @@
-"""Bytes that may lie on another machine: asked for again where a server fails, and kept in a folder of bounded size.
+"""Reads ranges of remote files, with retries and a cache folder of bounded size.
 
-Only file systems that serve bytes are let in: `pipe:` would run a command, and some of fsspec's chains unpack,
-template or log in to what a stranger names.
+Only file systems that serve bytes are allowed: `pipe:` would run a command, and some of fsspec's chained protocols
+unpack archives, expand templates or log in somewhere.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from racing_vpt.files import published, remove_leftovers
 SYSTEMS = frozenset({"file", "memory", "http", "https", "s3", "gs", "gcs", "az", "abfs", "hf", "ftp", "sftp"})
 DEFINITE = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, NotImplementedError)
 KEPT = re.compile("[0-9a-f]{32}")  # names of the files of a cache
-Check = Callable[[bytes], str | None]  # what is wrong with what came, or None
+Check = Callable[[bytes], str | None]  # returns the fault of the bytes, or None
 
 
 @dataclass(frozen=True)
 class Remote:
-    """How files on other machines are read.
+    """Options of reading remote files.
 
     Args:
-        tries: how often bytes are asked for before they are given up.
-        seconds: that one try may take; a server that stalls is asked again.
-        wait: seconds before the second try; doubled before each further one.
-        cache: folder that keeps what was read, for all processes; None keeps nothing.
-        cache_gib: size that the folder is kept below; what was read longest ago goes first.
+        tries: maximum number of requests.
+        seconds: timeout of a request in seconds.
+        wait: seconds before the second request; doubled before each further one.
+        cache: cache folder, shared by all processes; None: no cache.
+        cache_gib: maximum size of the cache in GiB; the least recently used ranges are removed first.
     """
 
     tries: int = 5
@@ -53,14 +53,14 @@ class Remote:
 
 
 def is_remote(path: str) -> bool:
-    """Whether a path is an address; ValueError where it names a file system that is not let in."""
+    """Whether a path is a URL; ValueError for a file system that is not allowed."""
     if path.startswith("pipe:"):
         raise ValueError(f"{path} would run a command; give a folder or a URL of shards")
     if "://" not in path and "::" not in path:
         return False
     system = path.split("://", 1)[0]
     if system not in SYSTEMS:
-        raise ValueError(f"{path} is on a file system that is not read here: {system!r}; known are {sorted(SYSTEMS)}")
+        raise ValueError(f"{path}: unsupported file system {system!r}; supported are {sorted(SYSTEMS)}")
     return True
 
 
@@ -81,13 +81,13 @@ class RemoteFiles:
 
         Args:
             address: URL.
-            offset: of the first byte.
+            offset: offset of the first byte.
             size: number of bytes; None for all.
-            check: looks at what came; what it says is wrong is asked for again.
+            check: checks the bytes; those with a fault are requested again.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ConnectionError: it could not be had; the message names the address, the bytes and the last failure.
+            ConnectionError: all requests failed; the message names the URL, the bytes and the last failure.
         """
         is_remote(address)
         kept = None if self._cache is None or size is None else self._cache.get(address, offset, size)
@@ -101,10 +101,10 @@ class RemoteFiles:
                 data = self._ask(address, offset, size)
             except DEFINITE:
                 raise
-            except Exception as error:  # each file system fails in its own ways
+            except Exception as error:  # each file system raises its own errors
                 failure = f"{type(error).__name__} {error}".strip()
                 continue
-            failure = f"{len(data)} bytes came where {size} were asked for; does it serve ranges?"
+            failure = f"{len(data)} bytes came, but {size} were requested; does the server support ranges?"
             if size is None or len(data) == size:
                 failure = (check(data) if check else None) or ""
             if not failure:
@@ -122,25 +122,25 @@ class RemoteFiles:
         try:
             limit = self.remote.seconds
             return fsspec.asyn.sync(system.loop, system._cat_file, inner, start=start, end=end, timeout=limit)
-        except TimeoutError:  # fsspec has a kind of its own of it
+        except TimeoutError:  # fsspec has its own class of it
             raise TimeoutError(f"nothing came within {self.remote.seconds:g} s") from None
 
 
 class RangeCache:
-    """Ranges of files, each in a file of its own, in a folder that processes share.
+    """Cache of ranges, one file each, in a folder shared by processes.
 
     Args:
-        folder: made where it does not exist.
-        most: bytes that it may hold.
+        folder: the folder; created if it does not exist.
+        most: maximum size in bytes.
     """
 
     def __init__(self, folder: Path, most: int) -> None:
         self.folder, self.most = folder, most
         folder.mkdir(parents=True, exist_ok=True)
-        self._room = 0  # bytes that this process may still write before it looks at the folder again
+        self._room = 0  # bytes that this process may write before it checks the folder's size again
 
     def get(self, address: str, offset: int, size: int) -> bytes | None:
-        """The range, or None where it is not kept."""
+        """The range, or None if it is not cached."""
         path = self._path(address, offset, size)
         try:
             data = path.read_bytes()
@@ -150,14 +150,14 @@ class RangeCache:
         return data if len(data) == size else None
 
     def put(self, address: str, offset: int, data: bytes) -> None:
-        """Keep a range, and let go of those that were used longest ago where there is no room."""
+        """Store a range, removing the least recently used ones if there is no room."""
         if len(data) > self.most // 4:
             return
         if self._room < len(data):
             self._make_room(len(data))
         self._room -= len(data)
         path = self._path(address, offset, len(data))
-        # a full disk is no reason to stop: the bytes are there, they are only not kept
+        # a full disk only means that the range is not cached
         with suppress(OSError), published(path, durable=False) as temporary:
             temporary.write_bytes(data)
 
@@ -165,16 +165,16 @@ class RangeCache:
         return self.folder / hashlib.sha256(f"{address} {offset} {size}".encode()).hexdigest()[:32]
 
     def _make_room(self, wanted: int) -> None:
-        """Bring the folder down to three quarters of what it may hold, and allow a sixteenth before the next look."""
+        """Shrink the folder to three quarters of its limit, and allow a sixteenth before the next check."""
         remove_leftovers(self.folder)
         found = []
         for file in self.folder.iterdir():
-            if not KEPT.fullmatch(file.name):  # a file of somebody else's
+            if not KEPT.fullmatch(file.name):  # not a file of the cache
                 continue
             try:
                 about = file.stat()
                 found.append((about.st_mtime_ns, about.st_size, file))
-            except OSError:  # another process was quicker
+            except OSError:  # removed by another process
                 continue
         total = sum(size for _, size, _ in found)
         for _, size, file in sorted(found):

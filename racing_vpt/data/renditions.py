@@ -1,9 +1,8 @@
-"""Renditions: the same drive as ordinary tools record it, in other codecs, qualities, sizes and rates.
+"""Renditions of a recording in other codecs, qualities, sizes and frame rates, as ordinary tools record video.
 
-A model that learns from our own recordings alone reads nothing else (`LOG.md`). Renditions are encoded and decoded for
-real: what a codec removes (a wheel of three pixels, the texture of grass between key frames) no augmentation in memory
-removes in the same way. For each frame of a rendition it is known which frame of the recording it shows and when, so
-that its controls are those of the frame shown.
+A model trained on our own recordings alone fails on other video (`LOG.md`). Renditions are really encoded and decoded:
+no augmentation removes the same detail as a codec (a wheel of three pixels, the texture of grass between key frames).
+For each frame of a rendition the shown frame of the recording and its time are known, and thereby its controls.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from av.video.stream import VideoStream
 from racing_vpt.types import Frame
 
 Codec = Literal["x264", "x265", "vp9", "lossless"]
-TIME_BASE = Fraction(1, 90_000)  # of time stamps: a multiple of every usual rate
-UNEVEN = (1 / 38, 0.007, 1 / 60, 1 / 18)  # mean, deviation, least and most seconds between frames of an uneven video
+TIME_BASE = Fraction(1, 90_000)  # unit of time stamps: 1 / a multiple of every usual rate
+UNEVEN = (1 / 38, 0.007, 1 / 60, 1 / 18)  # seconds between frames of a variable rate: mean, deviation, minimum, maximum
 
 
 @dataclass(frozen=True)
 class Rendition:
-    """How a drive is recorded.
+    """Encoding of a rendition.
 
     Args:
-        name: of the rendition.
+        name: name of the rendition.
         codec: `lossless` is x264 in RGB at crf 0.
         crf: quality; x264's default is 23, x265's 28.
-        preset: effort of x264 and x265; ordinary tools use `medium`.
+        preset: preset of x264 and x265; ordinary tools use `medium`.
         height: pixels.
         width: pixels.
-        frames_per_second: rate; None for an uneven one, as phones and browsers record.
+        frames_per_second: frame rate; None: variable, as phones and browsers record.
     """
 
     name: str
@@ -49,7 +48,7 @@ class Rendition:
 
 
 def random_rendition(random: np.random.Generator) -> Rendition:
-    """A rendition for training: size, codec, quality and rate at random."""
+    """A random rendition for training: size, codec, quality and rate."""
     large = random.random() < 0.4
     codecs: tuple[Codec, ...] = ("x264", "x264", "x264", "x265", "vp9")
     codec = codecs[random.integers(len(codecs))]
@@ -69,10 +68,10 @@ def shown_frames(
     A screen shows the last picture drawn, so a frame shows the recording's last frame before its time.
 
     Args:
-        rendition: its rate.
-        num_frames: of the recording.
+        rendition: the rendition, of which the rate is used.
+        num_frames: number of frames of the recording.
         recorded_rate: frames per second of the recording.
-        seed: of the intervals of an uneven rate.
+        seed: seed of the intervals of a variable rate.
     """
     duration = num_frames / recorded_rate
     if rendition.frames_per_second is None:
@@ -91,8 +90,8 @@ class RenditionWriter:
     """Writes a rendition frame by frame, each with its own time.
 
     Args:
-        path: a `.mkv`, which takes every codec and uneven times.
-        rendition: how.
+        path: a `.mkv` file, which allows every codec and variable rates.
+        rendition: encoding.
     """
 
     def __init__(self, path: Path, rendition: Rendition) -> None:
@@ -100,7 +99,7 @@ class RenditionWriter:
         self._container = av.open(str(path), "w")
         rate = Fraction(rendition.frames_per_second or 60).limit_denominator(1001)
         stream = self._container.add_stream(name, rate=rate)
-        assert isinstance(stream, VideoStream), "every codec above is one of video"
+        assert isinstance(stream, VideoStream), "every codec above is a video codec"
         stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, pixels
         stream.options = {**options}
         stream.codec_context.thread_count = 1
@@ -109,7 +108,7 @@ class RenditionWriter:
         self._last = -1
 
     def add(self, frame: Frame, time: float) -> None:
-        """Append a frame uint8 [H, W, 3] that is shown from `time`, in seconds, on."""
+        """Append a frame uint8 [H, W, 3] shown from `time` (seconds) on."""
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         self._last = max(self._last + 1, round(time / TIME_BASE))
         picture.pts, picture.time_base = self._last, TIME_BASE

@@ -1,6 +1,6 @@
-"""Which clip comes at which step: a pure function of (seed, step), so that a stopped run resumes exactly.
+"""Order of clips as a pure function of (seed, step), so that a run resumes exactly.
 
-A `ClipOrder` gives the global batch of a step; each rank takes its rows of it. `StepSampler` walks through the steps.
+A `ClipOrder` gives the global batch of a step, of which each rank takes its rows. `StepSampler` iterates over steps.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.utils.data.distributed import DistributedSampler
 
 
 class ClipIndex(NamedTuple):
-    """One row of a batch: T frames of an episode from `start` on; an episode of -1 is an empty row."""
+    """Row of a batch: T frames of an episode from `start` on; episode -1 is an empty row."""
 
     episode: int
     start: int
@@ -25,22 +25,22 @@ EMPTY = ClipIndex(-1, 0)
 
 
 class ClipOrder(Protocol):
-    """Which clips come at which step."""
+    """Order of clips."""
 
-    num_steps: int  # of one pass over the data
+    num_steps: int  # steps in one pass over the data
 
     def batch(self, step: int) -> list[ClipIndex]:
         """The rows of the global batch of a step."""
 
 
 class RandomClips:
-    """Clips at random, every start equally likely; endless.
+    """Random clips, every start equally likely; endless.
 
     Args:
-        lengths: frames of each episode.
+        lengths: number of frames of each episode.
         clip_frames: T. A shorter episode is padded.
         batch_size: rows of the global batch.
-        seed: of the draw.
+        seed: seed of the draws.
         mirror: probability that a clip is mirrored.
     """
 
@@ -62,10 +62,10 @@ class RandomClips:
 
 
 class TiledClips:
-    """Every episode cut into clips side by side, once; for validation. Rows that are left over are empty.
+    """Every episode cut into consecutive clips, once, for validation. Remaining rows are empty.
 
     Args:
-        lengths: frames of each episode.
+        lengths: number of frames of each episode.
         clip_frames: T. The last clip of an episode is padded.
         batch_size: rows of the global batch.
     """
@@ -86,16 +86,16 @@ class TiledClips:
 
 
 class LaneClips:
-    """Each row plays one episode in order from step to step; then it takes the next one. A last clip is padded.
+    """Each row plays one episode after another, in order from step to step. The last clip of an episode is padded.
 
     Args:
-        lengths: frames of each episode.
+        lengths: number of frames of each episode.
         clip_frames: T.
         batch_size: rows of the global batch: the number of lanes.
-        seed: of the order of the episodes, which is another in each pass over the data.
+        seed: seed of the order of the episodes, which differs in each pass over the data.
         mirror: probability that an episode is mirrored.
-        endless: pass after pass, each lane starting somewhere in its first episode (or all would reach their ends
-            together); else one pass in the given order, and lanes without an episode are empty.
+        endless: repeat passes, with each lane starting somewhere in its first episode (or all would end together);
+            otherwise one pass in the given order, with empty rows for lanes without an episode.
     """
 
     def __init__(
@@ -122,10 +122,10 @@ class LaneClips:
         self._step = 0
         self._taken = 0  # episodes given to lanes
         self._playing = [EMPTY] * self.batch_size
-        self._until = [0] * self.batch_size  # step at which a lane is free
+        self._until = [0] * self.batch_size  # step at which each lane is free
 
     def batch(self, step: int) -> list[ClipIndex]:
-        """The rows of the global batch of a step; cheap where steps rise."""
+        """The rows of the global batch of a step; cheap for increasing steps."""
         if step < self._step:
             self._restart()
         for now in range(self._step, step + 1):
@@ -141,7 +141,7 @@ class LaneClips:
         ]
 
     def _take(self, now: int) -> tuple[ClipIndex, int]:
-        """The next episode, its start shifted so that `start + step * T` is where it is at a step; when it ends."""
+        """The next episode, its start shifted such that `start + step * T` is the position at a step; and its end."""
         if not self.endless and self._taken >= len(self.lengths):
             return EMPTY, 2**62
         taken, count = self._taken, len(self.lengths)
@@ -158,16 +158,16 @@ class LaneClips:
 
 
 class StepSampler(DistributedSampler[list[ClipIndex]]):
-    """Walks through the steps of an order of clips; each index is one rank's whole batch.
+    """Iterates over the steps of an order of clips; each index is a whole batch of one rank.
 
-    A DistributedSampler so that Lightning does not replace it; it shares the rows out by itself.
+    A DistributedSampler, so that Lightning does not replace it; it divides the rows itself.
 
     Args:
-        order: which clips come at which step.
-        num_steps: steps in an epoch.
-        rank: of this process.
+        order: order of the clips.
+        num_steps: steps per epoch.
+        rank: rank of this process.
         world_size: number of processes.
-        next_step: the step to go on from when an epoch begins; None: `num_steps` for each epoch before.
+        next_step: returns the first step of an epoch; None: `num_steps` times the number of epochs before.
     """
 
     def __init__(

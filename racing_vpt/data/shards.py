@@ -1,8 +1,8 @@
 """Shards: WebDataset tars of clips with a manifest, read sample by sample at known offsets.
 
-`manifest.json` lists each shard's samples, bytes and sha256, and where in it each sample lies, so that any sample is
-one read (of a local file, or a range of a URL), in whatever order; `webdataset.WebDataset` streams the same tars. A
-tar that was cut short gives less data without an error, so a shard's size is checked when it is opened.
+`manifest.json` lists each shard's size, sha256 and samples with their offsets, so that any sample is a single read (of
+a local file, or a range of a URL); `webdataset.WebDataset` can stream the same tars. A truncated tar yields less data
+without an error, so a shard's size is checked when it is opened.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from racing_vpt.files import Draft, sha256_of, write_json
 from racing_vpt.video.decode import Decoder, open_video
 from racing_vpt.video.decoders import Video
 
-SHARD = re.compile(r"(train|val)-\d{6,}\.tar")  # names of the shards that `pack` writes
+SHARD = re.compile(r"(train|val)-\d{6,}\.tar")  # names of shards
 
 
 class ShardWriter:
-    """Writes one shard under a temporary name; `close` publishes it and its entry for the manifest beside it.
+    """Writes a shard under a temporary name; `close` publishes it, and beside it its entry for the manifest.
 
     Args:
         path: the tar's final name.
         split: `train` or `val`.
-        plan: fingerprint of what is packed and how, which the entry keeps: a later run of it goes on from there.
+        plan: fingerprint of recordings and options, stored in the entry, by which a later run continues.
     """
 
     def __init__(self, path: Path, split: str, plan: str) -> None:
         self.path, self.split, self.plan = path, split, plan
-        import webdataset  # here, because it imports torch, and `pack --help` need not wait for that
+        import webdataset  # here, because it imports torch, which would slow down `pack --help`
 
         self._draft = Draft(path)
         self._tar = webdataset.TarWriter(str(self._draft.temporary), encoder=False, mtime=0)
@@ -67,18 +67,18 @@ class ShardWriter:
         write_json(entry_of(self.path), {"plan": self.plan, **shard.to_json()})
 
     def abort(self) -> None:
-        """Remove what is unfinished."""
+        """Remove the unfinished shard."""
         self._tar.close()
         self._draft.discard()
 
 
 def entry_of(path: Path) -> Path:
-    """Where a finished shard's entry waits for the manifest."""
+    """Path of a finished shard's entry, until the manifest is written."""
     return path.with_suffix(".entry.json")
 
 
 def tidy(out: Path) -> None:
-    """Remove what only a run that goes on would need; also where one was killed after its manifest was written."""
+    """Remove files that only an unfinished run needs, including those of a run killed after writing its manifest."""
     for path in out.glob("*.entry.json"):
         if SHARD.fullmatch(path.name.replace(".entry.json", ".tar")):
             path.unlink()
@@ -90,8 +90,8 @@ class ShardStore:
     Args:
         path: folder or URL that holds `manifest.json`.
         split: `train` or `val`.
-        decoder: which library decodes.
-        remote: how a URL is read.
+        decoder: decoding library.
+        remote: options for a URL.
     """
 
     def __init__(self, path: str, split: str, decoder: Decoder = "auto", remote: Remote | None = None) -> None:
@@ -123,7 +123,7 @@ class ShardStore:
             episode.check(self.path)
 
     def columns(self, clip: Clip) -> Columns:
-        """What is known about each frame of a clip; ValueError names shard and key where it is damaged."""
+        """Columns of a clip; ValueError names shard and key if it is damaged."""
         number, place = self._places[clip.handle]
         try:
             columns = Columns.of_json(self.about(clip))
@@ -133,7 +133,7 @@ class ShardStore:
         return columns
 
     def about(self, clip: Clip) -> dict:
-        """The JSON of a clip; ValueError names shard and key where it is none."""
+        """The JSON of a clip; ValueError names shard and key if it is damaged."""
         number, place = self._places[clip.handle]
         text = self._read(number, place, place.json_offset, place.json_size, place.json_crc32)
         try:
@@ -150,14 +150,14 @@ class ShardStore:
         return self._read(number, place, place.mp4_offset, place.mp4_size, place.mp4_crc32)
 
     def open(self, clip: Clip) -> tuple[Video, int]:
-        """A clip's video, open for reading, and the frame of it that is the clip's first."""
+        """A clip's video, open for reading, and the index of the clip's first frame in it."""
         number, place = self._places[clip.handle]
         try:
             video = open_video(self.encoded(clip), self.decoder)
         except ValueError as error:
             raise ValueError(self._damaged(number, place, error)) from error
         if video.num_frames != clip.frames:
-            raise ValueError(self._damaged(number, place, f"{video.num_frames} frames where {clip.frames} should be"))
+            raise ValueError(self._damaged(number, place, f"{video.num_frames} frames instead of {clip.frames}"))
         return video, 0
 
     def _damaged(self, number: int, place: Place, why: object) -> str:
@@ -171,8 +171,8 @@ class ShardStore:
             return self._remote.read(address, offset, size, check)
         if number not in self._files:
             self._files[number] = os.open(address, os.O_RDONLY)
-        data = os.pread(self._files[number], size, offset)  # has no position, so forked workers may share it
-        fault = check(data) if len(data) == size else f"{len(data)} bytes where {size} should be"
+        data = os.pread(self._files[number], size, offset)  # no file position, so forked workers may share it
+        fault = check(data) if len(data) == size else f"{len(data)} bytes instead of {size}"
         if fault:
             raise ValueError(self._damaged(number, place, fault))
         return data
@@ -180,7 +180,7 @@ class ShardStore:
     @staticmethod
     def _check(path: Path, shard: Shard) -> None:
         if not path.is_file():
-            raise FileNotFoundError(f"the manifest names {path}, which is not there; {PACK_HINT}")
+            raise FileNotFoundError(f"the manifest names {path}, which does not exist; {PACK_HINT}")
         size = path.stat().st_size
         if size != shard.bytes:
             raise ValueError(f"{path} has {size} bytes, but the manifest says {shard.bytes}; pack it again")

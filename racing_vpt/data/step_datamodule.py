@@ -7,10 +7,10 @@ from torch.utils.data import DataLoader
 
 
 class StepDataModule(pl.LightningDataModule):
-    """Counts training steps, for a model that learns from what it does (`learns_from = "experience"`).
+    """Counts training steps, for a model that learns from its own experience (`learns_from = "experience"`).
 
     Args:
-        steps_per_epoch: steps in an epoch.
+        steps_per_epoch: steps per epoch.
     """
 
     def __init__(self, steps_per_epoch: int = 1) -> None:
@@ -20,5 +20,5 @@ class StepDataModule(pl.LightningDataModule):
         self.steps_per_epoch = steps_per_epoch
 
     def train_dataloader(self) -> DataLoader:
-        """The number of each step of an epoch."""
+        """The steps of an epoch, as numbers."""
         return DataLoader(range(self.steps_per_epoch), batch_size=None)  # type: ignore[arg-type]

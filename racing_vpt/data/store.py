@@ -1,4 +1,4 @@
-"""Where clips are read from: shards (`shards.py`), or a plain folder of recordings, cut where nothing is written."""
+"""Stores of clips: shards (`shards.py`), or a plain folder of recordings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from racing_vpt.video.decode import Decoder
 from racing_vpt.video.decoders import Video
 from racing_vpt.video.encode import MAX_GROUP
 
-OPEN_VIDEOS = 8  # readers that stay open in each process
+OPEN_VIDEOS = 8  # open readers per process
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A part of an episode that is decoded together: frames [start, start + frames); `handle` is the store's own."""
+    """Part of an episode that is decoded together: frames [start, start + frames); `handle` is the store's own."""
 
     start: int
     frames: int
@@ -28,7 +28,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class StoredEpisode:
-    """An episode as its clips in order; `finished` where it is known that the lap was, which ends it for good."""
+    """An episode as its clips in order; `finished`: the lap is known to be finished, so the episode terminated."""
 
     name: str
     frames_per_second: float
@@ -41,7 +41,7 @@ class StoredEpisode:
         return self.clips[-1].start + self.clips[-1].frames
 
     def check(self, where: str) -> None:
-        """Raise ValueError unless the clips follow each other without a gap."""
+        """Raise ValueError if there is a gap between clips."""
         expected = 0
         for clip in self.clips:
             if clip.start != expected:
@@ -50,18 +50,18 @@ class StoredEpisode:
 
 
 class Store(Protocol):
-    """What the data module reads from."""
+    """Interface of a store."""
 
     episodes: list[StoredEpisode]
 
     def columns(self, clip: Clip) -> Columns:
-        """What is known about each frame of a clip."""
+        """Columns of a clip."""
 
     def open(self, clip: Clip) -> tuple[Video, int]:
-        """A video that holds the clip, open for reading, and the frame of it that is the clip's first."""
+        """A video that contains the clip, open for reading, and the index of the clip's first frame in it."""
 
     def encoded(self, clip: Clip) -> bytes:
-        """An mp4 of just this clip, for decoding on a GPU."""
+        """An mp4 of the clip, for decoding on a GPU."""
 
 
 class RecordingStore:
@@ -69,14 +69,14 @@ class RecordingStore:
 
     Args:
         episodes: the recordings, with their controls.
-        decoder: which library decodes.
+        decoder: decoding library.
     """
 
     def __init__(self, episodes: list[Episode], decoder: Decoder = "auto") -> None:
         self.decoder = decoder
         self._sources = episodes
         self._columns: dict[int, Columns] = {}
-        self._videos: OrderedDict[tuple[int, int], Video] = OrderedDict()  # by process and episode
+        self._videos: OrderedDict[tuple[int, int], Video] = OrderedDict()  # open videos by process and episode
         self._clips: list[tuple[int, Clip]] = []
         self.episodes = [self._cut(number, episode) for number, episode in enumerate(episodes)]
 
@@ -90,14 +90,14 @@ class RecordingStore:
         return StoredEpisode(episode.name, episode.recording.frames_per_second, tuple(clips), finished)
 
     def columns(self, clip: Clip) -> Columns:
-        """What is known about each frame of a clip."""
+        """Columns of a clip."""
         number, _ = self._clips[clip.handle]
         if number not in self._columns:
             self._columns[number] = self._sources[number].columns()
         return self._columns[number][clip.start : clip.start + clip.frames]
 
     def open(self, clip: Clip) -> tuple[Video, int]:
-        """The recording's video; a few stay open, each in the process that opened it."""
+        """The recording's video; a few stay open in each process."""
         number, _ = self._clips[clip.handle]
         key = (os.getpid(), number)
         if key not in self._videos:
@@ -108,7 +108,7 @@ class RecordingStore:
         return self._videos[key], clip.start
 
     def encoded(self, clip: Clip) -> bytes:
-        """Not to be had of recordings."""
+        """Unsupported for plain recordings."""
         folder = self._sources[self._clips[clip.handle][0]].recording.video.parent
         raise ValueError(
             f"clips of plain recordings are not decoded on a GPU; use device cpu, or pack {folder} with: "

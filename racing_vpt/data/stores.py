@@ -1,4 +1,4 @@
-"""A path to the store that reads it: shards or plain recordings."""
+"""Opens the store of a path: shards or plain recordings."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def open_store(
     decoder: Decoder,
     remote: Remote | None = None,
 ) -> Store | None:
-    """The store of a path's split.
+    """Open the store of a path's split.
 
     Args:
         path: folder or URL of shards, or folder of recordings.
         split: `train` or `val`.
-        val_fraction: of plain recordings; None: the path serves this split alone, so all its recordings do.
-        seed: of the split of plain recordings.
-        labels: folder of labels that take the place of recorded controls; of plain recordings.
-        decoder: which library decodes.
-        remote: how a URL is read.
+        val_fraction: fraction of plain recordings in `val`; None: all recordings belong to this split.
+        seed: seed of the split of plain recordings.
+        labels: folder of labels that replace the controls of plain recordings.
+        decoder: decoding library.
+        remote: options for a URL.
 
     Returns:
-        The store, or None where a path that serves both splits has no episodes to validate with.
+        The store, or None if a path used for both splits has no episodes for validation.
 
     Raises:
         FileNotFoundError: there is nothing to read.

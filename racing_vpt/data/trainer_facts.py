@@ -1,4 +1,4 @@
-"""What a data module asks its trainer; each has an answer where there is no trainer, as in a script."""
+"""What a data module needs to know from its trainer, with defaults where there is none, as in a script."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from racing_vpt.types import FrameSpec
 
 
 def wanted_frames(data: LightningDataModule, given: FrameSpec | None) -> FrameSpec:
-    """What frames should look like: as given, or as the trainer's model says, or the default."""
+    """Frame specification: as given, or that of the trainer's model, or the default."""
     if given is not None:
         return given
     spec = getattr(data.trainer and data.trainer.lightning_module, "frames", None)
@@ -16,17 +16,17 @@ def wanted_frames(data: LightningDataModule, given: FrameSpec | None) -> FrameSp
 
 
 def steps_done(data: LightningDataModule) -> int:
-    """Training batches so far, over all epochs and before a stop."""
+    """Number of training batches so far, over all epochs, including those before a resume."""
     if data.trainer is None:
         return 0
     return data.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
 
 
 def rank_of(data: LightningDataModule) -> int:
-    """Number of this process among all that train."""
+    """Rank of this process."""
     return data.trainer.global_rank if data.trainer is not None else 0
 
 
 def world_size_of(data: LightningDataModule) -> int:
-    """Number of processes that train."""
+    """Number of training processes."""
     return data.trainer.world_size if data.trainer is not None else 1

@@ -1,4 +1,4 @@
-"""Windows of videos (`windows.py`) as batches for a model."""
+"""Batches of windows of videos (`windows.py`)."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from racing_vpt.video.decode import Decoder, Device
 
 @dataclass
 class PredictBatch(Batch):
-    """A `Batch` without controls whose row i is `windows[i]`; windows of several videos may alternate.
+    """A `Batch` without controls whose row i is `windows[i]`; windows of several videos may be mixed.
 
-    A row whose window has an `error` is all padding; its prediction is to be ignored.
+    A row whose window has an `error` is all padding; its prediction is meaningless.
     """
 
     windows: list[PredictWindow] = field(default_factory=list)
 
 
 def collate_windows(windows: list[PredictWindow]) -> PredictBatch:
-    """Windows of equal length as one batch: frames uint8 [B, T, H, W, 3]."""
+    """Join windows of equal length to a batch: frames uint8 [B, T, H, W, 3]."""
     frames = torch.from_numpy(np.stack([window.frames for window in windows]))
     valid = torch.from_numpy(np.stack([window.valid for window in windows]))
     first = torch.zeros_like(valid)
@@ -39,18 +39,18 @@ def collate_windows(windows: list[PredictWindow]) -> PredictBatch:
 
 
 class WindowDataset(IterableDataset[PredictBatch]):
-    """Batches of windows of many videos; ranks and workers take different videos.
+    """Batches of windows of many videos; each rank and worker takes different videos.
 
     Args:
         videos: video files by name.
-        spec: what the model wants to see.
-        batch_size: windows in a batch.
-        window: frames in a window.
+        spec: the model's input frames.
+        batch_size: windows per batch.
+        window: frames per window.
         stride: frames from one window to the next.
-        rank: of this process.
+        rank: rank of this process.
         world_size: number of processes.
-        decoder: which library decodes.
-        device: where it decodes.
+        decoder: decoding library.
+        device: decoding device.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Videos to label, in overlapping windows, for `predict`."""
+"""Data module for `predict`: overlapping windows of videos to label."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class WindowDataModule(pl.LightningDataModule):
 
     Args:
         videos: videos to label: a folder, a file or a glob, or several of these.
-        out: folder that receives the labels, for whoever writes them.
-        batch_size: windows in a batch.
-        window: frames in a window.
+        out: folder for the labels.
+        batch_size: windows per batch.
+        window: frames per window.
         window_stride: frames from one window to the next; the middle of each window is kept.
-        num_workers: processes that decode; 0 decodes beside the main process.
+        num_workers: number of decoding processes; 0: none beside the main process' decoder.
         decoder: auto, decord, torchcodec or pyav. On the CPU auto is PyAV, which checks a video while decoding it.
-        device: where videos are decoded: cpu, cuda, or auto; workers decode on the CPU.
-        frames: what the model sees. None: as the trainer's model says.
+        device: decoding device: cpu, cuda, or auto; workers decode on the CPU.
+        frames: the model's input frames. None: those of the trainer's model.
     """
 
     def __init__(
@@ -46,31 +46,31 @@ class WindowDataModule(pl.LightningDataModule):
         super().__init__()
         if min(batch_size, window) < 1 or not 0 < window_stride <= window:
             raise ValueError(
-                f"batch_size is at least 1 and window_stride from 1 to window, but they are {batch_size}, "
+                f"batch_size must be at least 1, window_stride 1 to window, but they are {batch_size}, "
                 f"{window_stride} and {window}"
             )
         self.videos, self.out = listed(videos), out
         self.batch_size, self.window, self.window_stride = batch_size, window, window_stride
         self.num_workers, self.decoder, self.device, self.frames = num_workers, decoder, device, frames
         self.found: dict[str, Path] = {}  # video files by name
-        self.skip: set[str] = set()  # names of videos that are labelled already; whoever writes labels fills it
+        self.skip: set[str] = set()  # names of videos that are labelled already; filled by `WriteLabels`
 
     def setup(self, stage: str | None = None) -> None:
         """Find the videos.
 
         Raises:
             ValueError: no videos were named, or the stage is not `predict`.
-            FileNotFoundError: there are none.
+            FileNotFoundError: there are no videos.
         """
         if stage not in (None, "predict"):
             raise ValueError(f"a WindowDataModule is for predict, not for {stage}, which takes a ClipDataModule")
         if not self.videos:
             raise ValueError("no videos to label: give --data.videos FOLDER, a file or a glob")
-        choose_decoder(self.decoder, self.device)  # before workers are forked, because it probes the GPU
+        choose_decoder(self.decoder, self.device)  # before workers are forked, because it accesses the GPU
         self.found = find_videos(self.videos)
 
     def predict_dataloader(self) -> DataLoader:
-        """Windows of the videos that are not labelled yet, as `PredictBatch`."""
+        """Windows of the unlabelled videos, as `PredictBatch`."""
         videos = {name: path for name, path in self.found.items() if name not in self.skip}
         decoder, device = choose_decoder(self.decoder, self.device)
         if device == "cpu" or self.num_workers:

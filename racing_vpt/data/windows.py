@@ -1,8 +1,8 @@
-"""Videos in overlapping windows, for labelling them: each frame is decoded once, and memory does not grow with length.
+"""Overlapping windows of videos for labelling: each frame is decoded once, in memory independent of the video's length.
 
-A model that sees past and future knows least at the two ends of a window; so windows overlap and only the middle of
-each is kept. `keep` of all windows of a video cover it exactly once, and `source_frames` of all windows name every
-frame of the source video exactly once, whatever its rate and length.
+A non-causal model has least context at the ends of a window, so windows overlap and only the middle of each is kept.
+The `keep` of all windows of a video covers it exactly once, and their `source_frames` contain every frame of the source
+video exactly once, whatever its rate and length.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from racing_vpt.video.windows import CutWindow, cut_windows
 
 @dataclass(kw_only=True)
 class PredictWindow(CutWindow):
-    """One window of a named video, or the news that the video cannot be read.
+    """A window of a named video, or the error that the video cannot be read.
 
     Args:
-        name: the video's name: its path below the folder given, without suffix. Labels go to `OUT/name.jsonl`.
+        name: the video's name: its path within the given folder, without suffix. Labels go to `OUT/name.jsonl`.
         video: the file.
-        sha256: hexadecimal, of the file.
-        error: why the video was given up; then there is nothing to keep, and what came of it before should be dropped.
+        sha256: hexadecimal sha256 of the file.
+        error: why the video cannot be read; there is then nothing to keep, and labels of earlier windows are dropped.
     """
 
     name: str
@@ -41,7 +41,7 @@ class PredictWindow(CutWindow):
 
 
 def find_videos(videos: str | Sequence[str]) -> dict[str, Path]:
-    """Video files by unique name, sorted, of a folder (and all below), a file, a glob, or several of these."""
+    """Video files by unique name, sorted, from a folder and its subfolders, a file, a glob, or several of these."""
     found: dict[str, Path] = {}
     for pattern in [videos] if isinstance(videos, str) else videos:
         root = Path(pattern)
@@ -74,17 +74,17 @@ def windows_of(
     decoder: Decoder = "auto",
     device: Device = "cpu",
 ) -> Iterator[PredictWindow]:
-    """The windows of one video in order; of a bad video, those up to its fault and then one with an `error`.
+    """The windows of a video in order; for a damaged video, those before the damage and then one with an `error`.
 
     Args:
         name: name of the video.
         path: the file.
-        spec: what the model wants to see; the video is resampled to its rate by time stamps, or every frame is read.
-        window: frames in a window.
+        spec: the model's input frames; the video is resampled to their rate by time stamps, or every frame is read.
+        window: frames per window.
         stride: frames from one window to the next.
-        decoder: which library decodes. `auto` and `pyav` examine a stranger's video while its frames are read; the
-            others decode it twice.
-        device: where it decodes.
+        decoder: decoding library. `auto` and `pyav` check the video while reading its frames; the others decode it
+            twice.
+        device: decoding device.
     """
     empty = np.zeros((window, spec.height, spec.width, 3), np.uint8)
     none = np.zeros(0, np.int64)
@@ -97,7 +97,7 @@ def windows_of(
             for about, found in shared().ask("windows", path, spec=asdict(spec), **options):
                 cut = CutWindow(**{**about, **found, "keep": tuple(about["keep"])})  # type: ignore[arg-type]
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
-        else:  # a GPU is opened here alone
+        else:  # only here is a GPU used
             examined(path)
             for cut in cut_windows(open_video(path, decoder, device), spec, window, stride):
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
