@@ -1,1 +1,1 @@
-"""Weights on disk: run folders, the zoo, safetensors, OpenAI's pair of files. Nothing is unpickled."""
+"""Checkpoints: run folders, the zoo, safetensors, OpenAI's pair of files. Only tensors and plain data are unpickled."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_weights
 from racing_vpt.files import published, write_text
 
-FORMAT = 2  # 1: options of models were not nested (`migrate.py`)
+FORMAT = 2  # 1: flat options of models (`migrate.py`)
 READABLE = (1, 2)
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 TRAINING_ONLY = frozenset({  # arguments that do not affect the network
@@ -24,7 +24,7 @@ TRAINING_ONLY = frozenset({  # arguments that do not affect the network
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights, and how to build the module that they belong to.
+    """Weights, and class and arguments of their module.
 
     Args:
         path: file or folder that was read.
@@ -56,7 +56,7 @@ def save_checkpoint(
     folder: Path, class_path: str, init_args: Mapping, state_dict: Mapping[str, Tensor],
     extra: Mapping | None = None, card: str | None = None,
 ) -> None:  # fmt: skip
-    """Write a checkpoint of ours; each file appears whole, the settings last.
+    """Write a checkpoint in our format; each file atomically, the settings last.
 
     Args:
         folder: destination; created if it does not exist.
@@ -81,19 +81,19 @@ def save_checkpoint(
 
 
 def read_folder(folder: Path) -> Checkpoint:
-    """A checkpoint of ours; FileNotFoundError or ValueError says what is wrong with it."""
+    """Read a checkpoint in our format; FileNotFoundError or ValueError describes what is wrong with it."""
     for file in (CONFIG, WEIGHTS):
         if not (folder / file).is_file():
-            raise FileNotFoundError(f"{folder} lacks {file}; a checkpoint of ours is {WEIGHTS} with {CONFIG} beside it")
+            raise FileNotFoundError(f"{folder} lacks {file}; a checkpoint folder has {WEIGHTS} and {CONFIG}")
     try:
         config = json.loads((folder / CONFIG).read_text())
         class_path, init_args, version = config.pop("class_path"), config.pop("init_args"), config.pop("format")
         recorded = config.pop("fingerprint")
         state_dict = load_file(folder / WEIGHTS)
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, AttributeError) as error:
-        raise ValueError(f"{folder / CONFIG} does not describe a checkpoint of ours: {error!r}") from error
+        raise ValueError(f"{folder / CONFIG} does not describe a checkpoint: {error!r}") from error
     except SafetensorError as error:
-        raise ValueError(f"{folder / WEIGHTS} is no whole safetensors file: {error}") from error
+        raise ValueError(f"{folder / WEIGHTS} is not a complete safetensors file: {error}") from error
     if version not in READABLE:
         raise ValueError(f"{folder} has format {version}, but this version of racing_vpt reads {READABLE}; update it")
     found = fingerprint(state_dict)

@@ -1,4 +1,4 @@
-"""Checks checkpoints: every byte as it was written, every number finite.
+"""Checks the integrity of checkpoints: checksums, and that all numbers are finite.
 
 torch does not verify the checksums of the zip files that it reads, and it saves NaN without a warning.
 """
@@ -11,17 +11,17 @@ import torch
 
 from racing_vpt.checkpoints.openai import load_tensors
 
-PREVIOUS = ".previous"  # `last.ckpt.previous` is the `last.ckpt` before
+PREVIOUS = ".previous"  # `last.ckpt.previous` is the version before `last.ckpt`
 MUST_BE_FINITE = ("state_dict", "current_model_state", "optimizer_states")
 
 
 def fault_of(path: Path) -> str | None:
-    """What is wrong with a `.ckpt`; None if it is complete, plain data and finite."""
+    """Description of the fault of a `.ckpt`; None if it is complete, plain data and finite."""
     try:
         with zipfile.ZipFile(path) as archive:
             torn = archive.testzip()
         if torn is not None:
-            return f"{path}: the checksum of {torn} is wrong; its bytes are not those that were written"
+            return f"{path}: the checksum of {torn} is wrong; the file is damaged"
         saved = load_tensors(path)
     except (ValueError, OSError, zipfile.BadZipFile) as error:
         return str(error) if str(path) in str(error) else f"{path}: {error}"
@@ -41,11 +41,11 @@ def newest_whole(wanted: Path) -> tuple[Path, list[str]]:
     """The checkpoint to resume from: `wanted` (`checkpoints/last.ckpt`), unless it is damaged.
 
     Returns:
-        `wanted`, else the newest intact one in its folder; and the faults of those passed over.
+        `wanted`, or else the newest intact one in its folder; and the faults of those skipped.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
-        ValueError: none is intact; it names the fault of each.
+        ValueError: none is intact; the message names the fault of each.
     """
     others = [*wanted.parent.glob("*.ckpt"), *wanted.parent.glob(f"*.ckpt{PREVIOUS}")]
     newest_first = sorted({*others} - {wanted}, key=lambda path: path.stat().st_mtime_ns, reverse=True)
@@ -57,7 +57,7 @@ def newest_whole(wanted: Path) -> tuple[Path, list[str]]:
         if fault is None:
             return path, faults
         faults.append(fault)
-    raise ValueError(f"no checkpoint in {wanted.parent} can be gone on from: {'; '.join(faults)}")
+    raise ValueError(f"no checkpoint in {wanted.parent} can be resumed: {'; '.join(faults)}")
 
 
 def _non_finite(value: object, name: str) -> Iterator[str]:

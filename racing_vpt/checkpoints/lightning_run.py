@@ -1,7 +1,7 @@
-"""Reads the checkpoints of a run folder, which Lightning wrote.
+"""Reads Lightning's checkpoints of a run folder.
 
 If a run averages its weights (Lightning's `EMAWeightAveraging`), `state_dict` is the average; the weights for resuming
-are stored beside it.
+are stored separately in the file.
 """
 
 from pathlib import Path
@@ -12,11 +12,11 @@ from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_training
 from racing_vpt.checkpoints.openai import load_tensors
 
-FROM_CHECKPOINT = "init_from"  # stands for the size of the checkpoint that training started from
+FROM_CHECKPOINT = "init_from"  # placeholder for the size of the checkpoint that training started from
 
 
 def read_lightning(path: Path) -> Checkpoint:
-    """A `.ckpt` of Lightning; its class and arguments are in it, or in the run's config.yaml."""
+    """Read a Lightning `.ckpt`; its class and arguments are in it, or in the run's config.yaml."""
     saved = load_tensors(path)
     if not isinstance(saved.get("state_dict"), dict):
         raise ValueError(f"{path} has no state_dict; expected a checkpoint that racing-vpt fit wrote")
@@ -27,8 +27,8 @@ def read_lightning(path: Path) -> Checkpoint:
         model = (yaml.safe_load(config.read_text()) or {}).get("model") or {}
         class_path, arguments = model.get("class_path"), model.get("init_args") or {}
     if class_path is None:
-        raise ValueError(f"{path} does not say which class it is of, nor does {config}; write it with racing-vpt fit")
-    weights_name = fingerprint(saved["state_dict"])  # before names are migrated, so that it stays the same
+        raise ValueError(f"{path} does not name its class, nor does {config}; write it with racing-vpt fit")
+    weights_name = fingerprint(saved["state_dict"])  # before migration, so that it stays the same
     class_path, arguments = migrate_class(class_path, arguments, path)
     network = arguments.get("network")
     if isinstance(network, dict) and network.get("size") == FROM_CHECKPOINT:
@@ -39,8 +39,10 @@ def read_lightning(path: Path) -> Checkpoint:
 
 
 def best_of_run(checkpoints: Path) -> Path:
-    """The best checkpoint of a run, as it recorded; else the last."""
-    finished = [path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")]  # not being written
+    """The best checkpoint of a run, as recorded by it; otherwise the last."""
+    finished = [
+        path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")
+    ]  # not one that is being written
     newest = sorted(finished, key=lambda path: path.stat().st_mtime)
     if not newest:
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""Loads anything that is called a checkpoint.
+"""Loads checkpoints of all kinds.
 
 A checkpoint is named by a run folder, a Lightning `.ckpt`, a folder of ours, `zoo:NAME`, or OpenAI's `F.model` with
 `F.weights` beside it. Only tensors and plain data are unpickled, and only classes of this package are built.
@@ -28,16 +28,16 @@ logger = logging.getLogger(__name__)
 
 
 class WeightsError(ValueError):
-    """Weights that do not fit the network that is to take them."""
+    """Weights that do not fit the network."""
 
 
 def zoo_names() -> list[str]:
-    """Names of the checkpoints that come with the package."""
+    """Names of the checkpoints shipped with the package."""
     return sorted(path.parent.name for path in ZOO.glob(f"*/{CONFIG}"))
 
 
 def read_checkpoint(name: str | Path) -> Checkpoint:
-    """Read a checkpoint; the top of this file lists what `name` may be.
+    """Read a checkpoint; the top of this file lists the forms of `name`.
 
     Raises:
         FileNotFoundError: there is nothing of that name.
@@ -64,7 +64,7 @@ def read_checkpoint(name: str | Path) -> Checkpoint:
         return read_folder(path)
     if (path / "checkpoints").is_dir():
         return read_lightning(best_of_run(path / "checkpoints"))
-    raise ValueError(f"{path} is no checkpoint; expected {KINDS}")
+    raise ValueError(f"{path} is not a checkpoint; expected {KINDS}")
 
 
 def load_module(
@@ -94,7 +94,7 @@ def build_module(
     module_class = _module_class(held, name)
     arguments = {key: value for key, value in checkpoint.init_args.items() if key not in TRAINING_ONLY}
     try:
-        if foreign:  # settings and weights come in two files: they must agree before there is memory for either
+        if foreign:  # settings and weights are separate files: check that they agree before allocating memory
             with torch.device("meta"):
                 check_weights(
                     module_class(**structured_arguments(module_class, arguments)),
@@ -107,7 +107,7 @@ def build_module(
         raise
     except (TypeError, ValueError) as error:
         raise ValueError(
-            f"{name}: no {held} can be built from its arguments {arguments}: {error}; if an older version wrote it, "
+            f"{name}: cannot build a {held} from its arguments {arguments}: {error}; if an older version wrote it, "
             f"{how_to_read()}"
         ) from error
     load_strictly(module, checkpoint.state_dict, name, allow_extra=foreign)
@@ -118,14 +118,14 @@ def build_module(
 def load_strictly(
     module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False, assign: bool = False
 ) -> None:
-    """Load weights; ValueError lists what is missing, unexpected or of another shape.
+    """Load weights; ValueError lists missing and unexpected tensors and those of another shape.
 
     Args:
-        module: takes the weights.
-        state_dict: all of its tensors by name.
+        module: the module.
+        state_dict: all its tensors by name.
         name: name of the checkpoint, for messages.
         allow_extra: log a warning about unexpected tensors instead.
-        assign: use the tensors themselves instead of copying them; for a module on the meta device.
+        assign: use the tensors themselves instead of copies; for a module on the meta device.
     """
     state_dict = with_twins(module, state_dict)
     unexpected = check_weights(module, state_dict, name, allow_extra=allow_extra)
@@ -135,7 +135,7 @@ def load_strictly(
 
 
 def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights; copies of a network (`TWINS`) that an export left out are taken from the network."""
+    """The weights, with copies of networks (`TWINS`) that an export leaves out restored."""
     held = dict(state_dict)
     for twin, original in getattr(module, "TWINS", ()):
         for key in module.state_dict():
@@ -148,7 +148,7 @@ def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str,
 def check_weights(
     module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False
 ) -> list[str]:
-    """Names of unused tensors; WeightsError where `load_strictly` would refuse."""
+    """Names of unused tensors; WeightsError if `load_strictly` would fail."""
     own = module.state_dict()
     missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
     shapes = [
@@ -166,9 +166,9 @@ def check_weights(
 
 
 def export_run(checkpoint_name: str | Path, folder: Path, card: str) -> Checkpoint:
-    """Write any checkpoint in our format, with `card` as its README.md; returns it as read from there.
+    """Write a checkpoint in our format, with `card` as its README.md; returns it as read back.
 
-    Weights that only training needs are left out, such as target networks (a module lists them in `TWINS`).
+    Weights that only training needs, such as target networks, are left out (a module lists them in `TWINS`).
     """
     checkpoint = read_checkpoint(checkpoint_name)
     twins = tuple(twin for twin, _ in getattr(_module_class(checkpoint.class_path, checkpoint_name), "TWINS", ()))
@@ -183,7 +183,9 @@ def _module_class(class_path: str, name: str | Path) -> "type[LightningModule]":
 
     module_name, _, class_name = class_path.rpartition(".")
     if not module_name.startswith("racing_vpt."):
-        raise ValueError(f"{name} names the class {class_path}; only classes of racing_vpt are built from a checkpoint")
+        raise ValueError(
+            f"{name} names the class {class_path}; only classes of racing_vpt can be built from a checkpoint"
+        )
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
@@ -191,5 +193,5 @@ def _module_class(class_path: str, name: str | Path) -> "type[LightningModule]":
             f"{name} names the class {class_path}, which this version of racing_vpt lacks: {error}"
         ) from error
     if not (isinstance(found, type) and issubclass(found, LightningModule)):
-        raise ValueError(f"{name} names {class_path}, which is no LightningModule")
+        raise ValueError(f"{name} names {class_path}, which is not a LightningModule")
     return found

@@ -1,10 +1,10 @@
-"""What earlier versions wrote, in today's terms: the one place that knows old names of classes, options and weights.
+"""Migration of checkpoints and runs of earlier versions: old names of classes, options and weights.
 
-Class paths and arguments stand in a checkpoint's `config.json` and in a run's `config.yaml`; names of weights, of
-callbacks and of data modules in a run's `.ckpt`. To rename one of these, add a line to a table below. Old names stay
-here for good; what is written today passes through unchanged.
+Class paths and arguments are stored in a checkpoint's `config.json` and a run's `config.yaml`; names of weights,
+callbacks and data modules in a run's `.ckpt`. To rename one of these, add a line to a table below. Old names are never
+removed; current ones pass through unchanged.
 
-`VERSION_THAT_READS` is named where something cannot be migrated, such as an option that is gone and was in use.
+Errors name `VERSION_THAT_READS` if something cannot be migrated, such as an option that no longer exists.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from typing import Any
 
-VERSION_THAT_READS = "0.1.0"  # the last version that reads everything that is written in the old way
+VERSION_THAT_READS = "0.1.0"  # the last version that reads everything in the old form
 
 Arguments = dict[str, Any]
 Change = Callable[[Arguments], None]
-"""Turns arguments of an earlier version into today's, in place; leaves today's as they are."""
+"""Changes arguments of an earlier version to the current ones, in place; leaves current ones as they are."""
 
 
 class MigrationError(ValueError):
-    """What an earlier version wrote and this one cannot express."""
+    """Settings of an earlier version that this one cannot express."""
 
 
 def renamed(old: str, new: str) -> Change:
-    """An argument that has another name, or lies within another (`network.size`)."""
+    """Rename an argument, or move it into a group (`network.size`)."""
 
     def change(arguments: Arguments) -> None:
         if old not in arguments:
@@ -40,7 +40,7 @@ def renamed(old: str, new: str) -> Change:
 
 
 def removed(name: str, *harmless: object) -> Change:
-    """An argument that is gone; MigrationError where its value was none of the `harmless` ones (none: all are)."""
+    """Remove an argument; MigrationError if its value is not among the `harmless` ones (none given: all are)."""
 
     def change(arguments: Arguments) -> None:
         if name not in arguments:
@@ -53,13 +53,13 @@ def removed(name: str, *harmless: object) -> Change:
 
 
 def into(group: str, *names: str, **renamed_names: str) -> tuple[Change, ...]:
-    """Arguments that now lie within `group`, under their names or others (`old="new"`)."""
+    """Move arguments into `group`, keeping their names or with new ones (`old="new"`)."""
     same = {name: name for name in names}
     return tuple(renamed(old, f"{group}.{new}") for old, new in {**same, **renamed_names}.items())
 
 
 def number_to(name: str, inner: str) -> Change:
-    """A number that is now one argument (`inner`) of a group of its own name."""
+    """Replace a number by a group of the same name that has it as argument `inner`."""
 
     def change(arguments: Arguments) -> None:
         if isinstance(arguments.get(name), int | float):
@@ -69,7 +69,7 @@ def number_to(name: str, inner: str) -> Change:
 
 
 def unless_none(name: str) -> Change:
-    """An argument that cannot be None now; None was its default."""
+    """Drop an argument that may no longer be None; None was its default."""
 
     def change(arguments: Arguments) -> None:
         if name in arguments and arguments[name] is None:
@@ -79,7 +79,7 @@ def unless_none(name: str) -> Change:
 
 
 def optimizer_written_out(arguments: Arguments) -> None:
-    """Default optimizers of 0.1.0 were functions of ours; today's configurations contain their settings."""
+    """Default optimizers of 0.1.0 were our own functions; configurations now contain their settings."""
     if isinstance(arguments.get("optimizer"), str) and arguments["optimizer"] in OPTIMIZERS:
         name, settings = OPTIMIZERS[arguments["optimizer"]]
         arguments["optimizer"] = {"class_path": f"torch.optim.{name}", "init_args": dict(settings)}
@@ -103,32 +103,32 @@ def parts_of_iris(arguments: Arguments) -> None:
 
 
 def game_of_scheme(arguments: Arguments) -> None:
-    """0.1.0 named a control scheme where there is a game now; an IDM without stops had none."""
+    """0.1.0 named a control scheme instead of a game; an IDM without stops had none."""
     if "scheme" in arguments:
         scheme = arguments.pop("scheme")
         arguments.setdefault("game", SCHEMES.get(scheme, scheme))
 
 
 def null_frames_of_game(arguments: Arguments) -> None:
-    """0.1.0 named the control scheme whose null frames are dropped; now it is a game, with its scheme if need be."""
-    if arguments.get("drop_null") in SCHEMES:  # where 0.1.0 had it; today it lies within `controls`
+    """0.1.0 named the control scheme whose null frames are dropped; now a game, with its scheme if necessary."""
+    if arguments.get("drop_null") in SCHEMES:  # as in 0.1.0; now within `controls`
         arguments["drop_null"] = SCHEMES[arguments["drop_null"]]
 
 
 def game_of_frames(arguments: Arguments) -> None:
-    """0.1.0's models without controls said nothing of their game; Atari's alone have 15 frames a second."""
+    """0.1.0's models without controls did not name their game; only Atari's have 15 frames per second."""
     frames = arguments.get("frames")
     if isinstance(frames, dict) and frames.get("frames_per_second") == 15:
         arguments.setdefault("game", "atari")
 
 
 def no_stops(arguments: Arguments) -> None:
-    """In 0.1.0 an IDM to which no stops were given had none; now it has those of its game."""
+    """In 0.1.0 an IDM without given stops had none; now it has those of its game."""
     if "scheme" in arguments and arguments.get("stops") is None:
         arguments["stops"] = {}
 
 
-SCHEMES: dict[str, str] = {  # control scheme of 0.1.0: game, with its scheme where models of the kind have another
+SCHEMES: dict[str, str] = {  # control scheme of 0.1.0: game, with its scheme where the model's default is another
     "car": "carracing",
     "carracing": "carracing:few",
     "carracing-discrete": "carracing:five",
@@ -139,7 +139,7 @@ SCHEMES: dict[str, str] = {  # control scheme of 0.1.0: game, with its scheme wh
     "atari-enduro": "enduro",
     "atari-breakout": "breakout",
 }
-CLASSES: dict[str, str] = {  # class path of old: today's
+CLASSES: dict[str, str] = {  # old class path: current one
     "racing_vpt.data.replay_datamodule.ReplayDataModule": "racing_vpt.replay.datamodule.ReplayDataModule",
     "racing_vpt.data.stretch_datamodule.StretchDataModule": "racing_vpt.replay.segment_datamodule.SegmentDataModule",
     "racing_vpt.data.datamodule.VideoDataModule": "racing_vpt.data.clip_datamodule.ClipDataModule",
@@ -156,7 +156,7 @@ TOKENIZER = into("tokenizer", "quantizer", "vocabulary", "levels", tokenizer_siz
 RECONSTRUCTION = into("reconstruction", "pixel_loss", "perceptual", "perceptual_weight", "commitment_weight")
 READING = (unless_none("remote"), *into("reading", "frames", "decoder", "cache_gib", "codes", "remote"))
 WORLD = into("world", "architecture", "positions", "pretrained", "actions", "reward", "unroll")
-ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in the order in which they apply
+ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by current class name, in order of application
     "VPT": (
         optimizer_written_out,
         game_of_scheme,
@@ -235,21 +235,21 @@ ARGUMENTS: dict[str, tuple[Change, ...]] = {  # by today's name of the class, in
         *READING,
     ),
 }  # fmt: skip
-WEIGHTS: dict[str, str] = {"slow.net.": "target_critic.net."}  # beginning of a weight's name of old: today's
-# class of a callback or data module in a `.ckpt` of old: today's
+WEIGHTS: dict[str, str] = {"slow.net.": "target_critic.net."}  # old prefix of weight names: current one
+# old class of a callback or data module in a `.ckpt`: current one
 STATES: dict[str, str] = {"VideoDataModule": "ClipDataModule", "StretchDataModule": "SegmentDataModule"}
 
 
 def migrate_class(class_path: str, init_args: Mapping, name: object) -> tuple[str, Arguments]:
-    """A class and its arguments as this version calls them; nested classes and plain values too.
+    """Current class path and arguments, including those of nested classes.
 
     Args:
         class_path: such as `racing_vpt.models.idm.IDM`.
         init_args: its arguments, plain data.
-        name: of the file, for messages.
+        name: name of the file, for messages.
 
     Raises:
-        MigrationError: this version cannot do what they ask for; it names the version that can.
+        MigrationError: not supported by this version; the message names the version that does.
     """
     class_path = CLASSES.get(class_path, class_path)
     arguments = deepcopy(dict(init_args))
@@ -267,14 +267,14 @@ def migrate_config(config: Mapping, name: object) -> dict[str, Any]:
     assert isinstance(migrated, dict), "a mapping stays one"
     model, data = migrated.get("model"), migrated.get("data")
     if isinstance(model, dict) and str(model.get("class_path")).endswith(".Controller") and isinstance(data, dict):
-        steps = (data.get("init_args") or {}).get("steps_per_epoch")  # nothing else of it had a meaning
+        steps = (data.get("init_args") or {}).get("steps_per_epoch")  # its other arguments had no effect
         given = {} if steps is None else {"init_args": {"steps_per_epoch": steps}}
         migrated["data"] = {"class_path": "racing_vpt.data.step_datamodule.StepDataModule", **given}
     return migrated
 
 
 def migrate_frames(frames: Mapping) -> dict[str, Any]:
-    """Settings of frames: `mask_bottom`, a share of the height, became a rectangle of `hide`."""
+    """Frame settings: `mask_bottom`, a share of the height, became a rectangle of `hide`."""
     migrated = dict(frames)
     if "mask_bottom" in migrated:
         masked = migrated.pop("mask_bottom")
@@ -283,12 +283,12 @@ def migrate_frames(frames: Mapping) -> dict[str, Any]:
 
 
 def migrate_weights(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights by today's names."""
+    """Weights by current names."""
     return {_begins(key, WEIGHTS): value for key, value in state_dict.items()}
 
 
 def migrate_training(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What Lightning wrote (`.ckpt`): weights, averages of them, and states of callbacks and data modules; in place."""
+    """Migrate a Lightning `.ckpt` in place: weights, their averages, and states of callbacks and data modules."""
     for part in ("state_dict", "current_model_state"):
         if isinstance(checkpoint.get(part), Mapping):
             checkpoint[part] = migrate_weights(checkpoint[part])
@@ -301,7 +301,7 @@ def migrate_training(checkpoint: dict[str, Any]) -> dict[str, Any]:
 
 
 def how_to_read() -> str:
-    """What to do with what this version cannot read."""
+    """Advice for files that this version cannot read."""
     return f"version {VERSION_THAT_READS} of racing-vpt can read it"
 
 

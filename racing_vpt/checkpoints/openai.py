@@ -22,8 +22,8 @@ from racing_vpt.free_memory import require_memory
 from racing_vpt.games.read import load_game
 
 LARGEST_MODEL = 2**20  # bytes; the public files have about a thousand
-LARGEST_WIDTH = 2**16  # of any number in the settings
-ZIP = b"PK\x03\x04"  # first bytes of a file of torch
+LARGEST_WIDTH = 2**16  # upper limit of every number in the settings
+ZIP = b"PK\x03\x04"  # first bytes of a torch file
 
 MINECRAFT_FRAMES = {"resize": "linear", "frames_per_second": 20.0}
 
@@ -43,7 +43,7 @@ REQUIRED = ("hidsize", "attention_heads", "n_recurrence_layers", "attention_memo
 
 
 class OpenAISettings(TypedDict):
-    """Settings of a `.model` file by this project's names; `size` are the arguments of `nn.sizes.NetSize`."""
+    """Settings of a `.model` file under this project's names; `size` are the arguments of `nn.sizes.NetSize`."""
 
     kind: Literal["policy", "idm"]
     size: dict[str, int | list[int]]
@@ -57,7 +57,7 @@ def read_openai_model(path: Path) -> dict:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it asks for a name that is no plain data, or is no whole pickle of a dict.
+        ValueError: it asks for something other than plain data, or is not a complete pickle of a dict.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; an OpenAI model is a pair of files, F.model and F.weights")
@@ -65,13 +65,17 @@ def read_openai_model(path: Path) -> dict:
         raise ValueError(f"{path} has {path.stat().st_size} bytes; a .model file is small: is this the .weights file?")
     data = path.read_bytes()
     if data.startswith(ZIP):
-        raise ValueError(f"{path} is a file of torch, not a .model file: were .model and .weights exchanged?")
+        raise ValueError(f"{path} is a torch file, not a .model file: were .model and .weights exchanged?")
     try:
         model = load_plain(data)
     except RefusedNameError as error:
-        raise ValueError(f"{path} is refused: it asks for {error}, which is no plain data; nothing was run") from error
-    except Exception as error:  # a damaged pickle fails in as many ways as it has bytes
-        raise ValueError(f"{path} is no whole pickle ({error}); half a download? fetch it again") from error
+        raise ValueError(
+            f"{path} is refused: it asks for {error}, which is not plain data; nothing was executed"
+        ) from error
+    except Exception as error:  # a damaged pickle can raise any error
+        raise ValueError(
+            f"{path} is not a complete pickle ({error}); was the download interrupted? fetch it again"
+        ) from error
     if not isinstance(model, dict):
         raise ValueError(f"{path} holds a {type(model).__name__}, expected the dict of an OpenAI .model file")
     return model
@@ -95,15 +99,15 @@ def read_openai_weights(path: Path) -> dict[str, Tensor]:
         whole = value.layout == torch.strided and value.device.type == "cpu" and not value.is_quantized
         if not whole or value.untyped_storage().nbytes() < value.numel() * value.element_size():
             raise ValueError(
-                f"{path}: {key} {tuple(value.shape)} is no plain tensor with all of its numbers in the file"
+                f"{path}: {key} {tuple(value.shape)} is not a plain tensor with all its numbers in the file"
             )
     return weights
 
 
 def check_archive(path: Path) -> None:
-    """ValueError where the zip that a file of torch is has a wrong checksum, which torch passes over, or is packed."""
+    """Raise ValueError if the zip in a torch file is compressed or has a wrong checksum, which torch ignores."""
     if not zipfile.is_zipfile(path):
-        return  # torn, or of torch before 1.6: whoever reads it finds out
+        return  # damaged, or of torch before 1.6: reading it will tell
     with zipfile.ZipFile(path) as archive:
         packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
         if packed:
@@ -114,7 +118,7 @@ def check_archive(path: Path) -> None:
 
 
 def load_tensors(path: Path) -> dict:
-    """A dict that torch saved, read by `weights_only`; ValueError says why where it is not readable."""
+    """Read a dict saved by torch, with `weights_only`; ValueError says why it is not readable."""
     damaged = "half a download or a stopped save?"
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -133,11 +137,11 @@ def load_tensors(path: Path) -> dict:
         if isinstance(error, MemoryError) or "memory" in str(error):
             gib = path.stat().st_size / 2**30
             raise ValueError(
-                f"{path} needs {gib:.1f} GiB of free memory to be read; this machine has not so much"
+                f"{path} needs {gib:.1f} GiB of free memory to read, more than this machine has"
             ) from error
-        raise ValueError(f"{path} is no whole torch file ({_shortly(error)}); {damaged}") from error
-    except Exception as error:  # torn files raise EOFError, OSError, ValueError and more
-        raise ValueError(f"{path} is no whole torch file ({_shortly(error)}); {damaged}") from error
+        raise ValueError(f"{path} is not a complete torch file ({_shortly(error)}); {damaged}") from error
+    except Exception as error:  # damaged files raise EOFError, OSError, ValueError and more
+        raise ValueError(f"{path} is not a complete torch file ({_shortly(error)}); {damaged}") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"{path} holds a {type(loaded).__name__}, expected a dict of tensors by name")
     return loaded
@@ -148,10 +152,10 @@ def _shortly(error: Exception) -> str:
 
 
 def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
-    """What a `.model` file describes, checked; `path` is for messages.
+    """Validated settings of a `.model` file; `path` is for messages.
 
     Raises:
-        ValueError: a setting is missing, or one that this network does not have.
+        ValueError: a setting is missing, or not supported by this network.
     """
     try:
         net, head = model["model"]["args"]["net"]["args"], model["model"]["args"].get("pi_head_opts", {})

@@ -18,7 +18,7 @@ class RefusedNameError(ValueError):
 
 
 class DtypeName:
-    """A numpy dtype in name only."""
+    """Stand-in for a numpy dtype: its name only."""
 
     def __init__(self, name: object, *_: object) -> None:
         if not isinstance(name, str) or not SCALAR_TYPE.fullmatch(name):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from racing_vpt.checkpoints.plain_names import FUNCTIONS, DtypeName, RefusedNameError
 
-MOST_VALUES = 100_000  # in a file; the public ones have about fifty
+MOST_VALUES = 100_000  # per file; the public ones have about fifty
 MOST_DEPTH = 100
 HASH_COST = 20  # values that one which is hashed counts as: keys can be made to collide, and are all compared then
 LITERALS = {
@@ -26,7 +26,7 @@ EMPTY: dict[str, Callable[[], object]] = {
     "EMPTY_LIST": list, "EMPTY_DICT": dict, "EMPTY_SET": set, "EMPTY_TUPLE": tuple,
 }  # fmt: skip
 SHORT_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
-NAMELESS = {  # ways to an object that do not go through a name
+NAMELESS = {  # opcodes that create objects without a name
     "PERSID": "a persistent id", "BINPERSID": "a persistent id", "EXT1": "a registered extension",
     "EXT2": "a registered extension", "EXT4": "a registered extension", "NEXT_BUFFER": "a buffer outside the file",
     "READONLY_BUFFER": "a buffer outside the file", "OBJ": "an object", "NEWOBJ": "an object", "NEWOBJ_EX": "an object",
@@ -183,11 +183,11 @@ class Reader:
 
 
 def load_plain(data: bytes) -> object:
-    """What a pickle holds: dicts, lists, tuples, sets, numbers, texts and bytes; numpy's dtypes by name.
+    """Contents of a pickle: dicts, lists, tuples, sets, numbers, strings and bytes; numpy dtypes by name.
 
     Raises:
-        RefusedNameError: it asks for anything else. Nothing of it was run.
-        Exception: it is damaged, in as many ways as it has bytes.
+        RefusedNameError: it asks for anything else; nothing was executed.
+        Exception: it is damaged; any class of error is possible.
     """
     return Reader().run(data)
 

@@ -1,6 +1,6 @@
-"""Arguments of a module from plain data: nested dictionaries become the frozen dataclasses that it is annotated with.
+"""Builds the arguments of a module from plain data: nested dicts become the dataclasses of its annotations.
 
-jsonargparse does this for YAML and the command line; this does it for a checkpoint's `config.json`.
+jsonargparse does this for YAML and the command line; this is for a checkpoint's `config.json`.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 
 def structured_arguments(function: Any, arguments: Mapping[str, object]) -> dict[str, object]:
-    """Arguments of a class or function, with its dataclasses built.
+    """Arguments of a class or function, with dataclasses built.
 
     Raises:
-        TypeError: there is no argument of that name; it names those that there are.
+        TypeError: there is no such argument; the message lists the existing ones.
         ValueError: a dataclass refuses a value.
     """
     init = vars(function)["__init__"] if isinstance(function, type) else function
@@ -28,7 +28,7 @@ def structured_arguments(function: Any, arguments: Mapping[str, object]) -> dict
 
 
 def structured(annotation: Any, value: object) -> object:
-    """Plain data as the dataclass that an annotation (`Size`, `Size | None`, `str | Size`) asks for; else unchanged."""
+    """Plain data as the dataclass in an annotation (`Size`, `Size | None`, `str | Size`); otherwise unchanged."""
     if not isinstance(value, Mapping):
         return value
     options = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)

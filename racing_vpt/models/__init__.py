@@ -1,1 +1,1 @@
-"""Models to be trained, one LightningModule a file."""
+"""Models, one LightningModule per file."""

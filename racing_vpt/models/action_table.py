@@ -22,15 +22,15 @@ def action_scheme(rows: Sequence[Sequence[float]] | None, game: Game) -> Control
 
     Args:
         rows: controls of each action, in the order of the game's own table; None: that table.
-        game: its scheme for a DQN is its own table, in CarRacing the five discrete actions.
+        game: the game; its scheme for a DQN is its own table, in CarRacing the five discrete actions.
 
     Raises:
-        ValueError: a row is outside the game's limits, stands twice, or is the only one.
+        ValueError: a row is outside the game's limits, is repeated, or is the only one.
     """
     scheme = game.scheme(kind="dqn")
     if rows is None:
         if [type(head) for head in scheme.heads.values()] != [Joint]:
-            raise ValueError(f"{scheme.name} is no table of actions; a DQN chooses in one, such as carracing:five")
+            raise ValueError(f"{scheme.name} is not a table of actions; a DQN needs one, such as carracing:five")
         return scheme
     whole, names = game.scheme("controls"), scheme.controls
     for number, row in enumerate(rows):
@@ -39,10 +39,10 @@ def action_scheme(rows: Sequence[Sequence[float]] | None, game: Game) -> Control
         try:
             whole.check(dict.fromkeys(whole.controls, 0.0) | dict(zip(names, row, strict=True)))
         except ValueError as error:
-            raise ValueError(f"actions[{number}] is {list(row)}, which nobody can do: {error}") from error
+            raise ValueError(f"actions[{number}] is {list(row)}, which is not possible: {error}") from error
     table = tuple(tuple(float(value) for value in row) for row in rows)
     if len(table) < 2 or len(set(table)) < len(table):
-        raise ValueError(f"a table of actions has two rows or more, no two of them alike; given: {list(table)}")
+        raise ValueError(f"a table of actions needs two or more rows, all different, but {list(table)} was given")
     return ControlScheme("actions", (Joint("action", names, table),))
 
 
@@ -57,7 +57,7 @@ def mirrored_actions(scheme: ControlScheme) -> list[int]:
     """Index of the mirror image of each action, which steers the other way.
 
     Raises:
-        ValueError: the table lacks one.
+        ValueError: the table lacks a mirror image.
     """
     rows = [tuple(row.values()) for row in rows_of(scheme)]
     images = [(-steering, *pedals) for steering, *pedals in rows]
@@ -68,12 +68,12 @@ def mirrored_actions(scheme: ControlScheme) -> list[int]:
 
 
 def mirror_some(batch: Transitions, share: float, images: Sequence[int]) -> Transitions:
-    """The batch with a share of its transitions mirrored, observations and actions alike.
+    """The batch with observations and actions of a share of its transitions mirrored.
 
     Args:
         batch: transitions.
         share: from 0 to 1.
-        images: as of `mirrored_actions`.
+        images: result of `mirrored_actions`.
     """
     B, flipped = len(batch.action), copy.copy(batch)
     start, count = int(torch.randint(B, ())), round(share * B)  # contiguous rows take a seventh of the time

@@ -1,4 +1,4 @@
-"""Error of a policy's controls against the expert's, by control, from running sums."""
+"""Errors of a policy's controls relative to the expert's, from running sums."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from racing_vpt.models.idm_metrics import STEERING_STOP, pressed
 
 
 class ControlMetrics(Metric):
-    """MAE and R2 of each axis' mean, and accuracy of pressed or not (steering: left, right or neither); accuracy of
-    other heads. Steering is also measured clipped to +-0.4, where CarRacing's joint stops. Keys as in `idm_metrics`.
+    """MAE, R2 and pressed-or-not accuracy (steering: left, right, neither) of each axis' mean; accuracy of other heads.
+
+    Steering is also measured clipped to +-0.4, where CarRacing's joint stops. Keys as in `idm_metrics`.
 
     Args:
-        scheme: control scheme, whose heads are measured.
+        scheme: control scheme.
     """
 
     judged: Tensor
@@ -33,11 +34,11 @@ class ControlMetrics(Metric):
             self.add_state(f"sums_{name}{suffix}", torch.zeros(4), dist_reduce_fx="sum")
         for name in scheme.heads:
             self.add_state(f"right_{name}", torch.zeros(()), dist_reduce_fx="sum")
-            self.add_state(f"seen_{name}", torch.zeros(()), dist_reduce_fx="sum")  # where the head counted
+            self.add_state(f"seen_{name}", torch.zeros(()), dist_reduce_fx="sum")  # number of frames counted, by head
         self.add_state("judged", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, probabilities: Mapping[str, Tensor], controls: Mapping[str, Tensor], counts: Tensor) -> None:
-        """Take in probabilities [B, T, classes] by head and controls [B, T] by name, where `counts` [B, T] is true."""
+        """Add probabilities [B, T, classes] by head and controls [B, T] by name where `counts`, bool [B, T]."""
         predicted, classes = self.scheme.expect(probabilities), self.scheme.encode(controls)
         self.judged += counts.sum()
         relevant = self.scheme.relevant(classes)
@@ -58,7 +59,7 @@ class ControlMetrics(Metric):
             sums += torch.stack([error.abs().sum(), error.square().sum(), truth.sum(), truth.square().sum()])
 
     def compute(self) -> dict[str, Tensor]:
-        """`steering_mae`, `steering_r2`, `steering_accuracy`, ...; an axis that never moved has no R2."""
+        """`steering_mae`, `steering_r2`, `steering_accuracy`, ...; no R2 for an axis that never moved."""
         n = self.judged.clamp(min=1)
         values = {
             f"{name}_accuracy": (getattr(self, f"right_{name}") / getattr(self, f"seen_{name}").clamp(min=1)).float()

@@ -32,7 +32,7 @@ GREY = FrameChanges(height=84, width=84, fit="crop", crop_bottom=0.125, hide=(),
 
 
 class DQN(LightningModule):
-    """Learns the value of each action given the last few frames; takes the best.
+    """Learns the value of each discrete action from the last few frames, and acts greedily on it.
 
     Args:
         game: name or file of the game, or all that its file says.
@@ -72,7 +72,7 @@ class DQN(LightningModule):
         self.game = as_game(game)
         self.frames = frame_spec(frames, self.game.frames)
         if not self.frames.grey:
-            raise ValueError("a DQN stacks grey frames, but colours were asked for: give --model.frames.grey true")
+            raise ValueError("a DQN stacks grey frames, but frames.grey is false: give --model.frames.grey true")
         self.scheme: ControlScheme = action_scheme(actions, self.game)
         self.stack = network.stack
         self.learning = learning
@@ -99,7 +99,7 @@ class DQN(LightningModule):
 
     @property
     def missed_cost(self) -> float:
-        """Points subtracted for a tile that is left behind untouched."""
+        """Points subtracted for a missed tile."""
         return self.learning.missed_cost
 
     def setup(self, stage: str) -> None:

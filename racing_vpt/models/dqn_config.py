@@ -41,14 +41,14 @@ class QNetConfig:
 
 @dataclass(frozen=True)
 class QLearningConfig:
-    """What the values mean and how they are learned.
+    """Definition and learning of action values.
 
     Args:
         double: the online network chooses the action that the target network evaluates.
         discount: gamma of a decision; 0.97 looks about 33 decisions (2.7 s at stride 4) ahead.
         reward_scale: factor on rewards: at full speed a decision earns 4 to 5, and Huber's loss needs errors around 1.
-        missed_cost: points subtracted for a decision in which a tile is left behind untouched (`rollout/progress.py`):
-            it costs the lap, but only when nothing in the picture shows why. Reported returns do not include it.
+        missed_cost: points subtracted for a decision in which a tile is missed (`rollout/progress.py`): it costs the
+            lap, but the penalty arrives too late to attribute. Reported returns do not include it.
         rescale_values: learn values under the square root of Pohlen et al. 2018 instead of the plain ones.
         huber: error beyond which the loss is linear.
         mirror: share of the transitions of a batch that are mirrored, together with their actions.
@@ -99,7 +99,7 @@ class ExplorationConfig:
         start: share of random actions at the beginning.
         end: share after `decisions`.
         decisions: number of decisions over which it falls linearly.
-        spread: environment i of N uses epsilon ^ (1 + spread * i / (N - 1)): some always explore, some hardly, so that
+        spread: environment i of N uses epsilon ^ (1 + spread * i / (N - 1)): some explore a lot, some hardly, so that
             the whole of a fast lap is seen early. 0: all alike.
         hold: decisions that a random action lasts: a single one of 25 a second does nothing, twenty spin the car.
     """

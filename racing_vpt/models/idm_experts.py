@@ -1,8 +1,8 @@
-"""Three readers of the same video: of the view, of the motion, and of both.
+"""Three networks that read the same video: from the view, from the motion, and from both.
 
-A reader that sees where the car goes learns what drivers do there: it reads any codec, and is wrong about a driver who
-does otherwise. A reader of the wheels is right about anybody while the wheels can be seen. Each gives a distribution
-over each control; `idm_pool.py` pools them.
+A network that sees where the car goes learns the habits of the training drivers: it works with any codec, but fails on
+drivers with other habits. A network that sees the wheels works for every driver, but only while the wheels are visible.
+Each predicts a distribution over each control; `idm_pool.py` combines them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from racing_vpt.models.idm_net import BLACK, RunningNorm, look
 from racing_vpt.nn.timed import interpolate, intervals, steady_clock
 
 READERS = ("view", "motion", "both")
-TICK = 0.02  # seconds of the clock
+TICK = 0.02  # seconds per tick of the clock
 NUM_GAPS = 2
-SPANS = ((0, 1), (-1, 1), (-2, 2), (-4, 4), (-8, 8))  # ticks from and to, of differences
+SPANS = ((0, 1), (-1, 1), (-2, 2), (-4, 4), (-8, 8))  # first and second tick of each difference
 LOOK_CHANGE = 4.0  # factor on differences of the view's features, which are small
 
 
@@ -36,11 +36,11 @@ class TimedIDMConfig:
         view_width: columns.
         view_features: features computed from it for each frame.
         view_noise: standard deviation of noise added to its pixels in training (normalized to deviation 1).
-        channels: of the readers of the view, of the motion and of both.
+        channels: channels of the readers of the view, of the motion and of both.
         convolutions: number of consecutive convolutions over time in each of these readers.
         over_time: kernel length of the convolutions, in ticks of 20 ms, odd.
         dropout: share of features dropped in training.
-        blind: probability that the reader of both is trained without the view, and without the motion.
+        blind: probability that the view is hidden from the reader of both in training, and that the motion is.
     """
 
     view_height: int = 16
@@ -57,7 +57,7 @@ class TimedIDMConfig:
         for name in ("channels", "convolutions"):
             object.__setattr__(self, name, tuple(getattr(self, name)))  # YAML and JSON give lists
             if len(getattr(self, name)) != len(READERS) or min(getattr(self, name)) < 1:
-                raise ValueError(f"{name} has a number of 1 or more for each of {READERS}; given: {self}")
+                raise ValueError(f"{name} needs a number of at least 1 for each of {READERS}, but {self} was given")
         if self.over_time < 1 or self.over_time % 2 == 0:
             raise ValueError(f"over_time must be odd and 1 or more, but {self.over_time} was given")
         if not (0 <= self.dropout < 1 and 0 <= self.blind <= 0.5):
@@ -73,8 +73,9 @@ class TimedIDMConfig:
 def differences(x: Tensor) -> Tensor:
     """How much x float32 [B, G, D] changes over each of `SPANS`, [B, G, D * spans]; constant beyond the ends.
 
-    Pedals are a change of speed of a hundredth per frame, and steering one of yaw. Kernels over time find them, but
-    only in many times the steps (throttle R2 0.67 without these inputs and 0.86 with them after 800 steps, `LOG.md`).
+    Pedals change the speed by a hundredth per frame; steering changes the yaw rate. Convolutions over time can learn
+    such differences, but need many more steps (throttle R2 0.67 without these inputs and 0.86 with them after 800
+    steps, `LOG.md`).
     """
     far, G = max(to for _, to in SPANS), x.shape[1]
     held = torch.cat([x[:, :1].expand(-1, far, -1), x, x[:, -1:].expand(-1, far, -1)], 1)
@@ -109,8 +110,8 @@ class Experts(nn.Module):
     """Pixels of the view, motion and times to logits by reader and head at each frame.
 
     Args:
-        config: sizes.
-        classes: number of classes by head.
+        config: network options.
+        classes: number of classes of each head.
     """
 
     def __init__(self, config: TimedIDMConfig, classes: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Global motion of the picture between frames, by least squares: without weights, nothing is learned.
+"""Global motion of the picture between frames, estimated by least squares without learned weights.
 
 Lucas and Kanade 1981, "An Iterative Image Registration Technique", with an affine model (Bergen et al. 1992,
 "Hierarchical Model-Based Motion Estimation") from coarse to fine. In a racing game the picture moves

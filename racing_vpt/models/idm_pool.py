@@ -1,8 +1,8 @@
-"""One distribution out of those of several readers of a video (`idm_experts.py`).
+"""Pools the distributions of several readers of a video (`idm_experts.py`).
 
-They are pooled as a product of powers, log p = sum_k w_k log p_k (Hinton 2002, "Training Products of Experts"), with
-weights that depend on how uncertain each reader is around a frame. The weights are fitted to drivers from whom the
-readers did not learn (the validation split).
+The pool is a weighted product of experts, log p = sum_k w_k log p_k (Hinton 2002, "Training Products of Experts"), with
+weights that depend on each reader's uncertainty around a frame. They are fitted on drivers that the readers were not
+trained on (the validation split).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from racing_vpt.models.idm_experts import READERS
 
 
 class Pool(nn.Module):
-    """Weighs the readers, head by head, by how uncertain each is around a frame: twelve numbers a head.
+    """Weighs the readers of each head by their uncertainty around a frame; twelve parameters per head.
 
     Args:
         classes: number of classes by head.
-        around: frames over which a reader's entropy is averaged, odd.
+        around: number of frames over which a reader's entropy is averaged, odd.
     """
 
     def __init__(self, classes: Mapping[str, int], around: int = 17) -> None:
@@ -43,7 +43,7 @@ class Pool(nn.Module):
         return (power.unsqueeze(-1) * logs).sum(-2)
 
     def fit(self, head: str, logs: Tensor, entropy: Tensor, targets: Tensor, iterations: int = 60) -> None:
-        """Fit a head's weights to the least cross entropy with soft targets [N, classes], by L-BFGS."""
+        """Fit a head's weights by minimizing the cross entropy with soft targets [N, classes], with L-BFGS."""
         numbers = [self.weight[head].requires_grad_(True), self.bias[head].requires_grad_(True)]
         optimizer = torch.optim.LBFGS(numbers, max_iter=iterations, line_search_fn="strong_wolfe")
 
@@ -67,8 +67,8 @@ def evidence(
 
     Args:
         logits: by reader and head, float32 [B, T, classes].
-        head: whose.
-        around: frames over which entropies are averaged, odd.
+        head: name of the head.
+        around: number of frames over which entropies are averaged, odd.
         valid: bool [B, T], false for padding, which is left out of the average.
     """
     logs = torch.stack([logits[name][head].log_softmax(-1) for name in READERS], -2)

@@ -1,7 +1,7 @@
-"""How far labels can be trusted: expected errors, what abstaining gains, lags, and onsets of presses.
+"""Metrics of the reliability of labels: expected error, gain from abstaining, lag, and onsets of presses.
 
-The expected error of an axis is that of its label under the model's own distribution. It is in the control's unit and
-grows as a video shows less.
+The expected error of an axis is that of its label under the model's own distribution, in the control's unit; it grows
+as a video shows less detail.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from racing_vpt.games.controls import Axis, ControlScheme
 from racing_vpt.models.idm_metrics import PRESSED
 
 LARGEST_LAG = 4  # frames
-COLLAR = 2  # frames by which an onset may be early or late
-KEPT = 0.9  # share of the frames, the least doubtful
+COLLAR = 2  # tolerance of an onset in frames, early or late
+KEPT = 0.9  # share of the frames with the smallest expected error
 
 
 def expected_error(
@@ -46,13 +46,13 @@ def trust_figures(
     Args:
         scheme: heads and controls.
         probabilities: calibrated, float32 [N, classes] by head, of frames in order.
-        labels: what would be written, float32 [N] by control.
-        truth: what was done, float32 [N] by control.
+        labels: labels, float32 [N] by control.
+        truth: true controls, float32 [N] by control.
         stops: largest effective value by control.
 
     Returns:
-        `_expected_error`, the mean; `_error_kept`, the squared error without the tenth with the largest expected error,
-        as a share of the squared error of all; `_lag`, frames by which labels are late; and, of a pedal, `_onset_f1`.
+        `_expected_error`, its mean; `_error_kept`, the squared error without the tenth of the frames with the largest
+        expected error, as a share of that of all; `_lag`, delay of the labels in frames; for pedals also `_onset_f1`.
     """
     figures = {}
     for name, doubt in expected_error(scheme, probabilities, labels, stops).items():
@@ -70,13 +70,13 @@ def trust_figures(
 
 
 def error_kept(error: np.ndarray, doubt: np.ndarray, share: float = KEPT) -> float:
-    """Mean error of the least doubtful frames, as a share of the mean error of all [N]."""
+    """Mean error of the frames with the smallest expected errors, as a share of the mean error of all [N]."""
     order = np.argsort(doubt, kind="stable")[: max(1, round(share * len(doubt)))]
     return float(error[order].mean() / max(1e-12, error.mean()))
 
 
 def best_lag(written: np.ndarray, true: np.ndarray, most: int = LARGEST_LAG) -> int:
-    """Frames by which labels [N] are late, where they agree best with the controls [N]; negative: early."""
+    """Delay in frames at which labels [N] agree best with the controls [N]; negative: labels are early."""
     lags = range(-most, most + 1)
     middle = true[most : len(true) - most]
     errors = [np.square(written[most + lag : len(written) - most + lag] - middle).sum() for lag in lags]

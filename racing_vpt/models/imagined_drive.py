@@ -1,4 +1,4 @@
-"""One dream of IRIS as frames: what the actor does in the world model's imagination."""
+"""A drive of IRIS's actor in the world model's imagination, as frames."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class ImaginedDrive(NamedTuple):
 
 @torch.no_grad()
 def imagined_drive(module: IRIS, batch: Batch, steps: int, seed: int) -> ImaginedDrive:
-    """Dream on from the beginning of the longest clip of a batch, with sampled actions, until the episode ends.
+    """Continue the start of a batch's longest clip in imagination, with sampled actions, until the episode ends.
 
     Args:
-        module: dreams and acts.
+        module: the IRIS.
         batch: clips with frames and controls.
-        steps: largest number of steps.
+        steps: maximum number of steps.
         seed: seed of all draws.
     """
     row = int(batch.valid.sum(1).argmax())

@@ -39,7 +39,7 @@ SHOWN = 64  # frames of a validation batch on which the tokenizer is measured
 
 
 class IRIS(LightningModule):
-    """Learns a world model, and to drive in its imagination; drives by what its tokenizer makes of a frame.
+    """Learns a world model, and an actor-critic in the world model's imagination.
 
     Args:
         game: name or file of the game, or all that its file says.
@@ -57,7 +57,7 @@ class IRIS(LightningModule):
     """
 
     GAME_FRAMES = "world_frames"
-    TWINS = (("target_critic.net.", "agent."),)  # copies of a network that an export leaves out
+    TWINS = (("target_critic.net.", "agent."),)  # copies of networks, which exports leave out
     updates: Tensor
 
     def __init__(
@@ -89,7 +89,7 @@ class IRIS(LightningModule):
         self.init_world = init_world
         self.init_from = init_from
         self.world = TokenWorld(game=game, frames=frames, tokenizer=tokenizer, world=world)
-        TokenizerNet(tokenizer)  # draws and drops weights, so that a seed gives the initial agent that 0.1.0 gave
+        TokenizerNet(tokenizer)  # consumes random numbers, so that a seed gives the same initial agent as in 0.1.0
         self.reconstruction = Reconstruction(reconstruction)
         self.scheme: ControlScheme = self.world.scheme
         numbers = self.world.num_tokens * self.world.tokenizer.size.width

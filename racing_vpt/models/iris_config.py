@@ -75,8 +75,8 @@ class ActorCriticConfig:
         weights = (self.entropy_weight, self.entropy_end or 0.0, self.imitate_weight)
         if not 0 <= self.gamma <= 1 or not 0 <= self.lam <= 1 or min(weights) < 0 or self.imitate_updates < 0:
             raise ValueError(
-                "gamma and lam lie in [0, 1], and entropy_weight, entropy_end, imitate_weight and imitate_updates are "
-                f"0 or more, but {self} was given"
+                "gamma and lam must lie in [0, 1], entropy_weight, entropy_end, imitate_weight and imitate_updates be "
+                f"at least 0, but {self} was given"
             )
 
 

@@ -1,4 +1,4 @@
-"""How far a world model's imagination can be believed: compared with true frames and with other controls.
+"""Accuracy of a world model's imagination, compared with true frames and with other controls.
 
 From the middle of each clip the model imagines with the true controls, at temperature 0, and with those of another
 clip. The first 50 frames of an episode do not count (CarRacing zooms in there), nor do parts of the picture that the
@@ -23,9 +23,9 @@ from racing_vpt.types import Batch, Frame
 
 HORIZONS = (1, 5, 7, 10, 20)  # steps ahead; at three frames a step the third is about 20 frames
 ZOOMED = 50  # frames of an episode at CarRacing's 50 a second during which it zooms in
-ROWS = 16  # clips of a batch that are used
+ROWS = 16  # clips used per batch
 SHOWN = 6  # frames in a picture
-MOST_DB = 50.0  # PSNRs above count as this
+MOST_DB = 50.0  # upper limit of a PSNR
 
 
 class LookAhead:
@@ -42,7 +42,7 @@ class LookAhead:
 
     @torch.no_grad()
     def add(self, world: World[Any], observations: Tensor, actions: Tensor, truth: Tensor) -> None:
-        """Look ahead on clips, whose last frames are imagined from those before.
+        """Imagine the last frames of clips from those before, and add the PSNRs.
 
         Args:
             world: the world model.
@@ -73,7 +73,7 @@ class LookAhead:
         return self.imagined, self.still, self.other
 
     def gather(self, trainer: Trainer | None) -> None:
-        """Take over what all processes of a trainer collected; every process must call it."""
+        """Gather the values of all ranks of a trainer; a collective call."""
         if trainer is None or trainer.world_size == 1:
             return
         found: list[tuple[list[Tensor], ...]] = [()] * trainer.world_size

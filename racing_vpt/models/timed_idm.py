@@ -1,11 +1,12 @@
-"""An inverse dynamics model for ordinary video: any codec, size and rate, and no rectangle given by hand.
+"""An inverse dynamics model for ordinary video: any codec, size and frame rate, without a given view rectangle.
 
 As `IDM` (VPT, arXiv:2206.11795, section 3), but
 
-- frames are read as they come, with their times; what is measured at them is interpolated to a clock of 50 ticks a
-  second, and the outcome back to the frames (`nn/timed.py`);
-- three readers, of a view, of the whole picture's motion and of both, are pooled by how uncertain each is; the pool is
-  fitted to the validation split, from whose drivers the readers did not learn (`idm_experts.py`, `idm_pool.py`);
+- frames are read with their own times; features are interpolated to a clock of 50 ticks per second, and the results
+  back to the frames (`nn/timed.py`);
+- three readers, of a view, of the whole picture's motion and of both, are pooled according to their uncertainty; the
+  pool is fitted on the validation split, whose drivers the readers were not trained on (`idm_experts.py`,
+  `idm_pool.py`);
 - the view is found in the training recordings (`view_finder.py`).
 """
 
@@ -39,7 +40,7 @@ Read = dict[str, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Held:
-    """What the N frames of a held-out batch that are measured say, by head: what the pool is fitted to."""
+    """Data to fit the pool on, by head: the N measured frames of a held-out batch."""
 
     logs: dict[str, Tensor]  # log-probabilities float32 [N, 3, classes] of the readers
     entropy: dict[str, Tensor]  # float32 [N, 3], nearby
@@ -53,7 +54,7 @@ class TimedIDM(IDM):
     Args:
         game: name or file of the game, or all that its file says; its controls determine the heads.
         frames: how the frames that the model sees differ from the game's; every frame with its time by default.
-        network: sizes of the view and of its three readers.
+        network: sizes of the view and of the three readers.
         label: what is written for an axis: the `mean` of its distribution, or its `mode`.
         stops: value of an axis beyond which commands look alike; None: those of the game.
         mean_weight: weight of the error of the axes' means, beside the cross entropy of their distributions.
@@ -81,7 +82,7 @@ class TimedIDM(IDM):
         warmup_steps: int = 100,
         init_from: str | None = None,
     ) -> None:
-        ControlModule.__init__(  # not IDM's, which would build its network
+        ControlModule.__init__(  # skips IDM's constructor, which would build its network
             self, game=game, frames=frames, optimizer=optimizer, schedule=schedule, warmup_steps=warmup_steps,
             class_weighting=0.0, init_from=init_from,
         )  # fmt: skip
@@ -93,7 +94,7 @@ class TimedIDM(IDM):
             raise ValueError(f"{self.view} is larger than a frame of {self.frames.height}x{self.frames.width} pixels")
         self.net = Experts(network, classes)
         self.pool = Pool(classes).requires_grad_(False)
-        self.register_buffer("place", torch.full((2,), -1))  # of the view: top, left; -1 until it is found
+        self.register_buffer("place", torch.full((2,), -1))  # top and left of the view; -1 until it is found
         self.motion: GlobalMotion | None = None
         self.label, self.mean_weight, self.margin = label, mean_weight, margin
         self.stops = checked_stops(self.game.stops if stops is None else stops, self.scheme)
@@ -108,14 +109,14 @@ class TimedIDM(IDM):
         return self.net.context + self.pool.around // 2
 
     def on_fit_start(self) -> None:
-        """Find the view, where it is not known yet."""
+        """Find the view, unless it is known already."""
         if int(self.place[0]) >= 0:
             return
         source = self.trainer.datamodule.source  # type: ignore[attr-defined]
         videos, controls = source.examples("train", list(self.scheme.controls))
         found = find_view(control_scores(videos, controls), self.view.height, self.view.width)
         if found is None:
-            log.warning("no part of the picture shows the controls; the model looks at the middle of its bottom")
+            log.warning("no part of the picture shows the controls; using the bottom centre as view")
             rows = int((~ignored_pixels(self.frames, None)).any(1).nonzero().max()) + 1
             found = max(0, rows - self.view.height), (self.frames.width - self.view.width) // 2
         top, left = found
@@ -136,7 +137,7 @@ class TimedIDM(IDM):
         return held_after(crop, num_frames - 1), held_after(self.motion(frames, valid), num_frames - 2)
 
     def read(self, frames: Tensor, valid: Tensor, times: Tensor | None) -> Read:
-        """Logits by reader and head; the arguments are those of `forward`."""
+        """Logits by reader and head; arguments as `forward`."""
         if times is None:
             step = self.frames.stride / self.frames.frames_per_second
             times = (step * torch.arange(frames.shape[1], device=frames.device)).expand(len(frames), -1)
@@ -156,7 +157,7 @@ class TimedIDM(IDM):
         return self.pool(self.read(frames, valid, times), valid)
 
     def labels(self, probabilities: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Controls float32 [B, T] by name; a pedal is written as pressed just where it is probably pressed."""
+        """Controls float32 [B, T] by name; a pedal is labelled as pressed only if it is probably pressed."""
         labels = super().labels(probabilities)
         for name, head in self.scheme.heads.items():
             if isinstance(head, Axis) and head.low == 0 and self.label == "mean":
@@ -181,7 +182,7 @@ class TimedIDM(IDM):
         return loss * shares(self, weight.sum())
 
     def hold_out(self, batch: Batch, stage: Stage) -> None:
-        """Keep what the readers say about a held-out batch."""
+        """Store the readers' predictions for a held-out batch."""
         counts, targets = self.measured(batch), self.targets(batch)
         read = self.read(batch.frames, batch.valid, batch.times)
         found = {head: evidence(read, head, self.pool.around, batch.valid) for head in self.scheme.heads}
@@ -214,7 +215,7 @@ class TimedIDM(IDM):
         self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
 
     def fit_pool(self, held: list[Held]) -> None:
-        """Weigh the readers anew, by the held-out frames of the first process."""
+        """Fit the pool's weights on the held-out frames of the first rank."""
         with torch.inference_mode(False), torch.enable_grad():
             for head in self.scheme.heads:
                 parts = [(each.logs[head], each.entropy[head], each.targets[head]) for each in held]

@@ -105,7 +105,7 @@ class TokenWorld(LightningModule):
             self.take_weights(read_checkpoint(self.init_from).state_dict, self.init_from)
 
     def load_pretrained_blocks(self) -> None:
-        """Load the weights of a language model's blocks, where the configuration names one."""
+        """Load the weights of a language model's blocks, if configured."""
         if self.config.pretrained is not None:
             self.net.blocks = self.config.blocks(self.num_tokens, weights=True)
 
@@ -250,7 +250,7 @@ class TokenWorld(LightningModule):
         self.look(batch)
 
     def look(self, batch: Batch) -> None:
-        """Look ahead on the clips of a batch, and count their tokens."""
+        """Evaluate look-ahead on the clips of a batch, and count their tokens."""
         self.used += usage(self.tokens_in(batch)[batch.valid], self.net.vocabulary)
         rows = long_enough(batch, self.frames.stride)[:ROWS]
         if rows:
@@ -268,7 +268,7 @@ class TokenWorld(LightningModule):
         return pictures_of(torch.from_numpy(np.ascontiguousarray(frames_behind(batch, row)))).to(batch.valid.device)
 
     def looked(self) -> dict[str, float]:
-        """Metrics of everything that was looked at, on all processes, by logged name."""
+        """Look-ahead metrics over all ranks, by logged name."""
         used = self.used
         if self._trainer is not None and self._trainer.world_size > 1:
             used = cast(Tensor, self._trainer.strategy.reduce(used.clone(), reduce_op="sum"))

@@ -1,8 +1,8 @@
-"""Finds the part of the picture that shows the controls, so that nobody has to give a rectangle.
+"""Finds the part of the picture that shows the controls, so that no rectangle has to be given.
 
-A steering wheel, front wheels, a rev counter: something that is fixed in the picture and moves with the controls. Each
-block of 8x8 pixels predicts the controls by ridge regression on its log-luma and is scored on recordings that the fit
-did not see: a driver's habits do not carry over to them, what a block shows does. The view is a window around the best
+It is something at a fixed place in the picture that moves with the controls: a steering wheel, front wheels, a rev
+counter. Each block of 8x8 pixels predicts the controls by ridge regression on its log-luma and is scored on held-out
+recordings, to which what the block shows generalizes and a driver's habits do not. The view is a window around the best
 block.
 """
 
@@ -18,11 +18,11 @@ BLOCK, STRIDE = 8, 4  # pixels
 RIDGE = 30.0  # added to the diagonal; log-luma of a block over thousands of frames has sums of about 1 to 1,000
 REACTION = 1  # frames from a control to the picture that shows it
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-LEAST_R2 = 0.2  # below it a block shows no control
+LEAST_R2 = 0.2  # a block with a lower score shows no control
 
 
 def control_scores(videos: Sequence[np.ndarray], controls: Sequence[np.ndarray]) -> np.ndarray:
-    """R2 of each block for the control that it predicts best, on videos not fitted, float64 [rows, columns].
+    """Held-out R2 of each block for the control that it predicts best, float64 [rows, columns].
 
     Args:
         videos: uint8 [T, H, W, 3] each, at the model's size; two or more.
@@ -37,7 +37,7 @@ def control_scores(videos: Sequence[np.ndarray], controls: Sequence[np.ndarray])
         fold.append(np.full(len(light), number % 2))
     x, y, folds = np.concatenate(blocks), np.concatenate(targets), np.concatenate(fold)
     if folds.min() == folds.max():
-        raise ValueError("the view is found by fitting some episodes and testing on others; give two episodes or more")
+        raise ValueError("finding the view needs at least two episodes, to fit on some and test on others")
     spread = np.square(y - y.mean(0)).sum(0)
     score = np.zeros(x.shape[1:3])
     for row, column in np.ndindex(*score.shape):
@@ -54,10 +54,10 @@ def control_scores(videos: Sequence[np.ndarray], controls: Sequence[np.ndarray])
 
 
 def find_view(score: np.ndarray, height: int, width: int) -> tuple[int, int] | None:
-    """Top and left of the window of `height` x `width` pixels around the best block; None where no block is good.
+    """Top and left of the window of `height` x `width` pixels around the best block; None if no block is good enough.
 
     Args:
-        score: of `control_scores`.
+        score: result of `control_scores`.
         height: pixels.
         width: pixels.
     """
@@ -66,7 +66,7 @@ def find_view(score: np.ndarray, height: int, width: int) -> tuple[int, int] | N
     row, column = np.unravel_index(score.argmax(), score.shape)
     near = np.zeros_like(score)
     near[max(0, row - 2) : row + 3, max(0, column - 2) : column + 3] = 1
-    weights = near * score * (score > 0.5 * score.max())  # good neighbours shift the middle towards themselves
+    weights = near * score * (score > 0.5 * score.max())  # the centre shifts towards good neighbours
     place = []
     for axis, size in enumerate((height, width)):
         middles = np.arange(score.shape[axis]) * STRIDE + BLOCK / 2

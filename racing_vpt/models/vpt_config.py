@@ -32,7 +32,7 @@ class PolicyConfig:
         object.__setattr__(self, "look_back", tuple(self.look_back))  # YAML and JSON give lists
         if self.memory_frames is not None and self.memory_frames < 1:
             raise ValueError(
-                f"memory_frames counts the frame itself, so it is 1 or more, but {self.memory_frames} was given"
+                f"memory_frames must be at least 1 (the current frame), but {self.memory_frames} was given"
             )
 
     def resolved(self, init_from: str | None) -> NetSize:

@@ -1,1 +1,1 @@
-"""Parts of networks."""
+"""Networks and their parts."""

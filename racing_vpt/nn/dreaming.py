@@ -93,7 +93,7 @@ def dream(
         generator: source of all draws.
     """
     if horizon < 1:
-        raise ValueError(f"a dream has 1 step or more, but {horizon} were asked for")
+        raise ValueError(f"horizon must be at least 1, but {horizon} was given")
     burnt = None if first is None else first[:, :-1]
     before, target_before = burn_in(world, agent, observations[:, :-1], burnt, target)
     if first is not None:  # nothing is remembered where the last true frame begins an episode

@@ -32,9 +32,9 @@ class Evolution:
 
     def __init__(self, start: np.ndarray, sigma: float, population: int, seed: int) -> None:
         if population < LEAST:
-            raise ValueError(f"CMA-ES needs {LEAST} candidates a generation or more, but {population} were asked for")
+            raise ValueError(f"CMA-ES needs at least {LEAST} candidates per generation, but {population} were given")
         if not sigma > 0:
-            raise ValueError(f"sigma is a step size above 0, but {sigma} was given")
+            raise ValueError(f"sigma must be above 0, but {sigma} was given")
         self.seed, self.generation = seed, 0
         self._random = np.random.default_rng([seed, 0])
         import cma  # imports matplotlib, which is slow

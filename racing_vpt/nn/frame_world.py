@@ -1,4 +1,4 @@
-"""A world model with one step a frame: all tokens of the next frame are predicted at once.
+"""A world model with one step per frame: all tokens of the next frame are predicted at once.
 
 STORM, Zhang et al. 2023 (arXiv:2310.09615), whose human-normalized mean on Atari 100k is 1.22 where IRIS has 1.05. A
 frame and its action are mixed into one latent, a causal transformer runs over these, and the tokens of the next frame

@@ -1,4 +1,4 @@
-"""VAE and MDN-RNN of World Models as an `imagination.World`: one code a frame, sampled from a mixture."""
+"""VAE and MDN-RNN of World Models as an `imagination.World`: one code per frame, sampled from a mixture."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class MixtureWorld(FrameWorld):
 
         Args:
             features: [..., D].
-            tokens: the present ones, [..., K].
+            tokens: the current ones, [..., K].
         """
         parts = rearrange(self.parts(features), "... (m k d) -> ... m k d", m=COMPONENTS, k=self.num_tokens)
         each = self.logits(parts, tokens.unsqueeze(-2))

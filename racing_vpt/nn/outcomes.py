@@ -99,7 +99,7 @@ def numbers_of(controls: Mapping[str, Tensor], scheme: ControlScheme) -> Tensor:
     missing = [name for name in scheme.controls if name not in controls]
     if missing:
         raise ValueError(
-            f"the data has the controls {sorted(controls)}, but scheme {scheme.name} of the world model needs "
+            f"the data has the controls {sorted(controls)}, but the world model of {scheme.name} needs "
             f"{list(scheme.controls)}: choose data of that scheme, or another --model.scheme"
         )
     return torch.stack([controls[name] for name in scheme.controls], -1).float()

@@ -1,4 +1,4 @@
-"""Measures jumps in imagined frames where a full cache was cleared."""
+"""Measure of the jumps in imagined frames where a full cache was cleared."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def roughness(pictures: Tensor) -> Tensor:
 
 
 def seam(jumps: Tensor, places: Tensor) -> float:
-    """Mean of jumps [T] at the places bool [T], divided by their mean elsewhere: 1 without a seam.
+    """Mean of jumps [T] at marked frames, bool [T], relative to the mean elsewhere: 1 without a seam.
 
     Raises:
-        ValueError: no place is marked, or every one.
+        ValueError: no frame is marked, or all are.
     """
     if not places.any() or places.all():
         raise ValueError(f"a seam needs some of {len(places)} frames marked, but {int(places.sum())} were given")

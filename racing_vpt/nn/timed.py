@@ -1,9 +1,9 @@
-"""Sequences with their own times, resampled to a steady clock and back.
+"""Resampling of sequences with time stamps to a uniform clock and back.
 
-Video has 24, 25, 30, 50 or 60 frames a second, or an uneven rate. A convolution over time needs even steps, and
-repeating or dropping frames makes motion stand still or jump. So what is measured at each frame keeps its time and is
-interpolated linearly to the ticks of a clock; the network's output at the ticks is interpolated to the frames' times.
-Where frames come at the clock's rate, both are the identity.
+Video has 24, 25, 30, 50 or 60 frames per second, or a variable rate. Convolutions over time need uniform steps, and
+repeating or dropping frames makes motion stop or jump. So features of frames are interpolated linearly to the ticks of
+a clock, and the network's outputs at the ticks back to the frames' times. For frames at the clock's rate both are the
+identity.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LEAST_INTERVAL, LONGEST_INTERVAL = 0.2, 10.0  # ticks between two frames; others
 
 
 def interpolate(values: Tensor, times: Tensor, at: Tensor) -> Tensor:
-    """Values float32 [B, N, D] known at rising times [B, N], linearly interpolated at times [B, M]: [B, M, D].
+    """Values float32 [B, N, D] at increasing times [B, N], linearly interpolated at times [B, M]: [B, M, D].
 
     Before the first and after the last known time the value is constant.
     """
@@ -30,7 +30,7 @@ def interpolate(values: Tensor, times: Tensor, at: Tensor) -> Tensor:
 
 
 def steady_clock(times: Tensor, valid: Tensor, step: float) -> Tensor:
-    """Times [B, G] of a clock that ticks every `step` seconds from each row's first frame; G covers the longest row.
+    """Times [B, G] of clock ticks every `step` seconds from each row's first frame; G covers the longest row.
 
     Args:
         times: float32 [B, T], seconds, rising.

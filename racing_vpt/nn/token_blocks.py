@@ -43,7 +43,7 @@ class WorldSize:
     def __post_init__(self) -> None:
         if min(self.layers, self.heads, self.window) < 1 or self.width % (2 * self.heads):
             raise ValueError(
-                f"layers, heads and window are 1 or more, and a head's width is even, but {self} was given"
+                f"layers, heads and window must be at least 1, and a head's width even, but {self} was given"
             )
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), but {self.dropout} was given")

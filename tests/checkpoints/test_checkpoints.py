@@ -153,7 +153,7 @@ def test_weights_that_do_not_fit_are_named(copy: Path) -> None:
 def test_a_cut_weights_file_is_an_error_that_names_it(copy: Path, keep: int) -> None:
     weights = copy / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"model\.safetensors is no whole safetensors file"):
+    with pytest.raises(ValueError, match=r"model\.safetensors is not a complete safetensors file"):
         read_checkpoint(copy)
 
 
@@ -334,7 +334,7 @@ def test_garbage_and_bombs_are_errors_and_take_no_memory(tmp_path: Path) -> None
     bombs = (b"\x80\x02}r" + struct.pack("<I", 2**31 - 1) + b".", b"\x80\x04\x8e" + struct.pack("<Q", 2**60) + b".")
     for content in (b"", b"not a pickle", *bombs):
         file.write_bytes(content)
-        with pytest.raises(ValueError, match=r"F\.model is no whole pickle"):
+        with pytest.raises(ValueError, match=r"F\.model is not a complete pickle"):
             read_openai_model(file)
 
 

@@ -176,8 +176,8 @@ def test_a_random_action_is_held() -> None:
         ([[0, 0, 0], [0, -0.1, 0]], "throttle is -0.1"),
         ([[0, 0, 0], [0, 0, float("nan")]], "brake is nan"),
         ([[0, 0], [0, 0, 1]], "expected 3 numbers: steering, throttle, brake"),
-        ([[0, 0, 0], [0, 0, 0]], "no two of them alike"),
-        ([[0, 0, 0]], "two rows or more"),
+        ([[0, 0, 0], [0, 0, 0]], "all different"),
+        ([[0, 0, 0]], "two or more rows"),
     ],
 )
 def test_actions_that_nobody_can_do_are_refused(actions: list, message: str) -> None:

@@ -187,7 +187,7 @@ def test_a_hastened_policy_gives_nearly_the_same_probabilities() -> None:
     ("options", "message"),
     [
         ({"network.size": "huge"}, "no policy size 'huge'; there are tiny, small, 1x"),
-        ({"network.memory_frames": 0}, "memory_frames counts the frame itself"),
+        ({"network.memory_frames": 0}, "memory_frames must be at least 1"),
         ({"cloning.forget": 1.5}, r"forget must lie in \[0, 1\), but 1.5"),
         ({"cloning.confidence_power": float("nan")}, "confidence_power must be more than 0, but nan"),
         ({"network.look_back": (1,)}, r"look_back is \[1\]"),
