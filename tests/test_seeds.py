@@ -26,5 +26,5 @@ def test_seeds_below_training_are_not_trained_on() -> None:
 
 def test_judging_seeds_choose_no_model() -> None:
     check_validation_seed("seed", 1000)
-    with pytest.raises(ValueError, match="judge_seed 99: validation drives seeds from 1000 on; 0 to 99 only judge"):
+    with pytest.raises(ValueError, match="judge_seed 99: validation uses seeds from 1000 on; 0 to 99 only judge"):
         check_validation_seed("judge_seed", 99)

@@ -133,7 +133,7 @@ def test_what_cannot_be_played_is_said(controller: Path, tmp_path: Path, capsys:
         ([str(controller), out, "--world_model"], "nobody drives"),
         ([str(controller), out, "--world_model", "--episodes"], "only one of them"),
         ([str(controller), out, *keys, "--world_model", "--reconstruction"], "no true frames"),
-        ([str(controller), out, *keys, "--world_model", "--tau=-1"], "0 or more"),
+        ([str(controller), out, *keys, "--world_model", "--tau=-1"], "--tau must be at least 0"),
         (["zoo:vpt-carracing", out, *keys, "--world_model"], "is a VPT, which has no world model"),
         (["zoo:idm-carracing", out, *keys], "does not drive"),
         ([str(run), out, *keys], "is saving its first: wait"),
