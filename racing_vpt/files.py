@@ -261,8 +261,8 @@ def refuse_link_out(path: Path, folder: Path) -> None:
     """Raise ValueError where a path in a folder, which may be a stranger's, is a link to something outside of it."""
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(
-            f"{path} is a link to {os.readlink(path)}, outside of {folder}; if you trust it, copy what it links to: "
-            f"cp -rL {shlex.quote(str(folder))} COPY"
+            f"{path} is a link to {os.readlink(path)}, outside of {folder}; if you trust it, give that itself, or a "
+            f"copy: cp -rL {shlex.quote(str(folder))} COPY"
         )
 
 

@@ -15,12 +15,14 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TypedDict
 
 import cv2
 import numpy as np
 
+from racing_vpt.files import open_regular
 from racing_vpt.games.minecraft import BUTTONS
 from racing_vpt.types import Controls, Frame
 
@@ -93,7 +95,7 @@ def read_contractor(path: Path, quirks: Quirks = Quirks()) -> list[ContractorFra
     """
     frames: list[ContractorFrame] = []
     stuck, slot = False, None
-    with path.open() as file:
+    with TextIOWrapper(open_regular(path), "utf-8") as file:
         for number, text in enumerate(file, 1):
             if not text.strip():
                 continue

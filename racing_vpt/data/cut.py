@@ -12,6 +12,7 @@ import numpy as np
 from racing_vpt.data.episodes import Episode
 from racing_vpt.frames import resize
 from racing_vpt.types import Fit, Resize
+from racing_vpt.video.containers import open_container
 from racing_vpt.video.decode import MOST_BYTES, Decoder, resample
 from racing_vpt.video.decoders import Video
 from racing_vpt.video.encode import PixelFormat, VideoWriter
@@ -137,7 +138,7 @@ def _copy_clips(piece: Piece, form: ClipFormat, sources: np.ndarray) -> list[byt
     video = piece.episode.recording.video
     if video.is_dir() or len(sources) != piece.episode.recording.num_frames or (np.diff(sources) != 1).any():
         return []
-    with av.open(str(video), "r") as container:
+    with open_container(video) as container:
         stream = container.streams.video[0]
         if stream.codec_context.name != "h264" or (stream.height, stream.width) != (form.height, form.width):
             return []

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.label_files import read_labels
-from racing_vpt.data.recording import Recording, find_recordings
+from racing_vpt.data.recording import Recording
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.files import TEMPORARY, read_json
 
 log = logging.getLogger(__name__)

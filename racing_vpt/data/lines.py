@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
+from io import TextIOWrapper
 from pathlib import Path
 
 import numpy as np
 
+from racing_vpt.files import open_regular
 from racing_vpt.types import FrameRecord
 
 HUGE = 3e38  # range of float32
@@ -54,7 +56,7 @@ def read_lines(path: Path) -> list[FrameRecord]:
             control that is NaN or out of range; the message names file and line.
     """
     records: list[FrameRecord] = []
-    with path.open(encoding="utf-8", errors="replace") as file:  # undecodable bytes are reported as not JSON below
+    with TextIOWrapper(open_regular(path), "utf-8", "replace") as file:  # bad bytes are reported as not JSON below
         for number, text in enumerate(iter(lambda: file.readline(LONGEST_LINE), ""), 1):
             where = f"{path}, line {number}"
             if len(text) == LONGEST_LINE:

@@ -12,7 +12,7 @@ from pathlib import Path
 from zlib import crc32
 
 from racing_vpt.data.remote import Check, RemoteFiles, is_remote
-from racing_vpt.files import plain_name, write_json
+from racing_vpt.files import open_regular, plain_name, write_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -139,7 +139,8 @@ def read_manifest(path: str, files: RemoteFiles | None = None) -> dict:
         else:
             if Path(address).stat().st_size > LARGEST_MANIFEST:
                 raise ValueError(f"{address} has {Path(address).stat().st_size} bytes; a manifest has fewer than 2**30")
-            content = Path(address).read_bytes()
+            with open_regular(Path(address)) as file:
+                content = file.read(LARGEST_MANIFEST + 1)
         manifest = json.loads(content)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileNotFoundError(f"there is no {address}; {PACK_HINT}") from error

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from racing_vpt.data.lines import read_lines
-from racing_vpt.files import plain_name, read_json
+from racing_vpt.files import plain_name, read_json, require_regular
 
 FORMAT = 1
 
@@ -39,8 +39,9 @@ def describe(path: Path) -> Description:
     lines = None if labelled else next((file for file in beside if file.is_file()), None)
     if path.is_dir():
         return _of_pictures(path, lines)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
+    require_regular(path)
     from racing_vpt.video.decode_process import examined  # only a video without a meta file has to be examined
 
     num_frames, frames_per_second = examined(path)

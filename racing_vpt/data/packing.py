@@ -19,7 +19,7 @@ from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
 from racing_vpt.data.game_check import misfit
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
 from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
-from racing_vpt.files import read_json, sole_writer
+from racing_vpt.files import read_json, sha256_of, sole_writer
 from racing_vpt.games.game import Game
 from racing_vpt.processes import Pool
 
@@ -168,7 +168,7 @@ def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> 
     inputs = []
     for episode in episodes:
         lines = episode.labels or episode.recording.lines
-        controls = None if lines is None else hashlib.sha256(lines.read_bytes()).hexdigest()
+        controls = None if lines is None else sha256_of(lines)
         inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls])
     how = {**asdict(form), "decoder": None}
     if form.resize == "area":  # the only value of earlier versions, whose shards keep their fingerprint

@@ -17,10 +17,10 @@ import numpy as np
 from racing_vpt.data.label_files import write_labels
 from racing_vpt.data.lines import check_controls, columns, read_lines, to_line
 from racing_vpt.data.opening import FORMAT, describe
-from racing_vpt.files import TEMPORARY, Draft, DraftFolder, read_json, sha256_of, write_json
+from racing_vpt.files import Draft, DraftFolder, sha256_of, write_json
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.video.decode import Decoder, Device, open_video
-from racing_vpt.video.decoders import VIDEO_SUFFIXES, PictureFolder, Video
+from racing_vpt.video.decoders import PictureFolder, Video
 from racing_vpt.video.encode import PixelFormat, VideoWriter, count_frames
 
 log = logging.getLogger(__name__)
@@ -211,28 +211,3 @@ class Recording:
     def controls(self) -> dict[str, np.ndarray]:
         """Controls float32 [T] by name."""
         return columns(self.records())
-
-
-def find_recordings(folder: Path) -> list[Recording]:
-    """All recordings in a folder and its subfolders, sorted by path; videos without a meta file are unlabelled."""
-    if not folder.exists():
-        raise FileNotFoundError(f"there is no folder {folder}; make recordings with: racing-vpt collect")
-    if folder.is_file():
-        return [Recording.open(folder)]
-    files = sorted(file for file in folder.rglob("*") if TEMPORARY not in str(file.relative_to(folder)))
-    metas = [file for file in files if file.name.endswith(".meta.json") and read_json(file).get("kind") == "recording"]
-    found = [Recording.open(file) for file in metas]
-    shown = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES | {".png"}]
-    videos = {file.with_suffix("") for file in shown}
-    for file in files:
-        if file.suffix.lower() == ".csv" and file.with_suffix("") in videos:
-            log.warning("%s is ignored: controls are read from NAME.jsonl (data/README.md has the format)", file)
-    rest = {file.parent if file.suffix == ".png" else file for file in shown} - {one.video for one in found}
-    found += [Recording.open(path) for path in rest if _has_lines(path) == path.is_dir()]  # otherwise it is unfinished
-    return sorted(found, key=lambda recording: str(recording.video))
-
-
-def _has_lines(video: Path) -> bool:
-    """Whether there are lines but no meta file: a video is then unfinished, a folder of PNGs is not."""
-    beside = video.with_suffix(".jsonl").is_file() and not video.with_suffix(".meta.json").is_file()
-    return beside or (video.is_dir() and any(video.glob("*.jsonl")))

@@ -18,6 +18,7 @@ import numpy as np
 from av.video.stream import VideoStream
 
 from racing_vpt.types import Frame
+from racing_vpt.video.containers import open_container
 
 Codec = Literal["x264", "x265", "vp9", "lossless"]
 TIME_BASE = Fraction(1, 90_000)  # unit of time stamps: 1 / a multiple of every usual rate
@@ -122,7 +123,7 @@ class RenditionWriter:
 
 def timed_frames(path: Path) -> Iterator[tuple[Frame, float]]:
     """Every frame of a video once, uint8 [H, W, 3], with its time in seconds."""
-    with av.open(str(path)) as container:
+    with open_container(path) as container:
         container.streams.video[0].codec_context.thread_count = 1
         for frame in container.decode(video=0):
             assert frame.time is not None, f"{path} has frames without a time"

@@ -19,7 +19,7 @@ from racing_vpt.data.cut import Sample
 from racing_vpt.data.manifest import PACK_HINT, Place, Shard, read_manifest, wrong_crc32
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.store import Clip, StoredEpisode
-from racing_vpt.files import Draft, sha256_of, write_json
+from racing_vpt.files import Draft, open_regular, refuse_link_out, sha256_of, write_json
 from racing_vpt.video.decode import Decoder, open_video
 from racing_vpt.video.decoders import Video
 
@@ -170,7 +170,8 @@ class ShardStore:
         if self._remote is not None:
             return self._remote.read(address, offset, size, check)
         if number not in self._files:
-            self._files[number] = os.open(address, os.O_RDONLY)
+            with open_regular(Path(address)) as file:
+                self._files[number] = os.dup(file.fileno())
         data = os.pread(self._files[number], size, offset)  # no file position, so forked workers may share it
         fault = check(data) if len(data) == size else f"{len(data)} bytes instead of {size}"
         if fault:
@@ -181,10 +182,11 @@ class ShardStore:
     def _check(path: Path, shard: Shard) -> None:
         if not path.is_file():
             raise FileNotFoundError(f"the manifest names {path}, which does not exist; {PACK_HINT}")
+        refuse_link_out(path, path.parent)
         size = path.stat().st_size
         if size != shard.bytes:
             raise ValueError(f"{path} has {size} bytes, but the manifest says {shard.bytes}; pack it again")
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             file.seek(shard.end)
             if any(file.read()):
                 raise ValueError(f"{path} holds something else than the manifest lists; it is not read")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from racing_vpt.files import TEMPORARY, sha256_of
+from racing_vpt.files import TEMPORARY, refuse_link_out, sha256_of
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.decode import Decoder, Device, open_video
 from racing_vpt.video.decode_process import examined, shared
@@ -46,7 +46,7 @@ def find_videos(videos: str | Sequence[str]) -> dict[str, Path]:
     for pattern in [videos] if isinstance(videos, str) else videos:
         root = Path(pattern)
         if root.is_dir():
-            files = [file for file in root.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file()]
+            files = [file for file in root.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and not file.is_dir()]
         else:
             files = [Path(file) for file in glob.glob(pattern, recursive=True)]
             files = [file for file in files if file.is_file()]
@@ -92,6 +92,7 @@ def windows_of(
     if not 0 < stride <= window:
         raise ValueError(f"windows of {window} frames need a stride of 1 to {window}, but {stride} was given")
     try:
+        refuse_link_out(path, path.parents[len(Path(name).parts) - 1])
         digest = sha256_of(path)
         if device == "cpu":
             for about, found in shared().ask("windows", path, spec=asdict(spec), **options):
@@ -101,9 +102,10 @@ def windows_of(
             examined(path)
             for cut in cut_windows(open_video(path, decoder, device), spec, window, stride):
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
-    except (ValueError, OSError, MemoryError) as error:
+    except Exception as error:  # whatever is wrong with one video is no reason to pass over the others
         yield PredictWindow(
-            name=name, video=path, sha256="", error=str(error), num_frames=0, frames_per_second=0.0, keep=(0, 0),
-            source_frames=none, source_rows=none, source_timestamps=none * 0.0, last=True,
-            frames=empty, valid=np.zeros(window, bool), times=np.arange(window, dtype=np.float64),
+            name=name, video=path, sha256="", error=str(error) or type(error).__name__, last=True,
+            num_frames=0, frames_per_second=0.0, keep=(0, 0), source_frames=none, source_rows=none,
+            source_timestamps=none * 0.0, frames=empty,
+            valid=np.zeros(window, bool), times=np.arange(window, dtype=np.float64),
         )  # fmt: skip

@@ -101,7 +101,8 @@ def _check_recordings(path: str, game: Game | None) -> Iterator[tuple[str, str]]
     """Name and fault (or nothing) of each recording."""
     from racing_vpt.data.columns import Columns
     from racing_vpt.data.game_check import misfit
-    from racing_vpt.data.recording import Recording, find_recordings
+    from racing_vpt.data.recording import Recording
+    from racing_vpt.data.recordings import find_recordings
     from racing_vpt.files import TEMPORARY, read_json, sha256_of
     from racing_vpt.video.encode import count_frames
 

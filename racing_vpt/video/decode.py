@@ -18,6 +18,7 @@ import numpy as np
 
 from racing_vpt.frames import prepare
 from racing_vpt.types import FrameSpec
+from racing_vpt.video.containers import check_container
 from racing_vpt.video.decoders import DecordVideo, PictureFolder, PyAVVideo, Source, TorchcodecVideo, Video
 from racing_vpt.video.encode import VideoWriter
 
@@ -55,6 +56,8 @@ def open_video(source: Source, decoder: Decoder = "auto", device: Device = "cpu"
         if source.is_dir():
             return PictureFolder(source, 50.0)
     name, where = choose_decoder(decoder, device)
+    if name != "pyav":  # which does so itself
+        check_container(source)
     return DECODERS[name](source, where)
 
 

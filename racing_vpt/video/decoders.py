@@ -15,6 +15,9 @@ import cv2
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from racing_vpt.files import refuse_link_out, require_regular
+from racing_vpt.video.containers import open_container
+
 Source = Path | bytes  # a file, or the bytes of one
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
 
@@ -132,9 +135,9 @@ class PyAVVideo(Video):
         self.source = source
         if device != "cpu":
             raise ValueError("pyav decodes on the CPU; choose decoder decord or torchcodec for cuda")
-        self._opened = str(source) if isinstance(source, Path) else io.BytesIO(source)
+        self._opened = source if isinstance(source, Path) else io.BytesIO(source)
         try:
-            with av.open(self._opened, "r") as container:
+            with open_container(self._opened) as container:
                 stream = container.streams.video[0]
                 known = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
                 seconds = float(stream.time_base or 1)
@@ -187,7 +190,7 @@ class PyAVVideo(Video):
         self.close()
         if isinstance(self._opened, io.BytesIO):
             self._opened.seek(0)
-        container = av.open(self._opened, "r")
+        container = open_container(self._opened)
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         if pts > self._pts[0]:
@@ -216,9 +219,15 @@ class PictureFolder(Video):
         return np.stack([self._decode(index) for index in indices])
 
     def _decode(self, index: int) -> np.ndarray:
-        picture = cv2.imread(str(self._files[index]), cv2.IMREAD_COLOR)
+        file = self._files[index]
+        refuse_link_out(file, file.parent)
+        require_regular(file)
+        try:
+            picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
+        except cv2.error as error:  # more pixels than OpenCV allows
+            raise ValueError(f"{file} is not a picture that can be read: {_first_line(error)}") from error
         if picture is None:
-            raise ValueError(f"{self._files[index]} is not a picture that can be read")
+            raise ValueError(f"{file} is not a picture that can be read")
         return np.ascontiguousarray(picture[..., ::-1])
 
 

@@ -15,6 +15,7 @@ import av
 import numpy as np
 
 from racing_vpt.types import Frame
+from racing_vpt.video.containers import open_container
 
 PixelFormat = Literal["yuv444p", "yuv420p"]
 MAX_GROUP = 64  # frames from one key frame to the next
@@ -74,7 +75,7 @@ class VideoWriter:
 def count_frames(path: Path) -> int:
     """Number of video packets in a file, without decoding them; ValueError names a file that is no video."""
     try:
-        with av.open(str(path)) as container:
+        with open_container(path) as container:
             return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
     except (av.FFmpegError, IndexError) as error:
         raise ValueError(f"{path} is not a video that FFmpeg can read: {error}") from error

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import av
 
+from racing_vpt.files import require_regular
+from racing_vpt.video.containers import open_container
 from racing_vpt.video.decode import Decoder, open_video
 from racing_vpt.video.decoders import PyAVVideo
 
@@ -93,9 +95,10 @@ def strictly(path: Path, beat: Callable[[], None]) -> Iterator[av.VideoFrame]:
     """All pictures of a video in order; ValueError where one is missing or damaged, at the end where there are less
     than the file promises.
     """
+    require_regular(path)
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
-    with av.open(str(path), "r") as container:
+    with open_container(path) as container:
         count, ends = yield from _decode_all(path, container, beat)
         _check_promises(path, container, count, ends)
 

@@ -15,7 +15,8 @@ import torch
 from racing_vpt.data.clip_controls import ClipControls
 from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
 from racing_vpt.data.clip_source import Reading
-from racing_vpt.data.recording import RecordingWriter, find_recordings
+from racing_vpt.data.recording import RecordingWriter
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.types import Batch, FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
 

@@ -17,7 +17,7 @@ from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
 from racing_vpt.data.clip_source import Reading
 from racing_vpt.data.label_files import write_labels
 from racing_vpt.data.manifest import read_manifest
-from racing_vpt.data.recording import find_recordings
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.types import FrameRecord, FrameSpec
 from racing_vpt.verbs.inspect import inspect_data

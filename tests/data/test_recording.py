@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from racing_vpt.data.label_files import read_labels, write_labels
-from racing_vpt.data.recording import Recording, RecordingWriter, find_recordings
+from racing_vpt.data.recording import Recording, RecordingWriter
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.types import FrameRecord
 from racing_vpt.video.decode import choose_decoder, open_video, resample
 

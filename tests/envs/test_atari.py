@@ -11,7 +11,7 @@ import pytest
 
 from racing_vpt.agents.load import load_agent
 from racing_vpt.cli.main import main
-from racing_vpt.data.recording import find_recordings
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.envs.make import make_env
 from racing_vpt.games.atari import JOYSTICK, POSITIONS, held_in, position_of
 from racing_vpt.games.read import load_game

@@ -23,7 +23,8 @@ from racing_vpt.checkpoints.load import load_module
 from racing_vpt.cli.parse_errors import ParseError
 from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.data.manifest import MANIFEST, read_manifest
-from racing_vpt.data.recording import Recording, find_recordings
+from racing_vpt.data.recording import Recording
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.verbs.verify import verify
 from tests.faults.harness import note

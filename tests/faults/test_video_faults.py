@@ -130,8 +130,9 @@ def test_a_caller_who_stops_half_way_does_not_get_the_rest_next_time(tmp_path: P
 
 def test_a_pipe_that_is_called_a_video_is_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "endless.mp4")
-    with pytest.raises(FileNotFoundError, match="no videos match"):
-        find_videos(str(tmp_path))
+    (window,) = windows_of("endless", find_videos(str(tmp_path))["endless"], FrameSpec(32, 32))
+    assert window.error is not None
+    assert "is a FIFO, but a file was expected" in window.error
 
 
 @pytest.mark.skipif(not FULL, reason="three hours of video take a minute; make test-faults")

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from racing_vpt.data.reader import EpisodeReader
-from racing_vpt.data.recording import RecordingWriter, find_recordings
+from racing_vpt.data.recording import RecordingWriter
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.data.stores import open_store
 from racing_vpt.files import read_json, write_json
 from racing_vpt.frames import prepare

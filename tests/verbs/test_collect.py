@@ -14,7 +14,7 @@ from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.agents.styles import ExpertStyle
 from racing_vpt.cli.main import tool_parser
 from racing_vpt.data.label_files import read_labels
-from racing_vpt.data.recording import find_recordings
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.rollout.plan import Driver, Plan
 from racing_vpt.verbs.collect import collect
 
