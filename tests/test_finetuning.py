@@ -67,7 +67,7 @@ def test_minecraft_to_minecraft_the_loss_falls_and_the_result_exports_and_drives
     meadow_recordings: Path, tmp_path: Path
 ) -> None:
     before = loss_of(POLICY, meadow_recordings, tmp_path, "before")
-    more = ["--trainer.max_steps=40", "--trainer.accumulate_grad_batches=1", "--trainer.check_val_every_n_epoch=20"]
+    more = ["--trainer.max_steps=24", "--trainer.accumulate_grad_batches=1", "--trainer.check_val_every_n_epoch=12"]
     more += ["--model.optimizer.lr=0.01", "--model.warmup_steps=0", "--model.schedule=constant"]
     run = fit([], meadow_recordings, tmp_path, *more)
     after = loss_of(run, meadow_recordings, tmp_path, "after")

@@ -64,6 +64,14 @@ def searched(run: Path) -> dict:
     return torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
 
 
+@pytest.fixture(scope="module")
+def whole(memory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Run folder of an uninterrupted search of three generations of five candidates. Read only."""
+    runs = tmp_path_factory.mktemp("whole")
+    assert fit(memory, runs, "whole", "--trainer.max_steps=3", "--model.search.pop_size=5") == 0
+    return runs / "controller" / "whole"
+
+
 def test_it_has_the_papers_numbers() -> None:
     assert Controller().controller.numel() == 867
     assert Controller(memory_use="none").controller.numel() == 99
@@ -91,17 +99,17 @@ def test_a_search_goes_on_bit_for_bit() -> None:
         Evolution(np.zeros(20), 0.1, 3, 0)
 
 
-def test_a_run_that_was_stopped_equals_one_that_was_not(memory: Path, tmp_path: Path) -> None:
-    assert fit(memory, tmp_path, "whole", "--trainer.max_steps=4") == 0
-    assert fit(memory, tmp_path, "parts", "--trainer.max_steps=2") == 0
-    assert fit(memory, tmp_path, "parts", "--trainer.max_steps=4", "--ckpt_path=last") == 0
-    whole, parts = (searched(tmp_path / "controller" / name) for name in ("whole", "parts"))
-    assert whole["global_step"] == parts["global_step"] == 4
-    assert [name for name, x in whole["evolution"].items() if not torch.equal(x, parts["evolution"][name])] == []
-    assert [name for name, x in whole["state_dict"].items() if not torch.equal(x, parts["state_dict"][name])] == []
+def test_a_run_that_was_stopped_equals_one_that_was_not(memory: Path, whole: Path, tmp_path: Path) -> None:
+    five = "--model.search.pop_size=5"
+    assert fit(memory, tmp_path, "parts", "--trainer.max_steps=2", five) == 0
+    assert fit(memory, tmp_path, "parts", "--trainer.max_steps=3", five, "--ckpt_path=last") == 0
+    one, parts = searched(whole), searched(tmp_path / "controller" / "parts")
+    assert one["global_step"] == parts["global_step"] == 3
+    assert [name for name, x in one["evolution"].items() if not torch.equal(x, parts["evolution"][name])] == []
+    assert [name for name, x in one["state_dict"].items() if not torch.equal(x, parts["state_dict"][name])] == []
     from racing_vpt.agents.load import load_agent
 
-    controls = load_agent(str(tmp_path / "controller" / "whole")).act(np.full((96, 96, 3), 100, np.uint8))
+    controls = load_agent(str(whole)).act(np.full((96, 96, 3), 100, np.uint8))
     assert {*controls} == {"steering", "throttle", "brake", "gear_change"}
 
 
@@ -126,18 +134,12 @@ def test_candidates_drive_together_as_each_would_alone() -> None:
     assert together[0] != together[2]
 
 
-def test_two_processes_search_as_one_does(memory: Path, tmp_path: Path) -> None:
-    assert fit(memory, tmp_path, "one", "--trainer.max_steps=3", "--model.search.pop_size=5") == 0
-    ddp = [
-        "--config",
-        str(ROOT / "configs" / "strategy" / "ddp.yaml"),
-        "--trainer.max_steps=3",
-        "--model.search.pop_size=5",
-    ]
-    words = words_of(memory, tmp_path, "two", *ddp)
+def test_two_processes_search_as_one_does(memory: Path, whole: Path, tmp_path: Path) -> None:
+    ddp = ["--config", str(ROOT / "configs" / "strategy" / "ddp.yaml")]
+    words = words_of(memory, tmp_path, "two", *ddp, "--trainer.max_steps=3", "--model.search.pop_size=5")
     done = subprocess.run([sys.executable, "-m", "racing_vpt", *words], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    one, two = (searched(tmp_path / "controller" / name) for name in ("one", "two"))
+    one, two = searched(whole), searched(tmp_path / "controller" / "two")
     assert all(torch.equal(value, two["evolution"][name]) for name, value in one["evolution"].items())
     assert torch.equal(one["state_dict"]["controller"], two["state_dict"]["controller"])
 
@@ -166,10 +168,11 @@ def test_controls_are_held_for_the_stride() -> None:
     assert earned[0] == pytest.approx(result.score, abs=1e-6)
 
 
-def test_a_search_begins_where_another_ended(memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert fit(memory, tmp_path, "first", "--trainer.max_steps=2") == 0
-    found = searched(tmp_path / "controller" / "first")["state_dict"]["controller"]
-    start = f"--model.init_from={tmp_path / 'controller' / 'first'}"
+def test_a_search_begins_where_another_ended(
+    memory: Path, whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = searched(whole)["state_dict"]["controller"]
+    start = f"--model.init_from={whole}"
     assert fit(memory, tmp_path, "second", start, "--trainer.max_steps=1", "--model.search.sigma=1e-6") == 0
     assert torch.allclose(searched(tmp_path / "controller" / "second")["state_dict"]["controller"], found, atol=1e-3)
     capsys.readouterr()

@@ -102,27 +102,35 @@ PART = {"steps": 2, "lr": 1e-3}
 ALL = (PART | {"end_epoch": 3}, PART | {"start_epoch": 1}, PART | {"start_epoch": 1})
 
 
-def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path, tmp_path: Path) -> None:
-    words = config(tmp_path, "iris", parts=ALL)
+@pytest.fixture(scope="module")
+def whole(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """Folder of an uninterrupted loop of four epochs, and the words of its command line. Read only."""
+    runs = tmp_path_factory.mktemp("whole")
+    words = config(runs, "iris", parts=ALL)
     words += [f"--data.recordings={tiny_shards}", "--data.collecting.decisions=12"]
-    assert fit(tmp_path, words, "whole", 4) == 0
+    assert fit(runs, words, "whole", 4) == 0
+    return runs, words
+
+
+def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(whole: tuple[Path, list[str]], tmp_path: Path) -> None:
+    runs, words = whole
     assert fit(tmp_path, words, "stopped", 2) == 0
     at_the_stop = saved(tmp_path, "stopped")
     run = tmp_path / "iris" / "stopped"
     assert main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last", "--trainer.max_epochs=4"]) == 0
-    whole, stopped = saved(tmp_path, "whole"), saved(tmp_path, "stopped")
+    unbroken, stopped = saved(runs, "whole"), saved(tmp_path, "stopped")
     for name in ("state_dict", "optimizer_states", "memo", "SegmentDataModule"):
-        assert not differences(whole[name], stopped[name]), name
-    ours = [key for key in whole["callbacks"] if key.startswith(("Collection", "RolloutValidation"))]
-    for each in (whole, stopped):
+        assert not differences(unbroken[name], stopped[name]), name
+    ours = [key for key in unbroken["callbacks"] if key.startswith(("Collection", "RolloutValidation"))]
+    for each in (unbroken, stopped):
         for key in ours:
             for clock in ("seconds", "curve_episodes", "curve_drives"):
                 each["callbacks"][key].pop(clock, None)
-    assert not differences(*({key: each["callbacks"][key] for key in ours} for each in (whole, stopped)))
+    assert not differences(*({key: each["callbacks"][key] for key in ours} for each in (unbroken, stopped)))
     assert differences(at_the_stop["state_dict"], stopped["state_dict"])
-    lived = whole["callbacks"][next(key for key in ours if key.startswith("Collection"))]
+    lived = unbroken["callbacks"][next(key for key in ours if key.startswith("Collection"))]
     assert lived["episodes"].tolist() == [2, 2]  # 26 decisions of each lane, 15 to an episode and one to begin anew
-    assert whole["state_dict"]["updates"].tolist() == [6, 6, 6]
+    assert unbroken["state_dict"]["updates"].tolist() == [6, 6, 6]
     assert (run / "replay" / "0").is_dir()
     pictures = {path.stem.split("-")[0] for path in (run / "media" / "reconstructions").iterdir()}
     assert pictures == {"imagined", "reconstructions"}
@@ -137,11 +145,9 @@ def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(tiny_shards: Path
 
 
 def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(
-    tiny_shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = config(tmp_path, "iris", parts=ALL)
-    words += [f"--data.recordings={tiny_shards}", "--data.collecting.decisions=12"]
-    assert fit(tmp_path, words, "whole", 3) == 0
+    runs, words = whole
     learn, updates = IRIS.training_step, []
 
     def stopped_in_the_tenth(module: IRIS, work: PartBatch, batch_idx: int) -> None:
@@ -152,15 +158,15 @@ def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(
 
     monkeypatch.setattr(IRIS, "training_step", stopped_in_the_tenth)
     with pytest.raises(SystemExit) as stop:
-        fit(tmp_path, words, "stopped", 3)
+        fit(tmp_path, words, "stopped", 4)
     assert stop.value.code == 128 + signal.SIGTERM
     assert len(updates) == 10
     monkeypatch.setattr(IRIS, "training_step", learn)
     run = tmp_path / "iris" / "stopped"
     assert main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last"]) == 0
-    whole, stopped = saved(tmp_path, "whole"), saved(tmp_path, "stopped")
+    unbroken, stopped = saved(runs, "whole"), saved(tmp_path, "stopped")
     for name in ("state_dict", "optimizer_states", "memo", "SegmentDataModule"):
-        assert not differences(whole[name], stopped[name]), name
+        assert not differences(unbroken[name], stopped[name]), name
 
 
 def test_an_mdn_rnn_takes_the_transformers_place_in_the_loop_and_in_the_play_tool(

@@ -34,11 +34,11 @@ def test_drive_scores_films_and_writes_json(tmp_path: Path, capsys: pytest.Captu
     assert all(f"{seed}" in printed for seed in report["seeds"])
 
 
-@pytest.mark.parametrize("agent", ["brownian", "expert:wild"])
-def test_scores_do_not_depend_on_how_the_work_was_divided(agent: str) -> None:
+@pytest.mark.parametrize(("agent", "processes"), [("brownian", 1), ("expert:wild", 2)])
+def test_scores_do_not_depend_on_how_the_work_was_divided(agent: str, processes: int) -> None:
     reports = [
-        drive(agent, FAST_ID, "1000-1003", max_frames=15, workers=workers, batch=batch)
-        for workers, batch in ((1, 1), (1, 3), (2, 2))
+        drive(agent, FAST_ID, "1000-1002", max_frames=15, workers=workers, batch=batch)
+        for workers, batch in ((1, 1), (processes, 2))
     ]
     assert all(report and report.returns == reports[0].returns for report in reports)  # type: ignore[union-attr]
 
