@@ -8,6 +8,17 @@ FIRST_VALIDATION_SEED = VALIDATION_SEEDS.start
 FIRST_TRAINING_SEED = 10_000
 
 
+def as_text(seeds: range) -> str:
+    """A range as `parse_seeds` reads it, such as `0-99`: for defaults of options."""
+    return f"{seeds.start}-{seeds.stop - 1}"
+
+
+JUDGING = as_text(JUDGING_SEEDS)
+VALIDATION = as_text(VALIDATION_SEEDS)
+SHORT_VALIDATION = as_text(VALIDATION_SEEDS[:20])  # enough to see whether something works
+SHORT_TRAINING = as_text(range(FIRST_TRAINING_SEED, FIRST_TRAINING_SEED + 50))
+
+
 def check_training_seed(first_seed: int) -> None:
     """Raise ValueError for a training seed that is reserved for validation or published results."""
     if first_seed < FIRST_TRAINING_SEED:

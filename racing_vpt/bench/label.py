@@ -50,10 +50,11 @@ def film(path: Path, num_frames: int) -> None:
     import numpy as np
 
     from racing_vpt.envs.make import make_env
+    from racing_vpt.seeds import FIRST_TRAINING_SEED
     from racing_vpt.video.encode import VideoWriter
 
     env = make_env("racing_vpt/CarRacingFast-v3", render_mode="rgb_array")
-    generator, seed, written = np.random.default_rng(0), 10_000, 0
+    generator, seed, written = np.random.default_rng(0), FIRST_TRAINING_SEED, 0
     path.parent.mkdir(parents=True, exist_ok=True)
     with closing(VideoWriter(path, FRAMES_PER_SECOND, 96, 96)) as video:
         while written < num_frames:

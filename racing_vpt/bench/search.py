@@ -24,12 +24,13 @@ def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
     from racing_vpt.models.controller import Controller
     from racing_vpt.processes import Pool
     from racing_vpt.rollout.population import WHOLE_EPISODE, DrivePopulation, DriveTask
+    from racing_vpt.seeds import FIRST_TRAINING_SEED
 
     spec = load_game("carracing").world_frames
     world, cores = Controller(memory_use="random").world, num_cores()
     numbers = np.random.default_rng(0).normal(0, 0.1, (candidates, 3 * (world.width + 1)))
     numbers[:, -2] = -1  # little throttle, so that all of them stay on the map
-    tasks = [DriveTask(some, [10_000] * len(some)) for some in np.array_split(numbers, cores)]
+    tasks = [DriveTask(some, [FIRST_TRAINING_SEED] * len(some)) for some in np.array_split(numbers, cores)]
     pool = Pool(DrivePopulation(world, spec, FAST_ID, frames), cores)
     try:
         pool.map(
@@ -42,10 +43,10 @@ def bench_search(candidates: int = 64, frames: int = 300) -> dict[str, float]:
         pool.close()
     few = max(1, candidates // 20)
     alone = DrivePopulation(world, spec, STOCK_ID, frames)
-    alone(DriveTask(numbers[:1], [10_000]))
+    alone(DriveTask(numbers[:1], [FIRST_TRAINING_SEED]))
     begun = time.perf_counter()
     for row in range(few):
-        alone(DriveTask(numbers[row : row + 1], [10_000]))
+        alone(DriveTask(numbers[row : row + 1], [FIRST_TRAINING_SEED]))
     stock = few * frames / WHOLE_EPISODE / (time.perf_counter() - begun)
     print(
         f"search: {ours:.2f} rollouts/s in {cores} processes, batched; stock environment, one process, one at a time: "

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 import racing_vpt
+from racing_vpt.checkpoints.migrate import migrate_config
+from racing_vpt.cli.words import STAGES, with_changes
 
 SUFFIX = ".yaml"
 BASE = "base"  # what every training has in common: read first by each `fit`
+
+log = logging.getLogger(__name__)
 
 
 def shipped_configs() -> Path:
@@ -46,26 +53,41 @@ def find_config(given: str) -> Path:
 def with_config_paths(verb: str, words: Sequence[str]) -> list[str]:
     """The command line with each `--config NAME` as a path, and with base.yaml in front of what `fit` reads.
 
+    What an earlier version wrote for a stage is given as YAML in today's terms.
+
     Raises:
         FileNotFoundError: a config does not exist.
+        ValueError: a config of an earlier version asks for what this one cannot do.
     """
-    rest: list[str] = []
     found: list[Path] = []
-    pending = iter(words)
-    for word in pending:
-        option, equals, value = word.partition("=")
-        if option != "--config":
-            rest.append(word)
-            continue
-        value = value if equals else next(pending, "")
+
+    def located(name: str, value: str) -> list[str] | None:
+        if name != "--config":
+            return None
         if _is_inline(value):
-            rest += ["--config", value]
-            continue
+            return ["--config", value]
         found.append(find_config(value))
-        rest += ["--config", str(found[-1])]
+        return ["--config", of_today(found[-1]) if verb in STAGES else str(found[-1])]
+
+    rest = with_changes(words, located)
     if verb == "fit" and not any(path.name == f"{BASE}{SUFFIX}" for path in found):
         rest = ["--config", str(shipped_configs() / f"{BASE}{SUFFIX}"), *rest]
     return rest
+
+
+def of_today(path: Path) -> str:
+    """The path of a stage's config, or its content in today's terms where an earlier version wrote it."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return str(path)  # the parser says what is wrong with it
+    if not isinstance(content, dict):
+        return str(path)
+    migrated = migrate_config(content, path)
+    if migrated == content:
+        return str(path)
+    log.info("%s is of an earlier version; its options are read by their names of today", path)
+    return yaml.safe_dump(migrated, sort_keys=False)
 
 
 def _is_inline(value: str) -> bool:

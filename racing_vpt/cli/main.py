@@ -54,13 +54,12 @@ from importlib import import_module
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from racing_vpt.cli.words import STAGES
 from racing_vpt.free_cores import share_cores
 from racing_vpt.free_memory import keep_freed_memory
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
-
-STAGES = ("fit", "validate", "test", "predict")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,9 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-DRIVE = "racing-vpt drive --checkpoint {run} --seeds 1000-1019 --video {run}/drive.mp4"
+from racing_vpt.seeds import SHORT_VALIDATION
+
+DRIVE = "racing-vpt drive --checkpoint {run} --seeds {seeds} --video {run}/drive.mp4"
 NEXT = {  # by class name of the model, in lower case, as run folders are called
     "idm": "racing-vpt predict --config label --ckpt_path {run} --data.videos VIDEOS --out LABELS",
     "vpt": DRIVE,
@@ -16,7 +18,7 @@ NEXT = {  # by class name of the model, in lower case, as run folders are called
     "iris": DRIVE,
     "vae": "racing-vpt fit --config mdn_rnn --model.vae {run}",
     "mdnrnn": "racing-vpt fit --config controller --model.memory {run}",
-    "tokenizer": "racing-vpt fit --config iris/token_world --model.tokenizer {run}",
+    "tokenizer": "racing-vpt fit --config iris/token_world --model.init_tokenizer {run}",
     "tokenworld": "racing-vpt play {run}",
 }
 
@@ -31,7 +33,7 @@ def outcome(folder: Path, trainer: Trainer) -> str:
     lines = [f"{folder}: trained for {trainer.global_step:,} steps{_best(trainer)}"]
     following = NEXT.get(folder.parent.name)
     if following:
-        lines.append(f"next: {following.format(run=folder)}")
+        lines.append(f"next: {following.format(run=folder, seeds=SHORT_VALIDATION)}")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from importlib import import_module
 from jsonargparse import ArgumentParser
 
 from racing_vpt.cli.errors import nearest
-from racing_vpt.cli.renamed import renamed_option
+from racing_vpt.cli.renamed import GROUPS, renamed_option
 
 NAMED_BASES = (
     ("lightning.pytorch", ("LightningModule", "Callback")),
@@ -67,6 +67,10 @@ def _plain(message: str, parser: ArgumentParser) -> str:
     missing = re.search(r"arguments are required:\s*(.+)", message)
     if missing:
         return NO_MODEL if missing[1].endswith("model") else _missing(missing[1].split(", ")[0], parser)
+    group = re.search(r"given class_path '([^']+)':\s+Parser key \"([\w.]+)\":\s+Unable to load config '(.*)'", message)
+    if group:
+        where = re.search(r'Parser key "(\w+)"', message)
+        return _value_of_group(f"{where[1] if where else 'model'}.{group[2]}", group[3], group[1])
     unknown = re.search(r"unrecognized arguments: (\S+)", message)
     if unknown:
         return _unknown_option(unknown[1].split("=")[0], parser)
@@ -142,6 +146,14 @@ def _unknown_argument(class_path: str, key: str) -> str:
     if key in LEARNING_RATES and "optimizer" in known:
         return f"{name} takes no {key!r}; the optimizer has the learning rate: --model.optimizer.lr 1e-3"
     return f"{name} takes no {key!r}{nearest(key, known)}"
+
+
+def _value_of_group(option: str, value: str, class_path: str) -> str:
+    """What to say of a value for an option that is a group of options."""
+    new = GROUPS.get(class_path.rsplit(".", 1)[-1], {}).get(option)
+    if new is not None:
+        return f"--{option} {value} is called --{new} {value} now"
+    return f"--{option} is a group of options, such as --{option}.NAME VALUE, but got: {value}; see: --help all"
 
 
 def _options(parser: ArgumentParser) -> list[str]:

@@ -174,6 +174,12 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
 }
 
+# options that took a value and are groups of options now; an old value is answered with these
+GROUPS: dict[str, dict[str, str]] = {
+    "TokenWorld": {"model.tokenizer": "model.init_tokenizer"},
+    "DQN": {"model.margin": "model.margin.size"},
+}
+
 
 def renamed_verb(verb: str, verbs: Mapping[str, str] = VERBS) -> str | None:
     """What to say of an old verb in one line; None where it was never one."""

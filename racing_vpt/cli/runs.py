@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from pkgutil import iter_modules
 
@@ -16,6 +15,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from racing_vpt import models
 from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
 from racing_vpt.checkpoints.migrate import migrate_config
+from racing_vpt.cli.words import with_changes
 from racing_vpt.games.game import Game
 from racing_vpt.games.read import as_game, fields_of
 from racing_vpt.types import frame_spec
@@ -29,25 +29,25 @@ def allow_imports(words: list[str]) -> list[str]:
 
     The option exists on the command line only: a file that could extend the list would make it useless.
     """
-    rest, more = [], []
-    pending = iter(words)
-    for word in pending:
-        name, equals, value = word.partition("=")
+    more: list[str] = []
+
+    def take(name: str, value: str) -> list[str] | None:
         if name != "--allow_imports":
-            rest.append(word)
-            continue
-        value = value if equals else next(pending, "")
+            return None
         if not value or not all(part.isidentifier() for package in value.split(",") for part in package.split(".")):
             raise ValueError(f"--allow_imports takes names of packages, such as my_models,other; given: {value!r}")
-        more += value.split(",")
+        more.extend(value.split(","))
+        return []
+
+    rest = with_changes(words, take)
     set_parsing_settings(import_path_denylist=["*"], import_path_allowlist=[*NAMED, *more])
     return rest
 
 
 def know_models(words: list[str]) -> None:
     """Import our models where one is asked for by its class name alone, `--model VPT`."""
-    asked = [word.partition("=")[2] for word in words if word.startswith("--model=")]
-    asked += [value for word, value in pairwise(words) if word == "--model"]
+    asked: list[str] = []
+    with_changes(words, lambda name, value: asked.append(value) if name == "--model" else None)
     if any(name.isidentifier() for name in asked):
         for module in iter_modules(models.__path__):
             import_module(f"{models.__name__}.{module.name}")

@@ -35,6 +35,7 @@ from racing_vpt.cli.runs import (
     loggers_into,
     settle_game,
 )
+from racing_vpt.cli.words import with_nulls
 from racing_vpt.data.clip_datamodule import ClipDataModule
 from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.files import write_json
@@ -70,7 +71,6 @@ class StageCLI(LightningCLI):
     """
 
     def __init__(self, stage: str, words: list[str]) -> None:
-
         self.stage = stage
         super().__init__(
             LightningModule,
@@ -82,7 +82,7 @@ class StageCLI(LightningCLI):
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_kwargs={"prog": "racing-vpt", "exit_on_error": False, stage: {"exit_on_error": False}},
-            args=[stage, *words],
+            args=[stage, *with_nulls(words)],
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
@@ -127,9 +127,6 @@ class StageCLI(LightningCLI):
             self.config = parser.parse_args(args)
         except Exception as error:
             raise ParseError(error, self._subcommand_parsers[self.stage], self.stage, args[1:]) from error
-        for name, value in list(self.config.items()):
-            if value == "None":  # what jsonargparse makes of a null for a field of a dataclass within a class
-                self.config[name] = None
 
     def _parse_ckpt_path(self) -> None:
         """Do nothing: LightningCLI would let the checkpoint's hyperparameters override the command line."""

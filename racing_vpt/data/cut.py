@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
-from racing_vpt.data.episodes import Episode
+from racing_vpt.data.pairing import PairedRecording
 from racing_vpt.frames import resize
 from racing_vpt.types import Fit, Resize
 from racing_vpt.video.containers import open_container
@@ -58,18 +58,18 @@ class Sample:
 class Piece:
     """Part of an episode for one worker: output frames [start, stop), whole clips."""
 
-    episode: Episode
+    episode: PairedRecording
     start: int
     stop: int
     num_frames: int
 
 
-def output_rate(episode: Episode, form: ClipFormat) -> float:
+def output_rate(episode: PairedRecording, form: ClipFormat) -> float:
     """Frames per second of an episode's clips."""
     return form.frames_per_second or episode.recording.frames_per_second
 
 
-def pieces_of(episode: Episode, form: ClipFormat, piece_frames: int = 16384) -> list[Piece]:
+def pieces_of(episode: PairedRecording, form: ClipFormat, piece_frames: int = 16384) -> list[Piece]:
     """The pieces of an episode, of at most `piece_frames` output frames each."""
     sources = _sources(episode, form)
     step = max(1, piece_frames // form.clip_frames) * form.clip_frames
@@ -110,7 +110,7 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
     return samples
 
 
-def _sources(episode: Episode, form: ClipFormat) -> np.ndarray:
+def _sources(episode: PairedRecording, form: ClipFormat) -> np.ndarray:
     """Source frame of each output frame, int64 [M]."""
     recording = episode.recording
     if form.frames_per_second is None:

@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 
 from racing_vpt.data.columns import Columns
-from racing_vpt.data.episodes import find_episodes
 from racing_vpt.data.label_files import read_labels
 from racing_vpt.data.manifest import MANIFEST, read_manifest
+from racing_vpt.data.pairing import pair_recordings
 from racing_vpt.data.remote import is_remote
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import RecordingStore, Store, StoredEpisode
@@ -85,7 +85,7 @@ def survey(path: str, num_strips: int = 6) -> Overview:
             f"clips: {manifest['clip_format']}",
         ]
     else:
-        episodes = find_episodes(Path(path))
+        episodes = pair_recordings(Path(path))
         stores = [("recordings", RecordingStore(episodes))]
         agents = sorted({str(episode.recording.meta.get("agent", "unknown")) for episode in episodes})
         overview.notes = [f"drivers: {', '.join(agents)}"]

@@ -15,9 +15,9 @@ from typing import Literal
 from tqdm import tqdm
 
 from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
-from racing_vpt.data.episodes import Episode, find_episodes, split_episodes
 from racing_vpt.data.game_check import misfit
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
+from racing_vpt.data.pairing import PairedRecording, pair_recordings, split_episodes
 from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
 from racing_vpt.files import read_json, sha256_of, sole_writer
 from racing_vpt.games.game import Game
@@ -62,7 +62,7 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
         ValueError: `out` holds other shards, or no recording could be packed.
         FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
-    episodes = find_episodes(recordings, how.labels)
+    episodes = pair_recordings(recordings, how.labels)
     splits = split_episodes([episode.name for episode in episodes], how.val_fraction, how.seed)
     pieces, skipped = _plan(episodes, form, how)
     plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
@@ -124,7 +124,9 @@ def _write_shards(
     return _finished(out, plan)
 
 
-def _plan(episodes: list[Episode], form: ClipFormat, how: Packing) -> tuple[dict[str, list[Piece]], dict[str, str]]:
+def _plan(
+    episodes: list[PairedRecording], form: ClipFormat, how: Packing
+) -> tuple[dict[str, list[Piece]], dict[str, str]]:
     """Pieces by episode, and the reasons for episodes that are not packed."""
     pieces, skipped = {}, {}
     for episode in episodes:
@@ -163,7 +165,7 @@ def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | ValueError | OSEr
         return error
 
 
-def _fingerprint(episodes: list[Episode], form: ClipFormat, *options: float) -> str:
+def _fingerprint(episodes: list[PairedRecording], form: ClipFormat, *options: float) -> str:
     """Hash of the recordings and options; equal for a continued run."""
     inputs = []
     for episode in episodes:
@@ -191,7 +193,7 @@ def _finished(out: Path, plan: str) -> list[Shard]:
 
 
 def _about(
-    episodes: list[Episode], shards: list[Shard], form: ClipFormat, seed: int, skipped: dict[str, str]
+    episodes: list[PairedRecording], shards: list[Shard], form: ClipFormat, seed: int, skipped: dict[str, str]
 ) -> dict[str, object]:
     """The manifest's description of how the shards were made."""
     names = {place.episode for shard in shards for place in shard.samples}

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from racing_vpt.data.columns import Columns
-from racing_vpt.data.episodes import Episode
+from racing_vpt.data.pairing import PairedRecording
 from racing_vpt.video.decode import Decoder
 from racing_vpt.video.decoders import Video
 from racing_vpt.video.encode import MAX_GROUP
@@ -72,7 +72,7 @@ class RecordingStore:
         decoder: decoding library.
     """
 
-    def __init__(self, episodes: list[Episode], decoder: Decoder = "auto") -> None:
+    def __init__(self, episodes: list[PairedRecording], decoder: Decoder = "auto") -> None:
         self.decoder = decoder
         self._sources = episodes
         self._columns: dict[int, Columns] = {}
@@ -80,7 +80,7 @@ class RecordingStore:
         self._clips: list[tuple[int, Clip]] = []
         self.episodes = [self._cut(number, episode) for number, episode in enumerate(episodes)]
 
-    def _cut(self, number: int, episode: Episode) -> StoredEpisode:
+    def _cut(self, number: int, episode: PairedRecording) -> StoredEpisode:
         clips = []
         for start in range(0, episode.recording.num_frames, MAX_GROUP):
             frames = min(MAX_GROUP, episode.recording.num_frames - start)

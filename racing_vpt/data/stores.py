@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from racing_vpt.data.episodes import find_episodes, split_episodes
 from racing_vpt.data.manifest import MANIFEST, PACK_HINT, read_manifest
+from racing_vpt.data.pairing import pair_recordings, split_episodes
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import RecordingStore, Store
@@ -50,7 +50,7 @@ def open_store(
         return ShardStore(path, split, decoder, remote)
     if any(Path(path).glob("*.tar")):
         raise FileNotFoundError(f"{path} holds shards but no {MANIFEST}: packing was not finished; {PACK_HINT}")
-    episodes = find_episodes(Path(path), labels)
+    episodes = pair_recordings(Path(path), labels)
     if val_fraction is not None:
         splits = split_episodes([episode.name for episode in episodes], val_fraction, seed)
         episodes = [episode for episode, where in zip(episodes, splits, strict=True) if where == split]

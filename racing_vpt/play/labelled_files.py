@@ -52,6 +52,13 @@ def lines_of(file: Path, num_frames: int, video: Path) -> tuple[dict[str, np.nda
     file = file / f"{video.stem.removesuffix('.meta')}.jsonl" if file.is_dir() else file
     if not file.is_file():
         raise FileNotFoundError(f"there is no {file}; labels are NAME.jsonl, written by: racing-vpt predict")
+    if file.suffix != ".jsonl":
+        beside = file.with_name(f"{file.name.split('.')[0]}.jsonl")
+        meant = f"; did you mean {beside}?" if beside.is_file() else ""
+        raise ValueError(
+            f"{file} does not hold controls frame by frame; labels and truth are NAME.jsonl, with a line for each "
+            f"frame, or the folder that holds it{meant}"
+        )
     known = Columns.of_records(read_lines(file))
     if len(known) != num_frames:
         raise ValueError(f"{file} has {len(known)} lines, but {video} has {num_frames} frames; is it of another video?")

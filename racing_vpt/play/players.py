@@ -24,6 +24,7 @@ from racing_vpt.play.screen import Screen
 from racing_vpt.play.sharp_view import make_shown_env
 from racing_vpt.play.take import PERSON
 from racing_vpt.rollout.episodes import EpisodeResult, EpisodeWriter
+from racing_vpt.seeds import FIRST_VALIDATION_SEED
 from racing_vpt.types import Agent
 from racing_vpt.window.window import Keys, Window
 
@@ -54,7 +55,11 @@ class PlayedWorld:
 
 
 def player_of(
-    run: str, world: PlayedWorld, recordings: Path, options: PlayerOptions | None = None, seed: int = 1000
+    run: str,
+    world: PlayedWorld,
+    recordings: Path,
+    options: PlayerOptions | None = None,
+    seed: int = FIRST_VALIDATION_SEED,
 ) -> Player:
     """The player for a checkpoint, a scripted agent, or a person alone (`keyboard`).
 

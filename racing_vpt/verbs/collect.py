@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.rollout.plan import Driver, Plan
+from racing_vpt.seeds import FIRST_TRAINING_SEED, JUDGING, SHORT_TRAINING, VALIDATION
 
 if TYPE_CHECKING:
     from racing_vpt.data.recording import RecordingWriter
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 def collect(
     out: Path,
-    seeds: str = "10000-10049",
+    seeds: str = SHORT_TRAINING,
     agents: list[Driver] | None = None,
     env: str | None = None,
     perturb: Perturbation | None = None,
@@ -62,12 +63,12 @@ def collect(
     from racing_vpt.free_cores import num_cores
     from racing_vpt.games.read import load_game
     from racing_vpt.processes import in_parallel
-    from racing_vpt.seeds import FIRST_TRAINING_SEED, parse_seeds
+    from racing_vpt.seeds import parse_seeds
 
     numbers = parse_seeds(seeds)
     if min(numbers) < FIRST_TRAINING_SEED and not allow_judging_seeds:
         raise ValueError(
-            f"seeds {seeds}: scores are judged on 0 to 99 and models chosen on 1000 to 1099, so data for training "
+            f"seeds {seeds}: scores are judged on {JUDGING} and models chosen on {VALIDATION}, so data for training "
             f"starts at seed {FIRST_TRAINING_SEED}; to record {min(numbers)} all the same, add --allow_judging_seeds"
         )
     if truth is not None and not video_only:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
+from racing_vpt.seeds import JUDGING
+
 
 def compare(
     checkpoints: list[str],
     env: str = "CarRacing-v3",
-    seeds: str = "0-99",
+    seeds: str = JUDGING,
     json: Path | None = None,
     workers: int | None = None,
     device: str = "cpu",

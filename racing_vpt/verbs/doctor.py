@@ -142,6 +142,7 @@ def check_environment() -> list[Finding]:
     """Take a step in each CarRacing, and in an Atari game if these are installed."""
     from racing_vpt.envs.atari import INSTALL
     from racing_vpt.envs.make import make_env
+    from racing_vpt.seeds import FIRST_VALIDATION_SEED
 
     findings = []
     for name in ("racing_vpt/CarRacingFast-v3", "CarRacing-v3", "ALE/Breakout-v5"):
@@ -149,7 +150,7 @@ def check_environment() -> list[Finding]:
             findings.append(Finding("amber", "Atari's games", "not installed", INSTALL))
             continue
         env = make_env(name)
-        frame, _ = env.reset(seed=1000)
+        frame, _ = env.reset(seed=FIRST_VALIDATION_SEED)
         env.step(env.action_space.sample() * 0)
         env.close()
         findings.append(Finding("green", f"environment {name}", f"a step, frames of {frame.shape[1]}x{frame.shape[0]}"))

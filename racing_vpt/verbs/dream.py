@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from racing_vpt.seeds import SHORT_VALIDATION
+
 
 def dream(
     checkpoint: str,
     taus: list[float] = [0.1, 0.5, 1.0, 1.15, 1.3],  # noqa: B006 # it is not changed, and the help shows it
     dreams: int = 64,
-    seeds: str = "1000-1019",
+    seeds: str = SHORT_VALIDATION,
     env: str = "racing_vpt/CarRacingFast-v3",
     json: Path | None = None,
 ) -> dict[str, object]:

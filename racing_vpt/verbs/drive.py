@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from racing_vpt.seeds import JUDGING
 from racing_vpt.statistics import bootstrap_interval
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Report:
 def drive(
     checkpoint: str,
     env: str | None = None,
-    seeds: str = "0-99",
+    seeds: str = JUDGING,
     video: Path | None = None,
     json: Path | None = None,
     render: Literal["human"] | None = None,

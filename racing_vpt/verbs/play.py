@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from racing_vpt.seeds import FIRST_VALIDATION_SEED
+
 
 def play(
     run: str,
     *,
     env: str | None = None,
-    seed: int = 1000,
+    seed: int = FIRST_VALIDATION_SEED,
     world_model: bool = False,
     agent_in_world_model: bool = False,
     episodes: bool = False,

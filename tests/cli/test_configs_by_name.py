@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from racing_vpt.cli.configs import config_names, find_config, shipped_configs, with_config_paths
 from racing_vpt.cli.parsing import parse_stage
@@ -62,3 +63,29 @@ def test_a_training_is_the_same_with_base_yaml_given_and_not() -> None:
 
 def test_names_are_paths_below_the_folder_without_a_suffix() -> None:
     assert {"idm", "vpt", "iris/tiny", "collect/labelled"} <= set(config_names())
+
+
+def test_what_an_earlier_version_wrote_is_given_in_todays_terms(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    old, today = tmp_path / "old.yaml", tmp_path / "today.yaml"
+    model = "{class_path: racing_vpt.models.idm.IDM, init_args: {scheme: car, size: tiny, stops: {steering: 0.4}}}"
+    old.write_text(f"name: mine\nmodel: {model}\n")
+    today.write_text("model: {class_path: racing_vpt.models.idm.IDM, init_args: {network: {size: tiny}}}\n")
+    with caplog.at_level("INFO", "racing_vpt"):
+        _, text = with_config_paths("validate", [f"--config={old}"])
+    assert yaml.safe_load(text)["model"]["init_args"]["network"] == {"size": "tiny"}
+    assert f"{old} is of an earlier version" in caplog.text
+    assert with_config_paths("validate", [f"--config={today}"]) == ["--config", str(today)]
+    assert with_config_paths("drive", [f"--config={old}"]) == ["--config", str(old)]  # tools have options of their own
+    old.write_text("model: {class_path: racing_vpt.models.mdn_rnn.MDNRNN, init_args: {reward_weight: 0.7}}\n")
+    with pytest.raises(ValueError, match=r"reward_weight is 0\.7.*version 0\.1\.0 of racing-vpt can read it"):
+        with_config_paths("fit", ["--config", str(old)])
+
+
+def test_null_takes_the_value_of_an_option_in_a_group_away() -> None:
+    words = ["--data.controls.labels", "labels", "--data.controls.labels=null", "--data.controls.drop_null", "null"]
+    options = parse_stage("fit", ["--config", "idm", *words, "--model.network.view", "null", "--data.test=null"])
+    controls = options.data.init_args.controls
+    assert (controls.labels, controls.drop_null, options.data.init_args.test) == (None, None, None)
+    assert options.model.init_args.network.view is None

@@ -53,3 +53,17 @@ def test_every_row_of_the_table_has_an_owner_that_exists() -> None:
     owners = {owner for owner in OPTIONS if not owner[0].isupper()}
     assert owners <= {"stages", *STAGES, *TOOLS}
     assert not VERBS.keys() & {*STAGES, *TOOLS}, "a verb that exists is not an old one"
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        ("iris/token_world --model.tokenizer runs/x", "--model.tokenizer runs/x is called --model.init_tokenizer runs"),
+        ("dqn --model.margin 0.8", "--model.margin 0.8 is called --model.margin.size 0.8 now"),
+        ("dqn --model.network 3", "--model.network is a group of options, such as --model.network.NAME VALUE"),
+    ],
+)
+def test_a_value_for_what_is_a_group_now_is_answered_with_the_option(
+    words: str, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert answer in said(capsys, "fit", "--config", *words.split())

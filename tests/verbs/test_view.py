@@ -183,6 +183,18 @@ def test_lines_of_another_video_or_game_are_refused(recordings: Path, tmp_path: 
     assert json.loads(lines[0])["frame"] == 0
 
 
+def test_another_json_as_truth_is_answered_with_the_file_that_was_meant(recordings: Path, tmp_path: Path) -> None:
+    labels = recordings / "labels" / "carracing.jsonl"
+    meta, scores = recordings / "carracing.meta.json", tmp_path / "scores.json"
+    with pytest.raises(
+        ValueError, match=r"does not hold controls frame by frame; .*did you mean .*/carracing\.jsonl\?"
+    ):
+        open_film(recordings / "carracing.mp4", labels, meta, 0.1)
+    scores.write_text('{\n "mean": 910.0\n}\n')
+    with pytest.raises(ValueError, match=r"scores\.json does not hold .* folder that holds it$"):
+        open_film(recordings / "carracing.mp4", labels, scores, 0.1)
+
+
 def test_keys_stop_step_and_change_the_speed() -> None:
     playback = Playback(100, frames_per_second=20.0)
     for _ in range(30):

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Episode:
+class PairedRecording:
     """A recording and the source of its controls.
 
     Args:
@@ -49,7 +49,7 @@ class Episode:
         return Columns.of_records(records)
 
 
-def find_episodes(folder: Path, labels: Path | None = None) -> list[Episode]:
+def pair_recordings(folder: Path, labels: Path | None = None) -> list[PairedRecording]:
     """All recordings in a folder, in a fixed order; with `labels`, only those labelled there, with these labels.
 
     Raises:
@@ -67,10 +67,10 @@ def find_episodes(folder: Path, labels: Path | None = None) -> list[Episode]:
         name = f"{name}-{recording.sha256[:8]}" if name in repeated else name
         if labelled is None:
             origin = {"kind": "recorded"} if recording.has_actions else None
-            episodes.append(Episode(name, recording, None, origin))
+            episodes.append(PairedRecording(name, recording, None, origin))
         elif recording.sha256 in labelled:
             file, origin = labelled[recording.sha256]
-            episodes.append(Episode(name, recording, file, origin))
+            episodes.append(PairedRecording(name, recording, file, origin))
     if not episodes:
         raise FileNotFoundError(
             f"none of the {len(labelled or {})} labels in {labels} belongs to one of the {len(recordings)} videos in "

@@ -1,0 +1,51 @@
+"""Options on the command line before they are parsed: found, replaced or taken out, whichever way they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+STAGES = ("fit", "validate", "test", "predict")  # verbs whose options are LightningCLI's
+Change = Callable[[str, str], Sequence[str] | None]
+"""What stands in place of an option `--name` and its value; None: the option stays."""
+
+
+def with_changes(words: Sequence[str], change: Change) -> list[str]:
+    """The command line with options replaced.
+
+    Args:
+        words: options as `--name value` or `--name=value`, among others.
+        change: asked for each option, with what follows it ("" where nothing does).
+    """
+    rest: list[str] = []
+    pending = list(words)
+    while pending:
+        word = pending.pop(0)
+        name, joined, value = word.partition("=")
+        found = None
+        if name.startswith("--"):
+            found = change(name, value if joined else next(iter(pending), ""))
+        if found is None:
+            rest.append(word)
+            continue
+        rest += found
+        if not joined:
+            del pending[:1]
+    return rest
+
+
+def with_nulls(words: Sequence[str]) -> list[str]:
+    """The command line with `--data.controls.labels null` as YAML, for options of a group within a class.
+
+    jsonargparse 4.53 parses their values twice, and null becomes the text None in between.
+    """
+
+    def change(name: str, value: str) -> list[str] | None:
+        group, *inner = name.removeprefix("--").split(".")
+        if value not in ("null", "~") or group not in ("data", "model") or len(inner) < 2:
+            return None
+        yaml = "null"
+        for part in reversed([group, *inner]):
+            yaml = f"{{{part}: {yaml}}}"
+        return ["--config", yaml]
+
+    return with_changes(words, change)
