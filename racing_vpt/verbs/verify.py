@@ -184,7 +184,7 @@ def _fault_of(content: bytes, shard: Shard, game: Game | None) -> str:
 
     from racing_vpt.data.columns import Columns
     from racing_vpt.data.game_check import misfit
-    from racing_vpt.video.decoders import PyAVVideo
+    from racing_vpt.video.pyav_video import PyAVVideo
 
     if len(content) != shard.bytes:
         return f"it has {len(content)} bytes, but the manifest says {shard.bytes}"

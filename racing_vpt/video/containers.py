@@ -29,8 +29,12 @@ def check_container(source: Path | bytes) -> None:
         raise ValueError(f"{named} cannot be decoded: {error.strerror}") from error
 
 
-def open_container(source: Path | BytesIO) -> InputContainer:
+def open_container(source: Path | BytesIO, **options: str) -> InputContainer:
     """A video file, or the bytes of one, open for reading.
+
+    Args:
+        source: the file.
+        options: of FFmpeg's demuxers.
 
     Raises:
         ValueError: it is no file, or not in a container of video.
@@ -39,7 +43,7 @@ def open_container(source: Path | BytesIO) -> InputContainer:
     if isinstance(source, Path):
         require_regular(source)
     try:
-        return av.open(str(source) if isinstance(source, Path) else source, "r", options=ONLY_THIS_FILE)
+        return av.open(str(source) if isinstance(source, Path) else source, "r", options={**ONLY_THIS_FILE, **options})
     except av.error.ArgumentError as error:  # what is not on the list, and little else
         named = str(source) if isinstance(source, Path) else "a clip"
         raise ValueError(f"{named} is in no container of video that is read here, such as mp4, mkv or webm") from error

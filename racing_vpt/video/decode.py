@@ -1,7 +1,8 @@
 """Opening videos, whichever decoder is there; and time stamps.
 
-`auto` tries decord on the GPU, torchcodec on the GPU, decord on the CPU, PyAV, and says once what it took. An explicit
-choice never falls back. `open_video` is the one place where a video is opened.
+`auto` tries decord on the GPU, torchcodec on the GPU, decord on the CPU, PyAV, and says once what it took. Files that
+decord on the CPU reads otherwise than a player shows them (turned, with B-frames, edited, AV1, avi, transport streams)
+are read by PyAV then. An explicit choice never falls back. `open_video` is the one place where a video is opened.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ import numpy as np
 from racing_vpt.frames import prepare
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.containers import check_container
-from racing_vpt.video.decoders import DecordVideo, PictureFolder, PyAVVideo, Source, TorchcodecVideo, Video
+from racing_vpt.video.decoders import DecordVideo, PictureFolder, Source, TorchcodecVideo, Video
 from racing_vpt.video.encode import VideoWriter
+from racing_vpt.video.orientation import Orientation
+from racing_vpt.video.pyav_video import PyAVVideo
 
 Decoder = Literal["auto", "decord", "torchcodec", "pyav"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -32,6 +35,7 @@ DECODERS: dict[str, Callable[[Source, str], Video]] = {
 INSTALL = {"decord": "pip install decord", "torchcodec": "pip install 'racing-vpt[gpu]'", "pyav": "pip install av"}
 MOST_BYTES = 1 << 27  # of frames that are read at a time
 SAME_RATE = 0.005  # rates that differ by less count as the same, or a frame would be doubled every few seconds
+SAME_FRAME = 2e-3  # seconds; time stamps of one frame that differ by less, as matroska's milliseconds do
 SAME_TIME = 1e-4  # seconds; containers round time stamps, and a tie should not depend on that
 
 log = logging.getLogger(__name__)
@@ -56,9 +60,42 @@ def open_video(source: Source, decoder: Decoder = "auto", device: Device = "cpu"
         if source.is_dir():
             return PictureFolder(source, 50.0)
     name, where = choose_decoder(decoder, device)
+    if decoder == "auto" and (name, where) == ("decord", "cpu") and isinstance(source, Path):
+        return _as_shown(source)
     if name != "pyav":  # which does so itself
         check_container(source)
     return DECODERS[name](source, where)
+
+
+def disagreement(video: Video, shown: Video) -> str | None:
+    """How a decoder differs from what a player shows, which PyAV reads; None where it does not."""
+    if video.num_frames != shown.num_frames:
+        return f"{video.num_frames} frames instead of {shown.num_frames}"
+    if (video.height, video.width) != (shown.height, shown.width):
+        return f"{video.width}x{video.height} pixels instead of {shown.width}x{shown.height}"
+    apart = np.abs(video.timestamps - shown.timestamps)
+    if apart.max() > SAME_FRAME:
+        frame = int(apart.argmax())
+        return f"frame {frame} at {video.timestamps[frame]:.3f} s instead of {shown.timestamps[frame]:.3f} s"
+    return None
+
+
+def _as_shown(path: Path) -> Video:
+    """A file, read by PyAV, or by decord where that shows the same."""
+    shown = PyAVVideo(path)
+    if not (shown.has_index and shown.in_order and shown.orientation == Orientation()):
+        return shown  # decord would lose frames, take one for another where it seeks, or fail at several of them
+    try:
+        video = DecordVideo(path)
+    except ValueError as error:
+        why: str | None = str(error)
+    else:
+        why = disagreement(video, shown)
+        if why is None:
+            shown.close()
+            return video
+    log.debug("%s is read by PyAV, because decord says: %s", path, why)
+    return shown
 
 
 @cache

@@ -1,4 +1,4 @@
-"""One class a decoder, all alike: `num_frames`, `frames_per_second`, `height`, `width`, `timestamps` and `read`.
+"""What a video that is open for reading offers, and two of its decoders: decord and torchcodec; PyAV has its own file.
 
 A decoder is opened in the process that reads with it: a decord reader that was opened before a fork hangs.
 """
@@ -6,17 +6,14 @@ A decoder is opened in the process that reads with it: a decord reader that was 
 from __future__ import annotations
 
 import io
+import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from racing_vpt.files import refuse_link_out, require_regular
-from racing_vpt.video.containers import open_container
 
 Source = Path | bytes  # a file, or the bytes of one
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
@@ -29,9 +26,9 @@ class Video(ABC):
         source: where it comes from.
         num_frames: frames that can be read.
         frames_per_second: average rate.
-        height: pixels.
-        width: pixels.
-        timestamps: float64 [num_frames], seconds; the first is 0.
+        height: pixels, as shown.
+        width: pixels, as shown.
+        timestamps: float64 [num_frames], seconds from the first frame's presentation to each frame's.
     """
 
     source: Source
@@ -90,7 +87,7 @@ class DecordVideo(Video):
             first = self._reader[0].shape
             times = self._reader.get_frame_timestamp(range(self.num_frames))[:, 0].astype(np.float64)
         except Exception as error:  # decord raises its own kinds, RuntimeError and IndexError
-            raise ValueError(f"{self.name} cannot be decoded by decord: {_first_line(error)}") from error
+            raise ValueError(f"{self.name} cannot be decoded by decord: {first_line(error)}") from error
         self.height, self.width = int(first[0]), int(first[1])
         self.timestamps = times - times[0]
 
@@ -98,7 +95,7 @@ class DecordVideo(Video):
         try:
             return self._reader.get_batch(indices.tolist()).asnumpy()
         except Exception as error:
-            raise ValueError(f"{self.name} cannot be decoded by decord: {_first_line(error)}") from error
+            raise ValueError(f"{self.name} cannot be decoded by decord: {first_line(error)}") from error
 
 
 class TorchcodecVideo(Video):
@@ -117,7 +114,7 @@ class TorchcodecVideo(Video):
             self.height, self.width = int(metadata.height), int(metadata.width)
             times = self._decoder.get_frames_in_range(0, self.num_frames).pts_seconds if self.num_frames < 256 else None
         except Exception as error:
-            raise ValueError(f"{self.name} cannot be decoded by torchcodec: {_first_line(error)}") from error
+            raise ValueError(f"{self.name} cannot be decoded by torchcodec: {first_line(error)}") from error
         regular = np.arange(self.num_frames) / self.frames_per_second
         self.timestamps = regular if times is None else times.cpu().numpy() - float(times[0])
 
@@ -125,82 +122,7 @@ class TorchcodecVideo(Video):
         try:
             return self._decoder.get_frames_at(indices=indices.tolist()).data.cpu().numpy()
         except Exception as error:
-            raise ValueError(f"{self.name} cannot be decoded by torchcodec: {_first_line(error)}") from error
-
-
-class PyAVVideo(Video):
-    """PyAV, which brings FFmpeg along and works everywhere. Reading forward decodes each frame once."""
-
-    def __init__(self, source: Source, device: str = "cpu") -> None:
-        self.source = source
-        if device != "cpu":
-            raise ValueError("pyav decodes on the CPU; choose decoder decord or torchcodec for cuda")
-        self._opened = source if isinstance(source, Path) else io.BytesIO(source)
-        try:
-            with open_container(self._opened) as container:
-                stream = container.streams.video[0]
-                known = [(packet.pts, packet.is_keyframe) for packet in container.demux(stream) if packet.size]
-                seconds = float(stream.time_base or 1)
-                rate = float(stream.average_rate or stream.guessed_rate or 0)
-                self.height, self.width = stream.height, stream.width
-            pts = sorted(i if at is None else at for i, (at, _) in enumerate(known))
-            self.num_frames = len(pts)
-            if not pts:
-                raise ValueError("it holds no frames")
-        except (av.FFmpegError, IndexError, ValueError) as error:
-            raise ValueError(f"{self.name} cannot be decoded by PyAV: {_first_line(error)}") from error
-        times = np.array(pts, np.float64) * seconds
-        self.timestamps = times - times[0]
-        length = self.timestamps[-1]
-        self.frames_per_second = (self.num_frames - 1) / length if length > 0 else rate or 1.0
-        self._pts = np.array(pts, np.int64)
-        self._keys = np.array(sorted(at or 0 for at, is_key in known if is_key), np.int64)
-        self._reformatter = VideoReformatter()
-        self._container: av.container.InputContainer | None = None
-        self._stream: Iterator[av.VideoFrame] = iter(())
-        self._position = -1  # index of the frame that was decoded last
-
-    def _read(self, indices: np.ndarray) -> np.ndarray:
-        frames = np.empty((len(indices), self.height, self.width, 3), np.uint8)
-        try:
-            for row, index in enumerate(indices.tolist()):
-                picture = self._advance(index)
-                frames[row] = self._reformatter.reformat(picture, format="rgb24", threads=1).to_ndarray()
-        except (av.FFmpegError, StopIteration) as error:
-            raise ValueError(
-                f"{self.name} cannot be decoded by PyAV near frame {index}: {_first_line(error)}"
-            ) from error
-        return frames
-
-    def _advance(self, index: int) -> av.VideoFrame:
-        """Decode up to and including the frame of this index, from a key frame where that is nearer."""
-        key = self._keys[self._keys <= self._pts[index]]
-        before = int(np.searchsorted(self._pts, key[-1])) if len(key) else 0
-        if self._container is None or index <= self._position or before > self._position + 1:
-            self._seek(int(self._pts[before]))
-        for picture in self._stream:
-            if picture.is_corrupt:
-                raise ValueError(f"{self.name} is damaged near frame {index}")
-            if picture.pts is None or picture.pts >= self._pts[index]:
-                self._position = index
-                return picture
-        raise StopIteration("the video ends too early")
-
-    def _seek(self, pts: int) -> None:
-        self.close()
-        if isinstance(self._opened, io.BytesIO):
-            self._opened.seek(0)
-        container = open_container(self._opened)
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        if pts > self._pts[0]:
-            container.seek(pts, stream=stream)
-        self._container, self._stream = container, container.decode(stream)
-
-    def close(self) -> None:
-        if self._container is not None:
-            self._container.close()
-            self._container = None
+            raise ValueError(f"{self.name} cannot be decoded by torchcodec: {first_line(error)}") from error
 
 
 class PictureFolder(Video):
@@ -225,12 +147,18 @@ class PictureFolder(Video):
         try:
             picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
         except cv2.error as error:  # more pixels than OpenCV allows
-            raise ValueError(f"{file} is not a picture that can be read: {_first_line(error)}") from error
+            raise ValueError(f"{file} is not a picture that can be read: {first_line(error)}") from error
         if picture is None:
             raise ValueError(f"{file} is not a picture that can be read")
         return np.ascontiguousarray(picture[..., ::-1])
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """The line that says most of what a library says about an error."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip()[:200] if lines else type(error).__name__
+
+
+def write_anew(name: str) -> str:
+    """What to type for a video that players show and that cannot be read as it is."""
+    return f"write it anew: ffmpeg -i {shlex.quote(Path(name).name)} NEW.mp4"

@@ -1,27 +1,52 @@
 """Whether a stranger's video is what it says: every frame decodes, none is missing, none is made up.
 
 Decoders hide faults: a truncated mkv just ends early, a damaged frame is patched from the one before it, a header that
-promises too many frames may hang the reader, a picture that is to be turned is shown lying. So a video that is not ours
-is decoded once from end to end, strictly, where it can be killed (`decode_process.py`); whoever wants its frames
-takes them on the way (`ExaminedVideo`).
+promises too many frames may hang the reader. So a video that is not ours is decoded once from end to end, strictly,
+where it can be killed (`decode_process.py`); whoever wants its frames takes them on the way (`ExaminedVideo`).
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import av
+import av.logging
 
 from racing_vpt.files import require_regular
 from racing_vpt.video.containers import open_container
-from racing_vpt.video.decode import Decoder, open_video
-from racing_vpt.video.decoders import PyAVVideo
+from racing_vpt.video.decode import Decoder, disagreement, open_video
+from racing_vpt.video.decoders import write_anew
+from racing_vpt.video.pyav_video import PyAVVideo, video_stream
 
 LARGEST_SIDE = 8192  # pixels; 8K is 7680
-STRICT = {"err_detect": "crccheck+bitstream+buffer+explode", "ec": "0"}  # FFmpeg: an error is an error
+# FFmpeg: an error is an error. Concealment is on, because it marks the frames that it patches, and notices slices that
+# end before the next begins; without it H.264 with several slices a frame is marked throughout.
+STRICT = {"err_detect": "crccheck+bitstream+buffer+explode", "ec": "guess_mvs"}
+REPORTED_ONLY = ("ffv1",)  # decoders that log a wrong checksum, and neither raise it nor mark the frame
+CHECKSUM = "CRC mismatch"
 BEAT_FRAMES = 32
+
+
+@dataclass
+class Found:
+    """What decoding a video from end to end found.
+
+    Args:
+        frames: pictures that were decoded.
+        shown: packets of pictures that are to be shown.
+        hidden: packets of pictures that an edit list leaves out.
+        end: seconds, of the pictures' last packet, shown or not.
+        ends: the same of each stream.
+    """
+
+    frames: int = 0
+    shown: int = 0
+    hidden: int = 0
+    ends: dict[int, float] = field(default_factory=dict)
 
 
 def examine(path: Path, decoder: Decoder = "auto", beat: Callable[[], None] = lambda: None) -> tuple[int, float]:
@@ -29,26 +54,24 @@ def examine(path: Path, decoder: Decoder = "auto", beat: Callable[[], None] = la
 
     Args:
         path: the file.
-        decoder: the one that will read it; it must count the same frames.
+        decoder: the one that will read it; it must find the same frames at the same times.
         beat: called every few frames, so that whoever waits knows that it goes on.
 
     Returns:
         Frames, and frames per second.
 
     Raises:
-        ValueError: names the file and what is wrong with it.
+        ValueError: names the file, what is wrong with it, and what to type where that can be mended.
     """
-    with _named(path):
-        count = sum(1 for _ in strictly(path, beat))
+    examined = ExaminedVideo(path, beat)
+    examined.finish()
     beat()
     video = open_video(path, decoder)
-    if video.num_frames != count:
-        raise ValueError(
-            f"{path}: {count} frames can be decoded, but a reader that jumps finds {video.num_frames}; write it anew: "
-            f"ffmpeg -i {path.name} NEW.mp4"
-        )
-    video.read([0, count - 1])
-    return count, video.frames_per_second
+    differs = disagreement(video, examined)
+    if differs is not None:
+        raise ValueError(f"{path}: {decoder} finds {differs}; choose the decoder pyav, or {write_anew(str(path))}")
+    video.read([0, examined.num_frames - 1])
+    return examined.num_frames, examined.frames_per_second
 
 
 class ExaminedVideo(PyAVVideo):
@@ -61,23 +84,32 @@ class ExaminedVideo(PyAVVideo):
 
     def __init__(self, path: Path, beat: Callable[[], None] = lambda: None) -> None:
         with _named(path):
-            self._pictures = strictly(path, beat)
-            self._picture = next(self._pictures)
+            self._strictly = strictly(path, beat)
+            self._first = next(self._strictly)
         super().__init__(path)
-        self._position = 0
 
     def _advance(self, index: int) -> av.VideoFrame:
         assert index >= self._position, f"frame {index} was asked for after frame {self._position}"
         with _named(self.name):
             while self._position < index:
-                self._picture = next(self._pictures)
-                self._position += 1
+                self._next()
+        assert self._picture is not None
         return self._picture
+
+    def _next(self) -> None:
+        self._picture = next(self._strictly) if self._position >= 0 else self._first
+        self._position += 1
+        if self._times.named and self._picture.pts != self._times.units[self._position]:
+            raise ValueError(
+                f"{self.name}: frame {self._position} is not shown at the time of its packet; {write_anew(self.name)}"
+            )
 
     def finish(self) -> None:
         """Examine what was not read; ValueError names what is wrong with it."""
         with _named(self.name):
-            for _ in self._pictures:
+            while self._position + 1 < self.num_frames:
+                self._next()
+            for _ in self._strictly:
                 pass
 
 
@@ -86,6 +118,8 @@ def _named(path: Path | str) -> Iterator[None]:
     """FFmpeg's errors with the file that they are about."""
     try:
         yield
+    except StopIteration as error:
+        raise ValueError(f"{path} ends before its last frame; is it cut?") from error
     except (av.FFmpegError, EOFError, UnicodeDecodeError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0][:200]
         raise ValueError(f"{path} is no video that can be decoded, or it is cut short: {reason}") from error
@@ -99,49 +133,70 @@ def strictly(path: Path, beat: Callable[[], None]) -> Iterator[av.VideoFrame]:
     if not path.stat().st_size:
         raise ValueError(f"{path} is empty")
     with open_container(path) as container:
-        count, ends = yield from _decode_all(path, container, beat)
-        _check_promises(path, container, count, ends)
+        try:
+            stream = video_stream(container)
+        except ValueError as error:
+            raise ValueError(f"{path} {error}; record into an mp4 or mkv") from error
+        found = yield from _decode_all(path, container, stream, beat)
+        _check_promises(path, container, stream, found)
 
 
 def _decode_all(
-    path: Path, container: av.container.InputContainer, beat: Callable[[], None]
-) -> Generator[av.VideoFrame, None, tuple[int, list[float]]]:
-    """Pictures; returns how many there were, and where each stream ends, in seconds."""
-    if not container.streams.video:
-        kinds = ", ".join(sorted({str(stream.type) for stream in container.streams})) or "nothing"
-        raise ValueError(f"{path} has no video stream; it holds {kinds}")
-    stream = container.streams.video[0]
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream, beat: Callable[[], None]
+) -> Generator[av.VideoFrame, None, Found]:
+    """Pictures; returns what was found."""
     if max(stream.height, stream.width) > LARGEST_SIDE or min(stream.height, stream.width) < 1:
-        raise ValueError(f"{path} has {stream.width}x{stream.height} pixels; 1 to {LARGEST_SIDE} a side can be read")
+        raise ValueError(
+            f"{path} has {stream.width}x{stream.height} pixels; 1 to {LARGEST_SIDE} a side can be read: "
+            f"ffmpeg -i {shlex.quote(path.name)} -vf scale=1920:-2 NEW.mp4"
+        )
     stream.codec_context.options = STRICT
     stream.codec_context.thread_count = 1
-    packets = frames = 0
-    ends: dict[int, float] = {}
+    found = Found()
     for packet in container.demux():
         if packet.pts is not None and packet.size:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            ends[packet.stream_index] = max(end, ends.get(packet.stream_index, end))
-        if packet.stream_index != stream.index:
+            found.ends[packet.stream_index] = max(end, found.ends.get(packet.stream_index, end))
+        if packet.stream.index != stream.index:  # packet.stream_index is 0 for those that end each stream
             continue
-        packets += packet.size > 0
         if packet.is_corrupt:
-            raise ValueError(f"{path} is damaged near frame {frames}")
-        try:
-            pictures = packet.decode()
-        except av.FFmpegError as error:
-            raise ValueError(f"{path} is damaged near frame {frames}: {str(error).splitlines()[0][:120]}") from error
-        for picture in pictures:
+            raise ValueError(f"{path} is damaged near frame {found.frames}")
+        found.hidden += packet.is_discard
+        found.shown += packet.size > 0 and not packet.is_discard
+        for picture in _decode(path, packet, found.frames, stream.codec_context.name in REPORTED_ONLY):
             assert isinstance(picture, av.VideoFrame)
-            _check_picture(path, picture, frames, stream.height, stream.width)
+            _check_picture(path, picture, found.frames, stream.height, stream.width)
             yield picture
-            frames += 1
-            if frames % BEAT_FRAMES == 0:
+            found.frames += 1
+            if found.frames % BEAT_FRAMES == 0:
                 beat()
-    if not frames:
-        raise ValueError(f"{path} holds no frame that can be decoded")
-    if frames != packets:
-        raise ValueError(f"{path}: {frames} of {packets} frames could be decoded; is it damaged or cut?")
-    return frames, list(ends.values())
+    return found
+
+
+def _decode(path: Path, packet: av.Packet, number: int, listen: bool) -> list[av.VideoFrame]:
+    """Pictures that come out of a decoder when it is given a packet."""
+    try:
+        if not listen:
+            return packet.decode()  # type: ignore[return-value]
+        with _reports() as reports:
+            pictures = packet.decode()
+    except av.FFmpegError as error:
+        raise ValueError(f"{path} is damaged near frame {number}: {str(error).splitlines()[0][:120]}") from error
+    if any(CHECKSUM in text for _, _, text in reports):
+        raise ValueError(f"{path} is damaged near frame {number}: a checksum is wrong")
+    return pictures  # type: ignore[return-value]
+
+
+@contextmanager
+def _reports() -> Iterator[list[tuple[int, str, str]]]:
+    """What FFmpeg logs of errors within the block."""
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as reports:
+            yield reports
+    finally:
+        av.logging.set_level(level)
 
 
 def _check_picture(path: Path, picture: av.VideoFrame, number: int, height: int, width: int) -> None:
@@ -149,24 +204,43 @@ def _check_picture(path: Path, picture: av.VideoFrame, number: int, height: int,
         raise ValueError(f"{path} is damaged at frame {number}")
     if (picture.height, picture.width) != (height, width):
         raise ValueError(
-            f"{path} changes its size at frame {number}, from {width}x{height} to {picture.width}x{picture.height}"
+            f"{path} changes its size at frame {number}, from {width}x{height} to {picture.width}x{picture.height}; "
+            f"{write_anew(str(path))}"
         )
-    if number == 0 and picture.rotation:
+
+
+def _check_promises(path: Path, container: av.container.InputContainer, stream: av.VideoStream, found: Found) -> None:
+    """ValueError where there is less than the file says."""
+    if not found.frames:
+        raise ValueError(f"{path} holds no frame that can be decoded")
+    if found.frames != found.shown:
         raise ValueError(
-            f"{path} is stored rotated by {picture.rotation} degrees, which not every decoder turns upright; write it "
-            f"upright with: ffmpeg -i {path.name} NEW.mp4"
+            f"{path}: {found.frames} of {found.shown} frames could be decoded; is it damaged or cut? If players show "
+            f"it whole, {write_anew(str(path))}"
         )
+    packets = found.shown + found.hidden
+    if stream.frames > packets and container.format.name != "avi":  # an avi counts the frames that were dropped
+        with open_container(path, ignore_editlist="1") as whole:
+            packets = sum(packet.size > 0 for packet in whole.demux(video_stream(whole)))
+        if stream.frames > packets:
+            raise ValueError(f"{path} promises {stream.frames} frames, but holds {packets}; is it cut?")
+    _check_length(path, container, stream, found.ends)
 
 
-def _check_promises(path: Path, container: av.container.InputContainer, count: int, ends: list[float]) -> None:
-    """ValueError where the header promises more than there is."""
-    stream = container.streams.video[0]
-    if stream.frames and stream.frames != count:
-        raise ValueError(f"{path} promises {stream.frames} frames, but holds {count}; is it cut?")
+def _check_length(
+    path: Path, container: av.container.InputContainer, stream: av.VideoStream, ends: dict[int, float]
+) -> None:
+    """ValueError where the file says that it lasts longer than it does."""
     rate = float(stream.average_rate or stream.guessed_rate or 25)
-    if container.duration and ends:
-        begins = max(0.0, (container.start_time or 0) / av.time_base)
-        promised, found = container.duration / av.time_base, max(ends) - begins
-        slack = 0.5 if len(container.streams) > 1 else 0.1  # seconds; of sound the last packet's length is not known
-        if promised - found > max(slack, 3 / rate):
-            raise ValueError(f"{path} ends after {found:.2f} s of the {promised:.2f} s that it promises; is it cut?")
+    if stream.duration is not None and stream.index in ends:  # of the pictures alone
+        unit = float(stream.time_base or 1)
+        promised = stream.duration * unit
+        lasts = ends[stream.index] - max(0.0, (stream.start_time or 0) * unit)
+        slack = 0.1
+    elif container.duration and ends:  # of matroska: when the last of all streams ends, whenever the first begins
+        promised, lasts = container.duration / av.time_base, max(ends.values())
+        slack = 0.5 if len(container.streams) > 1 else 0.1  # of sound the last packet's length is not known
+    else:
+        return
+    if promised - lasts > max(slack, 3 / rate):
+        raise ValueError(f"{path} ends after {lasts:.2f} s of the {promised:.2f} s that it promises; is it cut?")

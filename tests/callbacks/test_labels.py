@@ -23,6 +23,7 @@ from racing_vpt.models.idm_config import IDMConfig
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.encode import VideoWriter
+from tests.video import marked
 
 LENGTHS = (1, 2, 63, 64, 65, 127, 128, 129, 200)
 SIZE = NetSize(
@@ -138,6 +139,20 @@ def test_a_video_of_another_rate_gets_a_line_for_each_of_its_frames(tmp_path: Pa
     write_video(tmp_path / "videos" / "slow.mp4", 45, frames_per_second=30.0)
     predict(tmp_path / "videos", tmp_path / "labels")
     assert len(read_labels(tmp_path / "labels" / "slow.jsonl")[0]) == 45
+
+
+def test_each_line_has_the_time_at_which_its_frame_is_shown(tmp_path: Path) -> None:
+    times = [1000, *(1000 + np.cumsum(np.random.default_rng(0).integers(9, 70, marked.FRAMES - 1))).tolist()]
+    (tmp_path / "videos").mkdir()
+    for name, container in (("a", "mp4"), ("b", "mkv")):  # stored in another order than shown, and from 1 s on
+        marked.write(tmp_path / "videos" / f"{name}.{container}", "h264", container, times=times)
+    predict(tmp_path / "videos", tmp_path / "labels")
+    for name in ("a", "b"):
+        lines = read_labels(tmp_path / "labels" / f"{name}.jsonl")[0]
+        assert [line.frame for line in lines] == list(range(marked.FRAMES))
+        assert [line.timestamp for line in lines] == pytest.approx(
+            [(time - times[0]) / 1000 for time in times], abs=1e-3
+        )
 
 
 def test_lines_are_plain_json_with_few_digits(labels: Path) -> None:

@@ -50,7 +50,7 @@ BAD: dict[str, tuple[str, Make, str]] = {
         of(lambda p, whole: videos.promising(p, whole, 99_999), codec="mpeg4"),
         "promis",
     ),
-    "rotated": ("mp4", of(videos.rotated), "rotated by"),
+    "turned by 30 degrees": ("mp4", of(videos.rotated), "turned by -29 degrees"),
     "no video stream": ("mp4", holding(b"this is no video at all" * 40), "no video that can be"),
     "audio only": ("mp4", videos.write_sound, "has no video stream; it holds audio"),
 }

@@ -65,11 +65,12 @@ def cut(path: Path, whole: Path, share: float) -> Path:
 
 
 def rotated(path: Path, whole: Path) -> Path:
-    """The matrix in an mp4's track header turned by a quarter."""
+    """The matrix in an mp4's track header turned by 30 degrees."""
     content = bytearray(whole.read_bytes())
     identity = struct.pack(">9i", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     at = content.index(identity, content.index(b"tkhd"))
-    content[at : at + 36] = struct.pack(">9i", 0, 0x10000, 0, -0x10000, 0, 0, 0, 0, 0x40000000)
+    sine, cosine = 0x8000, 0xDDB4
+    content[at : at + 36] = struct.pack(">9i", cosine, sine, 0, -sine, cosine, 0, 0, 0, 0x40000000)
     path.write_bytes(content)
     return path
 
