@@ -1,8 +1,11 @@
-"""Atomic writing of files and folders, and locks that give a folder a single writer.
+"""Atomic writing of files and folders.
 
 All output of racing-vpt goes through here: it is written under a temporary name in the same folder (`Draft`), synced to
 disk, and renamed. Temporary names contain the process and a random part and are opened exclusively, so that neither
 another process nor a planted link shares one; the file that was opened is the one that is published.
+
+Files that are only valid together, such as labels and their meta file, are published by `publish_together`. It first
+writes a note that lists them, from which the next run completes what a killed process began.
 """
 
 from __future__ import annotations
@@ -17,26 +20,22 @@ import shlex
 import shutil
 import socket
 import stat
-import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from io import BufferedReader
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 LARGEST_JSON = 1 << 28  # bytes
 LONGEST_NAME = 255  # bytes of a file name, on all common file systems
 TEMPORARY = ".tmp-"  # prefix of unfinished files, which readers ignore
-LOCK = ".racing-vpt.lock"  # in a folder that is being written to
-SECONDS_AFTER_DEATH = 15.0  # for the processes of a killed one to end
+NOTE = "about-to-appear.json"  # end of the name of the note that lists files being published together
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS)  # a file system without hard links
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]
 _KINDS = {
     stat.S_IFIFO: "a FIFO", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device", stat.S_IFSOCK: "a socket",
     stat.S_IFDIR: "a folder",
 }  # fmt: skip
+Steps = dict[str, dict[str, list]]  # what a note holds: `replaced` and `appearing`, identities of files by name
 LEFTOVER = re.compile(re.escape(TEMPORARY) + r"(?P<host>[0-9a-f]{6})-(?P<process>\d+)-[0-9a-f]{8}-")
 
 
@@ -61,8 +60,8 @@ class Draft:
         # kept open, so that its inode is not reused for another file
         self._descriptor: int | None = os.open(self.temporary, flags, 0o666)
 
-    def publish(self) -> None:
-        """Sync the file and rename it to its final name; both survive a power cut.
+    def sync(self) -> None:
+        """Sync the file to disk.
 
         Raises:
             OSError: the disk is full or broken, or the file is no longer the one that was opened.
@@ -72,14 +71,33 @@ class Draft:
             raise OSError(f"{self.temporary} was replaced by another program; {self.path} is not written")
         if self.durable:
             os.fsync(self._descriptor)
-        self.temporary.replace(self.path)
+
+    def publish(self, replace: bool = True) -> None:
+        """Give the file its final name, once its bytes are on the disk; the name is on the disk then too.
+
+        Args:
+            replace: take the place of a file of that name; otherwise that is an error.
+
+        Raises:
+            FileExistsError: there is a file of that name, which is not to be replaced.
+            OSError: the disk is full or broken, or the file is no longer the one that was opened.
+        """
+        self.sync()
+        self.rename(replace)
+
+    def rename(self, replace: bool) -> None:
+        """As `publish`, of a file that is synced."""
+        if replace:
+            os.replace(self.temporary, self.path)
+        else:
+            _rename_to_free_name(self.temporary, self.path)
         self._close()
         if self.durable:
             sync_folder(self.path.parent)
 
     def discard(self) -> None:
         """Remove the temporary file if it still exists."""
-        self.temporary.unlink(missing_ok=True)
+        _unlink(self.temporary)
         self._close()
 
     def _close(self) -> None:
@@ -89,7 +107,7 @@ class Draft:
 
 
 class DraftFolder:
-    """A folder of files under a temporary name, until `publish`.
+    """A folder of files under a temporary name, until it is published (`publish_together`).
 
     Args:
         path: the final name. The parent folder is created if it does not exist.
@@ -103,18 +121,18 @@ class DraftFolder:
         self.path, self.temporary = path, temporary_name(path)
         self.temporary.mkdir()
 
-    def publish(self) -> None:
-        """Sync the files and rename the folder to its final name; an existing folder is replaced."""
+    def sync(self) -> None:
+        """Bring the files to the disk."""
         for file in self.temporary.iterdir():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
         sync_folder(self.temporary)
-        before = temporary_name(self.path)
-        if self.path.is_dir():
-            self.path.replace(before)
-        self.temporary.replace(self.path)
+
+    def rename(self, replace: bool) -> None:
+        """Give the folder, which is synced, its final name; FileExistsError where there is something of that name."""
+        assert not replace, f"{self.path}: a folder is never replaced"
+        _rename_to_free_name(self.temporary, self.path)
         sync_folder(self.path.parent)
-        shutil.rmtree(before, ignore_errors=True)
 
     def discard(self) -> None:
         """Remove the temporary folder if it still exists."""
@@ -122,46 +140,68 @@ class DraftFolder:
 
 
 @contextmanager
-def published(path: Path, durable: bool = True) -> Iterator[Path]:
+def published(path: Path, durable: bool = True, replace: bool = True) -> Iterator[Path]:
     """A temporary path to write to; it is renamed to `path` at the end of the block, or removed on an error."""
     draft = Draft(path, durable)
     try:
         yield draft.temporary
-        draft.publish()
+        draft.publish(replace)
     finally:
         draft.discard()
 
 
-@contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
-    """Within the block no other process of racing-vpt writes to the folder; leftovers of killed ones are removed.
+def publish_together(drafts: Sequence[Draft | DraftFolder], replaced: Iterable[Path] = ()) -> None:
+    """Give files of one folder their final names: all of them or none, also where the process is killed meanwhile.
 
-    The lock is the kernel's (`flock`), so that it ends with the process that holds it, however that ends.
+    Whoever cleans the folder next (`remove_leftovers`) finishes what a killed process began.
+
+    Args:
+        drafts: complete, in the order in which they are to appear.
+        replaced: files of that folder that are removed first, because they are known to be an earlier version. Nothing
+            else is replaced.
 
     Raises:
-        ValueError: another process holds the folder; the message says which, and since when.
+        FileExistsError: one of the names belongs to a file that is not to be replaced; nothing was changed.
+        OSError: the disk is full or broken.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / LOCK
-    lock = FileLock(path)
+    folder, replaced = drafts[0].path.parent, [path for path in replaced if os.path.lexists(path)]
+    assert {path.parent for path in (*replaced, *(draft.path for draft in drafts))} == {folder}
+    for draft in drafts:
+        if draft.path not in replaced:
+            check_free(draft.path)
+        draft.sync()
+    steps: Steps = {
+        "replaced": {path.name: _identity(path) for path in replaced},
+        "appearing": {draft.path.name: [draft.temporary.name, *_identity(draft.temporary)] for draft in drafts},
+    }
+    note = Draft(folder / NOTE)
     try:
-        lock.acquire(timeout=0 if _holds(path) else SECONDS_AFTER_DEATH)
-    except Timeout:
-        raise ValueError(
-            f"{folder} is being written to by {_holder(path)}; wait until it has finished, or choose another folder"
-        ) from None
+        note.temporary.write_text(json.dumps(steps))
+        note.sync()
+        sync_folder(folder)
+    except BaseException:
+        note.discard()
+        raise
     try:
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-        path.write_text(
-            json.dumps({"process": os.getpid(), "host": socket.gethostname(), "since": since, "command": command})
+        for path in replaced:
+            os.unlink(path)
+        for draft in drafts:
+            draft.rename(replace=False)
+    except BaseException:
+        _take_back(folder, steps)  # where even this fails, the note stays for the next run
+        note.discard()
+        raise
+    note.discard()
+    sync_folder(folder)
+
+
+def check_free(path: Path) -> None:
+    """FileExistsError where something has this name."""
+    if os.path.lexists(path):
+        raise FileExistsError(
+            f"{path} is there already, and no record of racing-vpt lists it as its own: it is not replaced; move it "
+            "away, or choose another folder"
         )
-        remove_leftovers(folder)
-        yield
-        remove_leftovers(folder)  # of worker processes that died meanwhile
-    finally:
-        path.unlink(missing_ok=True)  # while it is held: whoever waits for this inode sees that it is gone
-        lock.release()
 
 
 def give_second_name(path: Path, second: Path) -> None:
@@ -180,30 +220,30 @@ def give_second_name(path: Path, second: Path) -> None:
             with published(second) as copy:
                 shutil.copyfile(path, copy)
             return
-        temporary.replace(second)
+        os.replace(temporary, second)
     finally:
-        temporary.unlink(missing_ok=True)
+        _unlink(temporary)
     sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path, own: bool = False) -> None:
     """Remove unfinished files and folders of processes of this machine that no longer run, and nothing else.
 
+    Files that such a process was publishing together are published first.
+
     Args:
         folder: folder to search, without subfolders.
         own: also remove those of this process, which must no longer use them.
     """
-    for path in folder.iterdir():
-        found = LEFTOVER.match(path.name)
-        if found is None or found["host"] != HOST or path.is_symlink():
-            continue
-        process = int(found["process"])
-        if _runs(process) and not (own and process == os.getpid()):
-            continue
+    leftovers = [path for path in folder.iterdir() if _is_leftover(path, own)]
+    for path in leftovers:
+        if path.name.endswith(NOTE):
+            _finish(path)
+    for path in leftovers:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink(missing_ok=True)
+            _unlink(path)
 
 
 def temporary_name(path: Path) -> Path:
@@ -231,8 +271,13 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Mapping[str, object]) -> None:
     """Write a JSON object atomically, one line per field."""
+    write_text(path, json_text(value))
+
+
+def json_text(value: Mapping[str, object]) -> str:
+    """A JSON object as text, one line per field."""
     lines = [f" {json.dumps(name)}: {json.dumps(field, allow_nan=False)}" for name, field in value.items()]
-    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
 
 
 def require_regular(path: Path) -> None:
@@ -299,26 +344,8 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _holder(lock: Path) -> str:
-    """Description of the process that holds a lock, for messages."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        about = json.loads(lock.read_text())
-        return f"process {about['process']} on {about['host']} since {about['since']} ({about['command']})"
-    return "another process"
-
-
-def _holds(lock: Path) -> bool:
-    """Whether the process that a lock file names still runs, as far as can be told from this machine.
-
-    A process that was killed can leave others (workers that load data) which hold its lock for some seconds more.
-    """
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        about = json.loads(lock.read_text())
-        return about["host"] != socket.gethostname() or _runs(int(about["process"]))
-    return True
-
-
-def _runs(process: int) -> bool:
+def process_runs(process: int) -> bool:
+    """Whether a process of this machine runs."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -326,3 +353,82 @@ def _runs(process: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _is_leftover(path: Path, own: bool) -> bool:
+    """Whether a process of this machine left this unfinished: one that no longer runs, or with `own` this one."""
+    found = LEFTOVER.match(path.name)
+    if found is None or found["host"] != HOST or path.is_symlink():
+        return False
+    process = int(found["process"])
+    return not process_runs(process) or (own and process == os.getpid())
+
+
+def _identity(path: Path) -> list[int]:
+    """What tells a file from another one that has its name later: inode, size and time of its last change."""
+    about = os.lstat(path)
+    return [about.st_ino, about.st_size, about.st_mtime_ns]
+
+
+def _is(path: Path, identity: Sequence[int]) -> bool:
+    with suppress(OSError):
+        return _identity(path) == list(identity)
+    return False
+
+
+def _rename_to_free_name(temporary: Path, path: Path) -> None:
+    """Rename, but never over a file; FileExistsError where there is one."""
+    if not temporary.is_dir():
+        try:
+            os.link(temporary, path, follow_symlinks=False)
+        except FileExistsError:
+            pass  # said below
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+        else:
+            os.unlink(temporary)
+            return
+    check_free(path)
+    os.replace(temporary, path)
+
+
+def _unlink(path: Path) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
+def _finish(note: Path) -> None:
+    """Publish what a killed process was publishing together; where that is not possible, take back what appeared."""
+    folder = note.parent
+    try:
+        steps = read_json(note)
+        replaced = steps["replaced"]
+        appearing = {name: (temporary, identity) for name, (temporary, *identity) in steps["appearing"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return  # killed before the note was written: nothing had appeared
+    names = (*replaced, *appearing, *(str(temporary).removeprefix(".") for temporary, _ in appearing.values()))
+    if not all(plain_name(name) for name in names):
+        return
+    try:
+        for name, identity in replaced.items():
+            if _is(folder / name, identity):
+                os.unlink(folder / name)
+        for name, (temporary, identity) in appearing.items():
+            if _is(folder / name, identity):
+                continue
+            if not _is(folder / temporary, identity):
+                raise FileNotFoundError(f"{folder / temporary} is gone")
+            _rename_to_free_name(folder / temporary, folder / name)
+        sync_folder(folder)
+    except OSError:
+        _take_back(folder, steps)
+
+
+def _take_back(folder: Path, steps: Steps) -> None:
+    """Remove what had appeared, and what was to be replaced, which is no longer whole."""
+    appeared = {name: identity for name, (_, *identity) in steps["appearing"].items()}
+    for name, identity in {**steps["replaced"], **appeared}.items():
+        path = folder / name
+        if _is(path, identity):
+            shutil.rmtree(path) if path.is_dir() else os.unlink(path)

@@ -12,23 +12,23 @@ from pathlib import Path
 import pytest
 
 from racing_vpt.files import (
-    LOCK,
     LONGEST_NAME,
     TEMPORARY,
     Draft,
     DraftFolder,
     give_second_name,
+    publish_together,
     published,
     remove_leftovers,
-    sole_writer,
     temporary_name,
     write_text,
 )
+from racing_vpt.outputs import LOCK, sole_writer
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from racing_vpt.files import sole_writer
+from racing_vpt.outputs import sole_writer
 with sole_writer(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)
@@ -82,12 +82,17 @@ def test_long_names_have_temporary_ones_too(tmp_path: Path, name: str) -> None:
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_a_folder_is_published_whole_over_an_earlier_one(tmp_path: Path) -> None:
+def test_a_folder_is_published_whole_and_replaces_none(tmp_path: Path) -> None:
     for text in ("first", "second"):
         draft = DraftFolder(tmp_path / "pictures")
         (draft.temporary / "0.png").write_text(text)
-        draft.publish()
-    assert (tmp_path / "pictures" / "0.png").read_text() == "second"
+        if text == "first":
+            publish_together([draft])
+            continue
+        with pytest.raises(FileExistsError, match="it is not replaced"):
+            publish_together([draft])
+        draft.discard()
+    assert (tmp_path / "pictures" / "0.png").read_text() == "first"
     assert len(list(tmp_path.iterdir())) == 1
 
 

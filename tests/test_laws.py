@@ -21,6 +21,7 @@ GROUND = (
     "free_memory",
     "free_cores",
     "files",
+    "outputs",
     "seeds",
     "statistics",
     "worker_processes",
@@ -50,11 +51,12 @@ MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import it
 }
 FREE = {"verbs", "cli", "bench", "studies", "__main__"}  # everything, imported inside functions
 MAY_BE_LONG = {  # path: why it is over 250 lines
-    "racing_vpt/files.py": "drafts, the lock of a folder and temporary names are one idea",
+    "racing_vpt/files.py": "drafts, temporary names and files that are published together are one idea",
     "racing_vpt/types.py": "the nouns that cross rooms; most of it is their shapes",
     "racing_vpt/checkpoints/migrate.py": "the tables of old names stand in one place",
     "racing_vpt/models/iris.py": "three parts that learn in one loop, with one state, are one module",
     "racing_vpt/models/token_world.py": "a module that is trained and an imagination.World at once",
+    "racing_vpt/verbs/drive.py": "one verb; a third is the help of its options and the fields of its report",
     "racing_vpt/models/idm.py": "training, measuring and labelling of one module; a tenth is the help of its arguments",
     "racing_vpt/models/vpt.py": "training, measuring and acting of one module; a tenth is the help of its arguments",
 }

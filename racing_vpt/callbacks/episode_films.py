@@ -6,6 +6,7 @@ with `racing-vpt play RUN --episodes`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,7 +101,9 @@ class EpisodeFilms(Callback):
         if take is None:
             return
         take.close()
-        for meta_file in sorted(folder.glob(f"{kind}-*.meta.json"))[: -self.keep]:
+        numbered = re.compile(rf"{kind}-\d{{8}}-\d{{4}}\.meta\.json")
+        kept = sorted(path for path in folder.iterdir() if numbered.fullmatch(path.name))
+        for meta_file in kept[: -self.keep]:
             meta_file.unlink()  # the meta file goes first, so that a half-deleted recording does not count as one
             name = meta_file.name.removesuffix(".meta.json")
             for suffix in (".mp4", ".jsonl"):

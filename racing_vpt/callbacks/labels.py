@@ -1,7 +1,7 @@
 """Writes the labels that an IDM predicts for videos, atomically to their own folder.
 
 `NAME.jsonl` is written window by window under a temporary name, so that memory does not depend on the video's length;
-`NAME.meta.json` comes last and names the checkpoint (fingerprint) and the video (sha256).
+it is published together with `NAME.meta.json`, which names the checkpoint (fingerprint) and the video (sha256).
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Literal
@@ -19,15 +19,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 from tqdm import tqdm
 
+from racing_vpt.callbacks.label_tally import Tally
 from racing_vpt.checkpoints.migrate import migrate_frames
+from racing_vpt.data.label_files import not_replaceable, publish_labels
 from racing_vpt.data.lines import to_line
-from racing_vpt.data.opening import FORMAT
 from racing_vpt.data.window_batches import PredictBatch
 from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.data.windows import PredictWindow
-from racing_vpt.files import Draft, read_json, remove_leftovers, sha256_of, write_json
+from racing_vpt.files import Draft, read_json, remove_leftovers, sha256_of
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence
+from racing_vpt.outputs import check_no_inputs
 from racing_vpt.types import FrameRecord, frame_spec
 
 log = logging.getLogger(__name__)
@@ -45,16 +47,6 @@ class Unfinished:
     confidence: float = 0.0  # sum over frames
 
 
-@dataclass
-class Tally:
-    """Numbers of videos labelled, skipped and failed."""
-
-    done: int = 0
-    skipped: int = 0
-    frames: int = 0
-    failed: dict[str, str] = field(default_factory=dict)
-
-
 class WriteLabels(Callback):
     """Writes the labels of each video during `predict`, and skips videos that are labelled already.
 
@@ -62,6 +54,7 @@ class WriteLabels(Callback):
         out: folder for `NAME.jsonl` and `NAME.meta.json`; None: the data module's `out`.
         on_error: what to do with a video that cannot be read: `raise` stops, `skip` reports it and continues.
         checkpoint_name: name of the checkpoint in the meta files; None: the name it was loaded by.
+        overwrite: allow a folder that holds the videos. Nothing but earlier labels is replaced there either.
     """
 
     def __init__(
@@ -69,8 +62,9 @@ class WriteLabels(Callback):
         out: Path | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         checkpoint_name: str | None = None,
+        overwrite: bool = False,
     ) -> None:
-        self.out, self.on_error, self.checkpoint_name = out, on_error, checkpoint_name
+        self.out, self.on_error, self.checkpoint_name, self.overwrite = out, on_error, checkpoint_name, overwrite
         self.tally = Tally()
         self.unfinished: dict[str, Unfinished] = {}
 
@@ -87,13 +81,21 @@ class WriteLabels(Callback):
         if out is None:
             raise ValueError("labels need a folder to go to: give --out FOLDER")
         self.folder, self.tally = Path(out), Tally()
+        if not self.overwrite:
+            for name, video in data.found.items():
+                check_no_inputs(self.lines_of(name).parent, [video], "videos")
         self.made_by, self.game = made_by(pl_module), pl_module.game.name
         self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.made_by["checkpoint"]
         trainer.predict_loop.return_predictions = False  # or Lightning keeps them in memory until the end
         done = {name for name, path in data.found.items() if self.is_done(name, path)}
-        data.skip |= done
+        refused = not_replaceable({name: self.lines_of(name) for name in data.found.keys() - done})
+        if refused and self.on_error == "raise":
+            raise FileExistsError(min(refused.values()))
+        if trainer.is_global_zero:
+            self.tally.failed |= refused
+        data.skip |= done | refused.keys()
         self.tally.skipped = len(done)
-        sizes = {name: path.stat().st_size for name, path in data.found.items() if name not in done}
+        sizes = {name: path.stat().st_size for name, path in data.found.items() if name not in data.skip}
         mine = list(sizes)[trainer.global_rank :: trainer.world_size]
         self.sizes = {name: sizes[name] for name in mine}
         self.remove_leftovers()
@@ -104,6 +106,8 @@ class WriteLabels(Callback):
         if not meta_file.is_file() or not self.lines_of(name).is_file():
             return False
         meta = read_json(meta_file)
+        if meta.get("kind") != "labels":
+            return False
         meta["frames"] = asdict(frame_spec(migrate_frames(meta.get("frames", {}))))
         same_maker = {key: meta.get(key) for key in self.made_by} == self.made_by
         return same_maker and meta.get("video_sha256") == sha256_of(video)
@@ -179,13 +183,7 @@ class WriteLabels(Callback):
         if video.frames != window.num_frames:
             video.draft.discard()
             raise RuntimeError(f"{window.video}: {video.frames} labels for {window.num_frames} frames")
-        final = self.lines_of(window.name)
-        meta_file = final.with_name(f"{final.stem}.meta.json")
-        meta_file.unlink(missing_ok=True)  # an earlier checkpoint's meta file must not describe these lines
-        video.draft.publish()
         meta = {
-            "format": FORMAT,
-            "name": final.stem,
             "kind": "labels",
             **self.made_by,
             "game": self.game,
@@ -196,7 +194,7 @@ class WriteLabels(Callback):
             "num_frames": video.frames,
             "mean_confidence": round(video.confidence / max(1, video.frames), DIGITS),
         }
-        write_json(meta_file, meta)
+        publish_labels(video.draft, meta)
         self.tally.done += 1
 
     def give_up(self, window: PredictWindow) -> None:
@@ -218,19 +216,9 @@ class WriteLabels(Callback):
         if trainer.world_size > 1:
             tallies = [None] * trainer.world_size
             torch.distributed.all_gather_object(tallies, self.tally, self.patient)
-        total = Tally(skipped=self.tally.skipped)
-        for tally in filter(None, tallies):
-            total.done, total.frames = total.done + tally.done, total.frames + tally.frames
-            total.failed |= tally.failed
-        self.tally = total
+        self.tally = Tally.total(tallies, self.tally.skipped)
         if trainer.is_global_zero:
-            speed = total.frames / max(1e-6, time.monotonic() - self.started)
-            print(
-                f"labelled {total.done} videos, {total.frames} frames at {speed:.0f} frames/s, into {self.folder}; "
-                f"{total.skipped} were done before; {len(total.failed)} failed",
-                *(f"  {name}: {why}" for name, why in sorted(total.failed.items())),
-                sep="\n",
-            )
+            print(self.tally.describe(time.monotonic() - self.started, self.folder))
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         for video in self.unfinished.values():

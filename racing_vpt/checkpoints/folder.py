@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_weights
-from racing_vpt.files import published, write_text
+from racing_vpt.files import check_free, published, write_text
 
 FORMAT = 2  # 1: flat options of models (`migrate.py`)
 READABLE = (1, 2)
@@ -78,6 +78,12 @@ def save_checkpoint(
     if card is not None:
         write_text(folder / CARD, card)
     write_text(folder / CONFIG, text)
+
+
+def check_free_for_checkpoint(folder: Path) -> None:
+    """FileExistsError where a folder has files that a checkpoint written there would replace."""
+    for name in (WEIGHTS, CONFIG, CARD):
+        check_free(folder / name)
 
 
 def read_folder(folder: Path) -> Checkpoint:

@@ -11,6 +11,8 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar, TQDMProgressBar
 
+from racing_vpt.outputs import LOCK
+
 
 def guard(trainer: Trainer, own_bar: bool = False) -> None:
     """Add whole checkpoints, an end on signals, finite numbers, the same random draws after a stop, and progress.
@@ -41,15 +43,15 @@ def guard(trainer: Trainer, own_bar: bool = False) -> None:
 
 @contextmanager
 def removed_unless_started(folder: Path, trainer: Trainer) -> Iterator[None]:
-    """Within it, an error before the first step removes a run folder that was not there before.
+    """Within it, an error before the first step removes a run folder that was new, which this process holds.
 
     Otherwise a mistake such as missing data leaves a folder that looks like a run.
     """
-    existed = folder.exists()
+    new = all(path.name == LOCK for path in folder.iterdir())
     try:
         yield
     except Exception:
         begun = trainer.global_step > 0 or any(folder.rglob("*.ckpt"))
-        if not existed and not begun and trainer.is_global_zero:
+        if new and not begun:
             shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -21,6 +23,15 @@ from racing_vpt.games.read import as_game, fields_of
 from racing_vpt.types import frame_spec
 
 NAMED = ("racing_vpt", "lightning", "torch")  # packages whose classes YAML may name
+# files that fit replaces
+RUN_FILES = (
+    "config.yaml",
+    "hparams.yaml",
+    "metrics.csv",
+    "episodes.csv",
+    "drives.csv",
+    "returns.png",
+)  # which fit replaces
 log = logging.getLogger(__name__)
 
 
@@ -89,6 +100,19 @@ def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:
     if fault is not None:
         raise ValueError(f"{fault}; the one before it, if there is one, is {path}{PREVIOUS}; or take --ckpt_path last")
     return path
+
+
+def check_unused(folder: Path) -> None:
+    """Raise ValueError where a new run's folder holds an earlier run, or others' files that training replaces."""
+    if any((folder / "checkpoints").glob("*.ckpt")):
+        raise ValueError(f"{folder} holds an earlier run: continue it with --ckpt_path last, or choose another --name")
+    config = folder / "config.yaml"
+    with suppress(OSError, yaml.YAMLError):
+        if isinstance(read := yaml.safe_load(config.read_text()), dict) and "model" in read:
+            return  # a run that was stopped before its first checkpoint
+    there = [name for name in RUN_FILES if os.path.lexists(folder / name)]
+    if there:
+        raise ValueError(f"{folder / there[0]} belongs to no run, and training would replace it; choose another --name")
 
 
 def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options: Namespace) -> None:

@@ -24,12 +24,14 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 
-from racing_vpt.cli.guard import guard, removed_unless_started
+from racing_vpt.cli.guard import guard
+from racing_vpt.cli.held import held_output
 from racing_vpt.cli.outcome import outcome
 from racing_vpt.cli.parse_errors import ParseError
 from racing_vpt.cli.runs import (
     allow_imports,
     check_same_model,
+    check_unused,
     checkpoint_to_resume,
     know_models,
     loggers_into,
@@ -120,6 +122,8 @@ class StageCLI(LightningCLI):
                 default="raise",
                 help="What to do with a video that cannot be read: stop, or report it and pass over it.",
             )
+            beside = "Let labels lie beside the videos. Even so they replace nothing but labels."
+            parser.add_argument("--overwrite", type=bool, default=False, help=beside)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
         """Parse; ParseError with one line if that fails."""
@@ -167,7 +171,8 @@ class StageCLI(LightningCLI):
 
             callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
             if not any(isinstance(callback, WriteLabels) for callback in callbacks):
-                callbacks.append(WriteLabels(self.options.out, self.options.on_error))
+                options = self.options
+                callbacks.append(WriteLabels(options.out, options.on_error, overwrite=options.overwrite))
         return trainer
 
     def instantiate_classes(self) -> None:
@@ -189,10 +194,7 @@ class StageCLI(LightningCLI):
         return arguments
 
     def _run_subcommand(self, subcommand: str) -> None:
-        if self.stage == "fit":
-            with removed_unless_started(self.folder, self.trainer):
-                super()._run_subcommand(subcommand)
-        else:
+        with held_output(self.stage, self.folder, self.trainer, self.datamodule, resumed=self.resume is not None):
             super()._run_subcommand(subcommand)
 
     def after_fit(self) -> None:
@@ -224,15 +226,11 @@ class StageCLI(LightningCLI):
 
     def _check_run(self) -> None:
         """Resume only from a training checkpoint of the same model; never overwrite an earlier run."""
-        options, checkpoints = self.options, self.folder / "checkpoints"
-        path = options.ckpt_path
-        if path is None:
-            started = any(checkpoints.glob("*.ckpt")) and not options.trainer.fast_dev_run
-            if started and int(os.environ.get("LOCAL_RANK", "0")) == 0:
-                raise ValueError(
-                    f"{self.folder} holds an earlier run: continue it with --ckpt_path last, or choose another --name"
-                )
+        options = self.options
+        if options.ckpt_path is None:
+            if int(os.environ.get("LOCAL_RANK", "0")) == 0 and not options.trainer.fast_dev_run:
+                check_unused(self.folder)
             return
-        found = checkpoint_to_resume(path, checkpoints)
+        found = checkpoint_to_resume(options.ckpt_path, self.folder / "checkpoints")
         check_same_model(found, self._parser(self.stage), options)
         self.resume, options.ckpt_path = str(found), None  # so that config.yaml can start another run

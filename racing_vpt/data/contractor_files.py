@@ -72,11 +72,24 @@ def is_imported(out: Path, name: str, video: Path, lines: Path, how: Import) -> 
     return {key: meta.get(key) for key in source} == source
 
 
+def earlier_import(out: Path, name: str) -> list[Path]:
+    """The files of a recording that was imported in another way, or from another source, whose place a new one takes.
+
+    Raises:
+        ValueError: its meta file is damaged.
+    """
+    meta_file = out / f"{name}.meta.json"
+    if not meta_file.is_file() or "import" not in read_json(meta_file):
+        return []
+    return [file for suffix in (".jsonl", ".mp4", ".meta.json") if (file := out / f"{name}{suffix}").exists()]
+
+
 def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> int:
     """Import one recording; returns its number of frames.
 
     Raises:
         ValueError: video or lines cannot be read, do not belong together, or no frame is left.
+        FileExistsError: another file has the recording's name.
     """
     frames, source = read_contractor(lines, how.quirks), open_video(video)
     rate = (source.num_frames - 1) / (source.timestamps[-1] - source.timestamps[0]) if source.num_frames > 1 else 0.0
@@ -99,7 +112,10 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
         "null_actions": int(idle.sum()),
         **source_of(video, lines, how),
     }
-    with RecordingWriter(out, name, frames_per_second=FRAMES_PER_SECOND, meta=meta, crf=how.crf) as writer:
+    earlier = earlier_import(out, name)
+    with RecordingWriter(
+        out, name, frames_per_second=FRAMES_PER_SECOND, meta=meta, crf=how.crf, replaced=earlier
+    ) as writer:
         for start in range(0, len(kept), CHUNK):
             rows = kept[start : start + CHUNK]
             for offset, (row, picture) in enumerate(zip(rows.tolist(), source.read(rows), strict=True)):

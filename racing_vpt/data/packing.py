@@ -19,8 +19,9 @@ from racing_vpt.data.game_check import misfit
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
 from racing_vpt.data.pairing import PairedRecording, pair_recordings, split_episodes
 from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
-from racing_vpt.files import read_json, sha256_of, sole_writer
+from racing_vpt.files import read_json, sha256_of
 from racing_vpt.games.game import Game
+from racing_vpt.outputs import check_no_inputs, sole_writer
 from racing_vpt.processes import Pool
 
 log = logging.getLogger(__name__)
@@ -59,13 +60,15 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
         how: options.
 
     Raises:
-        ValueError: `out` holds other shards, or no recording could be packed.
+        ValueError: `out` holds other shards or the inputs, or no recording could be packed.
         FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
     episodes = pair_recordings(recordings, how.labels)
     splits = split_episodes([episode.name for episode in episodes], how.val_fraction, how.seed)
     pieces, skipped = _plan(episodes, form, how)
     plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
+    check_no_inputs(out, (episode.recording.video for episode in episodes), "recordings")
+    check_no_inputs(out, (episode.labels for episode in episodes if episode.labels), "labels")
     with sole_writer(out):
         if (out / MANIFEST).is_file():
             manifest = read_manifest(str(out))
@@ -80,7 +83,7 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
                 raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
             manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, how.seed, skipped)})
             log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
-        tidy(out)
+        tidy(out, manifest)
     return manifest
 
 
@@ -180,15 +183,16 @@ def _fingerprint(episodes: list[PairedRecording], form: ClipFormat, *options: fl
 
 
 def _finished(out: Path, plan: str) -> list[Shard]:
-    """Shards finished by an earlier run of the same plan; leftovers of other plans are removed."""
+    """Shards finished by an earlier run of the same plan; ValueError if there are others."""
     shards = []
     for path in sorted(path for path in out.iterdir() if SHARD.fullmatch(path.name)):
         entry = read_json(entry_of(path)) if entry_of(path).is_file() else {}
-        if entry.pop("plan", None) == plan:
-            shards.append(Shard.of_json(entry))
-        else:
-            path.unlink()
-            entry_of(path).unlink(missing_ok=True)
+        if entry.pop("plan", None) != plan:
+            whose = "of a run with other recordings or options, which did not finish" if entry else "not of this run"
+            raise ValueError(
+                f"{path} is {whose}; it is not replaced: pack into another folder, or remove it if it is not wanted"
+            )
+        shards.append(Shard.of_json(entry))
     return shards
 
 

@@ -1,12 +1,13 @@
 """A recording: one episode on disk, as `NAME.mp4` (or a folder of PNG frames), `NAME.jsonl` and `NAME.meta.json`.
 
-The meta file is written last: a recording without it is unfinished. Any other video counts as an unlabelled recording.
+They are published together: there is a recording exactly where there is a meta file. Any other video counts as an
+unlabelled recording.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +15,10 @@ from types import TracebackType
 import cv2
 import numpy as np
 
-from racing_vpt.data.label_files import write_labels
+from racing_vpt.data.label_files import earlier_labels, write_labels
 from racing_vpt.data.lines import check_controls, columns, read_lines, to_line
 from racing_vpt.data.opening import FORMAT, describe
-from racing_vpt.files import Draft, DraftFolder, sha256_of, write_json
+from racing_vpt.files import Draft, DraftFolder, check_free, json_text, publish_together, sha256_of
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.video.decode import Decoder, Device, open_video
 from racing_vpt.video.decoders import PictureFolder, Video
@@ -39,6 +40,10 @@ class RecordingWriter:
         truth_folder: folder for the lines (kind `truth`) if `actions` is false; for scoring.
         crf: quality of the video (`VideoWriter`).
         pixel_format: pixel format of the video (`VideoWriter`).
+        replaced: files of an earlier version of this recording, which are replaced. Nothing else is.
+
+    Raises:
+        FileExistsError: a file of one of its names exists.
     """
 
     def __init__(
@@ -53,6 +58,7 @@ class RecordingWriter:
         truth_folder: Path | None = None,
         crf: int = 12,
         pixel_format: PixelFormat = "yuv444p",
+        replaced: Sequence[Path] = (),
     ) -> None:
         if not name or "." in name or "/" in name:
             raise ValueError(f"a recording's name has no dots or slashes, but {name!r} was given")
@@ -61,8 +67,16 @@ class RecordingWriter:
         self.num_frames = 0
         self._quality, self._shape = (crf, pixel_format), (0, 0, 3)
         self._video: VideoWriter | None = None
-        self._pictures: Draft | DraftFolder = Draft(folder / f"{name}.mp4") if video else DraftFolder(folder / name)
-        self._draft_lines = Draft(folder / f"{name}.jsonl")
+        self._replaced = replaced
+        lines, pictures, self._meta_file = (folder / f"{name}{suffix}" for suffix in (".jsonl", ".mp4", ".meta.json"))
+        pictures = pictures if video else folder / name
+        for path in (*([lines] if actions else []), pictures, self._meta_file):  # now, not after an hour of driving
+            if path not in replaced:
+                check_free(path)
+        if truth_folder is not None and not actions:
+            earlier_labels(truth_folder / lines.name, "truth")
+        self._pictures: Draft | DraftFolder = Draft(pictures) if video else DraftFolder(pictures)
+        self._draft_lines = Draft(lines)
         self._lines = self._draft_lines.temporary.open("w")
 
     def add(self, frame: Frame, record: FrameRecord) -> None:
@@ -90,7 +104,12 @@ class RecordingWriter:
         self.num_frames += 1
 
     def close(self) -> None:
-        """Publish lines, video and, last, the meta file; ValueError if the video lacks frames."""
+        """Publish lines, video and meta file together.
+
+        Raises:
+            ValueError: there are no frames, or the video lacks some.
+            FileExistsError: another program wrote a file of one of the recording's names in the meantime.
+        """
         if not self.num_frames:
             self.abort()
             raise ValueError(f"{self.name}: a recording needs at least one frame")
@@ -102,10 +121,6 @@ class RecordingWriter:
                 raise ValueError(
                     f"{self._pictures.path} would hold {stored} frames, but {self.num_frames} were written"
                 )
-        if self.actions:  # before the video, so that an interrupted recording is not taken for an unlabelled video
-            self._draft_lines.publish()
-        self._pictures.publish()
-        video = self._pictures.path
         meta = {
             "format": FORMAT,
             "name": self.name,
@@ -116,8 +131,8 @@ class RecordingWriter:
             "num_frames": self.num_frames,
             "height": self._shape[0],
             "width": self._shape[1],
-            "video": video.name,
-            "video_sha256": sha256_of(video),
+            "video": self._pictures.path.name,
+            "video_sha256": sha256_of(self._pictures.temporary),
             "actions": self.actions,
             "versions": {},
             **self.meta,
@@ -125,8 +140,14 @@ class RecordingWriter:
         if not self.actions and self.truth_folder is not None:
             truth = self.truth_folder / f"{self.name}.jsonl"
             write_labels(truth, read_lines(self._draft_lines.temporary), {**meta, "kind": "truth", "actions": True})
-        self.abort()
-        write_json(self.folder / f"{self.name}.meta.json", meta)
+        meta_draft = Draft(self._meta_file)
+        try:
+            meta_draft.temporary.write_text(json_text(meta))
+            drafts = [*([self._draft_lines] if self.actions else []), self._pictures, meta_draft]
+            publish_together(drafts, self._replaced)
+        finally:
+            meta_draft.discard()
+            self.abort()
 
     def abort(self) -> None:
         """Remove the unfinished recording."""

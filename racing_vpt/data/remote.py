@@ -22,7 +22,8 @@ from racing_vpt.files import published, remove_leftovers
 
 SYSTEMS = frozenset({"file", "memory", "http", "https", "s3", "gs", "gcs", "az", "abfs", "hf", "ftp", "sftp"})
 DEFINITE = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, NotImplementedError)
-KEPT = re.compile("[0-9a-f]{32}")  # names of the files of a cache
+KEPT = re.compile(r"[0-9a-f]{32}\.range")  # names of the files of a cache
+OURS = b"racing-vpt range\n"  # first bytes of the files of a cache; files without them belong to somebody else
 Check = Callable[[bytes], str | None]  # returns the fault of the bytes, or None
 
 
@@ -127,7 +128,7 @@ class RemoteFiles:
 
 
 class RangeCache:
-    """Cache of ranges, one file each, in a folder shared by processes.
+    """Cache of ranges, one file each, in a folder shared by processes; other files there are left alone.
 
     Args:
         folder: the folder; created if it does not exist.
@@ -144,38 +145,42 @@ class RangeCache:
         path = self._path(address, offset, size)
         try:
             data = path.read_bytes()
+            if not data.startswith(OURS) or len(data) != len(OURS) + size:
+                return None
             os.utime(path)
         except OSError:
             return None
-        return data if len(data) == size else None
+        return data[len(OURS) :]
 
     def put(self, address: str, offset: int, data: bytes) -> None:
         """Store a range, removing the least recently used ones if there is no room."""
-        if len(data) > self.most // 4:
+        content = OURS + data
+        if len(content) > self.most // 4:
             return
-        if self._room < len(data):
-            self._make_room(len(data))
-        self._room -= len(data)
+        if self._room < len(content):
+            self._make_room(len(content))
+        self._room -= len(content)
         path = self._path(address, offset, len(data))
+        if os.path.lexists(path) and not _is_ours(path):
+            return
         # a full disk only means that the range is not cached
         with suppress(OSError), published(path, durable=False) as temporary:
-            temporary.write_bytes(data)
+            temporary.write_bytes(content)
 
     def _path(self, address: str, offset: int, size: int) -> Path:
-        return self.folder / hashlib.sha256(f"{address} {offset} {size}".encode()).hexdigest()[:32]
+        digest = hashlib.sha256(f"{address} {offset} {size}".encode()).hexdigest()[:32]
+        return self.folder / f"{digest}.range"
 
     def _make_room(self, wanted: int) -> None:
         """Shrink the folder to three quarters of its limit, and allow a sixteenth before the next check."""
         remove_leftovers(self.folder)
         found = []
         for file in self.folder.iterdir():
-            if not KEPT.fullmatch(file.name):  # not a file of the cache
+            if not KEPT.fullmatch(file.name) or not _is_ours(file):
                 continue
-            try:
+            with suppress(OSError):  # where another process was quicker
                 about = file.stat()
                 found.append((about.st_mtime_ns, about.st_size, file))
-            except OSError:  # removed by another process
-                continue
         total = sum(size for _, size, _ in found)
         for _, size, file in sorted(found):
             if total + wanted <= self.most * 3 // 4:
@@ -183,3 +188,12 @@ class RangeCache:
             file.unlink(missing_ok=True)
             total -= size
         self._room = max(wanted, self.most // 16)
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file is a range of a cache: a plain file that begins as these do."""
+    with suppress(OSError):
+        if path.is_file() and not path.is_symlink():
+            with path.open("rb") as file:
+                return file.read(len(OURS)) == OURS
+    return False

@@ -11,7 +11,9 @@ import json
 import os
 import re
 import tarfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from racing_vpt.data.columns import Columns
@@ -19,7 +21,16 @@ from racing_vpt.data.cut import Sample
 from racing_vpt.data.manifest import PACK_HINT, Place, Shard, read_manifest, wrong_crc32
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
 from racing_vpt.data.store import Clip, StoredEpisode
-from racing_vpt.files import Draft, open_regular, refuse_link_out, sha256_of, write_json
+from racing_vpt.files import (
+    Draft,
+    check_free,
+    json_text,
+    open_regular,
+    publish_together,
+    read_json,
+    refuse_link_out,
+    sha256_of,
+)
 from racing_vpt.video.decode import Decoder, open_video
 from racing_vpt.video.decoders import Video
 
@@ -27,7 +38,7 @@ SHARD = re.compile(r"(train|val)-\d{6,}\.tar")  # names of shards
 
 
 class ShardWriter:
-    """Writes a shard under a temporary name; `close` publishes it, and beside it its entry for the manifest.
+    """Writes a shard under a temporary name; `close` publishes it together with its entry for the manifest.
 
     Args:
         path: the tar's final name.
@@ -37,6 +48,8 @@ class ShardWriter:
 
     def __init__(self, path: Path, split: str, plan: str) -> None:
         self.path, self.split, self.plan = path, split, plan
+        check_free(path)
+        check_free(entry_of(path))
         import webdataset  # here, because it imports torch, which would slow down `pack --help`
 
         self._draft = Draft(path)
@@ -53,7 +66,7 @@ class ShardWriter:
         self.num_bytes += 2048 + len(sample.json) + len(sample.mp4)
 
     def close(self) -> None:
-        """Publish the tar, then its entry."""
+        """Publish the tar together with its entry; FileExistsError where something has one of these names."""
         self._tar.close()
         places = []
         with tarfile.open(self._draft.temporary) as tar:
@@ -63,8 +76,13 @@ class ShardWriter:
             places.append(Place(key, text.offset_data, text.size, video.offset_data, video.size, **about))
         temporary = self._draft.temporary
         shard = Shard(self.path.name, self.split, temporary.stat().st_size, sha256_of(temporary), places)
-        self._draft.publish()
-        write_json(entry_of(self.path), {"plan": self.plan, **shard.to_json()})
+        entry = Draft(entry_of(self.path))
+        try:
+            entry.temporary.write_text(json_text({"plan": self.plan, **shard.to_json()}))
+            publish_together([self._draft, entry])
+        finally:
+            entry.discard()
+            self._draft.discard()
 
     def abort(self) -> None:
         """Remove the unfinished shard."""
@@ -77,11 +95,12 @@ def entry_of(path: Path) -> Path:
     return path.with_suffix(".entry.json")
 
 
-def tidy(out: Path) -> None:
-    """Remove files that only an unfinished run needs, including those of a run killed after writing its manifest."""
-    for path in out.glob("*.entry.json"):
-        if SHARD.fullmatch(path.name.replace(".entry.json", ".tar")):
-            path.unlink()
+def tidy(out: Path, manifest: Mapping[str, Any]) -> None:
+    """Remove files that only an unfinished run needs: the entries of the shards that the manifest lists."""
+    for shard in manifest["shards"]:
+        entry = entry_of(out / shard["file"])
+        if entry.is_file() and read_json(entry).get("plan") == manifest["plan"]:
+            entry.unlink()
 
 
 class ShardStore:

@@ -118,8 +118,8 @@ def fold_temperatures(module: IDM, tensors: dict[str, Tensor]) -> float:
 
 
 def write_files(settings: dict, tensors: Mapping[str, Tensor], model: Path, weights: Path) -> None:
-    """Write both files atomically, the settings last."""
-    with published(weights) as temporary:
+    """Write both files atomically, the settings last; FileExistsError where one is there already."""
+    with published(weights, replace=False) as temporary:
         torch.save(dict(tensors), temporary)
-    with published(model) as temporary:
+    with published(model, replace=False) as temporary:
         temporary.write_bytes(pickle.dumps(settings, protocol=2))  # plain data; any Python reads it

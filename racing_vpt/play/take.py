@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from racing_vpt.data.recording import RecordingWriter
-from racing_vpt.files import TEMPORARY
+from racing_vpt.files import TEMPORARY, remove_leftovers
 from racing_vpt.types import Controls, Frame, FrameRecord
 
 PERSON = "keyboard"  # name of the person in the meta file
@@ -31,6 +31,7 @@ class Take:
         self, folder: Path, kind: str, frames_per_second: float, meta: Mapping[str, object], agent: str
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
         self.reserved = reserve(folder, kind)
         name = self.reserved.name.removeprefix(TEMPORARY)
         self.path = folder / f"{name}.mp4"
@@ -109,7 +110,7 @@ def reserve(folder: Path, kind: str) -> Path:
     for number in count(1):
         name = f"{kind}-{number:04d}"
         reserved = folder / f"{TEMPORARY}{name}"
-        if any((folder / f"{name}{suffix}").exists() for suffix in (".mp4", ".meta.json", ".npz")):
+        if any((folder / f"{name}{suffix}").exists() for suffix in ("", ".mp4", ".jsonl", ".meta.json", ".npz")):
             continue
         try:
             reserved.touch(exist_ok=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -24,6 +25,7 @@ CHUNK_BYTES = 1 << 25  # of frames in a file
 KEPT = 2  # states
 ENDS = ("terminated", "truncated", "first", "valid")
 COLUMNS = ("actions", "shown", "rewards", *ENDS, "depth", "span", "waiting", "cut")
+OWN = re.compile(r"replay-\d{8}\.json|[a-z]+(_priorities)?\d*-\d{8}\.npy")  # names of the files that make states
 log = logging.getLogger(__name__)
 
 
@@ -31,7 +33,7 @@ class ReplayFiles:
     """The saved states of one buffer in one folder.
 
     Args:
-        folder: holds nothing else.
+        folder: made where it does not exist; files of other names there stay.
         buffer: what is saved and loaded.
     """
 
@@ -175,7 +177,7 @@ class ReplayFiles:
         for state in self._states:
             named |= {*state["columns"].values(), *state["chunks"].values()}
         for path in self.folder.iterdir():
-            if path.name not in named:
+            if OWN.fullmatch(path.name) and path.name not in named:
                 path.unlink()
 
 

@@ -59,5 +59,7 @@ def bench(
         figures["guards"] = bench_guards()
     if json is not None:
         from racing_vpt.files import write_json
+        from racing_vpt.outputs import sole_writer_of
 
-        write_json(json, figures)
+        with sole_writer_of(json):
+            write_json(json, figures)

@@ -59,9 +59,9 @@ def collect(
     from functools import partial
 
     from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
-    from racing_vpt.files import sole_writer
     from racing_vpt.free_cores import num_cores
     from racing_vpt.games.read import load_game
+    from racing_vpt.outputs import sole_writer
     from racing_vpt.processes import in_parallel
     from racing_vpt.seeds import parse_seeds
 

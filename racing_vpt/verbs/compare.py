@@ -39,26 +39,29 @@ def compare(
 
     from racing_vpt.agents.load import load_agent
     from racing_vpt.files import write_json
+    from racing_vpt.outputs import check_own_report, sole_writer_of
     from racing_vpt.statistics import bootstrap_interval
     from racing_vpt.verbs.drive import drive
 
     if len(set(checkpoints)) < 2:
         raise ValueError(f"compare takes two or more different checkpoints, but got: {checkpoints}")
+    check_own_report(json)
     for checkpoint in checkpoints:
         load_agent(checkpoint, device)  # a wrong name is an error now, not after an hour
     found: dict[str, dict] = {}
     first = np.empty(0)
-    for checkpoint in checkpoints:
-        report = drive(checkpoint, env, seeds, workers=workers, device=device)
-        if report is None:
-            break
-        returns = np.array(report.returns)
-        first = first if found else returns
-        low, high = bootstrap_interval(returns - first)
-        difference = {"difference": round(float((returns - first).mean()), 4), "difference_ci95": (low, high)}
-        found[checkpoint] = asdict(report) | difference
-        if json is not None:
-            write_json(json, found)
+    with sole_writer_of(json):
+        for checkpoint in checkpoints:
+            report = drive(checkpoint, env, seeds, workers=workers, device=device)
+            if report is None:
+                break
+            returns = np.array(report.returns)
+            first = first if found else returns
+            low, high = bootstrap_interval(returns - first)
+            difference = {"difference": round(float((returns - first).mean()), 4), "difference_ci95": (low, high)}
+            found[checkpoint] = asdict(report) | difference
+            if json is not None:
+                write_json(json, found)
     print(table(found))
     return found
 

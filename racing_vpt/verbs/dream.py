@@ -36,10 +36,12 @@ def dream(
     from racing_vpt.checkpoints.load import load_module
     from racing_vpt.files import write_json
     from racing_vpt.models.controller import Controller
+    from racing_vpt.outputs import check_own_report, sole_writer_of
     from racing_vpt.rollout.population import WHOLE_EPISODE, dream_returns
     from racing_vpt.statistics import bootstrap_interval
     from racing_vpt.verbs.drive import drive
 
+    check_own_report(json)
     module = load_module(checkpoint)
     if not isinstance(module, Controller):
         raise ValueError(f"{checkpoint} is a {type(module).__name__}; only a controller of World Models dreams")
@@ -60,5 +62,6 @@ def dream(
     real = {"mean": report.mean, "ci95": report.ci95}
     figures: dict[str, object] = {"checkpoint": checkpoint, "real": real, "dreams": dreamt}
     if json is not None:
-        write_json(json, figures)
+        with sole_writer_of(json):
+            write_json(json, figures)
     return figures

@@ -84,6 +84,7 @@ def drive(
     from racing_vpt.free_cores import num_cores
     from racing_vpt.games.game import check_same_game
     from racing_vpt.games.read import load_game
+    from racing_vpt.outputs import check_own_film, check_own_report, sole_writer_of
     from racing_vpt.processes import in_parallel
     from racing_vpt.seeds import parse_seeds
 
@@ -93,6 +94,8 @@ def drive(
         raise ValueError(f"--film_seed {film_seed} is not among the seeds {seeds}")
     if batch < 1 or (film_scale is not None and film_scale < 1):
         raise ValueError(f"--batch and --film_scale count from 1; {batch} and {film_scale} were given")
+    check_own_film(video)
+    check_own_report(json)
     shown = render == "human" or checkpoint == "keyboard"
     asked = None if game is None else load_game(game)
     held = None if checkpoint == "keyboard" else game_of(load_agent(checkpoint, device))
@@ -114,7 +117,10 @@ def drive(
     report: Report | None = None
     started = time.monotonic()
     try:
-        with EpisodeProgress(checkpoint, order, longest_episode(env, max_frames)) as progress:
+        with (
+            sole_writer_of(video, json),
+            EpisodeProgress(checkpoint, order, longest_episode(env, max_frames)) as progress,
+        ):
             trial = replace(trial, count=progress.file, seeds=tuple(order))
             for result in in_parallel(partial(run_trial, trial), order, workers):
                 results.append(result)

@@ -22,6 +22,7 @@ def export_vpt(checkpoint: str, model: Path, weights: Path | None = None) -> Non
     """
     from racing_vpt.checkpoints.load import load_module
     from racing_vpt.models.vpt_export import original_files, write_files
+    from racing_vpt.outputs import sole_writer_of
 
     if model.suffix != ".model" or (weights is not None and weights.suffix != ".weights"):
         raise ValueError(f"expected files called F.model and F.weights, but {model} and {weights} were given")
@@ -30,6 +31,7 @@ def export_vpt(checkpoint: str, model: Path, weights: Path | None = None) -> Non
         if file.exists():
             raise FileExistsError(f"{file} already exists; give another --model and --weights")
     settings, tensors = original_files(load_module(checkpoint), checkpoint)
-    write_files(settings, tensors, model, weights)
+    with sole_writer_of(model, weights):
+        write_files(settings, tensors, model, weights)
     count = sum(tensor.numel() for tensor in tensors.values())
     print(f"{len(tensors)} tensors, {count:,} numbers, in {weights}; their settings in {model}")

@@ -57,14 +57,12 @@ def import_contractor(
 
     from racing_vpt.data.contractor import GUI_SCALES, Quirks
     from racing_vpt.data.contractor_files import Import, import_one, is_imported, pairs_of
-    from racing_vpt.files import sole_writer
+    from racing_vpt.outputs import check_no_inputs, sole_writer
 
     if (height is None) != (width is None) or min(height or 1, width or 1) < 1 or slack < 0:
         raise ValueError(
             f"--height {height}, --width {width}, --slack {slack}: give both sides or none, slack from 0 on"
         )
-    if out.resolve() == recordings.resolve():
-        raise ValueError(f"--out {out} is the folder of the contractors' files, which would be replaced; give another")
     if recorder_version is not None and not recorder_version.replace(".", "").isdigit():
         known = ", ".join(GUI_SCALES)
         raise ValueError(
@@ -75,6 +73,7 @@ def import_contractor(
     how = Import(quirks, null_actions == "drop", draw_pointer, size, resize, slack, crf)
     counts = {"done": 0, "passed_over": 0, "failed": 0, "frames": 0}
     pairs = pairs_of(recordings)
+    check_no_inputs(out, (video for video, _ in pairs.values()), "contractors' recordings")
     with sole_writer(out), tqdm(pairs.items(), unit="recording", desc=out.name) as bar:
         for name, (video, lines) in bar:
             if is_imported(out, name, video, lines, how):

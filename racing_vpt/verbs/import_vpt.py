@@ -36,13 +36,14 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
         weights: weights, F.weights; by default beside F.model.
 
     Raises:
-        FileExistsError: `out` holds a checkpoint.
+        FileExistsError: `out` holds a checkpoint, or other files of the names of its files.
         ValueError: a file is damaged, or holds anything but plain data.
     """
-    from racing_vpt.checkpoints.folder import CONFIG, save_checkpoint
+    from racing_vpt.checkpoints.folder import CONFIG, check_free_for_checkpoint, save_checkpoint
     from racing_vpt.checkpoints.load import build_module
     from racing_vpt.checkpoints.openai import read_openai
     from racing_vpt.nn.sizes import IDM_SIZES, POLICY_SIZES, NetSize
+    from racing_vpt.outputs import sole_writer
 
     if (out / CONFIG).exists():
         raise FileExistsError(f"{out} already holds a checkpoint; give another --out")
@@ -61,7 +62,9 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
         unexpected=unexpected,
     )  # fmt: skip
     extra = {"imported_from": [model.name, weights.name]}
-    save_checkpoint(out, checkpoint.class_path, checkpoint.init_args, module.state_dict(), extra, card)
+    with sole_writer(out):
+        check_free_for_checkpoint(out)
+        save_checkpoint(out, checkpoint.class_path, checkpoint.init_args, module.state_dict(), extra, card)
     print(f"{kind}, size {named}, {frames['height']}x{frames['width']} frames, game {checkpoint.init_args['game']}")
     print(f"{count:,} parameters\nmissing keys: none\nunexpected keys: {unexpected}\nwritten to {out}")
 

@@ -26,6 +26,7 @@ def inspect_data(path: str, *, out: Path = Path("inspect.png"), game: str | None
     from racing_vpt.data.overview import survey
     from racing_vpt.frames import prepare
     from racing_vpt.games.read import load_game
+    from racing_vpt.outputs import sole_writer_of
     from racing_vpt.play.overview_picture import write_overview
 
     asked = None if game is None else load_game(game)
@@ -35,7 +36,8 @@ def inspect_data(path: str, *, out: Path = Path("inspect.png"), game: str | None
         print(as_of_game(overview, asked))
         strips = overview.strips
         overview.strips = [(caption, prepare(frames, asked.frames), columns) for caption, frames, columns in strips]
-    write_overview(overview, joined(overview), out)
+    with sole_writer_of(out):
+        write_overview(overview, joined(overview), out)
     print(f"picture: {out}")
 
 

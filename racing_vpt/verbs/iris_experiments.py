@@ -51,7 +51,8 @@ def iris_experiments(
     """
     import json
 
-    from racing_vpt.files import write_json
+    from racing_vpt.files import write_json, write_text
+    from racing_vpt.outputs import check_own_report, sole_writer
     from racing_vpt.studies.world_measures import measure_eye, measure_world
 
     eyes = [Row("l1-perceptual"), *(Row(name, name) for name in ("l1", "l2", "fsq"))]
@@ -69,7 +70,7 @@ def iris_experiments(
     if unknown := sorted({*(rows or [])} - {*known}):
         raise ValueError(f"there are no rows {', '.join(unknown)}; there are {', '.join(known)}")
     file = out / "table.json"
-    found: dict[str, dict] = json.loads(file.read_text()) if file.is_file() else {}
+    check_own_report(file, "stage")
     eye = out / "tokenizer" / eyes[0].name
     common = [
         f"--runs={out}",
@@ -78,16 +79,18 @@ def iris_experiments(
         f"--data.loading.seed={seed}",
     ]
     common += [f"--data.train={recordings}", f"--data.val={recordings}", f"--data.reading.codes={out / 'codes'}"]
-    for stage, measure, each in (("tokenizer", measure_eye, eyes), ("token_world", measure_world, worlds)):
-        for row in each:
-            needed = row is eyes[0] and any(x.name in (rows or known) for x in worlds)  # whose tokens they learn
-            if row.name in found or (rows is not None and row.name not in rows and not needed):
-                continue
-            more = [f"--model.init_tokenizer={eye}"] if stage == "token_world" else []
-            run = train(stage, row, size, out, [*common, *more])
-            found[row.name] = {"stage": stage, "steps": steps, "seed": seed, **measure(run, recordings, clips)}
-            write_json(file, found)
-            (out / "table.md").write_text(table(found))
+    with sole_writer(out):
+        found: dict[str, dict] = json.loads(file.read_text()) if file.is_file() else {}
+        for stage, measure, each in (("tokenizer", measure_eye, eyes), ("token_world", measure_world, worlds)):
+            for row in each:
+                needed = row is eyes[0] and any(x.name in (rows or known) for x in worlds)  # whose tokens they learn
+                if row.name in found or (rows is not None and row.name not in rows and not needed):
+                    continue
+                more = [f"--model.init_tokenizer={eye}"] if stage == "token_world" else []
+                run = train(stage, row, size, out, [*common, *more])
+                found[row.name] = {"stage": stage, "steps": steps, "seed": seed, **measure(run, recordings, clips)}
+                write_json(file, found)
+                write_text(out / "table.md", table(found))
     print(table(found))
     return found
 

@@ -64,6 +64,7 @@ def play(
 
     from racing_vpt.envs.make import has_display
     from racing_vpt.games.read import load_game
+    from racing_vpt.outputs import check_own_film, sole_writer_of
     from racing_vpt.play.browser import Browser
     from racing_vpt.play.film import write_film
     from racing_vpt.play.kept_episodes import media_of
@@ -92,7 +93,8 @@ def play(
         world = PlayedWorld(env, world_model, agent_in_world_model, reconstruction, tau, asked)
         options = PlayerOptions(header=header, save_mode=save_mode, scale=scale)
         screen = player_of(run, world, recordings or media / "recordings", options, seed)
-    with closing(screen):
+    check_own_film(out)
+    with closing(screen), sole_writer_of(out):
         script = None if keys is None else parse_keys(keys, screen.script_keys)
         if out is None and not has_display():  # only now: a mistyped run is no matter of the display
             raise ValueError(

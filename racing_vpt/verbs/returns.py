@@ -23,13 +23,15 @@ def returns(
     Raises:
         FileNotFoundError: a run has no `drives.csv`.
     """
+    from racing_vpt.outputs import sole_writer_of
     from racing_vpt.play.curves import plot_returns, read_drives
 
     folders = [folders] if isinstance(folders, Path) else folders
     if not folders:
         raise ValueError("no run was given; name some: --folders [runs/dqn/default]")
     drives = {str(folder): read_drives(folder) for folder in folders}
-    plot_returns(drives, out)
+    with sole_writer_of(out):
+        plot_returns(drives, out)
     found = {title: needed(*drive, reach or [600.0, 850.0, 870.0]) for title, drive in drives.items()}
     for title, figures in found.items():
         print(f"{title}: " + ", ".join(f"{name} {value:,.1f}" for name, value in figures.items()))

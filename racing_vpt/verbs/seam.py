@@ -43,9 +43,11 @@ def seam(
     from racing_vpt.models.worlds import token_world_of
     from racing_vpt.nn.seam import roughness
     from racing_vpt.nn.seam import seam as seam_of
+    from racing_vpt.outputs import check_own_report, sole_writer_of
     from racing_vpt.statistics import bootstrap_interval
     from racing_vpt.studies.long_dreams import imagined
 
+    check_own_report(json)
     module = load_module(checkpoint)
     world = token_world_of(module.eval())
     if world is None:
@@ -89,5 +91,6 @@ def seam(
         lines.append(f"flushed less slides, paired: {more.mean():+.2f} (95% {low:+.2f} to {high:+.2f})")
     print("\n".join([f"{checkpoint}: {dreams} dreams of {frames} frames at tau {tau:g}, window {window}", *lines]))
     if json is not None:
-        write_json(json, {"checkpoint": checkpoint, "frames": frames, "dreams": dreams, "tau": tau, **found})
+        with sole_writer_of(json):
+            write_json(json, {"checkpoint": checkpoint, "frames": frames, "dreams": dreams, "tau": tau, **found})
     return found

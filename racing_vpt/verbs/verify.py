@@ -118,7 +118,8 @@ def _check_recordings(path: str, game: Game | None) -> Iterator[tuple[str, str]]
     for recording in find_recordings(folder):
         problem = ""
         try:
-            counted = recording.num_frames if recording.video.is_dir() else count_frames(recording.video)
+            pictures = recording.video.is_dir()
+            counted = len(list(recording.video.glob("*.png"))) if pictures else count_frames(recording.video)
             if "video_sha256" in recording.meta and sha256_of(recording.video) != recording.meta["video_sha256"]:
                 problem = "its sha256 is not that of the meta file"
             elif counted != recording.num_frames:

@@ -39,6 +39,7 @@ def view(
         The mp4, or None where a window was shown.
     """
     from racing_vpt.envs.make import has_display
+    from racing_vpt.outputs import check_own_film, sole_writer_of
     from racing_vpt.play.film import write_film
     from racing_vpt.play.labelled_files import open_film
     from racing_vpt.play.screen import show
@@ -56,7 +57,9 @@ def view(
         return None
     out = out or Path(f"{film.title}.view.mp4")
     pictures = (film.picture(index) for index in range(first_frame, stop))
-    write_film(pictures, film.frames_per_second * speed, out, stop - first_frame)
+    check_own_film(out)
+    with sole_writer_of(out):
+        write_film(pictures, film.frames_per_second * speed, out, stop - first_frame)
     if film.true is not None:
         last = {control or "every control at once": shares[-1] for control, shares in film.running.items()}
         print("right: " + ", ".join(f"{control} {share:.1%}" for control, share in last.items()))

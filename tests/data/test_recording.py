@@ -60,7 +60,7 @@ def test_a_recording_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
         raise RuntimeError("stop")
     assert list(tmp_path.iterdir()) == []
     write(tmp_path)
-    (tmp_path / "a.meta.json").unlink()  # as if killed before the last step
+    (tmp_path / "a.meta.json").unlink()  # as if killed before the last step, by a version before 0.2
     assert find_recordings(tmp_path) == []
 
 
@@ -81,7 +81,7 @@ def test_the_truth_goes_apart_where_actions_are_withheld(tmp_path: Path) -> None
 
 def test_labels_never_replace_a_recordings_own_files(tmp_path: Path) -> None:
     write(tmp_path)
-    with pytest.raises(ValueError, match="belongs to a recording"):
+    with pytest.raises(FileExistsError, match="belongs to a recording"):
         write_labels(tmp_path / "a.jsonl", [], {})
     assert find_recordings(tmp_path)[0].num_frames == 5
 

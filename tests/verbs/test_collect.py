@@ -40,8 +40,9 @@ def test_collect_records_an_episode_a_seed_and_the_same_again(tmp_path: Path) ->
 
 def test_collect_started_again_records_only_what_is_missing(tmp_path: Path) -> None:
     collect(tmp_path, "10000-10001", max_frames=10, workers=1)
-    (tmp_path / "010001-expert-calm.meta.json").unlink()
     before = contents(tmp_path)
+    for suffix in (".mp4", ".jsonl", ".meta.json"):
+        (tmp_path / f"010001-expert-calm{suffix}").unlink()
     assert [result.seed for result in collect(tmp_path, "10000-10002", max_frames=10, workers=1)] == [10_001, 10_002]
     assert len(find_recordings(tmp_path)) == 3
     assert before.items() <= contents(tmp_path).items()

@@ -1,0 +1,129 @@
+"""Outputs: one process writes to each at a time, and none replaces what is not its own.
+
+A second writer is told who holds the output, and since when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from racing_vpt.files import check_free, process_runs, read_json, remove_leftovers
+
+LOCK = ".racing-vpt.lock"  # in a folder that is being written to
+SECONDS_AFTER_DEATH = 15.0  # for the processes of a killed one to end
+
+
+@contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Within the block no other process of racing-vpt writes to the folder; what killed ones left is cleaned up.
+
+    Raises:
+        ValueError: another process holds the folder; the message says which, and since when.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with _held(folder / LOCK, folder):
+        remove_leftovers(folder)
+        yield
+        remove_leftovers(folder)  # of worker processes that died meanwhile
+
+
+@contextmanager
+def sole_writer_of(*files: Path | None) -> Iterator[None]:
+    """Within the block no other process of racing-vpt writes to these files; other files of their folders are free.
+
+    Args:
+        files: each an output; None for one that is not asked for.
+
+    Raises:
+        ValueError: another process holds one of them; the message says which, and since when.
+    """
+    with ExitStack() as stack:
+        for path in sorted({path.absolute(): path for path in files if path is not None}.values()):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            name = hashlib.sha256(os.fsencode(path.name)).hexdigest()[:16]  # a name of any length has one
+            stack.enter_context(_held(path.with_name(f".racing-vpt-{name}.lock"), path))
+        yield
+
+
+def check_no_inputs(out: Path, inputs: Iterable[Path], what: str) -> None:
+    """ValueError where an output folder is one that holds inputs.
+
+    Args:
+        out: the folder.
+        inputs: files that are read.
+        what: they are, in the plural.
+    """
+    there, out = {path.parent for path in inputs}, out.resolve()
+    if any(folder.resolve() == out for folder in there):
+        raise ValueError(f"--out {out} is a folder of the {what} that are read; choose another folder for what is made")
+
+
+def check_own_report(path: Path | None, field: str = "checkpoint") -> None:
+    """FileExistsError where a JSON file is there that no report of ours can be: one without a field that all have."""
+    if path is None or not os.path.lexists(path):
+        return
+    report: dict = {}
+    with suppress(ValueError, OSError):
+        report = read_json(path)
+    if field not in report and not any(isinstance(part, dict) and field in part for part in report.values()):
+        check_free(path)
+
+
+def check_own_film(path: Path | None) -> None:
+    """FileExistsError where a film would replace the video of a recording or of labels."""
+    if path is not None and any(path.with_suffix(suffix).exists() for suffix in (".jsonl", ".meta.json")):
+        check_free(path)
+
+
+@contextmanager
+def _held(path: Path, output: Path) -> Iterator[None]:
+    """Hold a lock file. The lock is the kernel's (`flock`), so it ends with the process, however that ends."""
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0 if _holder_runs(path) else SECONDS_AFTER_DEATH)
+    except Timeout:
+        kind, other = ("folder", "folder") if output.is_dir() else ("file", "name")
+        raise ValueError(
+            f"the {kind} {output} is being written to by {_holder(path)}; wait until that has finished, or choose "
+            f"another {other}"
+        ) from None
+    try:
+        since = datetime.now(UTC).isoformat(timespec="seconds")
+        command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        about = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)), "w") as file:
+            json.dump(about, file)
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is held: whoever waits for this inode sees that it is gone
+        lock.release()
+
+
+def _holder(lock: Path) -> str:
+    """Who holds a lock, as a sentence says it."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads(lock.read_text())
+        return f"process {about['process']} on {about['host']} since {about['since']} ({about['command']})"
+    return "another process"
+
+
+def _holder_runs(lock: Path) -> bool:
+    """Whether the process that a lock file names still runs, as far as can be told from this machine.
+
+    A process that was killed can leave others (workers that load data) which hold its lock for some seconds more.
+    """
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        about = json.loads(lock.read_text())
+        return about["host"] != socket.gethostname() or process_runs(int(about["process"]))
+    return True
