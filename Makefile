@@ -69,7 +69,7 @@ pack: setup  ## 2. (after collect) shards of the labelled minutes in data/shards
 idm: setup  ## 3. (after pack) train the inverse dynamics model: runs/idm/default; judge it on a driver that it never saw
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/idm.yaml --name $(NAME) \
 		--data.train data/shards/labelled
-	$(BIN)/racing-vpt test --ckpt_path $(IDM) --data.test $(JUDGE)
+	$(BIN)/racing-vpt test --ckpt_path $(IDM) --data.test $(JUDGE) --data.clip_frames 256 --data.batch_size 8
 
 label: setup  ## 4. (after collect and idm) let it label the video, and pack that: data/shards/watched
 	$(BIN)/racing-vpt predict --config configs/label.yaml --ckpt_path $(IDM) --data.videos $(WATCHED) --out $(LABELS)

@@ -135,8 +135,15 @@ def load_strictly(
 
 
 def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, with copies of networks (`TWINS`) that an export leaves out restored."""
+    """The weights, with what they may lack restored.
+
+    That are copies of networks that an export leaves out (`TWINS` of the module), and buffers that older checkpoints
+    lack and that are then unset (its `ADDED`).
+    """
     held = dict(state_dict)
+    for key, value in module.state_dict().items():
+        if key.startswith(getattr(module, "ADDED", ())):
+            held.setdefault(key, value)
     for twin, original in getattr(module, "TWINS", ()):
         for key in module.state_dict():
             source = original + key.removeprefix(twin)
@@ -151,6 +158,7 @@ def check_weights(
     """Names of unused tensors; WeightsError if `load_strictly` would fail."""
     own = module.state_dict()
     missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
+    missing = [key for key in missing if not key.startswith(getattr(module, "ADDED", ()))]
     shapes = [
         f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}"
         for key in own

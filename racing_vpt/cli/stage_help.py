@@ -45,15 +45,16 @@ see more
 
 MEASURE = """usage: racing-vpt {stage} --ckpt_path CHECKPOINT [--option value ...]
 
-Measure a checkpoint on the {split} data. The figures are printed and written to runs/{stage}/RUN/metrics.json.
+Measure a checkpoint on the {split} data. The figures are printed and written to runs/{stage}/RUN.
 
   racing-vpt {stage} --ckpt_path runs/idm/mine --data.{option} data/judge
   racing-vpt {stage} --ckpt_path zoo:idm-carracing --data.{option} data/judge
 
   --ckpt_path CHECKPOINT    run folder, file, zoo:NAME or OpenAI's F.model; it says which model it is
   --data.{option} FOLDER{pad}      shards of `racing-vpt pack`, or a folder of recordings
+  --data.clip_frames N      frames in a clip; an IDM does not measure its ends, so give it 256
   --data.batch_size N       clips in a batch
-  --name RUN                name of the folder for metrics.json (name of the checkpoint)
+  --name RUN                name of that folder (name of the checkpoint)
   --trainer.accelerator X   cpu, gpu or auto
   --config FILE             these options as YAML
 

@@ -161,15 +161,19 @@ class StageCLI(LightningCLI):
             self._check_run()
 
     def instantiate_trainer(self, **arguments: object) -> Trainer:
-        """As LightningCLI, with guards for `fit` and the writer of labels for `predict`."""
+        """As LightningCLI, with guards for `fit`, a report for `test` and the writer of labels for `predict`."""
         trainer = super().instantiate_trainer(**arguments)
         if self.stage == "fit":
             given = self.options.trainer.callbacks or []
             guard(trainer, own_bar=any("ProgressBar" in callback.class_path for callback in given))
+        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        if self.stage == "test":
+            from racing_vpt.callbacks.idm_report import IdmReport
+
+            callbacks.append(IdmReport())
         if self.stage == "predict":
             from racing_vpt.callbacks.labels import WriteLabels
 
-            callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
             if not any(isinstance(callback, WriteLabels) for callback in callbacks):
                 options = self.options
                 callbacks.append(WriteLabels(options.out, options.on_error, overwrite=options.overwrite))

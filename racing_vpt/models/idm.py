@@ -21,11 +21,12 @@ from racing_vpt.frames import pixels_of
 from racing_vpt.games.controls import Axis, ControlScheme
 from racing_vpt.models.idm_config import IDMConfig, IDMLossConfig, View
 from racing_vpt.models.idm_labels import LabelKind, label, mean_losses
-from racing_vpt.models.idm_metrics import HeldOut, fit_temperature, measure
+from racing_vpt.models.idm_metrics import HeldOut, fit_temperature, measure, places_of
 from racing_vpt.models.idm_motion import GlobalMotion
 from racing_vpt.models.idm_net import Senses, build_close_branch, build_senses, reach_mask
 from racing_vpt.models.module import ControlModule, Schedule
 from racing_vpt.models.processes import logged_size, shares
+from racing_vpt.models.training_mean import TrainingMean
 from racing_vpt.nn.heads import ActionHeads
 from racing_vpt.nn.sizes import IDM_SIZES, NetSize, named_size
 from racing_vpt.nn.transformer import Mask
@@ -36,7 +37,7 @@ Stage = Literal["val", "test"]
 VIEW_MARGIN = 4  # pixels around the view: the car is longer than its wheels
 
 
-class IDM(ControlModule):
+class IDM(TrainingMean, ControlModule):
     """An inverse dynamics model.
 
     Args:
@@ -85,6 +86,7 @@ class IDM(ControlModule):
         self.build(size)
         for name in self.scheme.num_classes:
             self.register_buffer(f"temperature_{name}", torch.ones(()))
+        self.add_training_mean()
         self.held_out = HeldOut(self.scheme)
 
     def build(self, size: NetSize) -> None:
@@ -178,6 +180,7 @@ class IDM(ControlModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         targets = self.targets(batch)
         weight = batch.weight * batch.valid
+        self.add_to_training_mean(batch.controls, weight)
         if self.class_weighting:
             self.count_classes(targets, weight)
         logits = self(batch.frames, batch.valid)
@@ -206,7 +209,7 @@ class IDM(ControlModule):
         losses = self.cross_entropy(logits, targets, counts.float())
         loss = torch.stack(list(losses.values())).sum()
         self.log(f"{stage}/loss", loss, prog_bar=True, batch_size=logged_size(self, counts.sum()), sync_dist=True)
-        self.held_out.update(logits, batch.controls, counts)
+        self.held_out.update(logits, batch.controls, counts, places_of(batch))
 
     def measured(self, batch: Batch) -> Tensor:
         """Frames bool [B, T] that are measured: with context on both sides, or at an end of their episode."""
@@ -224,7 +227,7 @@ class IDM(ControlModule):
 
     def conclude(self, stage: Stage, fits: bool) -> None:
         """Log the metrics of an epoch; if `fits`, after fitting the temperatures that the checkpoint keeps."""
-        logits, truth = self.held_out.compute()
+        logits, truth, places = self.held_out.compute()
         self.held_out.reset()
         if not len(next(iter(truth.values()))):
             raise ValueError(
@@ -238,12 +241,13 @@ class IDM(ControlModule):
         figures = measure(self.scheme, probabilities, self.labels(probabilities), truth)
         self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
         self.log_dict({f"{stage}/temperature_{name}": value for name, value in self.temperatures.items()})
-        self.judged_last = probabilities, truth
+        self.judged_last, self.judged_places = (probabilities, truth), places
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
         """Save the temperatures as fitted: a weight average (EMA) would average them over the run."""
         for name, temperature in self.temperatures.items():
             checkpoint["state_dict"][f"temperature_{name}"] = temperature.detach().clone()
+        checkpoint["state_dict"] = self.set_only(checkpoint["state_dict"])
 
 
 def checked_stops(stops: Mapping[str, float], scheme: ControlScheme) -> dict[str, float]:

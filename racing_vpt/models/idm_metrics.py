@@ -6,6 +6,7 @@ to them before they are measured.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -23,6 +24,7 @@ from torchmetrics.functional.classification import (
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
 from racing_vpt.games.controls import Axis, ControlScheme, Head
+from racing_vpt.types import Batch
 
 STEERING_STOP = 0.4  # CarRacing's steering joint stops here: commands beyond it look alike
 PRESSED = 0.05  # an axis counts as pressed (steering: to the left or to the right) beyond this
@@ -30,12 +32,13 @@ CALIBRATION_BINS = 15
 
 
 class HeldOut(Metric):
-    """Logits and true controls of the frames of an epoch, gathered from all ranks.
+    """Logits, true controls and places of the frames of an epoch, gathered from all ranks.
 
     Args:
         scheme: its heads and controls.
     """
 
+    places: list[Tensor]
     full_state_update = False
     higher_is_better = None
 
@@ -46,20 +49,41 @@ class HeldOut(Metric):
             self.add_state(f"logits_{head}", [], dist_reduce_fx="cat")
         for control in scheme.controls:
             self.add_state(f"true_{control}", [], dist_reduce_fx="cat")
+        self.add_state("places", [], dist_reduce_fx="cat")
 
-    def update(self, logits: Mapping[str, Tensor], controls: Mapping[str, Tensor], counts: Tensor) -> None:
-        """Keep logits [B, T, classes] by head and controls [B, T] by name where `counts`, bool [B, T]."""
+    def update(
+        self, logits: Mapping[str, Tensor], controls: Mapping[str, Tensor], counts: Tensor, places: Tensor
+    ) -> None:
+        """Keep logits [B, T, classes] by head, controls [B, T] by name and places where `counts`, bool [B, T].
+
+        `places` int64 [B, T, 2] are the number of each frame's episode and of the frame within it (`places_of`).
+        """
         for head in self.scheme.heads:
             getattr(self, f"logits_{head}").append(logits[head][counts].float())
         for control in self.scheme.controls:
             getattr(self, f"true_{control}").append(controls[control][counts].float())
+        self.places.append(places[counts])
 
-    def compute(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Logits float32 [N, classes] by head, and true controls float32 [N] by name."""
+    def compute(self) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+        """Logits float32 [N, classes] by head, true controls float32 [N] by name, and places int64 [N, 2]."""
         return (
             {head: _joined(getattr(self, f"logits_{head}")) for head in self.scheme.heads},
             {control: _joined(getattr(self, f"true_{control}")) for control in self.scheme.controls},
+            _joined(self.places),
         )
+
+
+def places_of(batch: Batch) -> Tensor:
+    """Number of the episode of each frame, from its name, and of the frame within it: int64 [B, T, 2]."""
+    B, T = batch.valid.shape
+    rows = []
+    for row in range(B):
+        name, _, start = (batch.ids[row] if batch.ids else "").rpartition(":")
+        digest = hashlib.sha256(name.encode()).digest()
+        rows.append((int.from_bytes(digest[:8], "big", signed=True), int(start or row * T)))
+    places = torch.tensor(rows, dtype=torch.int64, device=batch.valid.device).unsqueeze(1).repeat(1, T, 1)
+    places[..., 1] += torch.arange(T, device=places.device)
+    return places
 
 
 def _joined(parts: list[Tensor] | Tensor) -> Tensor:

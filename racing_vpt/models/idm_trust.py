@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from racing_vpt.games.controls import Axis, ControlScheme
+from racing_vpt.models.agreement import LARGEST_LAG, lags, onsets
 from racing_vpt.models.idm_metrics import PRESSED
 
-LARGEST_LAG = 4  # frames
 COLLAR = 2  # tolerance of an onset in frames, early or late
 KEPT = 0.9  # share of the frames with the smallest expected error
 
@@ -63,9 +63,10 @@ def trust_figures(
         error = np.square(written - true)
         figures[f"{name}_expected_error"] = doubt.mean().item()
         figures[f"{name}_error_kept"] = error_kept(error, doubt.cpu().numpy())
-        figures[f"{name}_lag"] = float(best_lag(written, true))
+        figures |= {f"{name}_{key}": value for key, value in lags([[(written, true)]]).values().items()}
         if scheme.heads[name].table[0, 0] >= 0:
-            figures[f"{name}_onset_f1"] = onset_f1(written > PRESSED, true > PRESSED, COLLAR)
+            onset = onsets([[(written > PRESSED, true > PRESSED)]], COLLAR).values()
+            figures |= {f"{name}_onset_f1": value for value in onset.values()}
     return figures
 
 
@@ -73,23 +74,3 @@ def error_kept(error: np.ndarray, doubt: np.ndarray, share: float = KEPT) -> flo
     """Mean error of the frames with the smallest expected errors, as a share of the mean error of all [N]."""
     order = np.argsort(doubt, kind="stable")[: max(1, round(share * len(doubt)))]
     return float(error[order].mean() / max(1e-12, error.mean()))
-
-
-def best_lag(written: np.ndarray, true: np.ndarray, most: int = LARGEST_LAG) -> int:
-    """Delay in frames at which labels [N] agree best with the controls [N]; negative: labels are early."""
-    lags = range(-most, most + 1)
-    middle = true[most : len(true) - most]
-    errors = [np.square(written[most + lag : len(written) - most + lag] - middle).sum() for lag in lags]
-    return lags[int(np.argmin(errors))]
-
-
-def onset_f1(written: np.ndarray, true: np.ndarray, collar: int) -> float:
-    """F1 of the frames at which a press begins, bool [N] each; each is matched once, within `collar` frames."""
-    begun = [np.nonzero(pressed[1:] & ~pressed[:-1])[0] + 1 for pressed in (written, true)]
-    free, hits = list(begun[1]), 0
-    for place in begun[0]:
-        near = [other for other in free if abs(other - place) <= collar]
-        if near:
-            free.remove(min(near, key=lambda other: abs(other - place)))
-            hits += 1
-    return 2 * hits / max(1, len(begun[0]) + len(begun[1]))

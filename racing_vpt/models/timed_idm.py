@@ -24,7 +24,7 @@ from racing_vpt.models.idm import IDM, Stage, calibrated, checked_stops, ignored
 from racing_vpt.models.idm_config import View
 from racing_vpt.models.idm_experts import Experts, TimedIDMConfig
 from racing_vpt.models.idm_labels import LabelKind, mean_losses
-from racing_vpt.models.idm_metrics import PRESSED, HeldOut
+from racing_vpt.models.idm_metrics import PRESSED, HeldOut, places_of
 from racing_vpt.models.idm_motion import GlobalMotion
 from racing_vpt.models.idm_pool import Pool, evidence
 from racing_vpt.models.idm_trust import trust_figures
@@ -46,6 +46,7 @@ class Held:
     entropy: dict[str, Tensor]  # float32 [N, 3], nearby
     targets: dict[str, Tensor]  # float32 [N, classes], soft
     controls: dict[str, Tensor]  # float32 [N], by control
+    places: Tensor  # int64 [N, 2], episode and frame (`places_of`)
 
 
 class TimedIDM(IDM):
@@ -100,6 +101,7 @@ class TimedIDM(IDM):
         self.stops = checked_stops(self.game.stops if stops is None else stops, self.scheme)
         for name in classes:
             self.register_buffer(f"temperature_{name}", torch.ones(()))
+        self.add_training_mean()
         self.held_out = HeldOut(self.scheme)
         self.held: list[Held] = []
 
@@ -171,6 +173,7 @@ class TimedIDM(IDM):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         targets, weight = self.targets(batch), batch.weight * batch.valid
+        self.add_to_training_mean(batch.controls, weight)
         losses = []
         for reader, logits in self.read(batch.frames, batch.valid, batch.times).items():
             entropies = torch.stack([*self.cross_entropy(logits, targets, weight).values()]).sum()
@@ -192,6 +195,7 @@ class TimedIDM(IDM):
                 {head: entropy[counts] for head, (_, entropy) in found.items()},
                 {head: target[counts] for head, target in targets.items()},
                 {name: batch.controls[name][counts] for name in self.scheme.controls},
+                places_of(batch)[counts],
             )
         )
 
@@ -204,7 +208,7 @@ class TimedIDM(IDM):
         for each in held:
             logits = {head: self.pool.weigh(head, each.logs[head], each.entropy[head]) for head in self.scheme.heads}
             counts = torch.ones_like(next(iter(each.controls.values())))
-            self.held_out.update(logits, each.controls, counts.bool())
+            self.held_out.update(logits, each.controls, counts.bool(), each.places)
             losses.append(torch.stack([*self.cross_entropy(logits, each.targets, counts).values()]).sum() * len(counts))
             num_frames += len(counts)
         super().conclude(stage, fits)

@@ -11,4 +11,4 @@
 # shellcheck source-path=SCRIPTDIR source=common.sh
 source "${PROJECT:-${SLURM_SUBMIT_DIR:-$PWD}}/scripts/slurm/common.sh"
 
-step 1 racing-vpt test --ckpt_path "$RUNS/idm/$NAME" --data.test "${JUDGE:-data/judge}" --runs "$RUNS" --name "$NAME" "$@"
+step 1 racing-vpt test --ckpt_path "$RUNS/idm/$NAME" --data.test "${JUDGE:-data/judge}" --data.clip_frames 256 --data.batch_size 8 --runs "$RUNS" --name "$NAME" "$@"

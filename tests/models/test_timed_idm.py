@@ -18,7 +18,7 @@ from racing_vpt.data.renditions import Codec, Rendition, RenditionWriter, random
 from racing_vpt.data.sampler import EMPTY, ClipIndex
 from racing_vpt.data.stores import open_store
 from racing_vpt.models.idm_pool import Pool
-from racing_vpt.models.idm_trust import best_lag, error_kept, onset_f1
+from racing_vpt.models.idm_trust import error_kept
 from racing_vpt.models.timed_idm import TimedIDM
 from racing_vpt.models.view_finder import control_scores, find_view
 from racing_vpt.nn.timed import interpolate, steady_clock
@@ -173,19 +173,6 @@ def test_predict_writes_a_line_for_each_frame_of_any_rate(rate: float | None, tm
     assert [line["frame"] for line in lines] == list(range(len(times)))
     np.testing.assert_allclose([line["timestamp"] for line in lines], times, atol=2e-3)
     assert all(0 <= line["confidence"] <= 1 for line in lines)
-
-
-def test_a_lag_is_found_to_the_frame() -> None:
-    true = np.sin(np.arange(300) / 7)
-    assert best_lag(np.roll(true, 2), true) == 2
-    assert best_lag(np.roll(true, -1), true) == -1
-
-
-def test_an_onset_counts_within_its_collar() -> None:
-    true, written = np.zeros(50, bool), np.zeros(50, bool)
-    true[20:30], written[22:30] = True, True
-    assert onset_f1(written, true, 2) == 1
-    assert onset_f1(written, true, 0) == 0
 
 
 def test_dropping_the_doubtful_tenth_leaves_the_error_of_the_rest() -> None:

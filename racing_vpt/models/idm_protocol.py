@@ -1,0 +1,186 @@
+"""The figures that an IDM is judged by, each with its interval over episodes and beside two baselines.
+
+The baselines see no picture: the true controls of the frame before (what a person's slowness gives away), and the mean
+of the training set. Agreement, onsets and lags are in `agreement.py`; the page `tests/README.md` explains the protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from racing_vpt.games.controls import Axis, ControlScheme
+from racing_vpt.models.agreement import (
+    Interval,
+    Stretch,
+    calibration,
+    lags,
+    macro_f1,
+    onsets,
+    rank_correlation,
+    regression,
+    risk_coverage,
+    stretches,
+)
+from racing_vpt.models.idm_metrics import PRESSED
+
+COLLARS = (0, 2)  # frames by which an onset may be early or late
+Figures = dict[str, dict[str, Interval]]
+"""Figures by control (or head, or `all`) and name."""
+
+
+@dataclass(frozen=True)
+class Episode:
+    """Measured frames of one episode: labels beside true controls.
+
+    Args:
+        frames: int64 [N], rising; a gap is a frame that was not measured.
+        labels: float64 [N] by control.
+        truth: float64 [N] by control.
+        confidence: float64 [N] by head, the probability of the likeliest class; empty for baselines.
+        right: bool [N] by head, whether that class is the nearest to the true controls; empty for baselines.
+    """
+
+    frames: np.ndarray
+    labels: Mapping[str, np.ndarray]
+    truth: Mapping[str, np.ndarray]
+    confidence: Mapping[str, np.ndarray]
+    right: Mapping[str, np.ndarray]
+
+
+def episodes_of(
+    scheme: ControlScheme,
+    probabilities: Mapping[str, Tensor],
+    labels: Mapping[str, Tensor],
+    truth: Mapping[str, Tensor],
+    places: Tensor,
+) -> list[Episode]:
+    """Held-out frames, in any order, by episode.
+
+    Args:
+        scheme: heads and controls.
+        probabilities: calibrated, float32 [N, classes] by head.
+        labels: float32 [N] by control.
+        truth: float32 [N] by control.
+        places: int64 [N, 2], episode and frame of each.
+    """
+    classes = scheme.encode(truth)
+    sure = {name: probabilities[name].amax(-1).cpu().double().numpy() for name in scheme.heads}
+    right = {name: (probabilities[name].argmax(-1) == classes[name]).cpu().numpy() for name in scheme.heads}
+    said, true = ({name: each[name].cpu().double().numpy() for name in scheme.controls} for each in (labels, truth))
+    episode, frame = places.cpu().numpy().T
+    found = []
+    for number in np.unique(episode):
+        rows = np.nonzero(episode == number)[0]
+        rows = rows[np.argsort(frame[rows], kind="stable")]
+        columns = ({name: column[rows] for name, column in each.items()} for each in (said, true, sure, right))
+        found.append(Episode(frame[rows], *columns))
+    return found
+
+
+def last_frame(episode: Episode) -> Episode:
+    """The baseline that repeats the true controls of the frame before, on the frames whose predecessor was measured."""
+    later = np.concatenate([np.arange(part.start + 1, part.stop) for part in stretches(episode.frames)])
+    labels = {name: column[later - 1] for name, column in episode.truth.items()}
+    return Episode(episode.frames[later], labels, {name: x[later] for name, x in episode.truth.items()}, {}, {})
+
+
+def constant(episode: Episode, means: Mapping[str, float]) -> Episode:
+    """The baseline that always gives the same controls."""
+    labels = {name: np.full(len(column), means[name]) for name, column in episode.truth.items()}
+    return Episode(episode.frames, labels, episode.truth, {}, {})
+
+
+def changing(scheme: ControlScheme, episodes: Sequence[Episode]) -> list[str]:
+    """The controls that are not the same in all frames; the others cannot be judged."""
+    return [name for name in scheme.controls if len(np.unique([x for e in episodes for x in e.truth[name]])) > 1]
+
+
+def agreement(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Figures:
+    """Figures of each control that changes.
+
+    Args:
+        scheme: heads and controls.
+        episodes: measured frames.
+        stops: largest effective value by control.
+
+    Returns:
+        Of an axis `r2`, `pearson`, `scale`, and the same `_clipped` where it has a stop; of every control `f1` (pressed
+        or not; of signed ones also where to) and `lag`; of those that are pressed `onset_f1_0` and `onset_f1_2`.
+    """
+    figures: Figures = {}
+    axes = {name for name, head in scheme.heads.items() if isinstance(head, Axis)}
+    for name in changing(scheme, episodes):
+        low, stop = scheme.limits[name][0], stops.get(name, np.inf)
+        raw, clipped, pressed, held = (
+            list(_pairs(episodes, name, change))
+            for change in (_same, lambda x, s=stop: x.clip(-s, s), lambda x, n=low: _presses(x, n), _is_pressed)
+        )
+        measures = []
+        if name in axes:
+            measures.append(regression(raw).intervals())
+            if name in stops:
+                named = regression(clipped).intervals()
+                measures.append({f"{figure}_clipped": each for figure, each in named.items()})
+        measures += [macro_f1(pressed, 2 + (low < 0)).intervals(), lags(clipped).intervals()]
+        if low >= 0:
+            measures += [onsets(held, collar).intervals() for collar in COLLARS]
+        figures[name] = {figure: each for measure in measures for figure, each in measure.items()}
+    return figures
+
+
+def trust(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Figures:
+    """Figures of the confidence: `ece` by head and of all, and under `all` those of `risk_coverage`.
+
+    `all` also has `rank_correlation` (1: the error falls as the confidence rises). The error of a frame is the mean
+    over the controls of |label - truth|, clipped at the stops, as a share of the control's range; `squared_` is the
+    mean of the squares. A frame is right if every head's likeliest class is.
+    """
+    changed = changing(scheme, episodes)
+    heads = [name for name, head in scheme.heads.items() if {*head.controls} & {*changed}]
+    figures: Figures = {
+        name: calibration([[(e.confidence[name], e.right[name])] for e in episodes]).intervals() for name in heads
+    }
+    sure = [np.prod([*e.confidence.values()], 0) for e in episodes]
+    right = [np.all([*e.right.values()], 0) for e in episodes]
+    figures["all"] = calibration([[pair] for pair in zip(sure, right, strict=True)]).intervals()
+    errors = [np.stack([_error(scheme, e, name, stops) for name in changed]) for e in episodes] if changed else []
+    if errors:
+        figures["all"] |= risk_coverage(sure, [error.mean(0) for error in errors], right).intervals()
+        squares = risk_coverage(sure, [np.square(error).mean(0) for error in errors], right).intervals()
+        figures["all"] |= {f"squared_{name}": each for name, each in squares.items() if name.startswith("error")}
+        figures["all"] |= rank_correlation(sure, [error.mean(0) for error in errors]).intervals()
+    return figures
+
+
+def _same(values: np.ndarray) -> np.ndarray:
+    return values
+
+
+def _is_pressed(values: np.ndarray) -> np.ndarray:
+    return values > PRESSED
+
+
+def _presses(values: np.ndarray, low: float) -> np.ndarray:
+    """Class int64 [N]: 0 released, 1 pressed; of a signed control 0 neither, 1 positive, 2 negative."""
+    if low < 0:
+        return (np.abs(values) > PRESSED) * (1 + (values < 0))
+    return (values > PRESSED).astype(int)
+
+
+def _pairs(
+    episodes: Sequence[Episode], name: str, change: Callable[[np.ndarray], np.ndarray]
+) -> Iterator[list[Stretch]]:
+    """Labels and true values of a control, changed alike, in stretches of consecutive frames of each episode."""
+    for episode in episodes:
+        labels, truth = change(episode.labels[name]), change(episode.truth[name])
+        yield [(labels[part], truth[part]) for part in stretches(episode.frames)]
+
+
+def _error(scheme: ControlScheme, episode: Episode, name: str, stops: Mapping[str, float]) -> np.ndarray:
+    """|label - truth| float64 [N] of a control, clipped at its stop, as a share of its range."""
+    low, high = (np.clip(end, -stops.get(name, np.inf), stops.get(name, np.inf)) for end in scheme.limits[name])
+    return np.abs(episode.labels[name].clip(low, high) - episode.truth[name].clip(low, high)) / (high - low)
