@@ -14,6 +14,7 @@ try it: trained networks come with it (zoo:vpt-carracing drives, zoo:idm-carraci
 data
   collect    drive an environment and record it: video, with or without the controls
   pack       turn recordings, or videos with labels, into shards to train from
+  renditions encode recordings again as ordinary tools write video: codecs, qualities, sizes, rates
   inspect    show what is in recordings, labels or shards, as text and one picture
   verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256
   import-contractor  turn OpenAI's recordings of people playing Minecraft into recordings
@@ -81,6 +82,7 @@ TOOLS = {
     "collect": Tool("racing_vpt.verbs.collect", "collect"),
     "import-contractor": Tool("racing_vpt.verbs.import_contractor", "import_contractor", positional=True),
     "pack": Tool("racing_vpt.verbs.pack", "pack"),
+    "renditions": Tool("racing_vpt.verbs.renditions", "renditions", positional=True),
     "inspect": Tool("racing_vpt.verbs.inspect", "inspect_data", positional=True),
     "view": Tool("racing_vpt.verbs.view", "view", positional=True),
     "verify": Tool("racing_vpt.verbs.verify", "verify", positional=True),

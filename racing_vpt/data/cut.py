@@ -114,9 +114,14 @@ def _sources(episode: PairedRecording, form: ClipFormat) -> np.ndarray:
     """Source frame of each output frame, int64 [M]."""
     recording = episode.recording
     if form.frames_per_second is None:
+        if recording.uneven:
+            raise ValueError(
+                f"{recording.video} has frames at uneven distances in time, and clips have one rate; give "
+                "--frames_per_second, or train on the recordings as they are"
+            )
         return np.arange(recording.num_frames)
-    if recording.meta or recording.video.is_dir():  # of our own encoder: a constant rate
-        times = np.arange(recording.num_frames) / recording.frames_per_second
+    if recording.meta or recording.video.is_dir():  # which say when each frame was
+        times = recording.times
     else:
         times = recording.open_video(form.decoder).timestamps
     return resample(times, form.frames_per_second)

@@ -64,7 +64,7 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
         FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
     episodes = pair_recordings(recordings, how.labels)
-    splits = split_episodes([episode.name for episode in episodes], how.val_fraction, how.seed)
+    splits = split_episodes([episode.drive for episode in episodes], how.val_fraction, how.seed)
     pieces, skipped = _plan(episodes, form, how)
     plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
     check_no_inputs(out, (episode.recording.video for episode in episodes), "recordings")

@@ -34,6 +34,11 @@ class PairedRecording:
     labels: Path | None
     actions_from: dict | None
 
+    @property
+    def drive(self) -> str:
+        """Name shared by all renditions of one drive, which are never divided between training and validation."""
+        return str(self.recording.meta.get("rendition_of") or self.name)
+
     def columns(self) -> Columns:
         """Columns of all frames; ValueError if the number of lines is not that of frames."""
         if self.actions_from is None:
@@ -84,14 +89,16 @@ def pair_recordings(folder: Path, labels: Path | None = None) -> list[PairedReco
 def split_episodes(names: list[str], val_fraction: float, seed: int = 0) -> list[str]:
     """`train` or `val` for each episode: the fraction with the smallest hashes of (seed, name) is `val`.
 
-    Of two or more episodes at least one is `val` if the fraction is above 0, and at least one `train` if it is below 1.
+    Episodes of one name stay together. Of two or more names at least one is `val` if the fraction is above 0, and at
+    least one `train` if it is below 1.
     """
     if not 0 <= val_fraction <= 1:
         raise ValueError(f"val_fraction must lie in [0, 1], but {val_fraction} was given")
-    count = round(len(names) * val_fraction)
-    if 0 < val_fraction < 1 and len(names) > 1:
-        count = min(max(count, 1), len(names) - 1)
-    hashed = sorted(names, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
+    different = list(dict.fromkeys(names))
+    count = round(len(different) * val_fraction)
+    if 0 < val_fraction < 1 and len(different) > 1:
+        count = min(max(count, 1), len(different) - 1)
+    hashed = sorted(different, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest())
     validation = set(hashed[:count])
     return ["val" if name in validation else "train" for name in names]
 

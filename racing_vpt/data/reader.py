@@ -89,7 +89,7 @@ class EpisodeReader:
     def times(self, episode: int, start: int, stop: int) -> np.ndarray:
         """Times of the model frames [start, stop) of an episode, float64 [T], seconds since its start."""
         if self.spec.every_frame:
-            return self._sources[episode][start:stop] / self._episodes[episode][1].frames_per_second
+            return self._episodes[episode][1].times[self._sources[episode][start:stop]]
         return np.arange(start, stop) * self.spec.stride / self.spec.frames_per_second
 
     def store(self, episode: int) -> Store:
@@ -192,5 +192,4 @@ class FrameCache:
 def _sources(episode: StoredEpisode, spec: FrameSpec) -> np.ndarray:
     if spec.every_frame:
         return np.arange(episode.num_frames)[:: spec.stride]
-    times = np.arange(episode.num_frames) / episode.frames_per_second
-    return resample(times, spec.frames_per_second)[:: spec.stride]
+    return resample(episode.times, spec.frames_per_second)[:: spec.stride]

@@ -198,6 +198,18 @@ class Recording:
         return self.lines is not None
 
     @property
+    def uneven(self) -> bool:
+        """Whether its frames are at uneven distances in time, as their lines say."""
+        return self.meta.get("uneven") is True and self.lines is not None
+
+    @property
+    def times(self) -> np.ndarray:
+        """Time of each frame, float64 [T], seconds since the start of the video."""
+        if self.uneven:
+            return np.array([record.timestamp for record in self.records()])
+        return np.arange(self.num_frames) / self.frames_per_second
+
+    @property
     def sha256(self) -> str:
         """Hexadecimal sha256 of the video, from the meta file, or computed."""
         return self.meta.get("video_sha256") or sha256_of(self.video)

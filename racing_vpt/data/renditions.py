@@ -7,6 +7,7 @@ For each frame of a rendition the shown frame of the recording and its time are 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -17,6 +18,7 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from racing_vpt.frames import resize
 from racing_vpt.types import Frame
 from racing_vpt.video.containers import open_container
 
@@ -30,12 +32,12 @@ class Rendition:
     """Encoding of a rendition.
 
     Args:
-        name: name of the rendition.
+        name: name of the rendition; letters, digits, `-` and `_`.
         codec: `lossless` is x264 in RGB at crf 0.
         crf: quality; x264's default is 23, x265's 28.
         preset: preset of x264 and x265; ordinary tools use `medium`.
-        height: pixels.
-        width: pixels.
+        height: pixels, an even number; None: the recording's.
+        width: pixels, an even number; None: the recording's.
         frames_per_second: frame rate; None: variable, as phones and browsers record.
     """
 
@@ -43,9 +45,28 @@ class Rendition:
     codec: Codec = "x264"
     crf: int = 23
     preset: str = "medium"
-    height: int = 96
-    width: int = 96
+    height: int | None = None
+    width: int | None = None
     frames_per_second: float | None = 50.0
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
+            raise ValueError(f"a rendition's name has letters, digits, - and _ only, but {self.name!r} was given")
+        sizes = [size for size in (self.height, self.width) if size is not None]
+        if not 0 <= self.crf <= 63 or any(size < 2 or size % 2 for size in sizes):
+            raise ValueError(f"a rendition needs crf from 0 to 63 and even sizes in pixels, but has {self}")
+        if self.frames_per_second is not None and not 0 < self.frames_per_second < 1000:
+            raise ValueError(f"frames_per_second is below 1000, or null for a variable rate, but {self} was given")
+
+
+ORDINARY = (  # what screen recorders, editors and video sites write; x264 at crf 23 is the default of most tools
+    Rendition("lossless", "lossless"),
+    Rendition("crf18", crf=18),
+    Rendition("crf23"),
+    Rendition("crf28", crf=28),
+    Rendition("crf23-30fps", frames_per_second=30.0),
+    Rendition("crf23-variable", frames_per_second=None),
+)
 
 
 def random_rendition(random: np.random.Generator) -> Rendition:
@@ -88,7 +109,7 @@ def shown_frames(
 
 
 class RenditionWriter:
-    """Writes a rendition frame by frame, each with its own time.
+    """Writes a rendition frame by frame, each with its own time, scaled to the rendition's size.
 
     Args:
         path: a `.mkv` file, which allows every codec and variable rates.
@@ -96,20 +117,29 @@ class RenditionWriter:
     """
 
     def __init__(self, path: Path, rendition: Rendition) -> None:
-        name, options, pixels = _codec(rendition)
-        self._container = av.open(str(path), "w")
-        rate = Fraction(rendition.frames_per_second or 60).limit_denominator(1001)
+        self.rendition = rendition
+        # without a random identity, so that the same frames give the same bytes
+        self._container = av.open(str(path), "w", format="matroska", options={"fflags": "+bitexact"})
+        self._stream: VideoStream | None = None
+        self._last = -1
+
+    def _begin(self, height: int, width: int) -> VideoStream:
+        name, options, pixels = _codec(self.rendition)
+        rate = Fraction(self.rendition.frames_per_second or 60).limit_denominator(1001)
         stream = self._container.add_stream(name, rate=rate)
-        assert isinstance(stream, VideoStream), "every codec above is a video codec"
-        stream.width, stream.height, stream.pix_fmt = rendition.width, rendition.height, pixels
+        assert isinstance(stream, VideoStream), "every codec below is a video codec"
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
         stream.options = {**options}
         stream.codec_context.thread_count = 1
         stream.codec_context.time_base = stream.time_base = TIME_BASE
-        self._stream = stream
-        self._last = -1
+        return stream
 
     def add(self, frame: Frame, time: float) -> None:
         """Append a frame uint8 [H, W, 3] shown from `time` (seconds) on."""
+        height, width = self.rendition.height or frame.shape[0], self.rendition.width or frame.shape[1]
+        if self._stream is None:
+            self._stream = self._begin(height, width)
+        frame = resize(frame, height, width, "stretch")
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         self._last = max(self._last + 1, round(time / TIME_BASE))
         picture.pts, picture.time_base = self._last, TIME_BASE
@@ -117,7 +147,8 @@ class RenditionWriter:
 
     def close(self) -> None:
         """Flush the encoder and finish the file."""
-        self._container.mux(self._stream.encode(None))
+        if self._stream is not None:
+            self._container.mux(self._stream.encode(None))
         self._container.close()
 
 

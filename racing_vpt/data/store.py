@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.pairing import PairedRecording
 from racing_vpt.video.decode import Decoder
@@ -28,12 +30,27 @@ class Clip:
 
 @dataclass(frozen=True)
 class StoredEpisode:
-    """An episode as its clips in order; `finished`: the lap is known to be finished, so the episode terminated."""
+    """An episode as its clips in order.
+
+    Args:
+        name: name of the episode.
+        frames_per_second: rate; of uneven frames, their mean.
+        clips: clips in order.
+        finished: whether the lap is known to be finished, so that the episode terminated.
+        uneven_times: time of each frame in seconds, float64 [T]; None: they follow from the rate.
+    """
 
     name: str
     frames_per_second: float
     clips: tuple[Clip, ...]
     finished: bool = False
+    uneven_times: np.ndarray | None = None
+
+    @property
+    def times(self) -> np.ndarray:
+        """Time of each frame, float64 [T], seconds since the start."""
+        even = np.arange(self.num_frames) / self.frames_per_second
+        return even if self.uneven_times is None else self.uneven_times
 
     @property
     def num_frames(self) -> int:
@@ -87,7 +104,8 @@ class RecordingStore:
             clips.append(Clip(start, frames, len(self._clips)))
             self._clips.append((number, clips[-1]))
         finished = episode.recording.meta.get("lap_finished") is True
-        return StoredEpisode(episode.name, episode.recording.frames_per_second, tuple(clips), finished)
+        uneven = episode.recording.times if episode.recording.uneven else None
+        return StoredEpisode(episode.name, episode.recording.frames_per_second, tuple(clips), finished, uneven)
 
     def columns(self, clip: Clip) -> Columns:
         """Columns of a clip."""

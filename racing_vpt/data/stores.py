@@ -52,6 +52,6 @@ def open_store(
         raise FileNotFoundError(f"{path} holds shards but no {MANIFEST}: packing was not finished; {PACK_HINT}")
     episodes = pair_recordings(Path(path), labels)
     if val_fraction is not None:
-        splits = split_episodes([episode.name for episode in episodes], val_fraction, seed)
+        splits = split_episodes([episode.drive for episode in episodes], val_fraction, seed)
         episodes = [episode for episode, where in zip(episodes, splits, strict=True) if where == split]
     return RecordingStore(episodes, decoder) if episodes else None
