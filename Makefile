@@ -1,11 +1,11 @@
-# Every target sets itself up: nothing but Python 3.11 (or later) and make is needed.
+# Every target sets up .venv first; only Python 3.11 (or later) and make are needed.
 PYTHON ?= $(shell for python in python3.11 python3.12 python3.13 python3.14 python3; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-# The pipeline's variables: `make collect LABELLED_SEEDS=10000-10005`, `make idm NAME=mine`
+# Variables, as in: make collect LABELLED_SEEDS=10000-10005, make idm NAME=mine
 ENV ?= racing_vpt/CarRacingFast-v3
 RECORDINGS ?= data/labelled
 LABELLED_SEEDS ?=
@@ -33,19 +33,19 @@ setup: $(INSTALLED)  ## create .venv and install the exact versions of constrain
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "racing-vpt needs Python 3.11 or later; give one with: make setup PYTHON=/path/to/python3.11"; exit 2; }
-	@echo 'installing into $(VENV); the first time this takes some minutes'
+	@echo 'installing into $(VENV); this takes some minutes the first time'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 	@echo 'installed; to have racing-vpt on your PATH, once per shell: . $(VENV)/bin/activate'
 
-demo: setup  ## the whole circle on CarRacing in about 15 minutes: a score, a film and a plot in runs/demo
+demo: setup  ## the whole circle on CarRacing, from nothing: a score, a film and a plot in runs/demo
 	$(BIN)/racing-vpt demo
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal
 
-test-faults: setup  ## kill, fill, cut and garble as often as tests/README.md says: about 8 minutes, and a table
+test-faults: setup  ## kill processes, fill disks, cut and garble files as often as tests/README.md says; prints a table
 	RACING_VPT_FAULTS=full OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/faults --timeout=1200
 
 lint: setup  ## check style and types
@@ -56,7 +56,7 @@ lint: setup  ## check style and types
 bench: setup  ## measure speeds on this machine (environment, labelling, policy)
 	$(BIN)/racing-vpt bench
 
-collect: setup  ## 1. record: minutes with controls, hours of video only, a driver to judge by: data/
+collect: setup  ## 1. record minutes with controls, hours of video only, and a held-out driver: data/
 	$(BIN)/racing-vpt collect --config configs/collect/labelled.yaml --env $(ENV) \
 		$(if $(LABELLED_SEEDS),--seeds $(LABELLED_SEEDS)) --out $(RECORDINGS) --workers $(WORKERS)
 	$(BIN)/racing-vpt collect --config configs/collect/watched.yaml --env $(ENV) \
@@ -66,12 +66,12 @@ collect: setup  ## 1. record: minutes with controls, hours of video only, a driv
 pack: setup  ## 2. (after collect) shards of the labelled minutes in data/shards/labelled
 	$(BIN)/racing-vpt pack --recordings $(RECORDINGS) --out data/shards/labelled
 
-idm: setup  ## 3. (after pack) train the inverse dynamics model: runs/idm/default; judge it on a driver that it never saw
+idm: setup  ## 3. (after pack) train the inverse dynamics model: runs/idm/default; test it on the held-out driver
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/idm.yaml --name $(NAME) \
 		--data.train data/shards/labelled
 	$(BIN)/racing-vpt test --ckpt_path $(IDM) --data.test $(JUDGE) --data.clip_frames 256 --data.batch_size 8
 
-label: setup  ## 4. (after collect and idm) let it label the video, and pack that: data/shards/watched
+label: setup  ## 4. (after collect and idm) label the videos and pack them: data/shards/watched
 	$(BIN)/racing-vpt predict --config configs/label.yaml --ckpt_path $(IDM) --data.videos $(WATCHED) --out $(LABELS)
 	$(BIN)/racing-vpt pack --recordings $(WATCHED) --labels $(LABELS) --out data/shards/watched
 
@@ -79,33 +79,33 @@ vpt: setup  ## 5. (after label) clone a policy from those labels: runs/vpt/defau
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vpt.yaml --name $(NAME) \
 		--data.train data/shards/watched --data.val data/shards/watched
 
-drive: setup  ## 6. (after vpt) drive tracks that nobody saw, on the stock environment: runs/vpt/default/drive.*
+drive: setup  ## 6. (after vpt) drive unseen tracks of the stock environment: runs/vpt/default/drive.*
 	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \
 		--video $(VPT)/drive.mp4 --json $(VPT)/drive.json
 
 NEEDS = @test -e $(1) || { echo "make $@ needs $(1), which is not there; first: $(2)"; exit 2; }
 GO_ON = $(if $(wildcard runs/$(1)/checkpoints/last.ckpt),--ckpt_path last)
 
-rollouts: setup  ## World Models 0. random driving (DRIVING=rollouts_mixed: of all kinds), packed: data/shards/rollouts
+rollouts: setup  ## World Models 0. record random driving (DRIVING=rollouts_mixed: of all kinds): data/shards/rollouts
 	$(BIN)/racing-vpt collect --config configs/collect/$(DRIVING).yaml --env $(ENV) \
 		$(if $(ROLLOUTS),--seeds 30000-$(shell expr 29999 + $(ROLLOUTS))) --out data/rollouts --workers $(WORKERS)
 	$(BIN)/racing-vpt pack --recordings data/rollouts --out data/shards/rollouts
 
-vae: setup  ## World Models 1. (after rollouts) the eye: runs/vae/default; goes on
+vae: setup  ## World Models 1. (after rollouts) the VAE: runs/vae/default; resumes
 	$(call NEEDS,data/shards/rollouts,make rollouts)
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vae.yaml --name $(NAME) $(call GO_ON,vae/$(NAME))
 
-mdnrnn: setup  ## World Models 2. (after vae) the memory: runs/mdnrnn/default; goes on
+mdnrnn: setup  ## World Models 2. (after vae) the MDN-RNN: runs/mdnrnn/default; resumes
 	$(call NEEDS,runs/vae/$(NAME),make vae NAME=$(NAME))
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/mdn_rnn.yaml --name $(NAME) \
 		--model.vae runs/vae/$(NAME) $(call GO_ON,mdnrnn/$(NAME))
 
-controller-dream: setup  ## World Models 3. (after mdnrnn) the controller, in the dream: runs/controller/default-dream; goes on
+controller-dream: setup  ## World Models 3. (after mdnrnn) a controller searched in the dream: runs/controller/default-dream; resumes
 	$(call NEEDS,runs/mdnrnn/$(NAME),make mdnrnn NAME=$(NAME))
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller_dream.yaml --name $(NAME)-dream \
 		--model.memory runs/mdnrnn/$(NAME) $(call GO_ON,controller/$(NAME)-dream)
 
-controller: setup  ## World Models 4. (after mdnrnn) on the road, from what the dream found if it did: runs/controller/default; goes on
+controller: setup  ## World Models 4. (after mdnrnn) a controller searched on tracks, from the dream's if there is one: runs/controller/default; resumes
 	$(call NEEDS,runs/mdnrnn/$(NAME),make mdnrnn NAME=$(NAME))
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller.yaml --name $(NAME) \
 		--model.memory runs/mdnrnn/$(NAME) $(call GO_ON,controller/$(NAME)) \
@@ -113,7 +113,7 @@ controller: setup  ## World Models 4. (after mdnrnn) on the road, from what the 
 
 MEMORIES := trained random zero none
 STUDY = runs/controller/$(NAME)-memory
-study-memory: setup  ## (after mdnrnn) does the memory help? four searches alike, and paired differences: runs/controller/default-memory-*
+study-memory: setup  ## (after mdnrnn) what the memory is worth: four equal searches and paired differences: runs/controller/default-memory-*
 	$(call NEEDS,runs/mdnrnn/$(NAME),make mdnrnn NAME=$(NAME))
 	$(foreach use,$(MEMORIES),$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/controller.yaml \
 		--name $(NAME)-memory-$(use) --model.memory runs/mdnrnn/$(NAME) --model.memory_use $(use) \
@@ -121,18 +121,18 @@ study-memory: setup  ## (after mdnrnn) does the memory help? four searches alike
 	$(BIN)/racing-vpt compare --checkpoints [$(STUDY)-trained,$(STUDY)-random,$(STUDY)-zero,$(STUDY)-none] \
 		--env $(ENV) --seeds 1020-1099 --json $(STUDY).json
 
-dqn: setup  ## learn to drive by driving, from nothing: runs/dqn/default with its curve, returns.png; goes on
+dqn: setup  ## learn by driving, from nothing: runs/dqn/default with its learning curve, returns.png; resumes
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/dqn.yaml --name $(NAME) $(call GO_ON,dqn/$(NAME))
 
 SIZE ?= tiny
 CHOICE ?= $(if $(filter tiny,$(SIZE)),cpu)
-iris-tokenizer: setup  ## IRIS 1. (after rollouts) frames to tokens (SIZE=tiny, or paper; CHOICE=cpu): runs/tokenizer/default; goes on
+iris-tokenizer: setup  ## IRIS 1. (after rollouts) the tokenizer (SIZE=tiny, or paper; CHOICE=cpu): runs/tokenizer/default; resumes
 	$(call NEEDS,data/shards/rollouts,make rollouts)
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/tokenizer.yaml \
 		$(if $(filter-out paper,$(SIZE)),--config configs/iris/tokenizer/$(SIZE).yaml) \
 		$(if $(CHOICE),--config configs/iris/tokenizer/$(CHOICE).yaml) --name $(NAME) $(call GO_ON,tokenizer/$(NAME))
 
-iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=cpu): runs/tokenworld/default; goes on
+iris-world: setup  ## IRIS 2. (after iris-tokenizer) the world model (CHOICE=cpu): runs/tokenworld/default; resumes
 	$(call NEEDS,runs/tokenizer/$(NAME),make iris-tokenizer NAME=$(NAME))
 	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/iris/token_world.yaml \
 		$(if $(filter-out paper,$(SIZE)),--config configs/iris/token_world/$(SIZE).yaml) \
@@ -142,22 +142,22 @@ iris-world: setup  ## IRIS 2. (after iris-tokenizer) what comes next (CHOICE=cpu
 IRIS_LOOP = --config configs/iris.yaml $(if $(filter-out paper,$(SIZE)),--config configs/iris/$(SIZE).yaml) \
 	$(if $(filter-out cpu,$(CHOICE)),--config configs/iris/token_world/$(CHOICE).yaml)
 IRIS_PARTS = $(if $(wildcard runs/tokenworld/$(NAME)),--model.init_world runs/tokenworld/$(NAME))
-iris: setup  ## IRIS 3. (after iris-world) the loop: an actor drives, and learns in what the world imagines: runs/iris/default; goes on
+iris: setup  ## IRIS 3. (after iris-world) the loop: an actor drives, and learns in imagination: runs/iris/default; resumes
 	$(if $(filter-out paper,$(SIZE)),$(call NEEDS,data/shards/rollouts,make rollouts))
 	$(if $(filter-out paper,$(SIZE)),$(call NEEDS,runs/tokenworld/$(NAME),make iris-world NAME=$(NAME)))
 	$(BIN)/racing-vpt fit --config configs/base.yaml $(IRIS_LOOP) $(IRIS_PARTS) --name $(NAME) $(call GO_ON,iris/$(NAME))
 
 EXPERIMENTS = runs/iris-experiments
-iris-experiments: setup  ## (after rollouts) tokenizers and world models that differ in one thing each: a table in runs/iris-experiments; goes on
+iris-experiments: setup  ## (after rollouts) tokenizers and world models that differ in one thing each: a table in runs/iris-experiments; resumes
 	$(call NEEDS,data/shards/rollouts,make rollouts)
 	$(BIN)/racing-vpt iris-experiments --out $(EXPERIMENTS) --size $(SIZE) $(if $(PRETRAINED),--tokenizer $(PRETRAINED))
 
 PORT ?= 6006
-tensorboard: setup  ## look at the curves of all runs, in a browser (PORT=6006)
+tensorboard: setup  ## show the curves of all runs in a browser (PORT=6006)
 	@$(BIN)/python -c 'import socket, sys; s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); \
 		s.bind(("localhost", $(PORT)))' 2>/dev/null || { echo 'port $(PORT) is in use, perhaps by another tensorboard: open http://localhost:$(PORT), or type: make tensorboard PORT=6007'; exit 2; }
 	$(BIN)/tensorboard --logdir runs --port $(PORT)
 
-clean:  ## remove what was built and cached; runs and data stay
+clean:  ## remove the environment, builds and caches; runs and data stay
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.verbs.pack import pack
+from tests.logged_keys import is_explained
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # commands compute alike, however busy the machine is
 torch.set_num_threads(1)  # with networks this small, threads wait for each other longer than they work
@@ -57,6 +59,23 @@ def write_tiny_recording(folder: Path, episode: int, num_frames: int, actions: b
                 intended={**action, "steering": steering} if perturbed else None,
             )
             writer.add(tiny_frame(episode, index, steering), record)
+
+
+@pytest.fixture(autouse=True)
+def every_logged_key_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail a test in which a module of ours logs a key that configs/README.md does not explain."""
+    if "lightning.pytorch" not in sys.modules:
+        return
+    from lightning.pytorch import LightningModule
+
+    log = LightningModule.log
+
+    def checked(self: LightningModule, name: str, *values: object, **options: object) -> None:
+        ours = type(self).__module__.startswith("racing_vpt.") and options.get("logger") is not False
+        assert not ours or is_explained(name), f"{name} is logged, but configs/README.md has no row for it"
+        log(self, name, *values, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(LightningModule, "log", checked)
 
 
 @pytest.fixture(scope="session")

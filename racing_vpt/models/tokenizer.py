@@ -145,19 +145,19 @@ class Tokenizer(LightningModule):
         assert self.discriminator is not None, "only called where there is a discriminator"
         ours = cast(list[torch.optim.Optimizer], self.optimizers())[0]
         judge = self.trainer.optimizers[1]  # the optimizer itself: Lightning's wrapper would count each batch twice
-        deceiving = generator_loss(self.discriminator, made)
+        adversarial = generator_loss(self.discriminator, made)
         weight = self.adversarial.weight * (self.trainer.global_step >= self.adversarial.start_step)
         ours.zero_grad()
-        self.manual_backward(losses["loss"] + weight * deceiving)
+        self.manual_backward(losses["loss"] + weight * adversarial)
         self.clip_gradients(ours, CLIP, "norm")
         ours.step()
         cast(LambdaLR, self.lr_schedulers()).step()
-        judged = discriminator_loss(self.discriminator, pictures, made)
+        own = discriminator_loss(self.discriminator, pictures, made)
         judge.zero_grad()
-        self.manual_backward(judged)
+        self.manual_backward(own)
         self.clip_gradients(judge, CLIP, "norm")
         judge.step()
-        losses |= {"deceiving": deceiving.detach(), "judged": judged.detach()}
+        losses |= {"adversarial": adversarial.detach(), "discriminator": own.detach()}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         pictures = self.pictures_in(batch)
