@@ -205,10 +205,10 @@ class WriteLabels(Callback):
             video.file.close()
             video.draft.discard()
         self.tally.failed[window.name] = str(window.error)
+        named = "" if str(window.error).startswith(str(window.video)) else f"{window.video}: "
         if self.on_error == "raise":
-            named = "" if str(window.error).startswith(str(window.video)) else f"{window.video}: "
-            raise ValueError(f"{named}{window.error}; to pass over such videos: --on_error skip")
-        tqdm.write(f"passed over {window.video}: {window.error}")
+            raise ValueError(f"{named}{window.error}; to skip such videos: --on_error skip")
+        tqdm.write(f"skipped {named}{window.error}")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar.close()
@@ -219,6 +219,8 @@ class WriteLabels(Callback):
         self.tally = Tally.total(tallies, self.tally.skipped)
         if trainer.is_global_zero:
             print(self.tally.describe(time.monotonic() - self.started, self.folder))
+        if self.tally.failed and not (self.tally.done or self.tally.skipped):
+            raise ValueError(f"none of the {len(self.tally.failed)} videos could be labelled")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         for video in self.unfinished.values():

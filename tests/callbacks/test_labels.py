@@ -114,7 +114,7 @@ def test_what_is_done_is_not_done_again_unless_model_or_video_changed(tmp_path: 
     assert predict(folder, out, tiny_idm(seed=1)).tally.done == 2
 
 
-def test_a_bad_video_is_passed_over_or_stops_the_work(tmp_path: Path) -> None:
+def test_a_bad_video_is_skipped_or_stops_the_work(tmp_path: Path) -> None:
     folder = tmp_path / "videos"
     write_video(folder / "a.mp4", 70)
     write_video(folder / "c.mp4", 5)
@@ -218,3 +218,11 @@ def test_two_processes_train_one_model_and_label_different_videos(
         records, meta = read_labels(tmp_path / "labels" / f"v{length}.jsonl")
         assert len(records) == length
         assert meta["checkpoint_name"] == "two"
+
+
+def test_labelling_fails_if_no_video_could_be_labelled(tmp_path: Path) -> None:
+    folder = tmp_path / "videos"
+    folder.mkdir()
+    (folder / "a.mp4").write_bytes(b"this is no video")
+    with pytest.raises(ValueError, match="none of the 1 videos"):
+        predict(folder, tmp_path / "labels", on_error="skip")
