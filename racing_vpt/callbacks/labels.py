@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Literal
@@ -80,7 +80,9 @@ class WriteLabels(Callback):
         out = self.out or data.out
         if out is None:
             raise ValueError("labels need a folder to go to: give --out FOLDER")
-        self.folder, self.tally = Path(out), Tally()
+        spec = pl_module.frames
+        self.folder = Path(out)
+        self.tally = Tally(None if spec.every_frame else spec.frames_per_second, pl_module.context)
         if not self.overwrite:
             for name, video in data.found.items():
                 check_no_inputs(self.lines_of(name).parent, [video], "videos")
@@ -195,7 +197,7 @@ class WriteLabels(Callback):
             "mean_confidence": round(video.confidence / max(1, video.frames), DIGITS),
         }
         publish_labels(video.draft, meta)
-        self.tally.done += 1
+        self.tally.count(video.frames, window.frames_per_second)
 
     def give_up(self, window: PredictWindow) -> None:
         """Drop the labels of a video that cannot be read; raise unless such videos are skipped."""
@@ -216,11 +218,14 @@ class WriteLabels(Callback):
         if trainer.world_size > 1:
             tallies = [None] * trainer.world_size
             torch.distributed.all_gather_object(tallies, self.tally, self.patient)
-        self.tally = Tally.total(tallies, self.tally.skipped)
+        total = replace(self.tally, done=0, frames=0, resampled=0, short=0, failed={})
+        for tally in filter(None, tallies):
+            total.add(tally)
+        self.tally = total
         if trainer.is_global_zero:
-            print(self.tally.describe(time.monotonic() - self.started, self.folder))
-        if self.tally.failed and not (self.tally.done or self.tally.skipped):
-            raise ValueError(f"none of the {len(self.tally.failed)} videos could be labelled")
+            print(*total.lines(self.folder, time.monotonic() - self.started), sep="\n")
+        if total.failed and not (total.done or total.skipped):
+            raise ValueError(f"none of the {len(total.failed)} videos could be labelled")
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         for video in self.unfinished.values():

@@ -14,6 +14,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
+from racing_vpt.callbacks.label_tally import Tally
 from racing_vpt.callbacks.labels import WriteLabels
 from racing_vpt.data.label_files import read_labels
 from racing_vpt.data.window_datamodule import WindowDataModule
@@ -138,8 +139,17 @@ def test_a_bad_video_is_skipped_or_stops_the_work(tmp_path: Path) -> None:
 
 def test_a_video_of_another_rate_gets_a_line_for_each_of_its_frames(tmp_path: Path) -> None:
     write_video(tmp_path / "videos" / "slow.mp4", 45, frames_per_second=30.0)
-    predict(tmp_path / "videos", tmp_path / "labels")
+    tally = predict(tmp_path / "videos", tmp_path / "labels").tally
     assert len(read_labels(tmp_path / "labels" / "slow.jsonl")[0]) == 45
+    assert (tally.resampled, tally.short) == (1, 0)
+    assert any("another frame rate" in line for line in tally.lines(tmp_path, 1.0))
+
+
+def test_a_video_shorter_than_a_labels_context_is_counted() -> None:
+    tally = Tally(frames_per_second=50.0, context=18)
+    for num_frames in (36, 37):
+        tally.count(num_frames, 50.0)
+    assert (tally.done, tally.short, tally.resampled) == (2, 1, 0)
 
 
 def test_each_line_has_the_time_at_which_its_frame_is_shown(tmp_path: Path) -> None:
