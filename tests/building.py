@@ -1,4 +1,4 @@
-"""Modules from options as the command line writes them: `build(VPT, {"network.size": "tiny", "recompute": 4})`."""
+"""Builds modules from dotted options, as the command line does: `build(VPT, {"network.size": "tiny"})`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Module = TypeVar("Module")
 
 
 def nested(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options by dotted names as nested dictionaries."""
+    """Dotted options as nested dictionaries."""
     found: dict[str, Any] = {}
     for dotted, value in options.items():
         *outer, name = dotted.split(".")
@@ -23,5 +23,5 @@ def nested(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def build(kind: type[Module], options: Mapping[str, Any]) -> Module:
-    """A module with these options, its groups of options built."""
+    """A module with these options."""
     return kind(**structured_arguments(kind, nested(options)))

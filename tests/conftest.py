@@ -1,4 +1,4 @@
-"""Real tiny recordings and shards for every test that needs some."""
+"""Tiny real recordings and shards, and a check of logged keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LENGTHS = (40, 90, 70, 64, 48, 81)  # frames of the tiny episodes
 
 
 def tiny_frame(episode: int, index: int, steering: float) -> Frame:
-    """A 96x96 road whose bend follows the steering; the bottom left corner tells the episode and the frame."""
+    """A 96x96 road whose bend follows the steering; the bottom left corner encodes the episode and the frame."""
     frame = np.full((96, 96, 3), (100, 200, 100), np.uint8)
     rows = np.arange(84)
     middle = 48 + steering * 40 * (1 - rows / 84)
@@ -35,7 +35,7 @@ def tiny_frame(episode: int, index: int, steering: float) -> Frame:
 
 
 def write_tiny_recording(folder: Path, episode: int, num_frames: int, actions: bool = True) -> None:
-    """An episode that steers in a sine, with rewards and a short perturbation."""
+    """Write an episode with sinusoidal steering, rewards and a short perturbation."""
     meta = {"environment": "CarRacing-v3", "seed": 10_000 + episode, "agent": "sine"}
     name = f"tiny-{10_000 + episode}"
     with RecordingWriter(folder, name, frames_per_second=50.0, meta=meta, actions=actions) as writer:

@@ -18,7 +18,7 @@ def run_episode(
     perturbation: Perturbation | None = None,
     max_frames: int | None = None,
 ) -> EpisodeResult:
-    """Drive one episode; as `run_episodes`."""
+    """Drive one episode; arguments as `run_episodes`."""
     results = run_episodes(
         [env], agent, [seed], open_writer=lambda _: writer, perturbation=perturbation, max_frames=max_frames
     )

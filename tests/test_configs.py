@@ -1,4 +1,4 @@
-"""Every YAML that is shipped works: stages through `fit`, collections through `collect`, both tiny."""
+"""Every shipped YAML works: stages through `fit`, collections through `collect`, on tiny data."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_process_group_stays() -> Iterator[None]:
-    """DDP leaves its process group and environment variables behind: later tests would take themselves for ranks."""
+    """Clean up after DDP, whose process group and environment variables would make later tests act as ranks."""
     before = dict(os.environ)
     yield
     os.environ.clear()
@@ -70,7 +70,7 @@ def no_process_group_stays() -> Iterator[None]:
 
 
 def shortened(name: str, folder: Path) -> Path:
-    """A copy of a config whose drives in between are one of a few frames."""
+    """A copy of a config with a single validation drive of a few frames."""
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     trainer = config.get("trainer", {})
     for callback in (*trainer.get("callbacks", []), *trainer.get("callbacks+", [])):
@@ -83,7 +83,7 @@ def shortened(name: str, folder: Path) -> Path:
     return path
 
 
-def test_every_config_is_tried() -> None:
+def test_every_config_is_tested() -> None:
     tried = {name for names in FITS.values() for name in names} | {*COLLECTS, *ELSEWHERE}
     assert tried == {str(path.relative_to(CONFIGS).with_suffix("")) for path in CONFIGS.rglob("*.yaml")}
 
@@ -106,7 +106,7 @@ def test_a_config_trains_and_leaves_a_whole_run(case: str, recordings: Path, tmp
 
 
 @pytest.mark.parametrize("name", PAPER)
-def test_the_sizes_of_a_paper_lie_over_a_stage(name: str) -> None:
+def test_the_sizes_of_a_paper_apply_to_a_stage(name: str) -> None:
     files = [CONFIGS / "base.yaml", CONFIGS / f"{name.split('/')[1]}.yaml", CONFIGS / f"{name}.yaml"]
     config = parse_stage("fit", [word for path in files for word in ("--config", str(path))])
     given = yaml.safe_load(files[-1].read_text())
@@ -125,7 +125,7 @@ def test_a_collection_records(name: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "out").glob("*.jsonl"))) == (0 if config.get("video_only", False) else 2)
 
 
-def test_wandb_is_asked_for_in_one_line_where_it_is_not_installed(
+def test_a_missing_wandb_is_reported_in_one_line(
     recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     try:

@@ -1,4 +1,4 @@
-"""Publishing files: whole or absent, exclusively opened, one writer a folder."""
+"""Publishing files: atomic, opened exclusively, one writer per folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ with sole_writer(Path(sys.argv[1])):
 """
 
 
-def test_a_block_that_fails_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+def test_a_failing_block_leaves_the_existing_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     write_text(path, "before")
     with pytest.raises(IsADirectoryError), published(path) as temporary:  # noqa: PT012

@@ -1,4 +1,4 @@
-"""A policy of OpenAI's format fine-tuned on a few recorded seconds by the verbs: it learns, exports and drives."""
+"""Fine-tuning of a policy in OpenAI's format on a few recorded seconds: it learns, exports and drives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done to a frame."""
+"""Preparation of frames."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def picture(*shape: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(1, 255, (*shape, 3), np.uint8, endpoint=True)
 
 
-def test_a_frame_that_fits_comes_back_untouched() -> None:
+def test_a_frame_of_the_right_size_is_returned_unchanged() -> None:
     frames = picture(2, 96, 96)
     assert prepare(frames, FrameSpec()) is frames
 
@@ -63,7 +63,7 @@ def test_shrinking_averages_so_that_thin_lines_stay() -> None:
 
 
 def bilinear(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """What lies between the four nearest pixels of each new pixel's middle, float64."""
+    """Bilinear interpolation at the centre of each new pixel, float64."""
     places = ((n, old) for n, old in zip((height, width), frame.shape[:2], strict=True))
     y, x = (np.clip((np.arange(n) + 0.5) * old / n - 0.5, 0, old - 1) for n, old in places)
     (y0, x0), (dy, dx) = (y.astype(int), x.astype(int)), (y % 1, x % 1)
@@ -73,7 +73,7 @@ def bilinear(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     return upper * (1 - dy) + lower * dy
 
 
-def test_linear_shrinking_reads_off_between_the_four_nearest_pixels_as_openai_does() -> None:
+def test_linear_shrinking_interpolates_the_four_nearest_pixels_as_openai_does() -> None:
     game = picture(360, 640)
     spec = FrameSpec(height=128, width=128, resize="linear")
     shrunk = prepare(game, spec)
@@ -126,7 +126,7 @@ def test_masking_nothing_copies_nothing() -> None:
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8)])
-def test_what_is_no_frame_is_refused_with_its_shape(wrong: np.ndarray) -> None:
+def test_arrays_other_than_frames_are_refused_with_their_shape(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="uint8"):
         prepare(wrong, FrameSpec())
 
@@ -134,6 +134,6 @@ def test_what_is_no_frame_is_refused_with_its_shape(wrong: np.ndarray) -> None:
 @pytest.mark.parametrize(
     "wrong", [{"height": 0}, {"hide": ((0.5, 0, 0.6, 1),)}, {"frames_per_second": float("nan")}, {"stride": 0}]
 )
-def test_a_frame_spec_that_cannot_be_is_refused(wrong: dict[str, float]) -> None:
+def test_an_impossible_frame_spec_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=r"given|asked|rectangle"):
         FrameSpec(**wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How the memory of freed arrays is kept."""
+"""Reuse of the memory of freed arrays."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ ANEW = "import os; from racing_vpt.free_memory import *; print(os.getpid()); kee
 
 
 def said(program: str, **chosen: str) -> list[str]:
-    """What a program prints where the user chose nothing but this."""
+    """Output of a program with only these variables set by the user."""
     environment = {name: value for name, value in os.environ.items() if name not in GLIBC} | chosen
     words = [sys.executable, "-u", "-c", program]
     return subprocess.run(words, env=environment, capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_freed_arrays_are_taken_again_without_the_kernel() -> None:
+def test_memory_of_freed_arrays_is_reused_without_the_kernel() -> None:
     without, kept = (int(said(FAULTS.format(keep=keep))[0]) for keep in ("", "keep_freed_memory()"))
     assert kept < without / 20, f"{kept} page faults with memory kept, {without} without"
 
@@ -62,6 +62,6 @@ def test_holes_between_arrays_are_given_back_on_request() -> None:
 
 
 @pytest.mark.parametrize(("chosen", "starts"), [({}, 2), ({"MALLOC_TOP_PAD_": "0"}, 1)])
-def test_a_program_starts_anew_once_and_not_where_the_user_chose(chosen: dict[str, str], starts: int) -> None:
+def test_a_program_restarts_once_unless_the_user_set_a_variable(chosen: dict[str, str], starts: int) -> None:
     *processes, end = said(ANEW, **chosen)
     assert (len(processes), len(set(processes)), end) == (starts, 1, "done")

@@ -1,4 +1,4 @@
-"""What contributors' tools run, beside what lands a change."""
+"""Contributors' tools run the same checks as `.ci/run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for the code as a whole: who imports whom, how long files get, how quickly help answers."""
+"""Rules for the whole code: imports between packages, file lengths, speed of the help."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_no_path_of_a_machine_stands_in_the_repository() -> None:
 
 
 def loaded_by(statement: str) -> set[str]:
-    """The heavy packages that are loaded after a statement ran in a fresh interpreter."""
+    """Heavy packages loaded by a statement in a fresh interpreter."""
     program = f"{statement}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

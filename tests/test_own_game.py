@@ -1,4 +1,4 @@
-"""A keyboard game of somebody's own: ten lines of YAML are enough to pack, train and label."""
+"""A user's own keyboard game: ten lines of YAML are enough to pack, train and label."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ KEYS = ("left", "right", "gas", "brake")
 
 
 def play(seed: int, frames: int) -> tuple[list[np.ndarray], list[dict[str, float]]]:
-    """A road seen from above that turns and scrolls: pictures uint8 [64, 64, 3], and the keys held at each."""
+    """A road seen from above that turns and scrolls: pictures uint8 [64, 64, 3], and the keys held in each."""
     random, rows, columns = np.random.default_rng(seed), *np.mgrid[-32:32, -32:32]
     place, heading, speed = np.zeros(2), 0.0, 1.0
     texture = np.random.default_rng(7).uniform(60, 200, (32, 32))

@@ -1,4 +1,4 @@
-"""The pages say what is so: links lead somewhere, paths exist, commands parse, the cheap ones run."""
+"""The pages are correct: links resolve, paths exist, commands parse, the cheap ones run."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def in_header(config: Path) -> Iterator[str]:
 
 
 def commands() -> set[str]:
-    """All commands of the pages and of the headers of YAML files that racing-vpt should take."""
+    """All racing-vpt commands in the pages and in the headers of YAML files."""
     pages = [text for name, text in PAGES.items() if name not in HISTORY]
     found = {command for text in pages for command in (*in_blocks(text), *in_sentences(text))}
     found |= {command for config in CONFIGS for command in in_header(config)}
@@ -89,7 +89,7 @@ def anchor(heading: str) -> str:
 
 
 def anchors(text: str) -> set[str]:
-    """Anchors of a page's headings; lines of code blocks are none."""
+    """Anchors of a page's headings, without lines in code blocks."""
     return {anchor(line.lstrip("#")) for line in re.sub(r"```.*?```", "", text, flags=re.DOTALL).splitlines()
             if line.startswith("#")}  # fmt: skip
 
@@ -105,7 +105,7 @@ def test_the_moving_picture_is_small_enough_to_load_at_once() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_resolve(page: str) -> None:
     dead = []
     for target in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
         if target.startswith(("http://", "https://")):
@@ -162,7 +162,7 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert set(names["controls"]) >= {"steering", "throttle", "brake"}  # type: ignore[call-overload]
 
 
-def test_what_pages_import_is_there() -> None:
+def test_imports_in_pages_work() -> None:
     statements = {statement for text in PAGES.values() for statement in re.findall(r"`(from racing_vpt[^;`]*)", text)}
     assert statements
     for statement in statements:
@@ -237,7 +237,7 @@ def test_every_recipe_is_on_the_page_of_recipes() -> None:
 
 
 def dry_run(*targets: str) -> str:
-    """What make would run."""
+    """The commands that make would run."""
     words = ["make", "--dry-run", "PYTHON=python3", *targets]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

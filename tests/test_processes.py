@@ -1,4 +1,4 @@
-"""Work in processes: every task once, in order or as it comes, whoever dies."""
+"""Parallel work: every task is done once, in order or as it comes, even if workers die."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_one_worker_needs_no_process() -> None:
 
 
 def die_once(folder: str, name: object) -> None:
-    """Kill this process, unless one was killed over that before."""
+    """Kill this process on a task's first try."""
     mark = Path(folder) / str(name)
     if not mark.exists():
         mark.touch()
@@ -62,7 +62,7 @@ def die_once(folder: str, name: object) -> None:
 
 
 def two_at_a_time(tasks: Iterable[Named]) -> Iterator[tuple[Named, int]]:
-    """Pairs of tasks, the later one first; the first process that has both 0 or 1 and another one dies."""
+    """Process tasks in pairs, the later one first; the first process with 0 or 1 and another task dies."""
     waiting = iter(tasks)
     for first in waiting:
         second = next(waiting, None)
@@ -73,7 +73,7 @@ def two_at_a_time(tasks: Iterable[Named]) -> Iterator[tuple[Named, int]]:
         yield first, 10 * first[1]
 
 
-def test_a_death_costs_no_task_of_those_that_were_being_done(tmp_path: Path) -> None:
+def test_no_running_task_is_lost_when_a_worker_dies(tmp_path: Path) -> None:
     tasks = [(str(tmp_path), number) for number in range(7)]
     assert sorted(in_parallel(two_at_a_time, tasks, 2)) == [10 * number for number in range(7)]
     assert (tmp_path / "both").exists()
@@ -85,7 +85,7 @@ def dies_once(task: Named) -> int:
     return 10 * task[1]
 
 
-def test_a_worker_that_dies_is_replaced_and_its_task_done(tmp_path: Path) -> None:
+def test_a_worker_that_dies_is_replaced_and_its_task_repeated(tmp_path: Path) -> None:
     with Pool(dies_once, 2) as pool:
         assert pool.map([(str(tmp_path), number) for number in range(4)]) == [0, 10, 20, 30]
         assert (tmp_path / "1").exists()
@@ -110,7 +110,7 @@ def first_last(number: int) -> int | ValueError:
     return ValueError("an error can be a result") if number == 3 else number
 
 
-def test_results_come_in_order_and_not_too_many_are_done_ahead() -> None:
+def test_results_come_in_order_with_few_computed_ahead() -> None:
     with Pool(first_last, 2) as pool:
         results = pool.in_order(range(40))
         assert next(results) == 0
@@ -122,7 +122,7 @@ def test_results_come_in_order_and_not_too_many_are_done_ahead() -> None:
     assert AHEAD * 2 < 40
 
 
-def test_no_process_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
+def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text(PARENT)
     root = str(Path(__file__).parents[1])

@@ -1,4 +1,4 @@
-"""The batch scripts, with stand-ins: srun runs what it is given, racing-vpt notes it."""
+"""The batch scripts, with stand-ins: srun runs its arguments, racing-vpt records its own."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Cluster:
         (self.bin / name).chmod(0o755)
 
     def run(self, script: Path, *words: str, **environment: str) -> tuple[int, list[str]]:
-        """Exit status, and the lines that were noted."""
+        """Exit status, and the recorded commands."""
         self.log.unlink(missing_ok=True)
         settings = {"PATH": f"{self.bin}:{os.environ['PATH']}", "LOG": str(self.log), "FROM": "zoo:vpt-carracing"}
         done = subprocess.run(
@@ -74,7 +74,7 @@ def test_there_is_a_script_for_each_step_of_the_pipeline() -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
-def test_what_a_script_runs_parses(script: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_of_a_script_parse(script: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
     status, lines = cluster.run(script)
     assert status == 0, lines
     assert lines[0].startswith("srun --ntasks=1")
@@ -120,6 +120,6 @@ def test_the_tasks_of_an_array_share_the_videos_and_keep_their_names(cluster: Cl
     assert sorted(found) == ["a.mp4", "b.mp4", "below/a.mp4", "c.mp4"]
 
 
-def test_a_container_is_entered_where_one_is_named(cluster: Cluster) -> None:
+def test_a_named_container_is_used(cluster: Cluster) -> None:
     _, lines = cluster.run(SCRIPTS[6], CONTAINER="image.sif")
     assert any(line.startswith("apptainer exec --nv --bind") and "image.sif racing-vpt drive" in line for line in lines)

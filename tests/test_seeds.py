@@ -13,18 +13,18 @@ def test_seeds_are_ranges_and_lists(text: str, seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a", "9-3", "-4", "1-", "1,,2", "1,1", "0-4,3", "1.5", "99999999999"])
-def test_what_is_no_range_of_seeds_is_refused(text: str) -> None:
+def test_other_text_than_ranges_of_seeds_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="seeds"):
         parse_seeds(text)
 
 
-def test_seeds_below_training_are_not_trained_on() -> None:
+def test_seeds_below_the_training_range_are_refused_for_training() -> None:
     check_training_seed(10_000)
     with pytest.raises(ValueError, match="from 10000 on, but first_seed 9999"):
         check_training_seed(9999)
 
 
-def test_judging_seeds_choose_no_model() -> None:
+def test_judging_seeds_are_refused_for_validation() -> None:
     check_validation_seed("seed", 1000)
     with pytest.raises(ValueError, match="judge_seed 99: validation uses seeds from 1000 on; 0 to 99 only judge"):
         check_validation_seed("judge_seed", 99)

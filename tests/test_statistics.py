@@ -1,4 +1,4 @@
-"""Intervals of means."""
+"""Intervals of means: bootstrap and normal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from racing_vpt.statistics import bootstrap_interval, normal_interval
 
 
-def test_both_intervals_are_alike_where_many_values_are_normal() -> None:
+def test_both_intervals_agree_for_many_normal_values() -> None:
     values = np.random.default_rng(0).normal(5, 2, 2000)
     normal = normal_interval(float(values.mean()), float(values.std(ddof=1)), len(values))
     assert bootstrap_interval(values) == pytest.approx(normal, abs=0.01)

@@ -1,4 +1,4 @@
-"""The measuring of environments, on a few frames."""
+"""The benchmark of environments, on a few frames."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ def test_the_expert_drives_as_many_frames_as_asked_and_a_replay_shows_each() -> 
     assert replay(FAST_ID, drives[1]).frames.shape == (20, 96, 96, 3)
 
 
-def test_differences_are_told_apart_by_region() -> None:
+def test_differences_are_measured_by_region() -> None:
     difference = np.zeros((100, 96, 96))
     difference[:50, :84] = 1  # while the camera comes nearer, above the instruments
     figures = difference_by_region([difference])

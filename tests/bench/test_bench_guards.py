@@ -1,4 +1,4 @@
-"""The clock of the guards runs with them and without them in turns. What they cost is never asserted."""
+"""The benchmark of the guards alternates between runs with and without them. Their cost is never asserted."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The clock of a policy's steps: what it says of itself. How fast a step is, is never asserted."""
+"""The benchmark of a policy's steps. Speed is never asserted."""
 
 from racing_vpt.bench.policy import agent_of, timed
 

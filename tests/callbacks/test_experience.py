@@ -1,4 +1,4 @@
-"""Learning by doing, through the command line: every shipped configuration, a stop in between, and a worker's death."""
+"""Online learning through the command line: every shipped configuration, resuming, and a worker's death."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def experience_of(checkpoint: dict) -> dict:
     return next(state for key, state in checkpoint["callbacks"].items() if key.startswith("Experience"))
 
 
-def test_a_run_leaves_its_curve_and_goes_on_after_a_stop(tmp_path: Path) -> None:
+def test_a_run_writes_its_curve_and_resumes(tmp_path: Path) -> None:
     run = tmp_path / "dqn" / "default"
     torch.set_num_threads(2)
     assert fit(tmp_path, "--trainer.max_steps=6") == 0
@@ -100,7 +100,7 @@ def data_states(checkpoint: dict) -> dict:
     return {key: value for key, value in checkpoint.items() if key == "ReplayDataModule"}
 
 
-def test_a_buffer_that_was_not_kept_is_filled_anew(tmp_path: Path) -> None:
+def test_a_buffer_that_was_not_saved_is_refilled(tmp_path: Path) -> None:
     run = tmp_path / "dqn" / "default"
     configs, forget = ("dqn", "dqn_plain"), "--data.keep_buffer=false"
     assert fit(tmp_path, "--trainer.max_steps=3", forget, configs=configs) == 0
@@ -131,7 +131,7 @@ class Kills(Callback):
             os.kill(experience.actors.pids()[0], signal.SIGKILL)
 
 
-def test_nothing_is_learnt_from_the_episode_of_a_worker_that_died(tmp_path: Path) -> None:
+def test_the_episode_of_a_worker_that_died_is_dropped(tmp_path: Path) -> None:
     spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
     module = DQN(frames=spec, network=QNetConfig(channels=(4,), hidden=8))
     data = ReplayDataModule(batch_size=4, capacity=200, warm_up=10, steps_per_epoch=4)
@@ -148,7 +148,7 @@ def test_nothing_is_learnt_from_the_episode_of_a_worker_that_died(tmp_path: Path
 
 
 @pytest.mark.parametrize("ends", [True, False])
-def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> None:
+def test_a_cut_off_episode_terminates_or_bootstraps(tmp_path: Path, ends: bool) -> None:
     spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
     data = ReplayDataModule(batch_size=4, capacity=200, warm_up=30, steps_per_epoch=2)
     experience = Experience(lanes=2, patience=12, cut_off_ends=ends)
@@ -163,7 +163,7 @@ def test_a_hopeless_episode_ends_or_bootstraps(tmp_path: Path, ends: bool) -> No
     assert (bool(ring.terminated.any()), bool(ring.truncated.any())) == (ends, not ends)
 
 
-def test_a_tile_that_is_left_behind_costs_what_is_learnt_from_not_the_return() -> None:
+def test_a_missed_tile_lowers_the_learned_reward_but_not_the_return() -> None:
     spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
     module = DQN(
         frames=spec, network=QNetConfig(channels=(4,), hidden=8), learning=QLearningConfig(missed_cost=20.0)
@@ -197,7 +197,7 @@ def test_a_teacher_is_learnt_from_and_one_of_other_actions_is_refused(
         assert f"the teacher {name} does not choose among this model's 11 actions" in capsys.readouterr().err
 
 
-def test_the_curve_is_drawn_of_what_was_earned() -> None:
+def test_the_curve_shows_the_returns() -> None:
     curve = ReturnCurve()
     assert np.isnan(curve.recent("return"))
     curve.episodes = [(100.0 * n, n, 10.0 * n, 400, n % 2, 0) for n in range(1, 61)]
@@ -217,7 +217,7 @@ def test_numbers_out_of_range_are_refused(options: dict, message: str) -> None:
         Experience(**options)
 
 
-def test_data_that_keeps_no_experience_is_refused(tmp_path: Path) -> None:
+def test_a_data_module_without_a_replay_buffer_is_refused(tmp_path: Path) -> None:
     trainer = Trainer(max_steps=1, accelerator="cpu", callbacks=[Experience()], default_root_dir=tmp_path, logger=False)
     with pytest.raises(ValueError, match="ReplayDataModule"):
         trainer.fit(DQN(network=QNetConfig(channels=(4,), hidden=8)), DataLoader([0]))  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""NaN and infinity are found before the weights take them in, and named."""
+"""NaN and infinity are detected before the optimizer step, and named."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.episodes import run_episode
 
 
 class Fragile(pl.LightningModule):
-    """Learns one number; its loss is NaN, or its gradient infinite, at the steps that are asked for."""
+    """Learns one number; its loss is NaN, or its gradient infinite, at given steps."""
 
     def __init__(self, bad_loss: tuple[int, ...] = (), bad_gradient: tuple[int, ...] = ()) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def test_a_skipped_step_leaves_the_weights_as_they_were_and_training_goes_on() -
     assert all(bool(x.isfinite().all()) for x in module.parameters())
 
 
-def test_weights_that_are_lost_end_a_run_that_skips() -> None:
+def test_a_run_that_skips_ends_once_the_weights_are_lost() -> None:
     module = Fragile()
     with torch.no_grad():
         module.good.weight.fill_(math.nan)

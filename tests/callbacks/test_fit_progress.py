@@ -1,4 +1,4 @@
-"""Progress of a training, and the validation that comes early."""
+"""Progress of a training, and the early validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from racing_vpt.callbacks.fit_progress import FitProgress, next_validation, prog
 
 
 class Noted(Callback):
-    """Steps of the validations, and what was foretold after each step."""
+    """Records the steps of validations, and the predicted next one after each step."""
 
     def __init__(self) -> None:
         self.validated: list[int] = []
@@ -34,7 +34,7 @@ def fitted(*callbacks: Callback, **settings: object) -> tuple[Trainer, Noted]:
     return trainer, noted
 
 
-def test_progress_says_steps_rate_time_left_and_next_validation() -> None:
+def test_progress_shows_steps_rate_time_left_and_next_validation() -> None:
     line = progress_line(85, 6000, 0, 85 / 1.87, 1000)
     assert line == "85 of 6,000 steps, 1.87 steps/s, 52:43 left, next validation at step 1,000"
     assert progress_line(1100, 1200, 1000, 50.0, None) == "1,100 of 1,200 steps, 2 steps/s, 00:50 left"
@@ -51,20 +51,20 @@ def test_progress_says_steps_rate_time_left_and_next_validation() -> None:
           "limit_train_batches": 12}, [2, 4, 6]),
     ],
 )  # fmt: skip
-def test_the_next_validation_is_foretold(settings: dict[str, object], validated: list[int]) -> None:
+def test_the_next_validation_is_predicted(settings: dict[str, object], validated: list[int]) -> None:
     trainer, noted = fitted(FitProgress(), **settings)
     assert noted.validated == validated
     assert {step for step in noted.foretold if step is not None} == set(validated)
     assert trainer.global_step == total_steps(trainer)
 
 
-def test_one_validation_comes_early_and_the_others_when_they_would_have_come() -> None:
+def test_one_validation_comes_early_and_the_others_on_schedule() -> None:
     settings = {"max_steps": 20, "val_check_interval": 8, "check_val_every_n_epoch": None, "limit_train_batches": 5}
     assert fitted(EarlyValidation(3), **settings)[1].validated == [3, 8, 16]
     assert fitted(EarlyValidation(50), **settings)[1].validated == [8, 16]
 
 
-def test_where_output_goes_to_a_file_the_run_and_its_steps_are_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_written_as_lines_to_a_file(capsys: pytest.CaptureFixture[str]) -> None:
     fitted(FitProgress(), max_steps=5, default_root_dir="runs/idm/mine", check_val_every_n_epoch=None,
            val_check_interval=2)  # fmt: skip
     lines = [line for line in capsys.readouterr().err.splitlines() if "steps" in line]

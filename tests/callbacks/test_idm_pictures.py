@@ -1,4 +1,4 @@
-"""What an IDM's pictures in tensorboard show."""
+"""An IDM's pictures in tensorboard."""
 
 from __future__ import annotations
 

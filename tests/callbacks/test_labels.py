@@ -1,4 +1,4 @@
-"""Labels: one line a frame for any length, nothing half written, nothing done twice."""
+"""Labels: one line per frame for any length, written atomically, and never twice."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def labels(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_there_is_one_line_a_frame(length: int, labels: Path, videos: Path) -> None:
+def test_there_is_one_line_per_frame(length: int, labels: Path, videos: Path) -> None:
     records, meta = read_labels(labels / f"v{length}.jsonl")
     assert [record.frame for record in records] == list(range(length))
     assert [record.timestamp for record in records] == pytest.approx([index / 50 for index in range(length)], abs=1e-3)
@@ -96,7 +96,7 @@ def test_windows_do_not_change_the_labels(labels: Path, videos: Path, tmp_path: 
             assert one.action == pytest.approx(two.action, abs=2e-4)
 
 
-def test_what_is_done_is_not_done_again_unless_model_or_video_changed(tmp_path: Path) -> None:
+def test_a_video_is_labelled_again_only_if_model_or_video_changed(tmp_path: Path) -> None:
     folder, out = tmp_path / "videos", tmp_path / "labels"
     for length in (5, 9):
         write_video(folder / "below" / f"v{length}.mp4", length)

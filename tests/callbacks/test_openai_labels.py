@@ -26,7 +26,7 @@ NUM_FRAMES = 41
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a video of 41 frames of 180x320 pixels, 20 a second: clouds that drift."""
+    """A folder with a video of drifting clouds: 41 frames of 180x320 pixels, 20 per second."""
     folder = tmp_path_factory.mktemp("minecraft")
     random = np.random.default_rng(0)
     clouds = random.integers(0, 256, (24, 60, 3), dtype=np.uint8).repeat(16, 0).repeat(16, 1)
@@ -37,7 +37,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_predict_writes_what_the_original_windows_say(videos: Path, tmp_path: Path) -> None:
+def test_predict_writes_the_labels_of_the_original_windows(videos: Path, tmp_path: Path) -> None:
     words = ["--data.videos", str(videos), "--out", str(tmp_path / "labels"), "--runs", str(tmp_path / "runs")]
     words += ["--data.window", "24", "--data.window_stride", "12", "--data.batch_size", "2"]
     assert main(["predict", "--ckpt_path", str(MODEL), *words]) == 0
@@ -70,7 +70,7 @@ def test_predict_writes_what_the_original_windows_say(videos: Path, tmp_path: Pa
     torch.testing.assert_close(degrees[clear], camera_degrees()[camera.argmax(-1)][clear].float(), atol=1e-4, rtol=0)
 
 
-def test_what_it_labels_is_what_its_policy_learns_from() -> None:
+def test_a_policy_learns_from_its_labels() -> None:
     idm = load_module(MODEL)
     assert isinstance(idm, IDM)
     assert load_game("minecraft").scheme().controls == idm.scheme.controls

@@ -1,4 +1,4 @@
-"""Driving during validation: it happens, it is logged and filmed, and it is the averaged weights that drive."""
+"""Driving during validation: it is logged and filmed, and uses the averaged weights."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ SIZE = NetSize(hidsize=16, attention_heads=2, impala_chans=(4, 4), n_recurrence_
 
 
 class WhoDrove(RolloutValidation):
-    """Notes the first weight of the model that drives."""
+    """Records the first weight of the driving model."""
 
     def drive(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, float]:
         self.driver = pl_module.pi_head["steering"].linear_layer.weight.clone()  # type: ignore[index]
@@ -67,7 +67,7 @@ def test_validation_drives_films_and_names_the_best_checkpoint(tmp_path: Path) -
     assert len(events.Scalars("rollout/return")) == 2
 
 
-def test_the_average_of_the_weights_drives_wherever_it_stands_in_the_list(tmp_path: Path) -> None:
+def test_the_averaged_weights_drive_in_any_order_of_callbacks(tmp_path: Path) -> None:
     for number, order in enumerate((1, -1)):
         rollouts = WhoDrove(episodes=1, max_frames=2, film=False)
         average = EMAWeightAveraging(decay=0.999, update_starting_at_step=10**6)  # so it stays what it was
@@ -99,6 +99,6 @@ def test_two_processes_share_the_seeds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("first_seed", [0, 50, 99])
-def test_seeds_that_judge_are_refused(first_seed: int) -> None:
+def test_judging_seeds_are_refused(first_seed: int) -> None:
     with pytest.raises(ValueError, match="0 to 99 only judge"):
         RolloutValidation(first_seed=first_seed)

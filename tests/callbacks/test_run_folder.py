@@ -1,4 +1,4 @@
-"""What a run leaves behind: checkpoints that are whole, and a note of what it was made with."""
+"""Content of a run folder: intact checkpoints, and a record of versions and command."""
 
 import json
 import os
@@ -24,7 +24,7 @@ while True:
 """
 
 
-def test_a_checkpoint_comes_back_and_nothing_else_lies_in_its_folder(tmp_path: Path) -> None:
+def test_a_checkpoint_is_restored_and_its_folder_holds_nothing_else(tmp_path: Path) -> None:
     io, path = AtomicCheckpointIO(), tmp_path / "checkpoints" / "last.ckpt"
     io.save_checkpoint({"step": 1}, path)
     io.save_checkpoint({"step": 2, "weights": torch.ones(3)}, path)

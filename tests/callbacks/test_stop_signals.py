@@ -1,4 +1,4 @@
-"""What a run keeps when it ends by itself; what signals do is tested in `tests/faults/`."""
+"""Checkpoint of a run that ends by itself; signals are tested in `tests/faults/`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from racing_vpt.callbacks.stop_signals import StopSignals
 
 
 def trained(folder: Path, epochs: int, every: int, resume: Path | None = None) -> dict[str, torch.Tensor]:
-    """Weights after so many epochs of three steps, with a validation after each `every` of them."""
+    """Weights after some epochs of three steps, with a validation every `every` epochs."""
     torch.manual_seed(0)
     model, data = BoringModel(), RandomDataset(32, 3)
     saver = ModelCheckpoint(folder, filename="last", enable_version_counter=False)

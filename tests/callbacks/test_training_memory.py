@@ -1,4 +1,4 @@
-"""The estimate of a training step's memory: it is what really is alive, and it takes none itself."""
+"""The estimate of a training step's memory equals the real peak."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SMALL = FrameChanges(height=64, width=64)
 
 
 def really_alive(module: VPT, B: int, T: int) -> int:
-    """Bytes at the worst moment of a step with contents, weights apart."""
+    """Peak memory of a real step in bytes, without weights."""
     module.log = module.log_dict = lambda *args, **kwargs: None  # type: ignore[method-assign,assignment]
     with LiveBytes(module.parameters()) as live:
         frames = torch.zeros(B, T, 64, 64, 3, dtype=torch.uint8)
@@ -30,7 +30,7 @@ def really_alive(module: VPT, B: int, T: int) -> int:
 
 
 @pytest.mark.parametrize("recompute", [None, 4])
-def test_the_estimate_is_what_is_alive(recompute: int | None) -> None:
+def test_the_estimate_equals_the_measured_peak(recompute: int | None) -> None:
     policy = VPT("carracing", SMALL, PolicyConfig(SIZE), recompute=recompute)
     estimate = training_memory(policy, 2, 8)
     assert estimate.weights == sum(weight.nbytes for weight in policy.parameters())
@@ -38,7 +38,7 @@ def test_the_estimate_is_what_is_alive(recompute: int | None) -> None:
     assert estimate.rest + estimate.gradients == pytest.approx(really_alive(policy, 2, 8), rel=0.1)
 
 
-def test_frozen_parts_take_no_gradients_and_no_averages() -> None:
+def test_frozen_parts_need_no_gradients_and_no_optimizer_state() -> None:
     policy = VPT("carracing", SMALL, PolicyConfig(SIZE), freezing=FreezingConfig(("net",)))
     estimate = training_memory(policy, 2, 8)
     assert estimate.gradients == sum(weight.nbytes for weight in policy.pi_head.parameters())

@@ -1,4 +1,4 @@
-"""Checkpoints: what is read, what is refused, and that nothing in a file is ever run."""
+"""Checkpoints: what is read, what is refused, and that nothing in a file is executed."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def tiny_policy() -> VPT:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint of ours; tests that damage it work on a copy."""
+    """A checkpoint folder; tests that damage it use a copy."""
     path = tmp_path_factory.mktemp("checkpoints") / "policy"
     save_checkpoint(path, VPT_PATH, ARGUMENTS, tiny_policy().state_dict(), {"score": 912.5}, "# A policy\n")
     return path
@@ -51,7 +51,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 
 def lightning_run(path: Path, scores: dict[str, float]) -> Path:
-    """A run folder as Lightning writes it, with a checkpoint for each name in `scores`."""
+    """A run folder by Lightning, with a checkpoint for each name in `scores`."""
     (path / "checkpoints").mkdir(parents=True)
     best = max(scores, key=lambda name: scores[name] if name.startswith("best") else -1)
     for name, score in scores.items():
@@ -77,7 +77,7 @@ class Payload:
 
 
 def model_dict(temperature: object = 2.0, **net: object) -> dict:
-    """What a `.model` file holds."""
+    """Content of a `.model` file."""
     return {"model": {"args": {"net": {"args": {
         "hidsize": 32, "attention_heads": 4, "n_recurrence_layers": 2, "attention_memory_size": 32, "timesteps": 16,
         "impala_chans": [4, 8, 8], "img_shape": [128, 128, 3], **net,
@@ -166,7 +166,7 @@ def test_weights_and_settings_of_different_checkpoints_are_noticed(copy: Path) -
         read_checkpoint(copy)
 
 
-def test_names_of_nothing_say_what_was_expected(tmp_path: Path) -> None:
+def test_a_missing_checkpoint_is_answered_with_what_was_expected(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="zoo:nonsense is not in the zoo, which holds"):
         read_checkpoint("zoo:nonsense")
     with pytest.raises(FileNotFoundError, match=r"does not exist; expected a run folder"):
@@ -230,7 +230,7 @@ def test_a_trained_run_exports_its_averaged_weights(tmp_path: Path) -> None:
         assert torch.equal(value, saved["state_dict"][name]), name
 
 
-def test_an_export_leaves_slow_copies_out_and_a_reader_makes_them_anew(tmp_path: Path) -> None:
+def test_an_export_omits_target_networks_and_a_reader_restores_them(tmp_path: Path) -> None:
     module = DQN(network=QNetConfig(channels=(4, 4, 4), hidden=8))
     with torch.no_grad():
         for weight in module.target.parameters():

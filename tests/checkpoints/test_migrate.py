@@ -1,4 +1,4 @@
-"""What version 0.1.0 wrote is read: settings of checkpoints and of runs, of every class, in `version_0_1_0/`."""
+"""Checkpoints and runs of version 0.1.0 are read: settings of every class, in `version_0_1_0/`."""
 
 import inspect
 import json
@@ -65,7 +65,7 @@ def test_the_scheme_whose_null_frames_were_dropped_is_a_game_today(scheme: str |
     assert migrate_class(class_path, today, "runs/a")[1] == today
 
 
-def test_an_option_that_is_gone_and_was_used_names_the_version_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_option_in_use_names_the_version_that_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     rules = (renamed("size", "network.size"), removed("colour", None, "red"), removed("flavour"))
     monkeypatch.setitem(migrate.ARGUMENTS, "Thing", rules)
     old = {"size": 3, "network": {"depth": 2}, "colour": "red", "flavour": "sweet"}

@@ -1,4 +1,4 @@
-"""The shipped checkpoints: they load by name, do what they are for, and say how they were made."""
+"""The shipped checkpoints load by name, work, and have complete cards."""
 
 from __future__ import annotations
 

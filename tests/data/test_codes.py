@@ -1,4 +1,4 @@
-"""Codes of frames are made once, however many trainings want them at the same time."""
+"""Frames are encoded once, even for several trainings at the same time."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reader:
 
 
 class Coder:
-    """Codes a frame by its number, slowly, and counts."""
+    """Encodes a frame as its number, slowly, and counts."""
 
     def __init__(self) -> None:
         self.coded = 0
@@ -45,7 +45,7 @@ class Coder:
         return frames[:, 0, 0, :2].float()
 
 
-def test_one_training_codes_and_the_other_waits(tmp_path: Path) -> None:
+def test_one_training_encodes_and_the_other_waits(tmp_path: Path) -> None:
     coders = [Coder(), Coder()]
     found: list[np.ndarray] = []
 
@@ -63,7 +63,7 @@ def test_one_training_codes_and_the_other_waits(tmp_path: Path) -> None:
     assert sorted(coder.coded for coder in coders) == [0, 1 + LENGTH]  # the first frame tells how wide a code is
 
 
-def test_codes_that_are_there_are_read_and_nothing_is_written(tmp_path: Path) -> None:
+def test_existing_codes_are_read_and_nothing_is_written(tmp_path: Path) -> None:
     folder = tmp_path / "codes"
     codes_of(Reader(), Coder(), folder)  # type: ignore[arg-type]
     (made,) = folder.iterdir()

@@ -1,4 +1,4 @@
-"""Batches: what is in them, and that they come in the same order whatever happens."""
+"""Batches: their content, and their reproducible order."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEC = FrameSpec()
 
 
 def batches(data: ClipDataModule, count: int) -> list[Batch]:
-    """The first batches of training, over as many epochs as it takes."""
+    """The first training batches, over as many epochs as needed."""
     data.setup("fit")
     loader = data.train_dataloader()
     found: list[Batch] = []
@@ -41,7 +41,7 @@ def digest(batch: Batch) -> str:
     return hashlib.sha256(b"".join([*content, repr(batch.ids).encode()])).hexdigest()
 
 
-def test_a_batch_is_what_the_recording_holds(tiny_shards: Path, tiny_recordings: Path) -> None:
+def test_a_batch_has_the_content_of_the_recording(tiny_shards: Path, tiny_recordings: Path) -> None:
     recordings = {recording.name: recording for recording in find_recordings(tiny_recordings)}
     data = ClipDataModule(str(tiny_shards), batch_size=8, clip_frames=24, reading=Reading(frames=SPEC))
     batch = batches(data, 1)[0]
@@ -188,7 +188,7 @@ def test_perturbed_frames_are_treated_as_asked(
 
 
 class Collector(pl.LightningModule):
-    """Notes which clips it was trained on."""
+    """Records the clips that it was trained on."""
 
     frames = SPEC
 
@@ -207,7 +207,7 @@ class Collector(pl.LightningModule):
 
 
 @pytest.mark.parametrize(("mode", "workers"), [("random", 0), ("lanes", 2)])
-def test_a_run_stopped_in_mid_epoch_goes_on_with_the_next_batch(
+def test_a_run_stopped_in_mid_epoch_resumes_with_the_next_batch(
     tiny_shards: Path, tmp_path: Path, mode: str, workers: int
 ) -> None:
     def train(max_steps: int, ckpt_path: Path | None = None) -> list[list[str]]:
@@ -250,7 +250,7 @@ def test_two_ranks_take_disjoint_rows(tiny_shards: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [None, "train-000000.tar"])
-def test_data_that_is_not_there_is_an_error_that_says_what_to_run(tmp_path: Path, content: str | None) -> None:
+def test_missing_data_is_an_error_that_says_what_to_run(tmp_path: Path, content: str | None) -> None:
     if content:
         (tmp_path / content).write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"racing-vpt (pack|collect)"):
@@ -262,7 +262,7 @@ def test_no_path_at_all_is_an_error_that_names_the_option() -> None:
         ClipDataModule().setup("fit")
 
 
-def test_resuming_with_other_data_is_said(tiny_shards: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_resuming_with_other_data_is_reported(tiny_shards: Path, caplog: pytest.LogCaptureFixture) -> None:
     data = ClipDataModule(str(tiny_shards), reading=Reading(frames=SPEC))
     data.setup("fit")
     with caplog.at_level(logging.WARNING):
@@ -272,8 +272,8 @@ def test_resuming_with_other_data_is_said(tiny_shards: Path, caplog: pytest.LogC
     assert "other clips" in caplog.text
 
 
-def test_null_frames_are_taken_out_of_their_episodes(tmp_path: Path) -> None:
-    """Each picture's brightness is its number, so that it is seen which ones are left."""
+def test_null_frames_are_removed_from_their_episodes(tmp_path: Path) -> None:
+    """Each picture's brightness is its number, which shows which ones are left."""
     driven = [0, 0, 1, 0, 1, 1, 0, 0, 1, 0]
     with RecordingWriter(tmp_path, "halting", frames_per_second=20.0, meta={}) as writer:
         for index, used in enumerate(driven):

@@ -1,4 +1,4 @@
-"""Shards: whole, in one split, of the size asked for, and honest about where their controls come from."""
+"""Shards: complete, in one split, of the requested size, with the source of their controls."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_packing_twice_and_in_parallel_gives_the_same_bytes(tiny_recordings: Pat
         pack(tiny_recordings, tmp_path / "one", seed=5)
 
 
-def test_a_pack_that_was_stopped_goes_on(
+def test_an_interrupted_pack_is_continued(
     tiny_recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = pack(tiny_recordings, tmp_path / "whole", shard_mib=0.03, clip_frames=16)
@@ -182,7 +182,7 @@ def http_url(tiny_shards: Path):
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     class Ranges(BaseHTTPRequestHandler):
-        """Serves byte ranges, which the standard library's file server does not."""
+        """File server with byte ranges, which the standard library's lacks."""
 
         def do_GET(self) -> None:
             content = (tiny_shards / self.path.lstrip("/")).read_bytes()
@@ -295,7 +295,7 @@ def test_recordings_are_packed_at_the_size_and_rate_of_a_game(tiny_recordings: P
     assert (form["height"], form["width"]) == (48, 24)
 
 
-def test_what_is_not_of_the_game_is_named(
+def test_recordings_of_another_game_are_named(
     tiny_recordings: Path, tiny_shards: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = r"its controls are steering, throttle, brake, gear_change, but those of the game nes are up, down, left"

@@ -1,4 +1,4 @@
-"""Recordings: what is written is what is read, and what is wrong is said with its file and line."""
+"""Recordings: what is written is read back, and errors name file and line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def edit_line(path: Path, number: int, **changes: object) -> None:
 
 
 @pytest.mark.parametrize("video", [True, False])
-def test_what_is_written_is_read(tmp_path: Path, video: bool) -> None:
+def test_a_written_recording_is_read_back(tmp_path: Path, video: bool) -> None:
     (recording,) = find_recordings(write(tmp_path, video=video))
     assert recording.num_frames == 5
     assert recording.meta["seed"] == 7
@@ -51,7 +51,7 @@ def test_a_folder_of_pictures_opens_without_a_meta_file(tmp_path: Path) -> None:
     assert recording.records()[2].observation["image"] == "a/000002.png"
 
 
-def test_a_recording_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_a_recording_exists_only_when_it_is_complete(tmp_path: Path) -> None:
     writer = RecordingWriter(tmp_path, "a", frames_per_second=25.0, meta={})
     writer.add(FRAMES[0], FrameRecord(0, 0.0, {"steering": 0.0}))
     assert find_recordings(tmp_path) == []
@@ -69,7 +69,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path) -> None:
     assert sums[0] == sums[1]
 
 
-def test_the_truth_goes_apart_where_actions_are_withheld(tmp_path: Path) -> None:
+def test_withheld_actions_are_written_to_the_truth_folder(tmp_path: Path) -> None:
     write(tmp_path / "video", actions=False, truth_folder=tmp_path / "truth")
     (recording,) = find_recordings(tmp_path / "video")
     assert not recording.has_actions
@@ -86,7 +86,7 @@ def test_labels_never_replace_a_recordings_own_files(tmp_path: Path) -> None:
     assert find_recordings(tmp_path)[0].num_frames == 5
 
 
-def test_a_video_of_anybody_is_an_unlabelled_recording(tmp_path: Path) -> None:
+def test_any_video_is_an_unlabelled_recording(tmp_path: Path) -> None:
     write(tmp_path / "ours")
     (tmp_path / "theirs").mkdir()
     shutil.copy(tmp_path / "ours" / "a.mp4", tmp_path / "theirs" / "b.mp4")
@@ -123,7 +123,7 @@ def test_lines_that_do_not_parse_or_match_the_frames_are_named(tmp_path: Path) -
         Recording.open(tmp_path / "a").records()
 
 
-def test_bad_controls_do_not_get_into_a_recording(tmp_path: Path) -> None:
+def test_bad_controls_are_not_recorded(tmp_path: Path) -> None:
     with (
         pytest.raises(ValueError, match="throttle is nan"),
         RecordingWriter(tmp_path, "a", frames_per_second=50.0, meta={}) as writer,
@@ -176,7 +176,7 @@ def test_resampling_follows_the_time_stamps() -> None:
     assert resample(uneven, 50.0).tolist()[:6] == [0, 1, 1, 1, 2, 2]
 
 
-def test_a_meta_file_that_says_nothing_is_refused(tmp_path: Path, tiny_recordings: Path) -> None:
+def test_an_empty_meta_file_is_refused(tmp_path: Path, tiny_recordings: Path) -> None:
     video = next(tiny_recordings.glob("*.mp4"))
     (tmp_path / "mine.mp4").write_bytes(video.read_bytes())
     (tmp_path / "mine.jsonl").write_bytes(video.with_suffix(".jsonl").read_bytes())
@@ -185,7 +185,7 @@ def test_a_meta_file_that_says_nothing_is_refused(tmp_path: Path, tiny_recording
         find_recordings(tmp_path)
 
 
-def test_a_table_beside_a_video_is_said_to_be_ignored(
+def test_a_table_beside_a_video_is_reported_as_ignored(
     tmp_path: Path, tiny_videos: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     video = next(tiny_videos.glob("*.mp4"))

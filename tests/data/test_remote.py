@@ -1,4 +1,4 @@
-"""Servers stall, cut, send garbage and lose files: what is asked for again, what is named, and what is kept."""
+"""Servers that stall, cut, send garbage or lose files: retries, errors and the cache."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ QUICK = Remote(tries=4, seconds=0.5, wait=0.01)
 
 
 class Unreliable(BaseHTTPRequestHandler):
-    """Serves ranges of a folder; the first `bad` requests of each kind of fault go wrong."""
+    """Serves ranges of a folder; the first `bad` requests fail in the given way."""
 
     folder: Path
     fault: str = ""
@@ -70,7 +70,7 @@ class Unreliable(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server(tiny_shards: Path) -> Iterator[tuple[str, type[Unreliable]]]:
-    """The tiny shards on a server on this machine, and the class that decides how it fails."""
+    """The tiny shards on a local server, and the class that determines its failures."""
     kind = type("Here", (Unreliable,), {"folder": tiny_shards})
     with ThreadingHTTPServer(("127.0.0.1", 0), kind) as http:
         http.daemon_threads = True
@@ -111,7 +111,7 @@ def test_a_server_that_fails_for_good_is_named(fault: str, server: tuple[str, ty
     assert kind.served < 40
 
 
-def test_what_is_not_there_is_not_asked_for_again(server: tuple[str, type[Unreliable]]) -> None:
+def test_a_missing_file_is_not_requested_again(server: tuple[str, type[Unreliable]]) -> None:
     url, _ = server
     before = time.monotonic()
     with pytest.raises(FileNotFoundError, match=r"nowhere/manifest\.json.*racing-vpt pack"):

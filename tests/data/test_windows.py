@@ -16,7 +16,7 @@ SPEC = FrameSpec(height=32, width=32, frames_per_second=50.0)
 
 
 def write_video(path: Path, num_frames: int, frames_per_second: float = 50.0) -> Path:
-    """A video whose frame i is of brightness 2 i, modulo 200."""
+    """Write a video whose frame i has brightness 2 i, modulo 200."""
     writer = VideoWriter(path, frames_per_second, 32, 32, crf=5)
     for index in range(num_frames):
         writer.add(np.full((32, 32, 3), 2 * index % 200, np.uint8))
@@ -72,7 +72,7 @@ def test_a_video_that_is_examined_on_the_way_gives_the_windows_of_one_that_was_e
         np.testing.assert_allclose(once.source_timestamps, twice.source_timestamps, atol=1e-6)
 
 
-def test_damage_after_the_last_frame_that_is_looked_at_is_named(tmp_path: Path) -> None:
+def test_damage_after_the_last_used_frame_is_named(tmp_path: Path) -> None:
     path = write_video(tmp_path / "a.mp4", 400, 400.0)
     whole = path.read_bytes()
     end = whole.rindex(b"moov") if whole.rindex(b"moov") > len(whole) // 2 else len(whole)

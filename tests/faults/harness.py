@@ -29,7 +29,7 @@ PRELOADED = ["racing_vpt.cli.stages", "racing_vpt.models.idm", "racing_vpt.model
 
 
 def tries(full: int, short: int) -> int:
-    """How often a fault is tried: `full` times in `make test-faults`, `short` times in `make test`."""
+    """Number of tries of a fault: `full` in `make test-faults`, `short` in `make test`."""
     return full if FULL else short
 
 
@@ -76,7 +76,7 @@ def kill_while(work: Callable[..., None], *given: object, begun: Callable[[], bo
 
 
 def wait_until(begun: Callable[[], bool], process: BaseProcess, seconds: float = 90) -> None:
-    """Wait for something that a process does; AssertionError where it ends before."""
+    """Wait for an effect of a process; AssertionError if the process ends before."""
     deadline = time.monotonic() + seconds
     while not begun():
         assert process.is_alive(), f"the process ended with {process.exitcode} before it was killed"
@@ -85,7 +85,7 @@ def wait_until(begun: Callable[[], bool], process: BaseProcess, seconds: float =
 
 
 def command(*words: str, log: Path) -> BaseProcess:
-    """A `racing-vpt` command line in a session of its own; its output goes to `log`."""
+    """Start a `racing-vpt` command in its own session, with its output in `log`."""
     return fresh(_main, words, log)
 
 
@@ -103,7 +103,7 @@ def _main(words: tuple[str, ...], log: Path) -> None:
 
 
 def kill_session(process: BaseProcess) -> None:
-    """SIGKILL to a command and to all that it started."""
+    """SIGKILL a command and all its processes."""
     for number in [process.pid, *session_of(process)]:
         with suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
@@ -122,7 +122,7 @@ def session_of(process: BaseProcess) -> list[int]:
 
 
 def none_left(process: BaseProcess, seconds: float = 10.0) -> bool:
-    """Whether nothing that a command started lives on after this time."""
+    """Whether no process of a command is alive after a time."""
     deadline = time.monotonic() + seconds
     while (left := session_of(process)) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -130,7 +130,7 @@ def none_left(process: BaseProcess, seconds: float = 10.0) -> bool:
 
 
 def table() -> str:
-    """All that was noted, as a table of Markdown."""
+    """All rows as a Markdown table."""
     lines = ["| fault | tries | survived | lost |", "|---|---|---|---|"]
     lines += [f"| {row.fault} | {row.tries} | {row.survived} | {row.tries - row.survived} |" for row in TABLE]
     return "\n".join(lines)

@@ -24,7 +24,7 @@ OTHER_DISK = Path("/dev/shm")
 
 
 def checkpoint_of(number: int, size: int = 2_000_000) -> dict[str, object]:
-    """What looks like a checkpoint to those who check it, of `size` floats that are all `number`."""
+    """A minimal checkpoint of `size` floats equal to `number`."""
     return {"number": number, "state_dict": {"weights": torch.full((size,), float(number))}, "optimizer_states": []}
 
 
@@ -51,7 +51,7 @@ def save_forever(save: Callable[[dict, str], None], path: str) -> None:
 
 
 def survivors(work: Callable[[str], None], folder: Path, count: int) -> int:
-    """In how many of `count` folders a process that was killed while saving left a checkpoint that is whole."""
+    """Number of folders, of `count`, in which a process killed while saving left an intact checkpoint."""
     whole = 0
     for number in range(count):
         path = folder / str(number) / "last.ckpt"
@@ -141,7 +141,7 @@ def test_a_disk_that_refuses_leaves_the_checkpoint(fault: str, tmp_path: Path) -
     assert [file.name for file in path.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_the_one_before_is_kept_and_stands_in_for_a_damaged_one(tmp_path: Path) -> None:
+def test_the_previous_checkpoint_is_kept_and_replaces_a_damaged_one(tmp_path: Path) -> None:
     io, path, count, survived = AtomicCheckpointIO(), tmp_path / "last.ckpt", tries(50, 10), 0
     for number in (1, 2):
         io.save_checkpoint(checkpoint_of(number, 10_000), path)
@@ -162,7 +162,7 @@ def test_the_one_before_is_kept_and_stands_in_for_a_damaged_one(tmp_path: Path) 
     assert survived == count
 
 
-def test_where_no_checkpoint_is_whole_each_fault_is_named(tmp_path: Path) -> None:
+def test_without_an_intact_checkpoint_each_fault_is_named(tmp_path: Path) -> None:
     for name in ("last.ckpt", "best.ckpt"):
         (tmp_path / name).write_bytes(b"half")
     with pytest.raises(ValueError, match=r"last\.ckpt.*best\.ckpt"):

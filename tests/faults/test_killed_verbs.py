@@ -1,4 +1,4 @@
-"""collect, pack and predict killed at random moments: nothing half has a final name, and running again completes."""
+"""collect, pack and predict killed at random moments: no partial file has a final name, and a rerun completes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ROOT = Path(__file__).parents[2]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Content by name of what has a final name in a folder."""
+    """Content of the files with final names in a folder, by name."""
     files = [file for file in folder.rglob("*") if file.is_file() and ".tmp-" not in str(file.relative_to(folder))]
     return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
 
 def run(words: list[str], log: Path) -> float:
-    """Let a command end by itself; returns the seconds that it took."""
+    """Run a command to its end; returns the time in seconds."""
     before = time.monotonic()
     process = command(*words, log=log)
     process.join()
@@ -32,7 +32,7 @@ def run(words: list[str], log: Path) -> float:
 
 @pytest.fixture
 def verbs(tiny_recordings: Path, tiny_videos: Path, tmp_path: Path) -> dict[str, list[str]]:
-    """Options of each verb but for the folder that it writes to."""
+    """Options of each verb, without the output folder."""
     return {
         "collect": ["collect", "--seeds=10000-10003", "--max_frames=40", "--workers=1"],
         "pack": ["pack", f"--recordings={tiny_recordings}", "--shard_mib=0.03", "--clip_frames=16"],

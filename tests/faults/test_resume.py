@@ -1,4 +1,4 @@
-"""A training that was stopped in mid-epoch goes on as if it had not been: the same clips, the same losses."""
+"""A training resumed in mid-epoch equals an uninterrupted one: same clips, same losses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if FULL:
 
 
 class Recorder(pl.Callback):
-    """Notes clips and losses, and has a signal come at a step."""
+    """Records clips and losses, and sends a signal at a step."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.seen: list[tuple[list[str], float]] = []
@@ -66,7 +66,7 @@ def model_of(kind: str, eye: Path) -> pl.LightningModule:
 
 @pytest.fixture(scope="module")
 def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A VAE with random weights, for memories to code frames by."""
+    """A VAE with random weights for the MDN-RNN."""
     folder = tmp_path_factory.mktemp("eye") / "vae"
     torch.manual_seed(0)
     save_checkpoint(folder, "racing_vpt.models.vae.VAE", {"latent": 8}, VAE(latent=8).state_dict())
@@ -76,7 +76,7 @@ def eye(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(
     kind: str, shards: Path, eye: Path, folder: Path, workers: int, stop_at: int | None = None, resume: bool = False
 ) -> list:
-    """What a training saw: up to the signal at `stop_at`, or from `last.ckpt` on."""
+    """Clips and losses of a training up to the signal at `stop_at`, or resumed from `last.ckpt`."""
     pl.seed_everything(5)
     if resume:
         torch.rand(17)  # what a process drew before it went on is its own affair
@@ -111,7 +111,7 @@ def train(
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")
 @pytest.mark.parametrize(("kind", "workers"), FORMS)
-def test_a_stopped_training_goes_on_as_if_it_had_not_been(
+def test_a_resumed_training_equals_an_uninterrupted_one(
     kind: str, workers: int, tiny_shards: Path, eye: Path, tmp_path: Path
 ) -> None:
     whole = train(kind, tiny_shards, eye, tmp_path / "whole", workers)

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def fit(run: Path, recordings: Path, *more: str) -> list[str]:
-    """A tiny training of a policy that goes on until it is stopped, with validations in between."""
+    """An endless tiny training of a policy, with validations."""
     configs = [f"--config={ROOT / 'configs' / name}" for name in ("base.yaml", "vpt.yaml")]
     return [
         "fit", *configs, f"--data.train={recordings}", f"--data.val={recordings}", f"--runs={run}", "--name=tiny",

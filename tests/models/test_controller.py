@@ -1,4 +1,4 @@
-"""The search: the paper's numbers, the same after a stop, the same in any number of processes, and never stuck."""
+"""The controller's search: the paper's sizes; equal when resumed and in any number of processes."""
 
 import re
 import subprocess
@@ -77,7 +77,7 @@ def test_it_has_the_papers_numbers() -> None:
     assert Controller(memory_use="none").controller.numel() == 99
 
 
-def test_a_search_goes_on_bit_for_bit() -> None:
+def test_a_search_state_is_restored_bit_for_bit() -> None:
     def earned(candidates: np.ndarray) -> np.ndarray:
         return -((candidates - 1) ** 2).sum(1) + np.sin(9 * candidates).sum(1)
 
@@ -99,7 +99,7 @@ def test_a_search_goes_on_bit_for_bit() -> None:
         Evolution(np.zeros(20), 0.1, 3, 0)
 
 
-def test_a_run_that_was_stopped_equals_one_that_was_not(memory: Path, whole: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_equals_an_uninterrupted_one(memory: Path, whole: Path, tmp_path: Path) -> None:
     five = "--model.search.pop_size=5"
     assert fit(memory, tmp_path, "parts", "--trainer.max_steps=2", five) == 0
     assert fit(memory, tmp_path, "parts", "--trainer.max_steps=3", five, "--ckpt_path=last") == 0
@@ -118,7 +118,7 @@ def test_a_search_in_a_dream(memory: Path, tmp_path: Path) -> None:
     assert searched(tmp_path / "controller" / "dreamer")["state_dict"]["best_return"] > -100
 
 
-def test_what_is_missing_is_said(memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_inputs_are_reported(memory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fit(memory, tmp_path, "none", "--model.memory=null") == 2
     assert "make mdnrnn" in capsys.readouterr().err
 
@@ -144,7 +144,7 @@ def test_two_processes_search_as_one_does(memory: Path, whole: Path, tmp_path: P
     assert torch.equal(one["state_dict"]["controller"], two["state_dict"]["controller"])
 
 
-def test_who_gains_nothing_is_stopped_and_never_counts_more_than_it_would_have_come_to() -> None:
+def test_a_candidate_without_gains_is_stopped_and_not_overestimated() -> None:
     module = Controller(frames=replace(load_game("carracing").world_frames, stride=3))
     asleep = np.zeros((1, 867))
     asleep[0, -2] = -9  # no throttle

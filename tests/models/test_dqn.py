@@ -180,7 +180,7 @@ def test_a_random_action_is_held() -> None:
         ([[0, 0, 0]], "two or more rows"),
     ],
 )
-def test_actions_that_nobody_can_do_are_refused(actions: list, message: str) -> None:
+def test_impossible_actions_are_refused(actions: list, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         DQN(actions=actions)
 

@@ -1,4 +1,4 @@
-"""Going on from another checkpoint: which weights are taken, which are trained, and what counts in the loss."""
+"""Starting from another checkpoint: loaded weights, trained weights, and the loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inverse dynamics model: what it sees, what it learns, and that its figures are what they say."""
+"""The inverse dynamics model: its context, its learning, and its metrics."""
 
 from __future__ import annotations
 

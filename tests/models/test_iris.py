@@ -1,4 +1,4 @@
-"""IRIS: three parts in one loop, offline and by driving; what a stop changes (nothing), and bad input."""
+"""IRIS: three parts in one loop, offline and online; resuming, and bad input."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def merge(one: dict, other: dict) -> dict:
 
 
 def config(folder: Path, *names: str, parts: tuple[dict, dict, dict], more: dict | None = None) -> list[str]:
-    """Words that give configs/base.yaml and these, made small, with short drives."""
+    """Command-line words for configs/base.yaml and these configs, made small, with short drives."""
     merged: dict = {}
     for name in names:
         given = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
@@ -87,7 +87,7 @@ def saved(runs: Path, name: str, which: str = "last") -> dict:
 
 
 def differences(one: object, other: object, where: str = "") -> list[str]:
-    """Where two checkpoints are not the same."""
+    """Differences between two checkpoints."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = [key for key in {**one, **other} if key not in ("best_model_path", "dirpath", "last_model_path")]
         return [found for key in keys for found in differences(one.get(key), other.get(key), f"{where}/{key}")]
@@ -112,7 +112,7 @@ def whole(tiny_shards: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[
     return runs, words
 
 
-def test_a_loop_that_was_stopped_goes_on_as_if_it_had_not_been(whole: tuple[Path, list[str]], tmp_path: Path) -> None:
+def test_a_resumed_loop_equals_an_uninterrupted_one(whole: tuple[Path, list[str]], tmp_path: Path) -> None:
     runs, words = whole
     assert fit(tmp_path, words, "stopped", 2) == 0
     at_the_stop = saved(tmp_path, "stopped")

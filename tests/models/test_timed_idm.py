@@ -1,4 +1,4 @@
-"""An IDM that reads video at any rate: its clock, its view, its pool, and the renditions that it learns from."""
+"""The IDM for video at any rate: its clock, view and pool, and the renditions for its training."""
 
 from __future__ import annotations
 

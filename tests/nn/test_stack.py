@@ -1,4 +1,4 @@
-"""Stacks of frames: what lies in them, and that they never reach beyond an episode's start."""
+"""Stacks of frames: their content, and that they never reach beyond an episode's start."""
 
 import pytest
 import torch

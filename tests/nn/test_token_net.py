@@ -24,7 +24,7 @@ torch.set_num_threads(1)
 
 
 def world(kind: type[TokenWorldNet], actions: ActionKind = "continuous") -> TokenWorldNet:
-    """A net that is far from indifferent."""
+    """A network whose outputs depend strongly on its inputs."""
     torch.manual_seed(0)
     blocks: nn.Module = Blocks(SIZE, "rotary", K + 1 if kind is GPTWorld else 1)
     blocks = Recurrence(SIZE) if kind is MixtureWorld else blocks

@@ -1,4 +1,4 @@
-"""Playing: the dream is the one trained in, the memory goes on whoever drives, and what is recorded is what was."""
+"""Playing: the dream equals that of training, the memory is kept up to date, and recordings are exact."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_an_agent_earns_in_its_dream_what_its_search_was_told() -> None:
     assert course.score == pytest.approx(dream_returns(module.world, module.beginnings, numbers, [7], 1.0, 25)[0, 0])
 
 
-def test_the_memory_goes_on_whoever_drives(tmp_path: Path) -> None:
+def test_the_memory_is_updated_whoever_drives(tmp_path: Path) -> None:
     course = dream_of(controller(GOES_ON))
     player = Player(course, "it", tmp_path)
     for keys in [NONE] * 4 + [pressing("m")] + [UP] * 6 + [pressing("m")] + [NONE] * 4:
@@ -100,7 +100,7 @@ def test_the_memory_goes_on_whoever_drives(tmp_path: Path) -> None:
     assert course.age == 16  # and no step was lost
 
 
-def test_a_controller_that_nobody_relieves_drives_as_ever() -> None:
+def test_a_controller_without_a_person_drives_as_usual() -> None:
     module = controller(GOES_ON)
     course = EnvCourse(make_env(FAST), FAST, WorldDriver(module))
     course.begin(10_000)
@@ -257,7 +257,7 @@ def old_episode(path: Path, steps: int) -> None:
     )
 
 
-def test_recordings_films_and_old_episodes_are_leafed_through(tmp_path: Path) -> None:
+def test_recordings_films_and_old_episodes_are_browsed(tmp_path: Path) -> None:
     player = Player(dream_of(controller(GOES_ON)), "it", tmp_path / "recordings")
     for _ in range(2):
         player.step(pressing(","))

@@ -1,4 +1,4 @@
-"""Lanes in processes: what they say is what the environment says, an end is followed by a new episode, deaths pass."""
+"""Lanes in processes: states equal the environment's, episodes follow one another, and deaths are handled."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def opened() -> Iterator[list[Actors]]:
         actors.close()
 
 
-def test_lanes_say_what_the_environment_says(opened: list[Actors]) -> None:
+def test_lanes_report_the_state_of_the_environment(opened: list[Actors]) -> None:
     """Two lanes in two processes, through an end by the limit of frames and into the next track."""
     actors = Actors(LaneSpec(TABLE, SPEC, first_seed=10_000, max_frames=30), 2, 2)
     opened.append(actors)
@@ -62,7 +62,7 @@ def test_lanes_say_what_the_environment_says(opened: list[Actors]) -> None:
     assert now.elapsed.tolist() == [12, 12]  # 30 frames are 8 decisions, one passes with the reset, 3 follow
 
 
-def test_a_teacher_says_at_each_decision_what_it_would_do(opened: list[Actors]) -> None:
+def test_a_teacher_gives_its_choice_at_each_decision(opened: list[Actors]) -> None:
     """One lane does what it is told and gets on; the other stands, and is told to drive."""
     teacher = load_agent("expert:five")
     assert isinstance(teacher, ActionExpert)
@@ -81,7 +81,7 @@ def test_a_teacher_says_at_each_decision_what_it_would_do(opened: list[Actors]) 
     assert len(set(np.stack(told)[10:, 1].tolist())) == 1  # the same, as long as it does not move
 
 
-def test_an_episode_without_hope_is_cut_off_not_terminated(opened: list[Actors]) -> None:
+def test_an_episode_without_progress_is_cut_off_not_terminated(opened: list[Actors]) -> None:
     actors = Actors(LaneSpec(TABLE, SPEC, patience=20), 2, 1)
     opened.append(actors)
     actors.start()

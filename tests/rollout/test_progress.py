@@ -1,4 +1,4 @@
-"""Tiles that are left behind: noticed a little later, and not where the track begins or another part of it is near."""
+"""Missed tiles: detected a little later, but not near the start or where another part of the track is close."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def on_track(tiles: int = 40) -> tuple[LapProgress, list[Any]]:
 
 
 def drive(progress: LapProgress, road: list[Any], tiles: range, without: tuple[int, ...] = ()) -> list[int]:
-    """Touch a tile with each decision; the tiles at which some were found to be left behind."""
+    """Touch a tile at each decision; returns the tiles at which others were found to be missed."""
     found = []
     for number in tiles:
         road[number].road_visited |= number not in without
@@ -48,7 +48,7 @@ def test_a_shortcut_costs_for_a_few_tiles_and_the_last_tile_under_the_start_is_n
     assert progress.furthest == 27
 
 
-def test_it_is_over_where_nothing_is_left_ahead_and_nothing_comes() -> None:
+def test_an_episode_is_over_when_no_tile_is_left_ahead() -> None:
     progress, road = on_track()
     drive(progress, road, range(2, 39), without=(30,))
     assert not progress.over
@@ -62,7 +62,7 @@ def test_it_is_over_where_nothing_is_left_ahead_and_nothing_comes() -> None:
     assert not other.over  # it stands, but there is road ahead
 
 
-def test_what_has_no_tiles_misses_none() -> None:
+def test_an_environment_without_tiles_misses_none() -> None:
     progress = LapProgress(SimpleNamespace(unwrapped=object()))  # type: ignore[arg-type]
     assert not progress.advance()
     assert not progress.over

@@ -1,4 +1,4 @@
-"""The table of experiments: rows that are trained alike and measured with intervals, and go on after a stop."""
+"""The table of experiments: rows trained equally, measured with intervals, and continued after a stop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_rows_are_trained_measured_and_kept(
         iris_experiments(**given, rows=["nobody"])  # type: ignore[arg-type]
 
 
-def test_a_discriminator_has_its_say_within_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_discriminator_takes_effect_within_the_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words: list[str] = []
 
     def main(given: list[str]) -> int:
@@ -61,7 +61,7 @@ def test_a_figure_has_its_interval() -> None:
 
 
 @torch.no_grad()
-def test_what_tokens_cost_is_told_of_each_whole_clip() -> None:
+def test_cross_entropy_is_measured_for_each_complete_clip() -> None:
     torch.manual_seed(0)
     world = build(TokenWorld, {"world.size": "tiny", "tokenizer.size": "tiny", "world.architecture": "frame"}).eval()
     valid = torch.ones(3, 6, dtype=torch.bool)
