@@ -1,8 +1,8 @@
-"""How many cores this process may use, how many of them are free, and threads for as many.
+"""Numbers of usable and free cores, and one OpenMP thread per free core.
 
-OpenMP's threads meet after each parallel piece of work. As they come, they spin while they wait for the slowest, for
-milliseconds, on the very core that it needs where other programs run too: beside one busy process labelling fell from
-1,272 to 42 frames a second. So they spin for a short time and then sleep, and there are as many as cores are free.
+OpenMP's threads wait for each other after each parallel section. By default they spin for milliseconds, occupying the
+core that the slowest one needs if other programs are running: beside one busy process labelling fell from 1,272 to 42
+frames/s. Here they spin briefly and then sleep, and their number is that of the free cores.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 STATISTICS = Path("/proc/stat")
-SECONDS = 0.2  # of watching; the kernel counts in hundredths
+SECONDS = 0.2  # of measuring; the kernel counts in hundredths
 SPINS = "10000"  # of a waiting thread of GNU's OpenMP, below a millisecond; its own default is 300,000
 SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 THREADS_VARIABLE = "OMP_NUM_THREADS"
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 
 
 def num_cores() -> int:
-    """Cores that this process may use: those that it is bound to, or fewer where a container has a quota."""
+    """Number of cores that this process may use: those that it is bound to, or fewer if a container has a quota."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(bound, _quota())))
 
 
 def free_cores(seconds: float = SECONDS) -> float:
-    """Cores that nothing but this process used while it was watched, 0 to `num_cores()`.
+    """Number of cores that no other process used during the measurement, 0 to `num_cores()`.
 
-    Linux tells; elsewhere the mean load of the last minute has to do.
+    Elsewhere than on Linux it is computed from the mean load of the last minute.
     """
     cores = num_cores()
     before, own = _idle_seconds(), sum(os.times()[:2])
@@ -46,15 +46,15 @@ def free_cores(seconds: float = SECONDS) -> float:
 
 
 def threads_for(free: float) -> int:
-    """Threads that fit into so many free cores; one at least."""
+    """Number of threads for a number of free cores; at least one."""
     return max(1, min(num_cores(), math.floor(free + 0.5)))
 
 
 def share_cores(environment: MutableMapping[str, str] | None = None) -> None:
-    """Let OpenMP have a thread for each free core and wait without spinning long, and say where cores are shared.
+    """Set OpenMP to one thread per free core and short spinning, and log if cores are shared.
 
-    Called before torch is imported, as that is when OpenMP reads its variables. What the user set stays; processes of a
-    distributed training get their threads from whoever started them.
+    Must be called before torch is imported, when OpenMP reads its variables. Variables set by the user are kept;
+    processes of a distributed training get their number of threads from their launcher.
     """
     environment = os.environ if environment is None else environment
     if "torch" in sys.modules or "LOCAL_RANK" in environment:
@@ -75,7 +75,7 @@ def share_cores(environment: MutableMapping[str, str] | None = None) -> None:
 
 
 def _idle_seconds() -> float | None:
-    """Seconds that the cores of this process were idle since the machine started; None: not known."""
+    """Total idle time of this process' cores since the machine started, in seconds; None if unknown."""
     mine = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     try:
         rows = [line.split() for line in STATISTICS.read_text().splitlines() if line.startswith("cpu")]
@@ -86,7 +86,7 @@ def _idle_seconds() -> float | None:
 
 
 def _quota() -> float:
-    """Cores that the container may use, by the second or the first version of control groups."""
+    """Number of cores that the container may use, from control groups version 2 or 1."""
     try:
         limit, period = (CGROUP / "cpu.max").read_text().split()
         return math.inf if limit == "max" else int(limit) / int(period)

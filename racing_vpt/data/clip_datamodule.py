@@ -151,7 +151,7 @@ class ClipDataModule(pl.LightningDataModule):
         """Warn if a run is resumed with other data or options, so that it differs from an uninterrupted one."""
         if "train" in self.source and state_dict.get("order") != self._order():
             log.warning(
-                "the run goes on after step %s with other clips than it would have had: the data's order was %s, is %s",
+                "the run continues after step %s with other clips than without the stop: the order was %s, is %s",
                 state_dict.get("steps"),
                 state_dict.get("order"),
                 self._order(),

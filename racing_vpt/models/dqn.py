@@ -40,8 +40,8 @@ class DQN(LightningModule):
             instruments. It decides at every `stride`-th frame and holds the action in between.
         actions: rows of controls; None: those of the game, CarRacing's five (`carracing:eleven` has more).
         network: size and parts of the network.
-        learning: what the values mean and how they are learned.
-        target: how the target network follows.
+        learning: definition and learning of action values.
+        target: update of the target network.
         exploration: random actions while experience is collected.
         margin: loss on actions of a demonstrator or teacher.
         optimizer: built from the network's parameters.

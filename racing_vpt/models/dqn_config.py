@@ -74,7 +74,7 @@ class QLearningConfig:
 
 @dataclass(frozen=True)
 class TargetNetConfig:
-    """How the target network follows the online network.
+    """Update of the target network.
 
     Args:
         every: updates between copies; used where `rate` is None.
@@ -101,7 +101,7 @@ class ExplorationConfig:
         decisions: number of decisions over which it falls linearly.
         spread: environment i of N uses epsilon ^ (1 + spread * i / (N - 1)): some explore a lot, some hardly, so that
             the whole of a fast lap is seen early. 0: all alike.
-        hold: decisions that a random action lasts: a single one of 25 a second does nothing, twenty spin the car.
+        hold: decisions that a random action lasts: a single one of 25 per second has no effect, twenty spin the car.
     """
 
     start: float = 1.0

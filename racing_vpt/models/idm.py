@@ -43,8 +43,8 @@ class IDM(TrainingMean, ControlModule):
     Args:
         game: name or file of the game, or all that its file says; its controls determine the heads.
         frames: how the frames that the model sees differ from the game's; OpenAI's checkpoints need 128x128.
-        network: size of the network and what it sees of a frame.
-        label: what is written for an axis: the `mean` of its distribution, or its `mode`.
+        network: size and inputs of the network.
+        label: label of an axis: the `mean` of its distribution, or its `mode`.
         stops: value of an axis beyond which commands look alike; None: those of the game.
         loss: parts of the training loss.
         margin: frames at the ends of a held-out clip that are not measured, because they lack context (labelling keeps

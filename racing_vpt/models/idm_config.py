@@ -71,7 +71,7 @@ class IDMConfig:
         over_time: kernel length of the convolutions over time, in frames, odd.
         convolutions: number of consecutive convolutions over time.
         close_heads: heads that see the view alone, over `over_time` frames: `[steering]` where wheels show it. A model
-            that sees where the car goes learns what drivers usually do there, and fails on one who does otherwise.
+            that sees where the car goes learns the drivers' habits at each place, and fails on one with others.
             None: those that the game's car shows.
         close_convolutions: number of consecutive convolutions over time in this branch.
         close_channels: channels between them; few, because a driver's previous controls soon predict more than the

@@ -29,7 +29,7 @@ BLACK = 6.0  # added to luma of 0 to 255 before its logarithm: below it, differe
 class RunningNorm(nn.Module):
     """Normalizes D features to mean 0 and deviation 1 over all training frames so far.
 
-    Statistics of a single batch would not do: its few clips vary too little in what is to be distinguished.
+    Statistics of a single batch are not enough: its few clips vary too little.
 
     Args:
         width: D.

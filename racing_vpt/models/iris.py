@@ -48,8 +48,8 @@ class IRIS(LightningModule):
         reconstruction: losses of the tokenizer.
         world: network of the world model.
         actor: networks of actor and critic, and how the actor drives.
-        learning: how actor and critic learn.
-        dreams: what they learn from.
+        learning: training of actor and critic.
+        dreams: the dreams that they are trained on.
         training: which part is trained when and how.
         init_tokenizer: checkpoint of a tokenizer to start from (path, run folder or zoo:NAME).
         init_world: checkpoint of a world model, or of an IRIS for its world model, to start from, tokenizer included.

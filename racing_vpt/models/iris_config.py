@@ -48,7 +48,7 @@ class ActorConfig:
 
 @dataclass(frozen=True)
 class ActorCriticConfig:
-    """How actor and critic learn.
+    """Training of actor and critic.
 
     Args:
         gamma: discount of a step.
@@ -82,7 +82,7 @@ class ActorCriticConfig:
 
 @dataclass(frozen=True)
 class DreamConfig:
-    """Dreams that actor and critic learn from.
+    """Dreams that actor and critic are trained on.
 
     Args:
         burn_in: true frames that world model and agent see before a dream begins.

@@ -56,7 +56,7 @@ class TimedIDM(IDM):
         game: name or file of the game, or all that its file says; its controls determine the heads.
         frames: how the frames that the model sees differ from the game's; every frame with its time by default.
         network: sizes of the view and of the three readers.
-        label: what is written for an axis: the `mean` of its distribution, or its `mode`.
+        label: label of an axis: the `mean` of its distribution, or its `mode`.
         stops: value of an axis beyond which commands look alike; None: those of the game.
         mean_weight: weight of the error of the axes' means, beside the cross entropy of their distributions.
         margin: frames at the ends of a held-out clip that are not measured, because they lack context.

@@ -42,8 +42,8 @@ class VPT(ControlModule):
         game: name or file of the game, or all that its file says; its controls determine the heads.
         frames: how the frames that the model sees differ from the game's; OpenAI's checkpoints need 128x128.
         network: size and memory of the network.
-        cloning: what is learned from.
-        acting: how distributions become controls when it drives.
+        cloning: options of behavioural cloning.
+        acting: choice of controls when driving.
         freezing: parts that are not trained.
         optimizer: built from the trainable parameters; weight decay applies to matrices and kernels only.
         schedule: shape of the learning rate after the warm-up, over the steps of the run.

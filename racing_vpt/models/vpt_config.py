@@ -54,7 +54,7 @@ class PolicyConfig:
 
 @dataclass(frozen=True)
 class CloningConfig:
-    """What behavioural cloning learns from.
+    """Options of behavioural cloning.
 
     Args:
         carry_memory: continue row b of a batch from row b of the previous one; needs `--data.mode lanes`.

@@ -100,7 +100,7 @@ class EpisodeFilm(FilmWriter):
         if self.beside is None:
             shown = enlarged(frame, self.scale) if self.seen is None or self.scale else enlarged(self.seen)
             return with_panel([shown], panel)
-        pictures = [("what the agent sees", frame), *self.beside(frame, dict(record.action))]
+        pictures = [("the agent's input", frame), *self.beside(frame, dict(record.action))]
         return with_panel([captioned(enlarged(one, self.scale, BESIDE_ROWS), name) for name, one in pictures], panel)
 
 

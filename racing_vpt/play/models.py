@@ -122,7 +122,7 @@ def check_game(module: LightningModule, name: str, env: gymnasium.Env, id: str) 
     rate, wanted = float(env.metadata.get("render_fps", 50)), cast(FrameSpec, module.frames).frames_per_second
     if rate != wanted:
         raise ValueError(
-            f"{name} was trained on frames of a game with {wanted:g} a second, but {id} has {rate:g}; give --env with "
+            f"{name} was trained on a game with {wanted:g} frames/s, but {id} has {rate:g}; give --env with "
             f"the game that it was trained on"
         )
     scheme, theirs = getattr(module, "scheme", None), env.game  # type: ignore[attr-defined]

@@ -243,7 +243,7 @@ class Player:
         if self.take is not None:
             messages.append((f"recording: {len(self.take)} frames (comma stops)", WRONG))
         if self.paused:
-            messages.append(("pause: space or p goes on", WARNING))
+            messages.append(("pause: space or p continues", WARNING))
         if self.asks:
             messages.append((f"the episode is over, score {self.course.score:.1f}: keep it?  y / n", RIGHT))
         return messages

@@ -1,1 +1,1 @@
-"""The program's one window, and the letters that are drawn into pictures."""
+"""The window, and text drawn into pictures."""

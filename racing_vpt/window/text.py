@@ -23,15 +23,15 @@ SIZE = 13  # of letters, pixels
 def write(
     canvas: Frame, text: str, at: Point, colour: Colour = TEXT, *, size: int = SIZE, bold: bool = False, align: str = ""
 ) -> None:
-    """Draw a line of text into the canvas; what lies outside of it is cut off.
+    """Draw a line of text into the canvas, clipped at its edges.
 
     Args:
-        canvas: uint8 [H, W, 3], is drawn into.
+        canvas: uint8 [H, W, 3], drawn into.
         text: one line.
-        at: where its baseline starts, or with `align` has its `centre` or `right` end.
+        at: start of its baseline, or with `align` its `centre` or `right` end.
         colour: of the letters.
         size: of the letters, pixels.
-        bold: heavy letters.
+        bold: bold letters.
         align: "", `centre` or `right`.
     """
     mask, ascent = _letters(text, size, bold)
@@ -46,12 +46,12 @@ def write(
 
 
 def text_width(text: str, size: int = SIZE, bold: bool = False) -> int:
-    """Columns that the text takes."""
+    """Width of the text in pixels."""
     return _letters(text, size, bold)[0].shape[1]
 
 
 def fitting(text: str, width: int, size: int = SIZE, bold: bool = False) -> str:
-    """The text, or its end after dots, so that it takes at most `width` columns."""
+    """The text, shortened to its end after dots if it is wider than `width` pixels."""
     shown = text
     while len(shown) > 4 and text_width(shown, size, bold) > width:
         shown = "..." + shown.removeprefix("...")[1:]
@@ -59,7 +59,7 @@ def fitting(text: str, width: int, size: int = SIZE, bold: bool = False) -> str:
 
 
 def mixed(one: Colour, other: Colour, share: float) -> Colour:
-    """The colour between two that has this share of the other, 0 to 1."""
+    """Mix of two colours; `share` of the second, 0 to 1."""
     red, green, blue = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return red, green, blue
 
@@ -76,7 +76,7 @@ def _letters(text: str, size: int, bold: bool) -> tuple[np.ndarray, int]:
 
 @lru_cache(maxsize=16)
 def _font(size: int, bold: bool) -> ImageFont.FreeTypeFont:
-    found = find_spec("matplotlib")  # it carries DejaVu Sans; importing it would take a second
+    found = find_spec("matplotlib")  # it contains DejaVu Sans; importing it would take a second
     assert found is not None, "matplotlib, a dependency, is not installed"
     assert found.origin is not None, "matplotlib has no folder"
     folder = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf"

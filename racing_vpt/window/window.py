@@ -1,4 +1,4 @@
-"""The window: pictures onto the screen, keys from the keyboard, at the true rate. The only file that uses pygame's."""
+"""The window: shows pictures and reads keys at the frame rate. The only file that opens a pygame window."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from racing_vpt.types import Frame
 from racing_vpt.window.text import BACKGROUND, FAINT, PRESSED, QUIET, RAISED, WARNING, text_width, write
 
 HelpLine = tuple[str, str]  # keys, and what they do
-CLOSING = ("escape", "q")  # keys that end whatever is shown
+CLOSING = ("escape", "q")  # keys that close the window
 ALWAYS: tuple[HelpLine, ...] = (("h", "these keys"), ("Escape or q", "end"))
-SLOW = 0.9  # share of the true rate below which the window warns,
-SLOW_SECONDS = 1.0  # once it has lasted so long
-ROW = 24  # pixels of a line of help
+SLOW = 0.9  # share of the frame rate below which the window warns,
+SLOW_SECONDS = 1.0  # after so many seconds
+ROW = 24  # pixels per line of help
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What happened on the keyboard in one frame; keys have pygame's names.
+    """Keys used in one frame, by pygame name.
 
     Args:
-        held: down at some time in it.
-        pressed: those that went down in it, in their order.
+        held: keys that were down at some time in the frame.
+        pressed: keys that went down in the frame, in order.
     """
 
     held: frozenset[str] = frozenset()
@@ -34,22 +34,22 @@ class Keys:
 
 
 class Window:
-    """Opens with the first picture. `h` shows the keys, and the game waits meanwhile.
+    """A window that opens with the first picture. `h` shows the keys and pauses the game.
 
     Args:
-        title: of the window.
+        title: title of the window.
     """
 
     def __init__(self, title: str = "racing-vpt") -> None:
         self.title = title
         self._surface: pygame.Surface | None = None
         self._down: set[str] = set()
-        self._slow = 0.0  # seconds since when the rate is too low
+        self._slow = 0.0  # time since which the rate is too low
 
     def show(self, picture: Frame, frames_per_second: float, help: Sequence[HelpLine] = ()) -> Keys:
-        """Show a picture uint8 [H, W, 3], wait until the next is due, and return the keys used meanwhile.
+        """Show a picture uint8 [H, W, 3], wait until the next one is due, and return the keys used meanwhile.
 
-        A person who closes the window has pressed `escape`.
+        Closing the window counts as pressing `escape`.
         """
         height, width = picture.shape[:2]
         if self._surface is None:
@@ -67,7 +67,7 @@ class Window:
         return keys
 
     def close(self) -> None:
-        """Close the window, where one was opened."""
+        """Close the window, if it is open."""
         if self._surface is not None:
             pygame.display.quit()
             self._surface = None
@@ -79,13 +79,13 @@ class Window:
         return self._slow > SLOW_SECONDS
 
     def _explain(self, picture: Frame, help: Sequence[HelpLine]) -> Keys:
-        """Show the keys until one is pressed; an end is passed on."""
+        """Show the keys until one is pressed; a key that closes the window is passed on."""
         self._blit(with_help(picture, [*help, *ALWAYS]))
         keys = Keys()
         while not keys.pressed:
             self._clock.tick(30)
             keys = self._read()
-        self._clock = pygame.time.Clock()  # the wait does not count as slow
+        self._clock = pygame.time.Clock()  # waiting does not count as slow
         self._slow = 0.0
         return Keys(pressed=tuple(key for key in keys.pressed if key in CLOSING))
 
@@ -104,13 +104,13 @@ class Window:
                 self._down.add(pressed[-1])
             elif event.type == pygame.KEYUP:
                 self._down.discard(pygame.key.name(event.key))
-            elif event.type == pygame.WINDOWFOCUSLOST:  # nobody will say that they were released
+            elif event.type == pygame.WINDOWFOCUSLOST:  # their release was not seen
                 self._down.clear()
         return Keys(frozenset(self._down) | {*pressed}, tuple(pressed))
 
 
 def with_warning(picture: Frame, rate: float, wanted: float) -> Frame:
-    """A copy of the picture that says how far it is below the true rate."""
+    """A copy of the picture with the actual and the wanted rate."""
     shown = picture.copy()
     text = f"slow: {rate:.0f} of {wanted:.0f} frames/s"
     pill(shown, text, (shown.shape[1] - text_width(text) // 2 - 30, len(shown) - 66), WARNING)
@@ -118,7 +118,7 @@ def with_warning(picture: Frame, rate: float, wanted: float) -> Frame:
 
 
 def with_help(picture: Frame, lines: Sequence[HelpLine]) -> Frame:
-    """The picture darkened, with the keys and what they do in a box."""
+    """The darkened picture with a box of the keys and their meanings."""
     shown = (picture * 0.35).astype(np.uint8)
     keys = max(text_width(key, bold=True) for key, _ in lines)
     width = keys + max(text_width(what) for _, what in lines) + 72
@@ -130,12 +130,12 @@ def with_help(picture: Frame, lines: Sequence[HelpLine]) -> Frame:
         y = top + 36 + ROW * number
         write(shown, key, (left + 24 + keys, y), PRESSED, bold=True, align="right")
         write(shown, what, (left + 48 + keys, y))
-    write(shown, "any key goes on", (left + width // 2, top + height - 10), QUIET, size=11, align="centre")
+    write(shown, "any key continues", (left + width // 2, top + height - 10), QUIET, size=11, align="centre")
     return shown
 
 
 def pill(canvas: Frame, text: str, at: tuple[int, int], colour: tuple[int, int, int]) -> None:
-    """A short message on a dark ground, its upper edge centred at (x, y); drawn into the canvas."""
+    """Draw a short message on a dark ground into the canvas, its upper edge centred at (x, y)."""
     width = text_width(text) + 28
     left, top = max(0, at[0] - width // 2), max(0, at[1])
     cv2.rectangle(canvas, (left, top), (left + width, top + 26), BACKGROUND, -1)
