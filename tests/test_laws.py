@@ -53,7 +53,6 @@ FREE = {"verbs", "cli", "bench", "studies", "__main__"}  # everything, imported 
 MAY_BE_LONG = {  # path: why it is over 250 lines
     "racing_vpt/files.py": "drafts, temporary names and files that are published together are one idea",
     "racing_vpt/types.py": "the nouns that cross rooms; most of it is their shapes",
-    "racing_vpt/checkpoints/migrate.py": "the tables of old names stand in one place",
     "racing_vpt/models/iris.py": "three parts that learn in one loop, with one state, are one module",
     "racing_vpt/models/token_world.py": "a module that is trained and an imagination.World at once",
     "racing_vpt/verbs/drive.py": "one verb; a third is the help of its options and the fields of its report",

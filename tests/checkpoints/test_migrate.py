@@ -11,8 +11,9 @@ import torch
 import yaml
 
 from racing_vpt.checkpoints import migrate
+from racing_vpt.checkpoints.argument_changes import removed, renamed
 from racing_vpt.checkpoints.load import ZOO, load_module, read_checkpoint
-from racing_vpt.checkpoints.migrate import migrate_class, migrate_config, migrate_training, removed, renamed
+from racing_vpt.checkpoints.migrate import migrate_class, migrate_config, migrate_training
 from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.games.read import as_game, load_game
 
