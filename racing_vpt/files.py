@@ -73,20 +73,20 @@ class Draft:
             os.fsync(self._descriptor)
 
     def publish(self, replace: bool = True) -> None:
-        """Give the file its final name, once its bytes are on the disk; the name is on the disk then too.
+        """Sync the file and rename it to its final name; both survive a power cut.
 
         Args:
-            replace: take the place of a file of that name; otherwise that is an error.
+            replace: replace an existing file of that name; otherwise that is an error.
 
         Raises:
-            FileExistsError: there is a file of that name, which is not to be replaced.
+            FileExistsError: there is a file of that name, and `replace` is false.
             OSError: the disk is full or broken, or the file is no longer the one that was opened.
         """
         self.sync()
         self.rename(replace)
 
     def rename(self, replace: bool) -> None:
-        """As `publish`, of a file that is synced."""
+        """As `publish`, for a file that is synced already."""
         if replace:
             os.replace(self.temporary, self.path)
         else:
@@ -122,14 +122,14 @@ class DraftFolder:
         self.temporary.mkdir()
 
     def sync(self) -> None:
-        """Bring the files to the disk."""
+        """Sync the files to disk."""
         for file in self.temporary.iterdir():
             with file.open("rb") as opened:
                 os.fsync(opened.fileno())
         sync_folder(self.temporary)
 
     def rename(self, replace: bool) -> None:
-        """Give the folder, which is synced, its final name; FileExistsError where there is something of that name."""
+        """Rename the synced folder to its final name; FileExistsError if that name is taken."""
         assert not replace, f"{self.path}: a folder is never replaced"
         _rename_to_free_name(self.temporary, self.path)
         sync_folder(self.path.parent)
@@ -151,17 +151,17 @@ def published(path: Path, durable: bool = True, replace: bool = True) -> Iterato
 
 
 def publish_together(drafts: Sequence[Draft | DraftFolder], replaced: Iterable[Path] = ()) -> None:
-    """Give files of one folder their final names: all of them or none, also where the process is killed meanwhile.
+    """Give files of one folder their final names: all or none, even if the process is killed meanwhile.
 
-    Whoever cleans the folder next (`remove_leftovers`) finishes what a killed process began.
+        The next `remove_leftovers` in the folder completes what a killed process began.
 
     Args:
-        drafts: complete, in the order in which they are to appear.
+        drafts: complete drafts, in order of publication.
         replaced: files of that folder that are removed first, because they are known to be an earlier version. Nothing
             else is replaced.
 
     Raises:
-        FileExistsError: one of the names belongs to a file that is not to be replaced; nothing was changed.
+        FileExistsError: one of the names is taken by a file not in `replaced`; nothing was changed.
         OSError: the disk is full or broken.
     """
     folder, replaced = drafts[0].path.parent, [path for path in replaced if os.path.lexists(path)]
@@ -188,7 +188,7 @@ def publish_together(drafts: Sequence[Draft | DraftFolder], replaced: Iterable[P
         for draft in drafts:
             draft.rename(replace=False)
     except BaseException:
-        _take_back(folder, steps)  # where even this fails, the note stays for the next run
+        _take_back(folder, steps)  # if even this fails, the note stays for the next run
         note.discard()
         raise
     note.discard()
@@ -196,7 +196,7 @@ def publish_together(drafts: Sequence[Draft | DraftFolder], replaced: Iterable[P
 
 
 def check_free(path: Path) -> None:
-    """FileExistsError where something has this name."""
+    """Raise FileExistsError if the name is taken."""
     if os.path.lexists(path):
         raise FileExistsError(
             f"{path} is there already, and no record of racing-vpt lists it as its own: it is not replaced; move it "
@@ -281,11 +281,11 @@ def json_text(value: Mapping[str, object]) -> str:
 
 
 def require_regular(path: Path) -> None:
-    """Check that a path is a file with an end before anything opens it: a reader of a FIFO or a device waits for ever.
+    """Check that a path is a regular file before opening it: reading a FIFO or a device can block forever.
 
     Raises:
-        ValueError: it is something else; the message says what.
-        OSError: it cannot be looked at.
+        ValueError: it is not; the message says what it is.
+        OSError: it cannot be accessed.
     """
     mode = path.stat().st_mode
     if not stat.S_ISREG(mode):
@@ -293,17 +293,17 @@ def require_regular(path: Path) -> None:
 
 
 def open_regular(path: Path) -> BufferedReader:
-    """A file opened for reading bytes, never waiting for one; raises as `require_regular`."""
+    """Open a file for reading bytes, without blocking; raises as `require_regular`."""
     require_regular(path)
     file = os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb")
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # somebody exchanged it in between
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it was exchanged in between
         file.close()
         raise ValueError(f"{path} was replaced while it was opened; a file was expected")
     return file
 
 
 def refuse_link_out(path: Path, folder: Path) -> None:
-    """Raise ValueError where a path in a folder, which may be a stranger's, is a link to something outside of it."""
+    """Raise ValueError if a path in an untrusted folder is a link to something outside of it."""
     if path.is_symlink() and not path.resolve().is_relative_to(folder.resolve()):
         raise ValueError(
             f"{path} is a link to {os.readlink(path)}, outside of {folder}; if you trust it, give that itself, or a "
@@ -356,7 +356,7 @@ def process_runs(process: int) -> bool:
 
 
 def _is_leftover(path: Path, own: bool) -> bool:
-    """Whether a process of this machine left this unfinished: one that no longer runs, or with `own` this one."""
+    """Whether a process of this machine left the file unfinished and has ended; with `own`, this process too."""
     found = LEFTOVER.match(path.name)
     if found is None or found["host"] != HOST or path.is_symlink():
         return False
@@ -365,7 +365,7 @@ def _is_leftover(path: Path, own: bool) -> bool:
 
 
 def _identity(path: Path) -> list[int]:
-    """What tells a file from another one that has its name later: inode, size and time of its last change."""
+    """Identity of a file, to recognise another file of the same name: inode, size and time of the last change."""
     about = os.lstat(path)
     return [about.st_ino, about.st_size, about.st_mtime_ns]
 
@@ -377,7 +377,7 @@ def _is(path: Path, identity: Sequence[int]) -> bool:
 
 
 def _rename_to_free_name(temporary: Path, path: Path) -> None:
-    """Rename, but never over a file; FileExistsError where there is one."""
+    """Rename without replacing; FileExistsError if the name is taken."""
     if not temporary.is_dir():
         try:
             os.link(temporary, path, follow_symlinks=False)
@@ -399,14 +399,14 @@ def _unlink(path: Path) -> None:
 
 
 def _finish(note: Path) -> None:
-    """Publish what a killed process was publishing together; where that is not possible, take back what appeared."""
+    """Complete a joint publication of a killed process; if that is not possible, undo it."""
     folder = note.parent
     try:
         steps = read_json(note)
         replaced = steps["replaced"]
         appearing = {name: (temporary, identity) for name, (temporary, *identity) in steps["appearing"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        return  # killed before the note was written: nothing had appeared
+        return  # killed before the note was written: nothing was published
     names = (*replaced, *appearing, *(str(temporary).removeprefix(".") for temporary, _ in appearing.values()))
     if not all(plain_name(name) for name in names):
         return
@@ -426,7 +426,7 @@ def _finish(note: Path) -> None:
 
 
 def _take_back(folder: Path, steps: Steps) -> None:
-    """Remove what had appeared, and what was to be replaced, which is no longer whole."""
+    """Remove the files published so far, and those to be replaced, which are no longer complete."""
     appeared = {name: identity for name, (_, *identity) in steps["appearing"].items()}
     for name, identity in {**steps["replaced"], **appeared}.items():
         path = folder / name

@@ -1,6 +1,6 @@
-"""Outputs: one process writes to each at a time, and none replaces what is not its own.
+"""Locks and checks of outputs: one writer at a time, and no replacing of foreign files.
 
-A second writer is told who holds the output, and since when.
+A second writer gets an error that names the first.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from filelock import FileLock, Timeout
 from racing_vpt.files import check_free, process_runs, read_json, remove_leftovers
 
 LOCK = ".racing-vpt.lock"  # in a folder that is being written to
-SECONDS_AFTER_DEATH = 15.0  # for the processes of a killed one to end
+SECONDS_AFTER_DEATH = 15.0  # to wait for the workers of a killed process to end
 
 
 @contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Within the block no other process of racing-vpt writes to the folder; what killed ones left is cleaned up.
+    """Lock a folder against other writers of racing-vpt for the block, and clean up what killed ones left.
 
     Raises:
         ValueError: another process holds the folder; the message says which, and since when.
@@ -40,10 +40,10 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def sole_writer_of(*files: Path | None) -> Iterator[None]:
-    """Within the block no other process of racing-vpt writes to these files; other files of their folders are free.
+    """Lock files against other writers of racing-vpt for the block; other files of their folders are not locked.
 
     Args:
-        files: each an output; None for one that is not asked for.
+        files: outputs; None for one that is not wanted.
 
     Raises:
         ValueError: another process holds one of them; the message says which, and since when.
@@ -57,20 +57,20 @@ def sole_writer_of(*files: Path | None) -> Iterator[None]:
 
 
 def check_no_inputs(out: Path, inputs: Iterable[Path], what: str) -> None:
-    """ValueError where an output folder is one that holds inputs.
+    """Raise ValueError if an output folder holds inputs.
 
     Args:
         out: the folder.
-        inputs: files that are read.
-        what: they are, in the plural.
+        inputs: input files.
+        what: their name in the message, in the plural.
     """
     there, out = {path.parent for path in inputs}, out.resolve()
     if any(folder.resolve() == out for folder in there):
-        raise ValueError(f"--out {out} is a folder of the {what} that are read; choose another folder for what is made")
+        raise ValueError(f"--out {out} is the folder of the {what}; choose another folder for the output")
 
 
 def check_own_report(path: Path | None, field: str = "checkpoint") -> None:
-    """FileExistsError where a JSON file is there that no report of ours can be: one without a field that all have."""
+    """Raise FileExistsError if an existing JSON file is not one of our reports: it lacks a field that all have."""
     if path is None or not os.path.lexists(path):
         return
     report: dict = {}
@@ -81,14 +81,14 @@ def check_own_report(path: Path | None, field: str = "checkpoint") -> None:
 
 
 def check_own_film(path: Path | None) -> None:
-    """FileExistsError where a film would replace the video of a recording or of labels."""
+    """Raise FileExistsError if a film would replace the video of a recording or of labels."""
     if path is not None and any(path.with_suffix(suffix).exists() for suffix in (".jsonl", ".meta.json")):
         check_free(path)
 
 
 @contextmanager
 def _held(path: Path, output: Path) -> Iterator[None]:
-    """Hold a lock file. The lock is the kernel's (`flock`), so it ends with the process, however that ends."""
+    """Hold a lock file. The kernel (`flock`) releases the lock when the process ends, for whatever reason."""
     lock = FileLock(path)
     try:
         lock.acquire(timeout=0 if _holder_runs(path) else SECONDS_AFTER_DEATH)
@@ -106,12 +106,12 @@ def _held(path: Path, output: Path) -> Iterator[None]:
             json.dump(about, file)
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is held: whoever waits for this inode sees that it is gone
+        path.unlink(missing_ok=True)  # while still locked: a process waiting for this inode then sees that it is gone
         lock.release()
 
 
 def _holder(lock: Path) -> str:
-    """Who holds a lock, as a sentence says it."""
+    """Description of the process that holds a lock, for messages."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         about = json.loads(lock.read_text())
         return f"process {about['process']} on {about['host']} since {about['since']} ({about['command']})"

@@ -1,6 +1,6 @@
 """Label files: `NAME.jsonl`, one line per frame of a video, and `NAME.meta.json`, which names their checkpoint.
 
-Both are published together: there are labels exactly where there is a meta file.
+Both are published together.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """A recording: one episode on disk, as `NAME.mp4` (or a folder of PNG frames), `NAME.jsonl` and `NAME.meta.json`.
 
-They are published together: there is a recording exactly where there is a meta file. Any other video counts as an
+They are published together; lines without a meta file are unfinished. Any other video counts as an
 unlabelled recording.
 """
 
@@ -70,7 +70,11 @@ class RecordingWriter:
         self._replaced = replaced
         lines, pictures, self._meta_file = (folder / f"{name}{suffix}" for suffix in (".jsonl", ".mp4", ".meta.json"))
         pictures = pictures if video else folder / name
-        for path in (*([lines] if actions else []), pictures, self._meta_file):  # now, not after an hour of driving
+        for path in (
+            *([lines] if actions else []),
+            pictures,
+            self._meta_file,
+        ):  # fail now, not after an hour of driving
             if path not in replaced:
                 check_free(path)
         if truth_folder is not None and not actions:
@@ -199,7 +203,7 @@ class Recording:
 
     @property
     def uneven(self) -> bool:
-        """Whether its frames are at uneven distances in time, as their lines say."""
+        """Whether the time stamps of its lines are unevenly spaced."""
         return self.meta.get("uneven") is True and self.lines is not None
 
     @property

@@ -34,10 +34,10 @@ class StoredEpisode:
 
     Args:
         name: name of the episode.
-        frames_per_second: rate; of uneven frames, their mean.
+        frames_per_second: frame rate; the mean for a variable rate.
         clips: clips in order.
         finished: whether the lap is known to be finished, so that the episode terminated.
-        uneven_times: time of each frame in seconds, float64 [T]; None: they follow from the rate.
+        uneven_times: time of each frame in seconds, float64 [T], for a variable rate; None: constant rate.
     """
 
     name: str

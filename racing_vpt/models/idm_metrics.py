@@ -1,6 +1,6 @@
 """Accuracy of labels, and calibration of their confidence.
 
-All held-out predictions of an epoch are kept (56 numbers a frame under scheme `car`), because the temperature is fitted
+All held-out predictions of an epoch are kept (56 numbers per frame in CarRacing), because the temperature is fitted
 to them before they are measured.
 """
 

@@ -1,6 +1,6 @@
 """The figures that an IDM is judged by, each with its interval over episodes and beside two baselines.
 
-The baselines see no picture: the true controls of the frame before (what a person's slowness gives away), and the mean
+The baselines see no picture: the true controls of the previous frame (controls change slowly), and the mean
 of the training set. Agreement, onsets and lags are in `agreement.py`; the page `tests/README.md` explains the protocol.
 """
 
@@ -27,7 +27,7 @@ from racing_vpt.models.agreement import (
 )
 from racing_vpt.models.idm_metrics import PRESSED
 
-COLLARS = (0, 2)  # frames by which an onset may be early or late
+COLLARS = (0, 2)  # tolerances of an onset in frames, early or late
 Figures = dict[str, dict[str, Interval]]
 """Figures by control (or head, or `all`) and name."""
 
@@ -133,7 +133,7 @@ def agreement(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping
 
 
 def trust(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Figures:
-    """Figures of the confidence: `ece` by head and of all, and under `all` those of `risk_coverage`.
+    """Figures of the confidence: `ece` by head and overall, and under `all` those of `risk_coverage`.
 
     `all` also has `rank_correlation` (1: the error falls as the confidence rises). The error of a frame is the mean
     over the controls of |label - truth|, clipped at the stops, as a share of the control's range; `squared_` is the
@@ -174,7 +174,7 @@ def _presses(values: np.ndarray, low: float) -> np.ndarray:
 def _pairs(
     episodes: Sequence[Episode], name: str, change: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[list[Stretch]]:
-    """Labels and true values of a control, changed alike, in stretches of consecutive frames of each episode."""
+    """Labels and true values of a control, transformed equally, in stretches of consecutive frames of each episode."""
     for episode in episodes:
         labels, truth = change(episode.labels[name]), change(episode.truth[name])
         yield [(labels[part], truth[part]) for part in stretches(episode.frames)]

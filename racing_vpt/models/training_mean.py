@@ -1,7 +1,7 @@
-"""Buffers that older checkpoints lack, and the first of them: the mean controls of the training clips.
+"""Buffers that older checkpoints lack; the first is the mean of the training clips' controls.
 
-An added buffer is zero until it is set. While it is, it is left out of checkpoints and fingerprints, so that those of
-before stay what they were.
+Such a buffer is zero until it is set, and until then left out of checkpoints and fingerprints, so that fingerprints of
+older checkpoints do not change.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from racing_vpt.models.module import ControlModule
 
 
 class TrainingMean(ControlModule):
-    """A module that remembers the mean of the controls that it was trained on, as a baseline to be judged beside."""
+    """A module that stores the mean of its training controls, as a baseline."""
 
     ADDED: tuple[str, ...] = ("training_mean", "training_frames")
     training_mean: Tensor
@@ -36,13 +36,13 @@ class TrainingMean(ControlModule):
 
     @property
     def mean_controls(self) -> dict[str, float] | None:
-        """Mean of the training clips by control; None if the checkpoint does not tell."""
+        """Mean of the training controls by name; None if the checkpoint lacks it."""
         if not self.training_frames:
             return None
         return dict(zip(self.scheme.controls, self.training_mean.tolist(), strict=True))
 
     def set_only(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The tensors without added buffers that are not set."""
+        """The tensors without added buffers that are still unset."""
         return {key: x for key, x in state.items() if not key.startswith(self.ADDED) or bool(x.any())}
 
     def fingerprint(self) -> str:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 1. Record minutes with controls, hours of video only, and a driver to judge by (variables: LABELLED, WATCHED, JUDGE).
+# 1. Record minutes with controls, hours of video only, and a held-out driver (variables: LABELLED, WATCHED, JUDGE).
 #SBATCH --job-name=vpt-collect
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

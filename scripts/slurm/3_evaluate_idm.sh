@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 3. Judge it on a driver that it never saw (variables: NAME, JUDGE); the figures go to runs/test.
+# 3. Test the IDM on a held-out driver (variables: NAME, JUDGE); the metrics go to runs/test.
 #SBATCH --job-name=vpt-evaluate-idm
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

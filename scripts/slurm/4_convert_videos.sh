@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 4. Look through the videos: every one is decoded from end to end, and the bad ones are named (variable: VIDEOS).
+# 4. Check the videos: decode each from end to end and name the bad ones (variable: VIDEOS).
 #SBATCH --job-name=vpt-convert-videos
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 7. Drive tracks that nobody saw (variables: NAME, SEEDS); scores and a film go to the run folder.
+# 7. Drive unseen tracks (variables: NAME, SEEDS); scores and a film go to the run folder.
 #SBATCH --job-name=vpt-evaluate-vpt
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# 8. Go on from the weights of another run on other shards (variables: FROM, NAME, WATCHED_SHARDS, DEVICES).
+# 8. Fine-tune the weights of another run on other shards (variables: FROM, NAME, WATCHED_SHARDS, DEVICES).
 #SBATCH --job-name=vpt-fine-tune
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append

@@ -19,8 +19,8 @@ if [[ -z $CONTAINER ]]; then
   export PATH="$PROJECT/.venv/bin:$PATH"
 fi
 
-# One step of the job: as many processes on each machine as the first argument says. One that dies ends the others; they
-# would wait for it.
+# One step of the job; the first argument is the number of processes per machine. If one dies, the others are ended, as
+# they would wait for it.
 step() {
   local tasks=$1
   shift
@@ -31,7 +31,7 @@ step() {
   "$SRUN" --ntasks="$((tasks * NODES))" --ntasks-per-node="$tasks" --kill-on-bad-exit=1 ${inside[@]+"${inside[@]}"} "$@"
 }
 
-# A training that goes on where an earlier job of the same name stopped, and is put into the queue again after a signal.
+# A training that resumes an earlier job of the same name, and is requeued after a signal.
 train() {
   local kind=$1 checkpoints=$RUNS/$1/$NAME/checkpoints
   shift
