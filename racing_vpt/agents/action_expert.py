@@ -1,8 +1,8 @@
-"""Experts that choose among a few actions, to demonstrate them to a DQN or to teach it.
+"""Experts that choose among a few discrete actions, as demonstrators or teachers of a DQN.
 
-Continuous controls are no help there: rounded to the nearest action they do not drive. At each decision these experts
-choose the action that turns the wheels most like the wished controls, at a cost for pedals that differ from the wished
-ones. They decide as often as a DQN. Both styles were found by random search on a few tracks from seed 1000 on.
+Rounding continuous controls to the nearest action does not drive. At each decision these experts choose the action that
+turns the wheels most like the ideal controls, with a cost for different pedals. They decide as often as a DQN. Both
+styles were found by random search on a few tracks from seed 1000 on.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ WHEELS_SPEED = 0.06  # radians a frame: 3 a second
 
 
 class ActionExpert(ExpertAgent):
-    """An expert whose every decision is one of a few actions.
+    """An expert that chooses one of a few actions at each decision.
 
     Args:
-        style: how it drives; it decides every `style.hold` frames.
-        actions: controls among which it chooses.
-        seed: unused; it draws nothing.
+        style: parameters of the expert; it decides every `style.hold` frames.
+        actions: controls of each action.
+        seed: unused, as it is deterministic.
     """
 
     THROTTLE_COST: float
-    CRAWL: float  # units/s below which the throttle is worth CRAWL_COST
+    CRAWL: float  # units/s below which missing throttle costs CRAWL_COST
     CRAWL_COST: float
 
     def __init__(self, style: ExpertStyle, actions: Sequence[Controls], seed: int = 0) -> None:
@@ -39,20 +39,20 @@ class ActionExpert(ExpertAgent):
         self.actions = actions
 
     def hand(self, wish: Controls) -> Controls:
-        """The action that comes nearest to the wish while it is held."""
+        """The action nearest to the ideal controls while it is held."""
         return dict(self.actions[self.nearest(wish)])
 
     def decide(self) -> int:
-        """The number of the action that it would take now, however often it is asked."""
+        """Index of the action that it would take now, without side effects."""
         return self.nearest(self.wish())
 
     def nearest(self, wish: Controls) -> int:
-        """The number of the action that comes nearest to a wish."""
+        """Index of the action nearest to the ideal controls."""
         apart = [self.wheels_apart(action, wish) + self.pedals_apart(action, wish) for action in self.actions]
         return apart.index(min(apart))
 
     def wheels_apart(self, action: Controls, wish: Controls) -> float:
-        """How far the wheels are from where they are wished while an action is held, mean in radians."""
+        """Mean distance of the wheels from the ideal angle while an action is held, in radians."""
         assert self.env is not None
         assert self.env.car is not None
         turned = -self.env.car.wheels[0].joint.angle  # positive to the right
@@ -64,7 +64,7 @@ class ActionExpert(ExpertAgent):
         return apart
 
     def throttle_cost(self) -> float:
-        """Radians that the throttle is worth now; more where it crawls: who only steers then never gets away."""
+        """Cost of missing throttle in radians; higher at low speed, where steering alone would not move the car."""
         assert self.env is not None
         assert self.env.car is not None
         crawls = math.hypot(*self.env.car.hull.linearVelocity) < self.CRAWL
@@ -72,11 +72,11 @@ class ActionExpert(ExpertAgent):
 
     @abstractmethod
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
-        """What an action's pedals are worse than the wished ones, in radians of the wheels."""
+        """Cost of the difference between an action's pedals and the ideal ones, in radians of the wheels."""
 
 
 class FiveActionExpert(ActionExpert):
-    """CarRacing's five discrete actions: either it steers, or it accelerates, or it brakes."""
+    """CarRacing's five discrete actions: nothing, left, right, throttle, or brake."""
 
     STYLE = ExpertStyle(
         line_half_width=0.307,
@@ -91,16 +91,16 @@ class FiveActionExpert(ActionExpert):
         throttle_cut=0.0,
         hold=4,
     )
-    THROTTLE_COST = 0.0429  # radians that a wished acceleration is worth
-    BRAKE_COST = 0.8969  # radians, of a wished brake of 1
-    BRAKES_AS = 0.3  # the brake action is wished from half of this on
+    THROTTLE_COST = 0.0429  # radians, for missing throttle
+    BRAKE_COST = 0.8969  # radians, for a missing brake of 1
+    BRAKES_AS = 0.3  # ideal brake that the brake action stands for
     CRAWL, CRAWL_COST = 10.0, 0.3
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(self.STYLE, DISCRETE_CONTROLS, seed)
 
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
-        """As there is one throttle and one brake: whether it accelerates, and whether it brakes enough."""
+        """With one throttle and one brake: whether it accelerates, and whether it brakes enough."""
         slower = (wish["throttle"] > 0) != (action["throttle"] > 0)
         braked = self.BRAKES_AS - wish["brake"] if action["brake"] else wish["brake"]
         return self.throttle_cost() * slower + self.BRAKE_COST * braked
@@ -123,7 +123,7 @@ class ElevenActionExpert(ActionExpert):
         throttle_cut=0.353,
         hold=4,
     )
-    THROTTLE_COST = 0.111  # radians, of a throttle that is off by 1
+    THROTTLE_COST = 0.111  # radians, for a throttle that is off by 1
     BRAKE_COST = 0.502
     CRAWL, CRAWL_COST = 20.0, 1.5
 
@@ -131,6 +131,6 @@ class ElevenActionExpert(ActionExpert):
         super().__init__(self.STYLE, load_game("carracing").actions("eleven").actions, seed)
 
     def pedals_apart(self, action: Controls, wish: Controls) -> float:
-        """How far throttle and brake are from the wished ones."""
+        """Distance of throttle and brake from the ideal ones, weighted."""
         throttle, brake = (abs(wish[name] - action[name]) for name in ("throttle", "brake"))
         return self.throttle_cost() * throttle + self.BRAKE_COST * brake

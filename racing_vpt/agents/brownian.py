@@ -20,10 +20,10 @@ LOW, HIGH = (np.array(ends) for ends in ([low for _, low, _ in AXES], [high for 
 
 
 class RandomAgent(SoloAgent):
-    """Draws each frame's controls uniformly: a car's axes, or the classes of another game.
+    """Uniform random controls in each frame: values on a car's axes, or classes of another game.
 
     Args:
-        seed: of its draws.
+        seed: seed of the random controls.
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -46,14 +46,14 @@ class RandomAgent(SoloAgent):
 
 
 class BrownianAgent(RandomAgent):
-    """Random walk of the controls: a uniform draw, then steps of variance `dt` a frame, clipped to the range.
+    """Random walk of the controls: a uniform start, then steps of variance `dt` per frame, clipped to the range.
 
     The random driver that collected World Models' data (Ha & Schmidhuber 2018, arXiv:1803.10122) drew independent
-    actions; this one is used by re-implementations, because it gets further.
+    actions; re-implementations use this one, because it gets further.
 
     Args:
-        seed: of its draws.
-        dt: seconds a frame.
+        seed: seed of the random walk.
+        dt: seconds per frame.
     """
 
     def __init__(self, seed: int = 0, dt: float = 1 / 50) -> None:

@@ -16,17 +16,19 @@ from racing_vpt.frames import prepare
 from racing_vpt.games.controls import Axis, ControlScheme
 from racing_vpt.types import Controls, Frame, FrameSpec
 
-State = Any  # nested lists and tuples of tensors [N, ...], the policy's own
+State = Any  # memory of a policy: nested lists and tuples of tensors [N, ...]
 
 
 class Policy(Protocol):
-    """What a module must have to drive; `VPT` has it."""
+    """Interface of modules that can drive, such as `VPT`."""
 
     frames: FrameSpec
     scheme: ControlScheme
 
     @property
-    def act(self) -> str: ...  # `mean`, `mode`, `turns`; `controls` where `policy` says those [N, T], not probabilities
+    def act(
+        self,
+    ) -> str: ...  # `mean`, `mode`, `turns`; `controls` if `policy` returns controls [N, T], not probabilities
 
     def initial_state(self, n: int, device: torch.device | str) -> State: ...
 
@@ -34,16 +36,16 @@ class Policy(Protocol):
 
 
 class CheckpointAgent:
-    """Drives with a policy; it keeps a memory for each environment and repeats its controls between decisions.
+    """Drives with a policy, keeping one memory per environment and repeating the controls between decisions.
 
     Args:
-        module: a policy. It acts in evaluation mode.
-        device: where it runs.
-        greedy: without draws, as the module says (`act`): the `mean` on axes, the `mode` everywhere, or `turns`, the
-            mean on axes and of choices each class in turn, as often as it is likely. Otherwise draws.
-        seed: of the draws.
-        frames_per_second: rate of the environment, until it is attached to one. A policy made for fewer frames a
-            second decides less often.
+        module: the policy, in evaluation mode.
+        device: device of the policy.
+        greedy: deterministic, as the module's `act` says: the `mean` on axes, the `mode` everywhere, or `turns`, the
+            mean on axes and each class of a choice as often as its probability. False: controls are sampled.
+        seed: seed of the samples.
+        frames_per_second: rate of the environment, until one is attached. A policy for fewer frames per second decides
+            less often.
     """
 
     def __init__(
@@ -63,12 +65,12 @@ class CheckpointAgent:
         self.reset()
 
     def keep_pace(self, frames_per_second: float) -> None:
-        """Decide as often as the policy is used to, in an environment of that rate."""
+        """Decide at the policy's own rate in an environment of that frame rate."""
         spec = self.module.frames
         self.repeat = max(1, round(frames_per_second / spec.frames_per_second * spec.stride))
 
     def attach(self, env: gymnasium.Env) -> None:
-        """Drive in this environment; ValueError where it takes other controls than the policy has."""
+        """Drive in this environment; ValueError if its controls are not those of the policy."""
         check_driver(self.module.scheme.controls, self.module.scheme.name, env)
         self.keep_pace(float(env.metadata.get("render_fps", 50)))
 
@@ -79,7 +81,7 @@ class CheckpointAgent:
         self.owed: dict[str, Tensor] = {}  # [N, classes] by head
 
     def seed(self, seed: int) -> None:
-        if not len(self.age):  # once an episode runs beside this one, its draws depend on this generator
+        if not len(self.age):  # reseeding would change the samples of episodes that run in other rows
             self.random.manual_seed(seed)
 
     def act(self, frame: Frame) -> Controls:
@@ -102,7 +104,7 @@ class CheckpointAgent:
         return [dict(controls) for controls in self.controls]
 
     def decide(self, frames: np.ndarray, first: np.ndarray, rows: np.ndarray) -> list[Controls]:
-        """Controls for frames uint8 [M, H, W, 3] of those rows of the batch."""
+        """Controls for frames uint8 [M, H, W, 3] of these rows of the batch."""
         whole = len(rows) == len(self.age)
         index = torch.as_tensor(rows, device=self.device)
         pictures = torch.from_numpy(np.ascontiguousarray(prepare(frames, self.module.frames))).to(self.device)
@@ -122,7 +124,7 @@ class CheckpointAgent:
         return [dict(zip(names, row, strict=True)) for row in values.tolist()]
 
     def choose(self, likely: dict[str, Tensor], rows: Tensor | None = None) -> dict[str, Tensor]:
-        """Controls [M] by name from probabilities [M, classes] by head, of those rows, int64 [M]; None: of all."""
+        """Controls [M] by name from probabilities [M, classes] by head, for rows int64 [M] of the batch; None: all."""
         scheme = self.module.scheme
         if self.module.act == "controls":
             return likely
@@ -136,9 +138,9 @@ class CheckpointAgent:
         return scheme.decode({name: p.argmax(-1) for name, p in likely.items()})
 
     def turns(self, likely: dict[str, Tensor], rows: Tensor | None) -> dict[str, Tensor]:
-        """Classes int64 [M] of the heads that are no axes, each as often as it is likely: error diffusion over time.
+        """Classes int64 [M] of the heads other than axes by error diffusion: each as often as its probability.
 
-        What a class is owed grows by its probability at each decision; the one that is owed most is taken and pays one.
+        Each class accumulates its probability at each decision; the largest sum is chosen and reduced by one.
         """
         classes = {}
         for name, head in self.module.scheme.heads.items():

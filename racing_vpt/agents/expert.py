@@ -1,6 +1,6 @@
-"""The expert: reads the track from the environment, follows a racing line by pure pursuit, keeps a speed profile.
+"""Scripted expert: reads the track from the environment, follows a racing line by pure pursuit at a planned speed.
 
-It never looks at the picture. `ExpertStyle` says how it drives.
+It does not use the picture. `ExpertStyle` holds its parameters.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from racing_vpt.types import Controls, Frame
 if TYPE_CHECKING:
     from gymnasium.envs.box2d.car_racing import CarRacing
 
-LOST = 30.0  # units from the line at which it is sought on the whole track
-RECOVERY_SPEED = 25.0  # units/s when the car points across or against the road
-RECOVERY_ANGLE = 1.4  # radians to the point ahead from which on that speed is kept
+LOST = 30.0  # units from the line beyond which the nearest sample is searched on the whole track
+RECOVERY_SPEED = 25.0  # units/s while the car points across or against the road
+RECOVERY_ANGLE = 1.4  # radians to the point ahead above which that speed applies
 RECOVERY_THROTTLE = 0.3  # more would spin the rear wheels at full lock
-SPIN_ANGLE, SPIN_SPEED = 1.0, 6.0  # radians between where the car points and where it slides, from that speed on
-SPIN_BRAKE = 0.6  # what ends a spin
+SPIN_ANGLE, SPIN_SPEED = 1.0, 6.0  # radians between heading and velocity, and units/s, above which the car spins
+SPIN_BRAKE = 0.6  # brake that ends a spin
 NOISE_MEMORY = 0.95  # share of the steering error kept each frame
 NOTHING: Controls = {"steering": 0.0, "throttle": 0.0, "brake": 0.0}
 
 
 class ExpertAgent(SoloAgent):
-    """Drives by the track in `env.unwrapped`; call `attach(env)` after each reset.
+    """Drives by the track of `env.unwrapped`; call `attach(env)` after each reset.
 
     Args:
-        style: line, pace and hand.
-        seed: of its random steering error.
+        style: racing line, speed and control errors.
+        seed: seed of the random steering error.
     """
 
     def __init__(self, style: ExpertStyle, seed: int = 0) -> None:
@@ -79,7 +79,7 @@ class ExpertAgent(SoloAgent):
         return dict(self.controls)
 
     def wish(self) -> Controls:
-        """The controls that the car's state asks for, before the driver's hand shapes them."""
+        """Ideal controls for the state of the car, before delay, noise, smoothing and rounding."""
         if self.env is None:
             raise ValueError("the expert was asked to act before attach(env); the rollout does it after each reset")
         car = self.env.car
@@ -107,7 +107,7 @@ class ExpertAgent(SoloAgent):
         return {"steering": steering, "throttle": throttle, "brake": clip(excess, 0, 1)}
 
     def hand(self, wish: Controls) -> Controls:
-        """The wish as this driver's hand carries it out: unsteady, smoothed, in levels."""
+        """The controls that are executed: the ideal ones with noise, smoothing and rounding to levels."""
         style = self.style
         if style.noise:
             drift = self.random.normal(0, style.noise * math.sqrt(1 - NOISE_MEMORY**2))
@@ -123,7 +123,7 @@ class ExpertAgent(SoloAgent):
 
 
 def to_level(value: float, level: float) -> float:
-    """The value rounded to a multiple of `level`; as it is where that is 0."""
+    """The value rounded to a multiple of `level`; unchanged if that is 0."""
     return round(value / level) * level if level else value
 
 

@@ -1,9 +1,9 @@
-"""The racing line of a closed track: where the expert wants to be, and how fast.
+"""Racing line of a closed track, and the speed along it.
 
 The line has the smallest summed squared second differences inside the road, tile by tile: little curvature (Heilmeier
-et al. 2020, "Minimum curvature trajectory planning"), and, because they shrink with its length, a short way. The pace
-is what the tyres' lateral grip allows, and behind it a backward pass allows for braking. Lengths are in the
-environment's units (the road is 13.3 wide), speeds in units a second.
+et al. 2020, "Minimum curvature trajectory planning") and, because they shrink with its length, a short path. The pace
+is the speed that the lateral grip of the tyres allows, reduced by a backward pass so that braking suffices. Lengths are
+in the environment's units (the road is 13.3 wide), speeds in units per second.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ class RacingLine:
     spacing: float
 
     def nearest(self, x: float, y: float, around: int | None, back: int = 8, ahead: int = 60) -> int:
-        """The sample nearest to a point, sought near sample `around`: a track may come close to itself. None: on all of
-        it."""
+        """Index of the sample nearest to a point, searched near sample `around`, as a track may come close to itself.
+
+        None: searched on the whole line.
+        """
         count = len(self.points)
         indices = np.arange(count) if around is None else np.arange(around - back, around + ahead) % count
         gap = self.points[indices] - (x, y)
@@ -40,7 +42,7 @@ class RacingLine:
         return float(np.hypot(*(self.points[sample] - (x, y))))
 
     def ahead(self, sample: int, length: float) -> np.ndarray:
-        """The point float64 [2] that lies `length` further along."""
+        """The point float64 [2] that is `length` further along the line."""
         return self.points[(sample + round(length / self.spacing)) % len(self.points)]
 
     def heading(self, sample: int) -> float:
@@ -52,14 +54,14 @@ class RacingLine:
 def racing_line(
     track: np.ndarray, half_width: float, bias: float, lateral_limit: float, braking: float, top_speed: float
 ) -> RacingLine:
-    """The line of least second differences, with its pace.
+    """Racing line with minimal second differences, and its pace.
 
     Args:
-        track: float64 [N, 4], the environment's tiles in order: (alpha, beta, x, y), beta the way across the road.
-        half_width: how much of the road's half-width may be used, 0 (its middle) to 1 (its edges).
-        bias: shift of what may be used, as a fraction of the road's half-width, positive to the right.
-        lateral_limit: sideways acceleration that the pace allows, units/s^2.
-        braking: deceleration that the pace allows, units/s^2.
+        track: float64 [N, 4], the tiles in order as (alpha, beta, x, y); beta is the direction across the road.
+        half_width: share of the road's half-width that may be used, 0 (its middle) to 1 (its edges).
+        bias: shift of the line, as a share of the road's half-width, positive to the right.
+        lateral_limit: lateral acceleration of the pace, units/s^2.
+        braking: deceleration of the pace, units/s^2.
         top_speed: largest speed, units/s.
     """
     across = np.stack([np.cos(track[:, 1]), np.sin(track[:, 1])], -1)  # [N, 2], to the right
@@ -106,13 +108,13 @@ def curvature(points: np.ndarray, reach: int = 4, smooth: int = 5) -> np.ndarray
 
 
 def pace(bend: np.ndarray, spacing: float, lateral_limit: float, braking: float, top_speed: float) -> np.ndarray:
-    """Speed float64 [S] for curvature [S]: grip in the corners, and early enough braking before them.
+    """Speed float64 [S] for curvature [S]: limited by grip in corners, and by braking before them.
 
-    Tyres share their grip between turning and braking (an ellipse), so a bend leaves less of `braking`.
+    Tyres share their grip between turning and braking (a friction ellipse), so that a bend leaves less `braking`.
     """
     speed = np.minimum(top_speed, np.sqrt(lateral_limit / np.maximum(np.abs(bend), 1e-6))).tolist()
     turning = (np.abs(bend) / lateral_limit).tolist()
-    for sample in reversed(range(-len(speed), len(speed))):  # twice around, for the line is closed
+    for sample in reversed(range(-len(speed), len(speed))):  # twice around, because the line is closed
         following = speed[(sample + 1) % len(speed)]
         left = math.sqrt(max(0.0, 1 - (following**2 * turning[sample]) ** 2))
         speed[sample] = min(speed[sample], math.sqrt(following**2 + 2 * braking * left * spacing))

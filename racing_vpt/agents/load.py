@@ -1,4 +1,4 @@
-"""Who drives: the scripted expert, Brownian motion, chance, a person at the keyboard, or a checkpoint."""
+"""Agents by name: scripted experts, Brownian motion, random controls, the keyboard, or a checkpoint."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
     Args:
         name: `expert` or `expert:STYLE`, `brownian`, `random`, `keyboard`, or a checkpoint: `zoo:NAME`, a run folder,
             a file, an OpenAI `F.model`.
-        device: where a checkpoint's network runs.
-        seed: of the agents that draw random numbers; a rollout seeds them again with each episode's seed.
-        greedy: a checkpoint acts as its configuration says (mean or mode); otherwise it draws from its distribution.
+        device: device of a checkpoint's network.
+        seed: seed of random agents; a rollout seeds them again with the seed of each episode.
+        greedy: a checkpoint acts as its configuration says (mean or mode); False: its controls are sampled.
 
     Raises:
-        ValueError: for a style that is not known, or a checkpoint that cannot drive.
-        FileNotFoundError: where neither an agent nor a checkpoint has that name; it lists what there is.
+        ValueError: an unknown style, or a checkpoint that cannot drive.
+        FileNotFoundError: neither an agent nor a checkpoint has that name; the message lists the agents.
     """
     kind, _, style = name.partition(":")
     if kind == "expert":

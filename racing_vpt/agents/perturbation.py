@@ -1,7 +1,7 @@
-"""Short bursts in which the car does something else than its driver wants.
+"""Short perturbations of the executed controls, from which the driver has to recover.
 
-The driver then has to recover, and a policy that learns from it sees how: from a driver who never leaves the line, it
-cannot (VPT section 4; DART, Laskey et al. 2017, arXiv:1703.09327).
+A policy learns recoveries from them, which a driver who never leaves the line does not show (VPT section 4; DART,
+Laskey et al. 2017, arXiv:1703.09327).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ Kind = Literal["steering_offset", "random_steering", "no_throttle", "full_thrott
 
 @dataclass(frozen=True)
 class Perturbation:
-    """How often the executed controls are disturbed, for how long, and how.
+    """Frequency, length and kinds of perturbations.
 
     Args:
-        probability: chance in each undisturbed frame that a burst starts.
-        min_frames: shortest burst.
-        max_frames: longest burst.
-        strength: largest steering that is added or put in place, and largest `brake`.
-        kinds: what happens in a burst, each as likely: `steering_offset` (held, added to the driver's steering),
-            `random_steering` (held, in its place), `no_throttle`, `full_throttle`, `brake` (held), `full_brake` (locks
-            the wheels). Random steering and full brakes often end in a spin, the others seldom.
+        probability: probability per undisturbed frame that a perturbation starts.
+        min_frames: shortest perturbation.
+        max_frames: longest perturbation.
+        strength: largest steering that is added or substituted, and largest `brake`.
+        kinds: equally likely kinds: `steering_offset` (constant, added to the driver's steering), `random_steering`
+            (constant, instead of it), `no_throttle`, `full_throttle`, `brake` (constant), `full_brake` (locks the
+            wheels). Random steering and full brakes often cause a spin, the others rarely.
     """
 
     probability: float = 0.012
@@ -46,7 +46,7 @@ class Perturbation:
 
 
 class Disturbance:
-    """A perturbation at work in one episode; a function of the seed."""
+    """The perturbations of one episode; a function of the seed."""
 
     def __init__(self, perturbation: Perturbation, seed: int) -> None:
         self.perturbation = perturbation
@@ -56,7 +56,7 @@ class Disturbance:
         self.value = 0.0
 
     def apply(self, intended: Mapping[str, float]) -> dict[str, float] | None:
-        """The controls to execute instead of the intended ones, or None where nothing is disturbed."""
+        """The controls to execute instead of the intended ones; None if this frame is undisturbed."""
         if self.frames_left == 0:
             if self.random.random() >= self.perturbation.probability:
                 return None

@@ -1,4 +1,4 @@
-"""What agents share that drive one environment at a time."""
+"""Base of agents that drive one environment at a time."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Seedable(Protocol):
     """An agent that draws random numbers; the rollout seeds it with the episode's seed."""
 
     def seed(self, seed: int) -> None:
-        """Make what follows a function of this seed."""
+        """Make everything that follows a function of this seed."""
 
 
 class SoloAgent(ABC):
-    """An agent written for one environment. For more it drives with copies of itself, one a row."""
+    """An agent written for one environment; for a batch, each row has a copy of it."""
 
     def __init__(self) -> None:
         self._rows: list[Self] = []
 
-    def reset(self) -> None:  # noqa: B027 - some have nothing to forget
+    def reset(self) -> None:  # noqa: B027 - optional
         """Forget the last episode."""
 
     @abstractmethod

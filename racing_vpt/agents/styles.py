@@ -1,4 +1,4 @@
-"""Driving styles of the expert: who is watched matters as much as how one learns."""
+"""Driving styles of the scripted expert."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ExpertStyle:
-    """How the expert drives. Lengths in the environment's units (the road is 13.3 wide), speeds in units a second.
+    """Parameters of the expert. Lengths in the environment's units (the road is 13.3 wide), speeds in units per second.
 
     Args:
         line_half_width: share of the road's half-width that the line may use, 0 (its middle) to 1.
         line_bias: shift of the line to the right, as a share of the road's half-width.
-        lookahead: distance along the line to the point steered at, standing still.
-        lookahead_per_speed: what a unit/s adds to that distance, in units.
-        steer_gain: steering for a radian to that point.
-        yaw_gain: steering against a radian/s of yaw.
-        lateral_limit: sideways acceleration that the pace allows, units/s^2.
-        braking: deceleration that the pace allows, units/s^2.
+        lookahead: distance along the line to the point that is steered at, at speed 0.
+        lookahead_per_speed: increase of that distance per unit/s, in units.
+        steer_gain: steering per radian to that point.
+        yaw_gain: steering against the yaw rate, per radian/s.
+        lateral_limit: lateral acceleration of the pace, units/s^2.
+        braking: deceleration of the pace, units/s^2.
         top_speed: largest speed.
-        throttle_gain: pedal for a unit/s below the pace.
-        brake_share: pedal for a unit/s above the pace, as a share of throttle_gain.
-        brake_deadband: units/s above the pace before the brake is touched.
-        throttle_cut: share of the throttle taken away at full steering.
+        throttle_gain: throttle per unit/s below the pace.
+        brake_share: brake per unit/s above the pace, as a share of throttle_gain.
+        brake_deadband: units/s above the pace at which braking starts.
+        throttle_cut: share of the throttle removed at full steering.
         throttle_limit: largest throttle.
-        smoothness: share of the last controls kept each frame, 0 (none) to below 1.
+        smoothness: share of the previous controls kept in each frame, in [0, 1).
         reaction_delay: frames from seeing to acting.
         hold: frames for which controls are held.
         steering_levels: steering is rounded to multiples of this; 0 for no rounding.
@@ -58,7 +58,7 @@ class ExpertStyle:
             raise ValueError(f"a style needs smoothness in [0, 1), hold >= 1 and reaction_delay >= 0; given: {self}")
 
 
-# The default is the driver at the limit: CMA-ES over its first eleven numbers, ten tracks of seeds 1000 to 1019.
+# The default drives at the limit: CMA-ES over its first eleven parameters on ten tracks of seeds 1000 to 1019.
 STYLES = {
     "limit": ExpertStyle(),
     # Slow enough to be cloned from little data.
@@ -75,7 +75,7 @@ STYLES = {
         brake_share=0.3,
         throttle_cut=0.5,
     ),
-    # As fast as is still smooth, with the low-passed controls of a steady hand.
+    # As fast as possible with smooth, low-pass filtered controls.
     "brisk": ExpertStyle(
         line_half_width=0.55,
         lookahead=10.5,
@@ -89,7 +89,7 @@ STYLES = {
         throttle_cut=0.7,
         smoothness=0.3,
     ),
-    # Between brisk and the limit, with an unsteady hand.
+    # Between brisk and the limit, with noisy steering.
     "sporty": ExpertStyle(
         line_half_width=0.62,
         lookahead_per_speed=0.025,
@@ -98,8 +98,8 @@ STYLES = {
         top_speed=98.0,
         noise=0.05,
     ),
-    # Held out: inverse dynamics models are judged on this driver, so none may have learnt from it. A narrow line right
-    # of the middle, late and long braking, two frames of reaction, controls held for three frames, in levels.
+    # Held out: inverse dynamics models are judged on this driver, so none may be trained on it. A narrow line right of
+    # the middle, late and long braking, a delay of two frames, controls held for three frames and rounded to levels.
     "judge": ExpertStyle(
         line_half_width=0.35,
         line_bias=0.15,
@@ -121,12 +121,12 @@ STYLES = {
     ),
 }
 HELD_OUT = "judge"
-VARIED = "varied"  # an expert of another style in each episode: varied.py
-WILD = "wild"  # the same, interrupted by antics: wild.py
+VARIED = "varied"  # a new random style in each episode: varied.py
+WILD = "wild"  # the same, interrupted by unusual manoeuvres: wild.py
 FIVE = "five"  # an expert with CarRacing's five discrete actions: action_expert.py
-ELEVEN = "eleven"  # one with the eleven of configs/dqn_actions.yaml
+ELEVEN = "eleven"  # one with the eleven actions of configs/dqn_actions.yaml
 
 
 def style_names() -> tuple[str, ...]:
-    """What may stand after `expert:`."""
+    """Styles that `expert:STYLE` accepts."""
     return (*STYLES, WILD, VARIED, FIVE, ELEVEN)

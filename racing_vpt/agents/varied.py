@@ -1,7 +1,7 @@
-"""A driver of whom each episode knows another hand: what an inverse dynamics model has no habits to learn from.
+"""Scripted expert whose style is redrawn for every episode, to train inverse dynamics models on.
 
-From a handful of drivers a model learns what those would do next, which is easier to see than what was done; on anyone
-else it guesses wrong (LOG.md). Where no two episodes drive alike, only what the picture shows is left to be learnt.
+From a handful of drivers a model learns what they would do next, which is easier than to see what was done, and fails
+on any other driver (LOG.md). If no two episodes are driven alike, only the picture tells the controls.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from racing_vpt.agents.expert import ExpertAgent
 from racing_vpt.agents.styles import ExpertStyle
 
-RANGES = {  # of the style's numbers; the racing line and pace from timid to the limit
+RANGES = {  # of the style's parameters; racing line and pace from timid to the limit
     "line_half_width": (0.2, 0.7),
     "line_bias": (-0.3, 0.3),
     "lookahead": (9.0, 15.0),
@@ -29,7 +29,7 @@ RANGES = {  # of the style's numbers; the racing line and pace from timid to the
     "throttle_limit": (0.5, 1.0),
     "noise": (0.0, 0.15),
 }
-# Never those of the driver who is held out (`styles.HELD_OUT`): 2 frames, 3 frames, 0.08 and 0.1.
+# None of the held-out driver's (`styles.HELD_OUT`): 2 frames, 3 frames, 0.08 and 0.1.
 REACTION_DELAYS = (0, 1, 3)
 HOLDS = (1, 1, 2, 4, 5)
 STEERING_LEVELS = (0.0, 0.0, 0.05, 0.12, 0.2)
@@ -38,7 +38,7 @@ SMOOTHNESS = (0.0, 0.3, 0.6)
 
 
 def drawn_style(random: np.random.Generator) -> ExpertStyle:
-    """Line, pace and hand, each number drawn by itself."""
+    """A random style, each parameter drawn independently."""
     numbers: dict[str, Any] = {name: float(random.uniform(low, high)) for name, (low, high) in RANGES.items()}
     hand: dict[str, Any] = {
         "reaction_delay": int(random.choice(REACTION_DELAYS)),
@@ -51,10 +51,10 @@ def drawn_style(random: np.random.Generator) -> ExpertStyle:
 
 
 class VariedAgent(ExpertAgent):
-    """An expert whose style is drawn anew with each seed.
+    """An expert with a random style for each seed.
 
     Args:
-        seed: of the style and of its random steering error.
+        seed: seed of the style and of the random steering error.
     """
 
     def __init__(self, seed: int = 0) -> None:

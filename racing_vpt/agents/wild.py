@@ -1,7 +1,7 @@
-"""A driver who does what no good driver does, and then recovers: what an inverse dynamics model must have seen.
+"""Scripted driver with spins, stops and other unusual manoeuvres, to train inverse dynamics models on.
 
-A model that learnt from clean laps cannot label a spin, a stop or a standing start, and a policy learns from what the
-model could not label (an early trial: it never pulled away).
+A model trained on clean laps cannot label a spin, a stop or a standing start, and a policy cloned from its labels fails
+there (in an early trial it never started to move).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ class WildAgent(SoloAgent):
     coasting, random held or wandering controls, excursions, slaloms, braking while steering.
 
     Args:
-        seed: of what happens when, and of how the expert drives in between.
-        sane_frames: shortest and longest stretch of expert driving between two antics.
-        antic_frames: shortest and longest antic.
+        seed: seed of the antics, and of the expert's style in between.
+        sane_frames: fewest and most frames of expert driving between two antics.
+        antic_frames: fewest and most frames of an antic.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class WildAgent(SoloAgent):
         self.expert.attach(env)
 
     def draw(self) -> str:
-        """The next antic; all come once before one comes again."""
+        """The next antic; each comes once before any is repeated."""
         if not self.bag:
             self.bag = [str(antic) for antic in self.random.permutation(ANTICS)]
         return self.bag.pop()
 
     def start(self, antic: str | None) -> None:
-        """Begin an antic, or sane driving where it is None."""
+        """Begin an antic, or expert driving if it is None."""
         self.antic: str | None = antic
         self.age = 0
         low, high = self.sane_frames if antic is None else self.antic_frames
@@ -80,7 +80,7 @@ class WildAgent(SoloAgent):
         return self.perform(sane)
 
     def perform(self, sane: Controls) -> Controls:
-        """This frame's part of the antic."""
+        """Controls of the antic in this frame."""
         side, strength = self.side, self.strength
         match self.antic:
             case None:

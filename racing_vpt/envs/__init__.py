@@ -1,1 +1,1 @@
-"""Environments: CarRacing (stock, and a faster one), Minecraft, Atari, and others of gymnasium."""
+"""Environments: CarRacing (stock and fast), Minecraft, Atari, and any of gymnasium that offers its controls."""

@@ -1,7 +1,8 @@
-"""CarRacing's actions from controls by name, and what the car did with them.
+"""CarRacing's actions from controls by name, and the resulting state of the car.
 
-CarRacing's steering is positive to the right, as ours. Its five discrete actions are fixed controls (scheme `five` of
-`games/carracing.yaml`); the numbers are those of `gymnasium.envs.box2d.car_racing.CarRacing.step` (gymnasium 1.4.0).
+CarRacing's steering is positive to the right, as in recordings. Its five discrete actions are fixed controls (scheme
+`five` of `games/carracing.yaml`); their values are those of `gymnasium.envs.box2d.car_racing.CarRacing.step` in
+gymnasium 1.4.0.
 """
 
 import math
@@ -22,10 +23,10 @@ DISCRETE_CONTROLS = tuple(GAME.actions("five").actions)
 
 
 class ControlEnv(gymnasium.Wrapper, RecordConstructorArgs):
-    """Refuses bad actions, and takes controls by name besides arrays.
+    """Checks actions, and takes controls by name besides arrays.
 
     Args:
-        env: CarRacing, stock or ours, with any wrappers that leave its actions alone.
+        env: CarRacing, stock or fast, with any wrappers that keep its actions.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
@@ -43,14 +44,14 @@ class ControlEnv(gymnasium.Wrapper, RecordConstructorArgs):
 
 
 def check_action(env: gymnasium.Env, action: np.ndarray | int) -> np.ndarray | int:
-    """Returns the action if the environment may take it.
+    """The action, checked.
 
     Args:
-        env: decides by its action space: [steering -1..1, throttle 0..1, brake 0..1], or an integer 0..4.
+        env: environment whose action space decides: [steering -1..1, throttle 0..1, brake 0..1], or an integer 0..4.
         action: a real array of shape (3,), or an integer.
 
     Raises:
-        ValueError: for a wrong type or shape, NaN, or a value out of range; it names the value and the range.
+        ValueError: wrong type or shape, NaN, or a value out of range; the message names value and range.
     """
     if isinstance(env.action_space, spaces.Discrete):
         num_actions = int(env.action_space.n)
@@ -71,17 +72,17 @@ def check_action(env: gymnasium.Env, action: np.ndarray | int) -> np.ndarray | i
 
 
 def to_action(env: gymnasium.Env, controls: Mapping[str, float]) -> np.ndarray | int:
-    """Translates controls by name into the environment's action.
+    """The environment's action for controls by name.
 
     Args:
         env: continuous or discrete CarRacing.
-        controls: `steering`, `throttle`, `brake`, and `gear_change` which must be 0 where it is given.
+        controls: `steering`, `throttle`, `brake`, and `gear_change`, which must be 0 if given.
 
     Returns:
         float64 [steering, throttle, brake], or the index of the discrete action with exactly these controls.
 
     Raises:
-        ValueError: for a missing, unknown or bad control, or where no discrete action equals the controls.
+        ValueError: a missing, unknown or invalid control, or no discrete action equals the controls.
     """
     unknown = set(controls) - {name for name, _, _ in AXES} - {"gear_change"}
     missing = [name for name, _, _ in AXES if name not in controls]
@@ -107,10 +108,10 @@ def to_action(env: gymnasium.Env, controls: Mapping[str, float]) -> np.ndarray |
 
 
 def observation_of(env: gymnasium.Env) -> dict[str, float | None]:
-    """What the car really does now, as a recording stores it.
+    """State of the car, as a recording stores it.
 
     Returns:
-        `speed` in track units a second; `steering_angle` of the front wheels in radians, positive to the right;
+        `speed` in track units per second; `steering_angle` of the front wheels in radians, positive to the right;
         `engine_gas` 0..1; `track_position`, the fraction of tiles visited; `gear`, None.
 
     Raises:

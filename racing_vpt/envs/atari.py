@@ -1,10 +1,9 @@
 """Atari games (extra `[atari]`: ale-py carries their ROMs) as environments that take controls by name.
 
-They are ale-py's v5 environments as they are: an action is held for four frames of the screen and is forgotten in a
-quarter of them in favour of the one before (Machado et al. 2018, arXiv:1709.06009), colours, no maximum over frames,
-episodes of whole games, raw rewards. Unlike those, all 18 positions of the joystick are taken in every game, whatever
-its minimal set, so that a person holds what they like and a recording of one game can be learnt from for another; and
-`render_fps` is what a second of the console has: 60 frames, four an action.
+These are ale-py's unchanged v5 environments: four frames per action, sticky actions with probability 0.25 (Machado et
+al. 2018, arXiv:1709.06009), colours, no maximum over frames, episodes of whole games, raw rewards. Unlike those, every
+game takes all 18 positions of the joystick, not only its minimal set, so that a person may hold any keys and recordings
+of one game can train models of another; `render_fps` is that of the console: 60 frames per second, four per action.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from racing_vpt.games.read import game_names, load_game
 from racing_vpt.types import Frame
 
 CONSOLE_FRAMES_PER_SECOND = 60.0
-LONGEST = 27_000  # frames that are seen: half an hour, which is where ale-py ends a game
+LONGEST = 27_000  # observed frames: half an hour, after which ale-py ends a game
 INSTALL = "pip install '.[atari]' in a checkout of racing-vpt"
 Step = tuple[Frame, SupportsFloat, bool, bool, dict[str, Any]]
 
@@ -30,9 +29,9 @@ class AtariGame(gymnasium.Wrapper, RecordConstructorArgs):
     """Frames uint8 [210, 160, 3], for controls of the joystick by name.
 
     Args:
-        env: ale-py's, with all positions of the joystick as its actions.
-        end_on_life_loss: end an episode with each life, for training: `reset()` then goes on with the next life of the
-            same game; `reset(seed=...)` begins another game nevertheless.
+        env: environment of ale-py with all positions of the joystick as its actions.
+        end_on_life_loss: end an episode with each life, for training: `reset()` then continues with the next life of
+            the same game, and `reset(seed=...)` begins another game.
     """
 
     def __init__(self, env: gymnasium.Env, end_on_life_loss: bool = False) -> None:
@@ -56,7 +55,7 @@ class AtariGame(gymnasium.Wrapper, RecordConstructorArgs):
         return frame, info
 
     def step(self, action: int) -> Step:
-        """As gymnasium's; an action is the number of a position."""
+        """As gymnasium's; an action is the index of a position."""
         frame, reward, terminated, truncated, info = self.env.step(action)
         lost, self.lives = info["lives"] < self.lives, info["lives"]
         self.game_over = terminated or truncated
@@ -70,10 +69,10 @@ class AtariGame(gymnasium.Wrapper, RecordConstructorArgs):
 def make_atari(
     id: str, render_mode: str | None = None, max_episode_steps: int | None = None, end_on_life_loss: bool = False
 ) -> AtariGame:
-    """The game of that id, `ALE/Enduro-v5` for one.
+    """The game of an id such as `ALE/Enduro-v5`.
 
     Raises:
-        ValueError: ale-py is not installed, or has no such game, or cannot render it so.
+        ValueError: ale-py is not installed, has no such game, or does not know the render mode.
     """
     try:
         import ale_py
@@ -85,7 +84,7 @@ def make_atari(
         raise ValueError(f"ale-py has no game {id!r}; it has {', '.join(near)} and {len(games) - len(near)} more")
     if render_mode not in (None, "human", "rgb_array"):
         raise ValueError(f"{id} is rendered as human or rgb_array, but {render_mode!r} was asked for")
-    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else each process greets
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # ale-py prints a banner otherwise
     env = gymnasium.make(
         id,
         max_episode_steps=max_episode_steps or LONGEST,

@@ -1,4 +1,4 @@
-"""Holding an action for several frames."""
+"""Frame skip: each action is held for several frames."""
 
 from typing import SupportsFloat
 
@@ -10,10 +10,10 @@ from gymnasium.utils import RecordConstructorArgs
 class FrameSkip(gymnasium.Wrapper, RecordConstructorArgs):
     """Repeats each action, sums the rewards and stops at the end of the episode.
 
-    An environment with a `drawing` switch and a `draw()` method (ours) draws the last of the frames only.
+    An environment with a `drawing` switch and a `draw()` method (the fast CarRacing) draws only the last of the frames.
 
     Args:
-        env: the environment, time limit included: the limit counts frames.
+        env: environment with its time limit, which counts frames.
         num_frames: frames per decision.
     """
 
@@ -23,7 +23,7 @@ class FrameSkip(gymnasium.Wrapper, RecordConstructorArgs):
         self.num_frames = num_frames
 
     def step(self, action: np.ndarray | int) -> tuple[np.ndarray, SupportsFloat, bool, bool, dict]:
-        """As gymnasium's; the observation is the one after the last frame, the reward the sum over them."""
+        """As gymnasium's; the observation after the last frame, and the sum of the rewards."""
         core = self.env.unwrapped
         draws_on_demand = hasattr(core, "drawing")
         total = 0.0

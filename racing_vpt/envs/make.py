@@ -1,4 +1,4 @@
-"""The door to the environments: an id and a few options in, a checked gymnasium environment out."""
+"""Makes environments by id, checked, with controls by name."""
 
 import os
 import sys
@@ -16,7 +16,7 @@ STOCK_ID = "CarRacing-v3"
 RenderMode = Literal["human", "rgb_array", "state_pixels"]
 OLDER_IDS = ("CarRacing-v0", "CarRacing-v1", "CarRacing-v2")
 
-register_envs()  # also where the package was not installed with its entry points
+register_envs()  # also if the package was not installed with its entry points
 
 
 def make_env(
@@ -29,24 +29,24 @@ def make_env(
     max_episode_steps: int | None = None,
     end_on_life_loss: bool = False,
 ) -> gymnasium.Env:
-    """Makes an environment whose observations are pictures and which takes controls by name (`envs.offers`).
+    """Make an environment with pictures as observations that takes controls by name (`envs.offers`).
 
     Args:
         id: `CarRacing-v3` (stock) or `racing_vpt/CarRacingFast-v3` (same physics and rewards, drawn much faster), whose
             pictures are uint8 [96, 96, 3] and whose actions are checked at every step; `minerl:HumanSurvival` or
-            `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` which has its spaces; `ALE/Enduro-v5` or another game of
-            ale-py; or any environment of gymnasium that offers its control scheme.
+            `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` with the same spaces; `ALE/Enduro-v5` or another game of
+            ale-py; or any environment of gymnasium that offers its game.
         continuous: actions are float [steering, throttle, brake]; otherwise one of five integers. CarRacing only.
         frame_skip: environment frames for which an action is held; their rewards are summed.
-        render_mode: what `env.render()` gives: a window, a uint8 [400, 600, 3] picture, or the observation.
+        render_mode: result of `env.render()`: a window, a uint8 [400, 600, 3] picture, or the observation.
         domain_randomize: new colours of road and grass at every reset. CarRacing only.
-        max_episode_steps: frames (not decisions) until truncation; None keeps the 1000 of the registration. An Atari
-            game's frames are those that are seen, four of the screen each.
+        max_episode_steps: frames (not decisions) until truncation; None: the registered 1000. In Atari, observed
+            frames, of four frames of the console each.
         end_on_life_loss: end an episode with each life, for training only. Atari only (`envs.atari`).
 
     Raises:
-        ValueError: for an unknown or retired id, one that offers no control scheme, options that it does not have, a
-            bad frame skip or length, a window without a display, or a game that is not installed.
+        ValueError: an unknown or retired id, one that offers no game, options that it does not have, an invalid frame
+            skip or length, a window without a display, or a game that is not installed.
     """
     if id in OLDER_IDS:
         raise ValueError(f"{id} is retired in gymnasium {gymnasium.__version__}; use {STOCK_ID} or {FAST_ID}")
@@ -68,7 +68,7 @@ def make_env(
     env: gymnasium.Env = gymnasium.make(
         id,
         max_episode_steps=max_episode_steps,
-        disable_env_checker=True,  # it costs a tenth of a fast frame; check_env runs in the tests instead
+        disable_env_checker=True,  # a tenth of the time of a fast frame; tests run check_env instead
         render_mode=render_mode,
         continuous=continuous,
         domain_randomize=domain_randomize,
@@ -81,7 +81,7 @@ def make_env(
 def make_other(
     id: str, render_mode: RenderMode | None, max_episode_steps: int | None, end_on_life_loss: bool
 ) -> gymnasium.Env:
-    """Any environment but CarRacing; ValueError where there is none or it offers no control scheme."""
+    """Any environment but CarRacing; ValueError if there is none or it offers no game."""
     if id.startswith("minerl:"):
         from racing_vpt.envs.minecraft import make_minerl
 

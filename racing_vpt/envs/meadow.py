@@ -1,8 +1,7 @@
 """A meadow with a tree to fell: Minecraft's actions, pictures and pace without Minecraft.
 
-It is for trying and testing policies with Minecraft's controls where the game is not installed; it has nothing of the
-game's worlds. Speeds, reach and the three seconds that a trunk takes are Minecraft's. Pictures have MineRL's size and
-are drawn at a quarter of it, coarse as the game's blocks.
+For trying and testing policies with Minecraft's controls without the game; its worlds are not imitated. Speeds, reach
+and the three seconds to fell a trunk are Minecraft's. Pictures have MineRL's size, drawn at a quarter of it.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ import numpy as np
 from racing_vpt.envs.minecraft import FRAMES_PER_SECOND, HEIGHT, WIDTH, action_space, observation_space
 from racing_vpt.types import Frame
 
-COARSE = 4  # pixels of the picture for each that is drawn
+COARSE = 4  # pixels of the picture per drawn pixel
 ROWS, COLUMNS = HEIGHT // COARSE, WIDTH // COARSE
 FOCAL = ROWS / 2 / np.tan(np.radians(35.0))  # drawn pixels; the field of view is 70 degrees high
-WALK = 4.317 / FRAMES_PER_SECOND  # metres a frame
+WALK = 4.317 / FRAMES_PER_SECOND  # metres per frame
 SPRINT, SNEAK = 1.3, 0.3  # factors on it
 EYES = 1.62  # metres
-GRAVITY, LEAP = 0.08, 0.42  # metres a frame and frame; metres a frame
+GRAVITY, LEAP = 0.08, 0.42  # metres per frame^2; metres per frame
 REACH = 4.5  # metres
-FELLING = 60  # frames of attack that a trunk takes
-TRUNK = (0.5, 0.0, 4.0)  # half the width, lower and upper end, metres
+FELLING = 60  # frames of attack to fell a trunk
+TRUNK = (0.5, 0.0, 4.0)  # half the width, lower and upper end in metres
 CROWN = (1.5, 4.0, 6.0)
 SKY, GRASS, BARK, LEAVES = (130, 175, 255), ((95, 160, 60), (85, 148, 52)), (100, 75, 45), (45, 105, 35)
 
 
 class Meadow(gymnasium.Env):
-    """One tree stands 3 to 10 metres away, in any direction; a felled one (reward 1) grows again elsewhere.
+    """One tree stands 3 to 10 metres away in a random direction; once felled (reward 1), it grows again elsewhere.
 
     `inventory` opens and closes a panel, during which nothing else works; `ESC` ends the episode.
 
@@ -76,25 +75,25 @@ class Meadow(gymnasium.Env):
         return self.draw() if self.render_mode == "rgb_array" else None
 
     def aims_at_trunk(self) -> bool:
-        """Whether the cross hair is on the trunk, and the trunk within reach."""
+        """Whether the crosshair is on the trunk and the trunk within reach."""
         bearing, distance = self.tree_from_here()
         ends = [np.degrees(np.arctan2(z - self.eyes, distance)) for z in TRUNK[1:]]
         beside = distance * abs(np.sin(np.radians(bearing)))
         return distance < REACH and abs(bearing) < 90 and beside < TRUNK[0] and ends[0] < -self.pitch < ends[1]
 
     def tree_from_here(self) -> tuple[float, float]:
-        """Direction of the tree, degrees to the right of where the player looks, and metres to it."""
+        """Direction of the tree in degrees to the right of the view, and its distance in metres."""
         east, north = self.tree - self.place
         bearing = (np.degrees(np.arctan2(east, north)) - self.yaw + 180) % 360 - 180
         return float(bearing), float(max(0.3, np.hypot(east, north)))
 
     @property
     def eyes(self) -> float:
-        """Metres above the ground."""
+        """Height of the eyes above the ground in metres."""
         return EYES + self.height - 0.35 * ("sneak" in self.held and not self.panel)
 
     def draw(self) -> Frame:
-        """What the player sees, uint8 [360, 640, 3]."""
+        """The player's view, uint8 [360, 640, 3]."""
         up = (ROWS / 2 - np.arange(ROWS) - 0.5) / FOCAL
         right = (np.arange(COLUMNS) + 0.5 - COLUMNS / 2) / FOCAL
         elevation = np.arctan(up) - np.radians(self.pitch)
@@ -122,7 +121,7 @@ class Meadow(gymnasium.Env):
         if self.panel:
             picture[ROWS // 4 : -ROWS // 4, COLUMNS // 4 : -COLUMNS // 4] = (198, 198, 198)
         else:
-            picture[ROWS // 2, COLUMNS // 2 - 2 : COLUMNS // 2 + 3] = 255  # the cross hair
+            picture[ROWS // 2, COLUMNS // 2 - 2 : COLUMNS // 2 + 3] = 255  # the crosshair
             picture[ROWS // 2 - 2 : ROWS // 2 + 3, COLUMNS // 2] = 255
         for slot in range(1, 10):
             left = COLUMNS // 2 - 45 + 10 * (slot - 1)
@@ -134,7 +133,7 @@ class Meadow(gymnasium.Env):
         heading, length = np.radians(self.yaw), max(1.0, float(np.hypot(ahead, aside)))
         forward, right = np.array([np.sin(heading), np.cos(heading)]), np.array([np.cos(heading), -np.sin(heading)])
         target = self.place + (ahead * forward + aside * right) * speed / length
-        if np.hypot(*(self.tree - target)) > 2 * TRUNK[0]:  # nobody walks through a trunk
+        if np.hypot(*(self.tree - target)) > 2 * TRUNK[0]:  # the trunk is solid
             self.place = target
         if "jump" in held and self.height == 0:
             self.rise = LEAP

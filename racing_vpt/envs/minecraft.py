@@ -1,8 +1,8 @@
 """Minecraft as an environment that takes controls by name: an adapter for MineRL 1.0, and its spaces.
 
-MineRL (Guss et al. 2019, arXiv:1907.10440; version 1.0 is VPT's) speaks the old gym API: a dict of pictures out, a dict
-of 24 keys and the camera in, four values a step. The settings of a game for VPT's checkpoints are those of OpenAI's
-`run_agent.py`. Nothing here is imported from MineRL until a game is made.
+MineRL (Guss et al. 2019, arXiv:1907.10440; version 1.0 is VPT's) has the old gym API: a dict of pictures as
+observation, a dict of 24 keys and the camera as action, four values per step. Settings for VPT's checkpoints are those
+of OpenAI's `run_agent.py`. MineRL is imported when a game is made.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from racing_vpt.games.read import load_game
 from racing_vpt.types import Frame
 
 PREFIX = "minerl:"
-GAME = "HumanSurvival"  # the game of the public checkpoints: no task, survive
+GAME = "HumanSurvival"  # the game of the public checkpoints, without a task
 OTHER_KEYS = ("ESC", "pickItem", "swapHands")  # keys of MineRL that VPT never presses
 HEIGHT, WIDTH = 360, 640
 FRAMES_PER_SECOND = 20.0
-SETTINGS = {  # of the game that the public checkpoints know
+SETTINGS = {  # as in the training of the public checkpoints
     "fov_range": [70, 70],
     "frameskip": 1,
     "gamma_range": [2, 2],
@@ -35,7 +35,7 @@ INSTALL = "pip install '.[minecraft]' in a checkout of racing-vpt (MineRL 1.0 co
 
 
 class Game(Protocol):
-    """What is asked of MineRL, or of a game with its spaces; the old gym API or the new one."""
+    """Interface of MineRL, or of a game with its spaces; the old or the new gym API."""
 
     action_space: Any
     observation_space: Any
@@ -48,21 +48,21 @@ class Game(Protocol):
 
 
 def action_space() -> spaces.Dict:
-    """MineRL 1.0's: a button each, and `camera`, degrees of pitch and yaw."""
+    """Action space of MineRL 1.0: buttons, and `camera`, pitch and yaw in degrees."""
     keys: dict[str, spaces.Space] = {name: spaces.Discrete(2) for name in (*BUTTONS, *OTHER_KEYS)}
     return spaces.Dict({**keys, "camera": spaces.Box(-180.0, 180.0, (2,), np.float32)})
 
 
 def observation_space() -> spaces.Dict:
-    """MineRL 1.0's: `pov`, the picture."""
+    """Observation space of MineRL 1.0: `pov`, the picture."""
     return spaces.Dict({"pov": spaces.Box(0, 255, (HEIGHT, WIDTH, 3), np.uint8)})
 
 
 def to_action(controls: Mapping[str, float]) -> dict[str, Any]:
-    """MineRL's action of controls by name.
+    """MineRL's action for controls by name.
 
     Raises:
-        ValueError: controls are missing, of another game, or not finite.
+        ValueError: controls are missing, unknown or not finite.
     """
     missing = [name for name in (*BUTTONS, *CAMERA) if name not in controls]
     unknown = sorted(controls.keys() - {*BUTTONS, *CAMERA})
@@ -84,11 +84,11 @@ class MinecraftControls(gymnasium.Env):
 
     Args:
         game: MineRL's environment, or one with its spaces.
-        max_episode_steps: frames until truncation; None leaves it to the game.
-        name: of the game, for messages.
+        max_episode_steps: frames until truncation; None: the game's own limit.
+        name: name of the game, for messages.
 
     Raises:
-        ValueError: the game has other keys or another resolution than the checkpoints know.
+        ValueError: the game has other keys or another resolution than the checkpoints.
     """
 
     def __init__(self, game: Game, max_episode_steps: int | None = None, name: str = "the game") -> None:
@@ -112,7 +112,7 @@ class MinecraftControls(gymnasium.Env):
         self.played, self.max_episode_steps, self.frames = game, max_episode_steps, 0
 
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple[Frame, dict]:
-        """A new world; MineRL's is made from the seed where its version can do so."""
+        """A new world, made from the seed if MineRL's version supports it."""
         super().reset(seed=seed)
         self.frames = 0
         if isinstance(self.played, gymnasium.Env):
@@ -147,10 +147,10 @@ class MinecraftControls(gymnasium.Env):
 
 
 def make_minerl(name: str, max_episode_steps: int | None = None) -> MinecraftControls:
-    """MineRL's game of that name: `HumanSurvival`, with the settings of VPT's checkpoints, or an id of its own.
+    """MineRL's game of a name: `HumanSurvival`, with the settings of VPT's checkpoints, or one of MineRL's ids.
 
     Raises:
-        ValueError: MineRL is not installed, or has no such game; it says what to install.
+        ValueError: MineRL is not installed, or has no such game; the message says what to install.
     """
     try:
         import gym

@@ -1,7 +1,7 @@
 """Environments that take controls by name.
 
-An environment of gymnasium does where its unwrapped class has `game`, the name or the file of its game, and
-`to_action(controls)`, which returns the action for controls by name. Minecraft's spaces are recognised by themselves.
+An environment of gymnasium does if its unwrapped class has `game`, the name or file of its game, and
+`to_action(controls)`, which returns the action for controls by name. Minecraft's spaces are recognised without these.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ Step = tuple[Any, Any, bool, bool, dict]
 
 @runtime_checkable
 class OffersControls(Protocol):
-    """What an environment's own class needs to be driven."""
+    """Attributes that an environment's own class needs to be driven."""
 
     game: Game | str
 
     def to_action(self, controls: Mapping[str, float]) -> Any:
-        """The environment's action for controls by name; ValueError where there is none."""
+        """The environment's action for controls by name; ValueError if there is none."""
 
 
 @runtime_checkable
 class ControlledEnv(Protocol):
-    """What `make_env` returns, beside gymnasium's methods."""
+    """Environments as `make_env` returns them, besides gymnasium's methods."""
 
     game: Game
 
@@ -43,7 +43,7 @@ class GameEnv(gymnasium.Wrapper, RecordConstructorArgs):
     """Takes controls by name besides actions.
 
     Args:
-        env: its unwrapped environment has `game` and `to_action`.
+        env: environment whose unwrapped class has `game` and `to_action`.
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
@@ -59,16 +59,16 @@ class GameEnv(gymnasium.Wrapper, RecordConstructorArgs):
 
 
 def offered(env: gymnasium.Env, id: str) -> gymnasium.Env:
-    """The environment with `step_controls` and `game`.
+    """The environment, with `step_controls` and `game`.
 
     Raises:
-        ValueError: it does not say what its controls are; the message says what it needs.
+        ValueError: it does not offer its controls; the message says what it needs.
     """
     if isinstance(env, ControlledEnv):
         return env
     if isinstance(env.unwrapped, OffersControls):
         return GameEnv(env)
-    from racing_vpt.envs.minecraft import MinecraftControls, action_space  # with torch, which others do not need
+    from racing_vpt.envs.minecraft import MinecraftControls, action_space  # imports torch
 
     if isinstance(env.action_space, spaces.Dict) and set(env.action_space.spaces) == set(action_space().spaces):
         return MinecraftControls(env, name=id)
@@ -79,7 +79,7 @@ def offered(env: gymnasium.Env, id: str) -> gymnasium.Env:
 
 
 def step_controls(env: gymnasium.Env, controls: Mapping[str, float]) -> Step:
-    """Step an environment of `make_env` with controls by name."""
+    """Step an environment made by `make_env` with controls by name."""
     assert isinstance(env, ControlledEnv), f"{env} was not made by make_env"
     return env.step_controls(controls)
 
@@ -87,12 +87,12 @@ def step_controls(env: gymnasium.Env, controls: Mapping[str, float]) -> Step:
 def check_driver(controls: tuple[str, ...], scheme: str, env: gymnasium.Env) -> None:
     """ValueError unless a driver with these controls can drive the environment.
 
-    A gear change may be missing, or be given to a car with one gear.
+    `gear_change` may be missing, or be given to a car with one gear.
 
     Args:
-        controls: of the driver.
-        scheme: its name, for the message.
-        env: of `make_env`.
+        controls: controls of the driver.
+        scheme: name of the driver's scheme, for the message.
+        env: environment made by `make_env`.
     """
     assert isinstance(env, ControlledEnv), f"{env} was not made by make_env"
     taken = env.game.control_names

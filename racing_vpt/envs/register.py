@@ -1,6 +1,6 @@
-"""Registers our environments with gymnasium, which finds this module by the package's entry point `gymnasium.envs`.
+"""Registers our environments with gymnasium through the package's entry point `gymnasium.envs`.
 
-Importing it loads neither Box2D nor pygame: those are loaded when an environment is made.
+Box2D and pygame are imported when an environment is made.
 """
 
 import gymnasium
@@ -10,7 +10,7 @@ MEADOW_ID = "racing_vpt/Meadow-v0"
 
 
 def register_envs() -> None:
-    """Register `racing_vpt/CarRacingFast-v3` and `racing_vpt/Meadow-v0`, once."""
+    """Register `racing_vpt/CarRacingFast-v3` and `racing_vpt/Meadow-v0`, if they are not registered yet."""
     if FAST_ID not in gymnasium.registry:
         gymnasium.register(
             id=FAST_ID,

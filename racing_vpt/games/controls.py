@@ -1,4 +1,4 @@
-"""Control schemes: the controls of a game, and how each becomes classes.
+"""Control schemes: the controls of a game, and their conversion to classes.
 
 A scheme is a list of heads (`heads.py`), each a categorical distribution. `encode` turns controls into class indices,
 `decode` turns indices back, `expect` turns probabilities into the mean control.
@@ -20,8 +20,8 @@ class ControlScheme:
     """The controls of a game as named categorical distributions.
 
     Args:
-        name: of the game, or `GAME:SCHEME`; errors and labels give it.
-        heads: the distributions; no control may belong to two of them.
+        name: name of the game, or `GAME:SCHEME`; used in errors and labels.
+        heads: the distributions; a control belongs to one of them.
         packs: heads with equally many classes that share one layer of a network, by the layer's name.
     """
 
@@ -66,9 +66,9 @@ class ControlScheme:
         return {name: head.encode(controls) for name, head in self.heads.items()}
 
     def relevant(self, classes: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Mask bool [...] by head of where its class matters, given all classes int64 [...]; absent: everywhere.
+        """Mask bool [...] by head of the frames in which its class has an effect, from all classes int64 [...].
 
-        Minecraft's camera matters where the class of the buttons says that the camera moves.
+        Heads that are absent always have one. Minecraft's camera has one if the class of the buttons moves it.
         """
         joint = next((head for head in self.heads.values() if isinstance(head, JointButtons)), None)
         if joint is None or "camera" not in self.heads:
@@ -76,13 +76,13 @@ class ControlScheme:
         return {"camera": joint.camera_moves.to(classes[joint.name].device)[classes[joint.name]]}
 
     def is_null(self, controls: Mapping[str, Tensor]) -> Tensor:
-        """Mask bool [...] of where no control is used: the class of every head is that of zero."""
+        """Mask bool [...] of the frames without any control: the class of every head is that of zero."""
         rest = self.encode({name: torch.zeros_like(controls[name]) for name in self.controls})
         classes = self.encode(controls)
         return torch.stack([classes[name] == rest[name] for name in classes]).all(0)
 
     def encode_soft(self, controls: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Targets float32 [..., classes] by head: two-hot on an axis, which `expect` inverts, else one-hot."""
+        """Targets float32 [..., classes] by head: two-hot on an axis, which `expect` inverts, otherwise one-hot."""
         classes = self.encode(controls)
         targets = {}
         for name, head in self.heads.items():
@@ -113,11 +113,11 @@ class ControlScheme:
     def expect(
         self, probabilities: Mapping[str, Tensor], classes: Mapping[str, Tensor] | None = None
     ) -> dict[str, Tensor]:
-        """Controls float32 [...] from probabilities [..., classes]: an axis' mean, the likeliest class of other heads.
+        """Controls float32 [...] from probabilities [..., classes]: mean of an axis, most likely class of other heads.
 
         Args:
-            probabilities: by head.
-            classes: int64 [...] by head, taken instead of the likeliest; ignored on axes.
+            probabilities: class probabilities by head.
+            classes: int64 [...] by head, used instead of the most likely ones; ignored on axes.
         """
         likeliest = {name: probabilities[name].argmax(-1) for name in self.heads}
         controls = self.decode(likeliest | dict(classes or {}))

@@ -1,4 +1,4 @@
-"""How a game file writes heads: `left: button`, `steering: {axis: [-1, 1], bins: 31, mu: 10}` and so on."""
+"""Heads as written in game files: `left: button`, `steering: {axis: [-1, 1], bins: 31, mu: 10}`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ HEAD_FORMS = (
 
 
 def read_heads(given: object, what: str) -> tuple[Head, ...]:
-    """Heads by name as YAML has them.
+    """Heads from a game file.
 
     Args:
-        given: of the file.
-        what: where it stands in the file, for messages.
+        given: parsed YAML.
+        what: place in the file, for messages.
 
     Raises:
-        ValueError: there are none, one of them cannot be, or two are of one control.
+        ValueError: there are none, one is invalid, or two have a control in common.
     """
     heads = tuple(_head(name, form, f"{what}.{name}") for name, form in read_mapping(given, what).items())
     if not heads:
@@ -66,7 +66,7 @@ def _head(name: str, form: object, what: str) -> Head:
 
 
 def _row(row: object, controls: tuple[str, ...], what: str) -> tuple[float, ...]:
-    """A row of a table: a number for each control, or the names of the buttons that are held."""
+    """A row of a table: a number per control, or the names of the held buttons."""
     if isinstance(row, Sequence) and not isinstance(row, str) and all(isinstance(each, str) for each in row):
         unknown = [each for each in row if each not in controls]
         if unknown:
@@ -85,7 +85,7 @@ def _numbers(given: object, count: int | None, what: str) -> tuple[float, ...]:
 
 
 def write_heads(heads: Iterable[Head]) -> dict[str, object]:
-    """Heads as a game file has them; `read_heads` makes them again."""
+    """Inverse of `read_heads`."""
     return {head.controls[0] if _is_button(head) else head.name: _form(head) for head in heads}
 
 
@@ -106,7 +106,7 @@ def _is_button(head: Head) -> bool:
 
 
 def read_mapping(given: object, what: str, known: Sequence[str] | None = None) -> dict[str, Any]:
-    """A mapping of YAML, {} where there is none; ValueError for something else or for a key that is not known."""
+    """A mapping from YAML, {} if there is none; ValueError for anything else or an unknown key."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -120,7 +120,7 @@ def read_mapping(given: object, what: str, known: Sequence[str] | None = None) -
 
 
 def read_names(given: object, what: str) -> tuple[str, ...]:
-    """One name or a list of them; ValueError for something else."""
+    """A name or a list of names; ValueError for anything else."""
     if isinstance(given, str):
         return (given,)
     if not isinstance(given, Sequence) or not all(isinstance(name, str | int) for name in given):
@@ -129,6 +129,6 @@ def read_names(given: object, what: str) -> tuple[str, ...]:
 
 
 def near(name: str, names: Iterable[str]) -> str:
-    """`; did you mean X?` where one of the names is close to `name`."""
+    """`; did you mean X?` if one of the names is similar to `name`."""
     found = difflib.get_close_matches(name, names, 1, 0.6)
     return f"; did you mean {found[0]}?" if found else ""

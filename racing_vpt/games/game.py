@@ -1,4 +1,4 @@
-"""What is particular to one game. `read.py` reads it from a YAML file; a checkpoint carries it in the same form."""
+"""All properties of one game. `read.py` reads them from a YAML file; checkpoints contain them in the same form."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ModelKind = Literal["idm", "policy", "world", "dqn"]
 
 @dataclass(frozen=True)
 class Car:
-    """The player's car, where the camera follows it so that it stands still in the picture.
+    """The player's car, if the camera follows it so that it stands still in the picture.
 
     Args:
         place: rectangle of the car in the picture that models see.
-        shows: controls that the car's own look gives away, such as steering where its wheels turn. An inverse dynamics
+        shows: controls visible in the car itself, such as steering by the angle of its wheels. An inverse dynamics
             model can read them from this rectangle alone.
     """
 
@@ -34,11 +34,11 @@ class Keys:
     """Keys of one control, by pygame's names.
 
     Args:
-        hold: any of these keys, held, gives `value`; none gives 0.
-        value: of the control while a key is held.
-        less: for a continuous control: these keys move it towards its lowest value.
-        more: these move it towards its highest value; none of either moves it back to 0.
-        step: how far one frame moves it.
+        hold: keys that set the control to `value` while one is held; otherwise it is 0.
+        value: value of the control while a key is held.
+        less: keys that move a continuous control towards its lowest value.
+        more: keys that move it towards its highest value; without any of both it returns to 0.
+        step: change per frame.
     """
 
     hold: tuple[str, ...] = ()
@@ -58,19 +58,19 @@ class Game:
     """One game: its controls, its frames, and where it is played.
 
     Args:
-        name: what checkpoints and errors call it.
-        controls: heads: how each control becomes classes.
+        name: name in checkpoints and errors.
+        controls: heads, which turn each control into classes.
         schemes: other heads for (some of) the same controls, by name: fewer classes, or tables of actions.
-        scheme_for: which of `schemes` a kind of model uses, and `default` for the others; else `controls`.
+        scheme_for: scheme of `schemes` by kind of model, and `default` for the others; otherwise `controls`.
         packs: heads of a scheme that share one layer of a network (`ControlScheme`), by scheme or `controls`.
-        frames: what models of controls see: size, rate, hidden rectangles.
-        world_frames: what world models and tokenizers see.
-        env: id of the environment in which it is judged and played; None: there are only recordings.
+        frames: frames of policies and inverse dynamics models: size, rate, hidden rectangles.
+        world_frames: frames of world models and tokenizers.
+        env: id of the environment for judging and playing; None: there are only recordings.
         training_env: id of a faster environment with the same dynamics, for collecting and training.
         stops: largest effective value by control: commands beyond it have the same effect.
-        car: where the car stands, if it stands still in the picture.
-        keys: keys of each control, for somebody who plays.
-        opposites: pairs of controls that cancel each other when the keys of both are held.
+        car: the car, if it stands still in the picture.
+        keys: keys of each control.
+        opposites: pairs of controls that cancel each other when both are held.
     """
 
     name: str
@@ -147,12 +147,12 @@ class Game:
 
 
 def check_same_game(held: Game, asked: Game, checkpoint: str) -> None:
-    """ValueError where a checkpoint was trained for another game than the one that was asked for.
+    """Raise ValueError if a checkpoint was trained for another game than the requested one.
 
     Args:
-        held: the checkpoint's game.
-        asked: by `--game`.
-        checkpoint: its name.
+        held: game of the checkpoint.
+        asked: game of `--game`.
+        checkpoint: name of the checkpoint.
     """
     if held.name != asked.name:
         raise ValueError(
@@ -167,5 +167,5 @@ def check_same_game(held: Game, asked: Game, checkpoint: str) -> None:
 
 
 def describe(game: Game) -> str:
-    """The controls of a game with their classes, such as `steering 31, brake 11`."""
+    """Controls of a game with their numbers of classes, such as `steering 31, brake 11`."""
     return ", ".join(f"{head.name} {head.num_classes}" for head in game.controls)

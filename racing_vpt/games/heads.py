@@ -1,8 +1,8 @@
-"""Heads: how the controls of a game become classes.
+"""Heads: conversion of the controls of a game to classes and back.
 
 Each head is one categorical distribution that a model predicts: an `Axis` (a pedal, a steering wheel), a `Choice` (a
-gear change), a `Button`, or a `Joint` of several controls that are chosen together; Minecraft's are in `minecraft.py`.
-PyTorch is imported where tensors are made, so that a game file is read without it.
+gear change), a `Button`, or a `Joint` of several controls chosen together; Minecraft's are in `minecraft.py`.
+PyTorch is imported in functions, so that game files are read without it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Axis:
-    """A continuous control, divided into bins; a value between two bins belongs to both (two-hot targets).
+    """A continuous control, divided into bins; a value between two bins is divided between them (two-hot targets).
 
     Args:
         name: the control.
@@ -50,7 +50,7 @@ class Axis:
 
     @cached_property
     def table(self) -> Tensor:
-        """The value at the centre of each class, float32 [classes, 1]."""
+        """Value at the centre of each class, float32 [classes, 1]."""
         import torch
 
         unit = torch.linspace(-1, 1, self.bins, dtype=torch.float64, device="cpu")
@@ -68,9 +68,9 @@ class Choice:
     """One of a few values, such as a gear change of -1, 0 or 1.
 
     Args:
-        name: of the head, and of the control unless that has a name of its own.
-        values: rising.
-        control: name of the control.
+        name: name of the head.
+        values: values in rising order.
+        control: name of the control; None: that of the head.
     """
 
     name: str
@@ -102,18 +102,18 @@ class Choice:
 
 
 def Button(name: str) -> Choice:  # noqa: N802 - reads as the class of controls that it makes
-    """A button: class 0 is released, class 1 is pressed. A head's name has no dot, which divides names of weights."""
+    """A button: class 0 is released, class 1 pressed. The head's name has no dots, which separate names of weights."""
     return Choice(name.replace(".", "_"), (0.0, 1.0), name)
 
 
 @dataclass(frozen=True)
 class Joint:
-    """Several controls that are chosen together: class i is row i. Other values are encoded as the nearest row.
+    """Several controls chosen together: class i is row i. Other values are encoded as the nearest row.
 
     Args:
-        name: of the head.
+        name: name of the head.
         controls: names of the controls.
-        rows: a value of each control, by class.
+        rows: values of the controls, by class.
     """
 
     name: str
@@ -156,7 +156,7 @@ Head = Axis | Choice | Joint | JointButtons | JointCamera | CameraAxis
 
 
 def nearest_class(head: Axis | Choice, controls: Mapping[str, Tensor]) -> Tensor:
-    """The class int64 [...] of a head with one control whose value is nearest; the lower one of two."""
+    """Class int64 [...] with the nearest value, of a head with one control; the lower of two equally near ones."""
     import torch
 
     values = named(controls, head.controls, head.name)[head.controls[0]].float()

@@ -2,11 +2,10 @@
 
 VPT, Baker et al. 2022 (arXiv:2206.11795), appendix C, and the order of classes of OpenAI's public checkpoints. The
 mouse turns the camera: `camera_pitch` (positive is down) and `camera_yaw` (positive is right), degrees a frame. Each
-class of a policy's head `buttons` says whether the camera moves at all; the head `camera` counts only if it does.
-Unlike in OpenAI's code, the class that opens the inventory keeps the camera at rest when it is decoded too, as it does
-when it is encoded.
+class of a policy's head `buttons` includes whether the camera moves; the head `camera` is ignored if it does not.
+Unlike in OpenAI's code, the class that opens the inventory keeps the camera at rest in decoding too, as in encoding.
 
-PyTorch is imported where tensors are made, so that a game file is read without it.
+PyTorch is imported in functions, so that game files are read without it.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ BUTTONS = (
     *(f"hotbar.{slot}" for slot in range(1, 10)),
 )
 CAMERA = ("camera_pitch", "camera_yaw")
-CAMERA_LIMIT = 10.0  # degrees a frame
+CAMERA_LIMIT = 10.0  # degrees per frame
 CAMERA_BINS = 11  # of each direction; the middle one is at rest
 CAMERA_MU = 10.0
 NULL_CAMERA = CAMERA_BINS * CAMERA_BINS // 2  # class of the camera at rest
-CANCEL = {("forward", "back"), ("left", "right")}  # both keys of a pair together count as neither
-GROUPS = (  # at most one key of each counts, the later one; the first group varies slowest in the class number
+CANCEL = {("forward", "back"), ("left", "right")}  # both keys of a pair cancel
+GROUPS = (  # at most one key of each group counts, the later one; the first group varies slowest in the class index
     tuple(f"hotbar.{slot}" for slot in range(1, 10)),
     ("forward", "back"),
     ("left", "right"),
@@ -59,10 +58,10 @@ def camera_degrees() -> Tensor:
 
 @dataclass(frozen=True)
 class JointButtons:
-    """All buttons and whether the camera moves, as one choice of 10 * 3 * 3 * 3 * 2^5 classes, and `inventory` last.
+    """All buttons and whether the camera moves: 10 * 3 * 3 * 3 * 2^5 classes, and `inventory` last.
 
     Args:
-        name: of the head.
+        name: name of the head.
     """
 
     name: str = "buttons"
@@ -77,7 +76,7 @@ class JointButtons:
 
     @cached_property
     def table(self) -> Tensor:
-        """The buttons that each class presses, float32 [8641, 20]."""
+        """Buttons pressed in each class, float32 [8641, 20]."""
         import torch
 
         choices = product(*(((), *((key,) for key in group)) for group in GROUPS), ((), ()))
@@ -111,17 +110,17 @@ class JointButtons:
         return torch.where(pressed["inventory"], self.num_classes - 1, classes)
 
     def rest_camera(self, controls: dict[str, Tensor], classes: Tensor) -> dict[str, Tensor]:
-        """Decoded controls [...], with the camera at rest in the classes int64 [...] of buttons that say so."""
+        """Decoded controls [...], with the camera at rest where the classes int64 [...] of buttons exclude it."""
         moves = self.camera_moves.to(classes.device)[classes]
         return controls | {name: controls[name] * moves for name in CAMERA if name in controls}
 
 
 @dataclass(frozen=True)
 class JointCamera:
-    """Both directions of the camera as one choice of 11 * 11 classes; yaw varies fastest.
+    """Both directions of the camera: 11 * 11 classes; yaw varies fastest.
 
     Args:
-        name: of the head.
+        name: name of the head.
     """
 
     name: str = "camera"
@@ -143,7 +142,7 @@ class JointCamera:
         return torch.cartesian_prod(degrees, degrees).float()
 
     def encode(self, controls: Mapping[str, Tensor]) -> Tensor:
-        """Class int64 [...] of the camera; at rest where the inventory is opened, which excludes everything else."""
+        """Class int64 [...] of the camera; at rest if the inventory is opened, which excludes everything else."""
         import torch
 
         pitch, yaw = (camera_class(column) for column in named(controls, CAMERA, self.name).values())
@@ -153,10 +152,10 @@ class JointCamera:
 
 @dataclass(frozen=True)
 class CameraAxis:
-    """One direction of the camera in 11 classes, as the IDM has it.
+    """One direction of the camera in 11 classes, for the IDM.
 
     Args:
-        name: the control, which names the head too.
+        name: name of the control and the head.
     """
 
     name: str
@@ -180,7 +179,7 @@ class CameraAxis:
 
 
 def named(controls: Mapping[str, Tensor], names: tuple[str, ...], head: str) -> dict[str, Tensor]:
-    """The controls of these names; ValueError names the missing ones."""
+    """Controls of these names; ValueError names missing ones."""
     missing = [name for name in names if name not in controls]
     if missing:
         raise ValueError(f"controls {sorted(controls)} lack {missing}, which head {head} needs")

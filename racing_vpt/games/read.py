@@ -1,4 +1,4 @@
-"""Game files: YAML to `Game` and back, strictly: a mistake is one line that names the file and what is expected."""
+"""Game files: YAML to `Game` and back. A mistake is one line that names the file and what is expected."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ KEYS_FORMS = "[left, a], {hold: [down], value: 0.8} or {less: [left], more: [rig
 
 
 def game_names() -> list[str]:
-    """Names of the games that come with the package."""
+    """Names of the shipped games."""
     return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
 
 
 def load_game(game: str | Path) -> Game:
-    """The game of that name, or of that file.
+    """The game of a name or file.
 
     Args:
-        game: such as `carracing`, or the path of a YAML file; `carracing:five` is the game with that control scheme.
+        game: such as `carracing`, or the path of a YAML file; `carracing:five` selects a control scheme.
 
     Raises:
-        FileNotFoundError: there is neither; it lists the games that there are.
-        ValueError: the file is not one of a game, or the game has no such scheme.
+        FileNotFoundError: there is neither; the message lists the shipped games.
+        ValueError: the file is invalid, or the game has no such scheme.
     """
     place, _, scheme = str(game).partition(":")
     if scheme:
@@ -55,7 +55,7 @@ def _shipped(name: str) -> Game:
 
 
 def read_game(path: Path) -> Game:
-    """The game of a file; ValueError says in one line what is wrong with it."""
+    """The game of a file; ValueError if it is invalid, in one line."""
     try:
         content = yaml.load(path.read_text(), _Strict)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -64,22 +64,22 @@ def read_game(path: Path) -> Game:
 
 
 def as_game(given: Game | str | Path | Mapping[str, Any]) -> Game:
-    """A game from itself, its name, its file, or the fields that a checkpoint carries."""
+    """A game from its name, its file, or its fields in a checkpoint; a `Game` is returned unchanged."""
     if isinstance(given, Game):
         return given
     return game_from(given, "the game") if isinstance(given, Mapping) else load_game(given)
 
 
 def game_from(content: object, source: str, name: str = "game") -> Game:
-    """The game of a file's content.
+    """The game from the content of a file.
 
     Args:
-        content: as YAML has it.
-        source: the file, for messages.
-        name: of the game, where the content does not say.
+        content: parsed YAML.
+        source: name of the file, for messages.
+        name: name of the game if the content has none.
 
     Raises:
-        ValueError: it names the source and what was expected.
+        ValueError: invalid content; the message names the source and what was expected.
     """
     try:
         given = read_mapping(content, "a game", [each.name for each in fields(Game)])
@@ -117,7 +117,7 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
 
 
 def fields_of(game: Game) -> dict[str, Any]:
-    """The game as plain data, from which `game_from` makes it again: what a checkpoint carries."""
+    """The game as plain data for checkpoints; `game_from` is the inverse."""
     content: dict[str, Any] = {
         "name": game.name,
         "controls": write_heads(game.controls),
@@ -137,7 +137,7 @@ def fields_of(game: Game) -> dict[str, Any]:
 
 
 class _Strict(yaml.SafeLoader):
-    """SafeLoader that refuses a key that stands twice, of which YAML would silently keep the last."""
+    """SafeLoader that refuses duplicate keys, of which YAML would silently keep the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         lines: dict[object, int] = {}
@@ -169,7 +169,7 @@ def _keys(given: object, control: str) -> Keys:
 
 
 def _check(game: Game) -> None:
-    """ValueError where a part names a control, a head or a scheme that the game lacks."""
+    """Raise ValueError if a part names a control, head or scheme that the game lacks."""
     controls = game.control_names
     for what, names, known in (
         ("stops", game.stops, game.axes),

@@ -1,9 +1,8 @@
-"""CarRacing with the same physics, rewards, tracks and flags as gymnasium's, drawn straight at observation size.
+"""CarRacing with the same physics, rewards, tracks and flags as gymnasium's, drawn directly at observation size.
 
-Same class underneath. Overridden are drawing (an observation is a view of `TrackTexture` with the car and the
-instruments put on it, where the stock draws a 1000x800 surface and shrinks it), and the parts of `step` where Python
-costs much: the result is bit-identical, which the tests hold against gymnasium 1.4.0. Skid marks are not in the stock's
-observation, hence not in ours.
+A subclass that overrides drawing (an observation is a view of `TrackTexture` with car and instruments; the stock
+environment draws a 1000x800 surface and shrinks it) and the slow parts of `step`. Physics and rewards are
+bit-identical; tests compare them with gymnasium 1.4.0. Skid marks are in neither's observation.
 """
 
 import math
@@ -32,18 +31,18 @@ VELOCITY_ITERATIONS, POSITION_ITERATIONS = 6 * 30, 2 * 30
 
 
 class CarRacingFast(CarRacing):
-    """gymnasium's CarRacing; `render` in a window or as a large picture is the stock's.
+    """gymnasium's CarRacing; `render` in a window or as a large picture is unchanged.
 
-    Args: those of `gymnasium.envs.box2d.car_racing.CarRacing`.
+    Args: as `gymnasium.envs.box2d.car_racing.CarRacing`.
     """
 
-    drawing = True  # switched off by a frame skip: step() then returns the last picture drawn
+    drawing = True  # False within a frame skip: step() then returns the last picture drawn
     texture: TrackTexture | None = None
     score = 0.0
     road: list[b2Body]  # type: ignore[assignment]
 
     def step(self, action: np.ndarray | int | None) -> tuple[np.ndarray, float, bool, bool, dict]:  # type: ignore[override]
-        """As the stock's; None is reset's first frame, without a reward."""
+        """As the stock `step`; None is the first frame of a reset, without a reward."""
         car = self.car
         assert car is not None
         if action is not None:
@@ -51,7 +50,7 @@ class CarRacingFast(CarRacing):
         step_car(car, 1.0 / FPS)
         self.world.Step(1.0 / FPS, VELOCITY_ITERATIONS, POSITION_ITERATIONS)
         self.t += 1.0 / FPS
-        self.score = self.reward  # as a picture of this frame shows it: before the frame's cost
+        self.score = self.reward  # as shown in this frame: before the cost of the frame
         if self.drawing:
             self.state = self.draw()
 
@@ -76,7 +75,7 @@ class CarRacingFast(CarRacing):
         return self.state, step_reward, terminated, False, info
 
     def draw(self) -> np.ndarray:
-        """Draws the observation of the present state; a new uint8 [96, 96, 3]."""
+        """The observation of the current state, a new uint8 [96, 96, 3]."""
         car, texture = self.car, self.texture
         assert car is not None
         assert texture is not None
@@ -101,7 +100,7 @@ class CarRacingFast(CarRacing):
         return picture
 
     def recolor_tile(self, index: int) -> None:
-        """Shows that a tile was touched: it takes the plain colour of the road."""
+        """Give a touched tile the plain colour of the road."""
         if not self.recolored[index]:
             self.recolored[index] = True
             self.road[index].color[:] = self.road_color
@@ -128,7 +127,7 @@ class CarRacingFast(CarRacing):
         if not super()._create_track():
             return False
         listener = TileListener(self, self.lap_complete_percent)
-        self.world.contactListener_bug_workaround = listener  # Box2D keeps no reference of its own
+        self.world.contactListener_bug_workaround = listener  # Box2D keeps no reference
         self.world.contactListener = listener
         if self.texture is None:
             self.texture = TrackTexture()
@@ -140,7 +139,7 @@ class CarRacingFast(CarRacing):
 
 
 class TileListener(FrictionDetector):
-    """The stock's contact listener; in addition, touched tiles are redrawn."""
+    """The stock contact listener, which also redraws touched tiles."""
 
     def _contact(self, contact: b2Contact, begin: bool) -> None:
         tile, other = contact.fixtureA.body.userData, contact.fixtureB.body.userData

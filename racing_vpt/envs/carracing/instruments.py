@@ -1,7 +1,7 @@
 """The bottom 12 rows of CarRacing's picture: score, speed, wheel speeds, steering and gyroscope.
 
-The stock environment draws them on a 1000x800 surface, which is then averaged down to 96x96. Here the share of each
-observation pixel that a bar covers is computed, or looked up; the score is drawn by the same font, once a number.
+The stock environment draws them on a 1000x800 surface and averages it down to 96x96. Here the share of each observation
+pixel that a bar covers is computed or looked up; the score is drawn in the same font and cached.
 """
 
 from functools import cache, lru_cache
@@ -14,11 +14,11 @@ SURFACE_WIDTH, SURFACE_HEIGHT = 1000, 800
 OBSERVATION_SIZE = 96
 STRIP_ROWS = 12
 STRIP_TOP = 700  # in rows of the surface
-UNIT_X, UNIT_Y = 25, 20  # a fortieth of the surface: the unit in which the instruments are laid out
+UNIT_X, UNIT_Y = 25, 20  # a fortieth of the surface: the unit of the layout
 SHRINKING_LOSS = 2  # pygame's smoothscale rounds down in each direction: a surface of 102 becomes a picture of 100
-BASE = SURFACE_HEIGHT - UNIT_Y  # the row on which upright bars stand
-AXIS_ROWS = (SURFACE_HEIGHT - 4 * UNIT_Y, SURFACE_HEIGHT - 2 * UNIT_Y)  # those of the lying bars
-# Pieces of the strip, first and last column exclusive.
+BASE = SURFACE_HEIGHT - UNIT_Y  # base row of vertical bars
+AXIS_ROWS = (SURFACE_HEIGHT - 4 * UNIT_Y, SURFACE_HEIGHT - 2 * UNIT_Y)  # rows of the horizontal bars
+# Parts of the strip: first column and last column, exclusive.
 SCORE_COLUMNS, SPEED_COLUMNS, WHEEL_COLUMNS, AXIS_COLUMNS = (0, 12), (12, 15), (16, 27), (28, 96)
 WHEEL_BARS = ((175, 199), (200, 224), (225, 249), (250, 275))  # each covers the previous one's last column
 WHITE, GREEN, RED, BLUE, VIOLET = (255, 255, 255), (0, 255, 0), (255, 0, 0), (0, 0, 255), (51, 0, 255)
@@ -27,7 +27,7 @@ VISIBLE = 1e-4  # smaller values are not drawn
 
 
 def coverage(low: int, high: int, length: int, num_cells: int) -> np.ndarray:
-    """The share of each of `num_cells` equal cells of `length` pixels that pixels low..high, inclusive, cover.
+    """Share of each of `num_cells` equal cells of `length` pixels that is covered by pixels low..high, inclusive.
 
     Returns:
         float64 [num_cells], 0..1.
@@ -39,7 +39,7 @@ def coverage(low: int, high: int, length: int, num_cells: int) -> np.ndarray:
 
 @lru_cache(maxsize=4096)
 def score_digits(text: str) -> np.ndarray:
-    """The score as the stock draws it, for the strip's first 12 columns; uint8 [12, 12, 3]."""
+    """The score as in the stock picture, for the first 12 columns of the strip; uint8 [12, 12, 3]."""
     pygame.font.init()
     font = pygame.font.Font(pygame.font.get_default_font(), 42)
     rendered = font.render(text, True, (255, 255, 255), (0, 0, 0))
@@ -53,12 +53,12 @@ def score_digits(text: str) -> np.ndarray:
 
 @cache
 def bar(columns: tuple[int, int], across: tuple[int, int], down: tuple[int, int], color: tuple[int, ...]) -> np.ndarray:
-    """A bar on a piece of the strip.
+    """A bar on part of the strip.
 
     Args:
-        columns: first and last column, exclusive, of the piece.
-        across: the bar's left and right end, inclusive and in either order, in columns of the surface.
-        down: its upper and lower end, inclusive and in either order, in rows of the surface.
+        columns: first and last column of the part, the last exclusive.
+        across: left and right end of the bar, inclusive and in either order, in columns of the surface.
+        down: upper and lower end, inclusive and in either order, in rows of the surface.
         color: RGB, 0..255.
 
     Returns:
@@ -75,15 +75,15 @@ def bar(columns: tuple[int, int], across: tuple[int, int], down: tuple[int, int]
 def draw_instruments(
     strip: np.ndarray, score: float, speed: float, wheel_omegas: list[float], steering: float, yaw_rate: float
 ) -> None:
-    """Draws all instruments.
+    """Draw all instruments.
 
     Args:
         strip: uint8 [12, 96, 3], overwritten.
         score: the return so far.
-        speed: of the car, track units a second.
-        wheel_omegas: of the four wheels, radians a second.
-        steering: the front left joint's angle in radians, positive to the left.
-        yaw_rate: of the car, radians a second.
+        speed: speed of the car, track units per second.
+        wheel_omegas: speeds of the four wheels, radians per second.
+        steering: angle of the front left joint in radians, positive to the left.
+        yaw_rate: yaw rate of the car, radians per second.
     """
     strip[:] = 0
     strip[:, : SCORE_COLUMNS[1]] = score_digits(f"{score:04.0f}")
@@ -95,7 +95,7 @@ def draw_instruments(
     for omega, across, color in zip(wheel_omegas, WHEEL_BARS, WHEEL_COLORS, strict=True):
         if abs(omega) > VISIBLE:
             wheels += bar(WHEEL_COLUMNS, across, (int(BASE - 0.01 * UNIT_Y * omega), BASE), color)
-    # In a fast spin the two may meet: their colours then add up, where the stock's gyroscope hides the steering.
+    # In a fast spin the two may overlap: here their colours add up, there the gyroscope hides the steering.
     right_half = strip[:, slice(*AXIS_COLUMNS)]
     if abs(steering) > VISIBLE:
         right_half += bar(AXIS_COLUMNS, (500, int((20 - 10.0 * steering) * UNIT_X)), AXIS_ROWS, GREEN)

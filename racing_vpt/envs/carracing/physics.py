@@ -1,8 +1,8 @@
-"""One frame of the car's own dynamics: gymnasium's `Car.step` with less Python, bit for bit the same.
+"""One frame of the car's dynamics: gymnasium's `Car.step` in less Python, bit-identical.
 
-The arithmetic is that of `gymnasium.envs.box2d.car_dynamics.Car.step` (1.4.0) in the same order. What is saved: numpy's
-functions on single numbers (a sign, a square root), every second call into Box2D (a wheel's forward vector is its side
-vector turned), and the loop over tiles (all have friction 1).
+The arithmetic is that of `gymnasium.envs.box2d.car_dynamics.Car.step` (1.4.0), in the same order. Saved are numpy calls
+on single numbers (sign, square root), every second call into Box2D (a wheel's forward vector is its side vector
+rotated), and the loop over tiles (all have friction 1).
 """
 
 from math import copysign, sqrt
@@ -13,18 +13,18 @@ GRASS_FRICTION = FRICTION_LIMIT * 0.6
 STIFFNESS = 205000 * SIZE * SIZE
 BRAKE_FORCE = 15  # radians per second
 LOCKING_BRAKE = 0.9
-MAX_GAS_RISE = 0.1  # a frame
+MAX_GAS_RISE = 0.1  # per frame
 MAX_SKID_POINTS = 30
 
 
 def set_controls(car: Car, steer: float, gas: float, brake: float) -> None:
-    """Hands the controls to the wheels.
+    """Apply controls to the wheels.
 
     Args:
-        car: the stock's car.
-        steer: the wanted angle of the front wheels in radians, positive to the left.
-        gas: 0..1; rises gradually.
-        brake: 0..1; locks the wheels from 0.9.
+        car: car of the stock environment.
+        steer: target angle of the front wheels in radians, positive to the left.
+        gas: in [0, 1]; rises gradually.
+        brake: in [0, 1]; locks the wheels from 0.9.
     """
     front_left, front_right, *rear = car.wheels
     front_left.steer = front_right.steer = steer
@@ -36,10 +36,10 @@ def set_controls(car: Car, steer: float, gas: float, brake: float) -> None:
 
 
 def step_car(car: Car, dt: float) -> None:
-    """Steers, drives and brakes each wheel, and applies the tyres' forces to it.
+    """Steer, drive and brake each wheel, and apply the forces of the tyres.
 
     Args:
-        car: the stock's car, changed in place.
+        car: car of the stock environment, changed in place.
         dt: seconds.
     """
     for wheel in car.wheels:
@@ -80,7 +80,7 @@ def step_car(car: Car, dt: float) -> None:
 
 
 def _leave_skid_mark(car: Car, wheel, skids: bool, grass: bool) -> None:  # type: ignore[no-untyped-def]
-    """Starts, continues or ends a wheel's skid mark, which the large pictures show."""
+    """Start, continue or end the skid mark of a wheel, which the large pictures show."""
     if not skids:
         wheel.skid_start = wheel.skid_particle = None
         return

@@ -1,8 +1,8 @@
 """The car as small translucent pictures at observation size.
 
-The camera turns with the car, so that its hull is always at the same place and only the wheels change: their steering
-angle and the white mark that shows them rolling. Each part is drawn as the stock draws it, on a patch of its 1000x800
-surface, and averaged to observation pixels, once for each angle and phase (rounded). Parts do not overlap on the
+The camera turns with the car, so that the hull is always at the same place and only the wheels change: their steering
+angle, and the white mark that shows their rotation. Each part is drawn as in the stock environment on a patch of a
+1000x800 surface and averaged to observation pixels, once per (rounded) angle and phase. Parts do not overlap on the
 surface (wheels are cut where the hull hides them), so that their averages add up exactly.
 """
 
@@ -20,25 +20,25 @@ from racing_vpt.envs.carracing.instruments import SHRINKING_LOSS
 # the y axis still points up.
 ROWS, COLUMNS = slice(66, 78), slice(44, 52)
 PATCH_LEFT, PATCH_BOTTOM, PATCH_WIDTH, PATCH_HEIGHT = 375, 150, 250, 100
-# Radians to which a wheel's angle and phase are rounded: 0.04 is 0.02 pixels at a wheel's end. While the camera is
-# still far, coarser steps do, and keep the number of pictures small.
+# Radians to which a wheel's angle and phase are rounded: 0.04 is 0.02 pixels at the end of a wheel. While the camera
+# is far away, coarser steps suffice and keep the number of pictures small.
 ANGLE_STEP, PHASE_STEP = 0.04, 2 * math.pi / 32
 FAR_ZOOM = 12.0
 FAR_ANGLE_STEP, FAR_PHASE_STEP = 0.2, 2 * math.pi / 8
 MAX_SPRITES = 8192  # 12 MB; about 1,400 at full zoom, 80 at each of the first 50 frames
 Color = tuple[int, int, int]
 HULL_COLOR: Color = (204, 0, 0)
-PALETTE = [(0, 255, 0), HULL_COLOR, car.WHEEL_COLOR, car.WHEEL_WHITE]  # the first is where no part of the car is
+PALETTE = [(0, 255, 0), HULL_COLOR, car.WHEEL_COLOR, car.WHEEL_WHITE]  # index 0: no part of the car
 WHITE_ARC = 1.2  # radians of a wheel's circumference that are marked
 
 
 def draw_car(picture: np.ndarray, zoom: float, wheels: list[tuple[float, float]]) -> None:
-    """Draws the car.
+    """Draw the car.
 
     Args:
         picture: uint8 [rows, 96, 3], changed in place.
         zoom: pixels of the stock surface per track unit.
-        wheels: of each wheel the joint's angle (radians, positive to the left) and its phase (radians).
+        wheels: angle of the joint (radians, positive to the left) and phase (radians) of each wheel.
     """
     far = zoom < FAR_ZOOM
     angle_step, phase_step = (FAR_ANGLE_STEP, FAR_PHASE_STEP) if far else (ANGLE_STEP, PHASE_STEP)
@@ -62,7 +62,7 @@ def hull_sprite(zoom: float) -> np.ndarray:
 
 @lru_cache(maxsize=MAX_SPRITES)
 def wheel_sprite(zoom: float, index: int, angle: float, phase: float) -> np.ndarray:
-    """A wheel, without what the hull hides; as `hull_sprite`."""
+    """The visible part of a wheel; as `hull_sprite`."""
     surface = _empty_surface()
     x, y = (car.SIZE * value for value in car.WHEELPOS[index])
     half_width, radius = car.WHEEL_W * car.SIZE, car.WHEEL_R * car.SIZE
@@ -81,7 +81,7 @@ def wheel_sprite(zoom: float, index: int, angle: float, phase: float) -> np.ndar
 
 
 def white_mark(phase: float) -> tuple[float, float] | None:
-    """From where to where, in radii along the wheel, the white mark is seen from above; None if it is underneath."""
+    """Start and end of the white mark seen from above, in radii along the wheel; None if it is underneath."""
     ends = []
     if math.sin(phase) > 0 and math.sin(phase + WHITE_ARC) > 0:
         return None
@@ -108,12 +108,12 @@ def _draw(surface: pygame.Surface, corners: list[tuple[float, float]], color: Co
 
 
 def _average(surface: pygame.Surface, *colors: Color) -> np.ndarray:
-    """Averages what has these colours to observation pixels; float32 [12, 8, 4], top row first."""
+    """Average pixels of these colours to observation pixels; float32 [12, 8, 4], top row first."""
     pixels = np.ascontiguousarray(pygame.surfarray.pixels2d(surface).T[::-1])  # (100, 250), indices into the palette
     sprite = np.zeros((12, 8, 4), np.float32)
     for color in colors:
         has_color = (pixels == PALETTE.index(color)).view(np.uint8) * np.float32(1)
-        # OpenCV's area interpolation, not a matrix product: BLAS would start threads for it in every process.
+        # OpenCV's area interpolation instead of a matrix product, for which BLAS would start threads in every process.
         opacity = cv2.resize(has_color, (24, 12), interpolation=cv2.INTER_AREA)[:, 8:16]
         sprite += opacity[:, :, None] * np.array([*(max(value - SHRINKING_LOSS, 0) for value in color), 1], np.float32)
     return sprite

@@ -1,13 +1,13 @@
-"""The road and the grass as a texture that a camera looks at.
+"""Road and grass as a texture seen by a camera.
 
 The stock environment draws some 700 polygons on a 1000x800 surface and shrinks it to 96x96 at every frame. Here a track
 is drawn once, at about half an observation pixel per texel, and a frame is one affine warp of it. Rasterisation follows
-the stock one closely: at full zoom a canvas pixel is as large as a pixel of the stock's surface, so that the pixel by
-which both make every polygon wider is the same. The field is divided into 20x20 cells of one grass square each; a cell
-with road in it is drawn when the camera first sees it.
+the stock one closely: at full zoom a canvas pixel is as large as a pixel of the stock surface, so that both widen
+polygons by the same pixel. The field is divided into 20x20 cells of one grass square each; a cell with road is drawn
+when the camera first sees it.
 
 Texture coordinates: u = (x + PLAYFIELD) * scale to the right, v = (y + PLAYFIELD) * scale downwards; the texture is
-exactly the playfield, and what is beyond is black.
+exactly the playfield; everything beyond is black.
 """
 
 import math
@@ -19,44 +19,46 @@ import numpy as np
 from racing_vpt.envs.carracing.instruments import SHRINKING_LOSS
 
 PLAYFIELD = 2000 / 6.0  # half the side of the field, in track units
-NUM_CELLS = 20  # a side; a cell is 2 grass squares wide
+NUM_CELLS = 20  # cells per side; a cell is 2 grass squares wide
 CELL = 2 * PLAYFIELD / NUM_CELLS
 CELL_TEXELS = 128
-SCALE = CELL_TEXELS / CELL  # 3.84 texels a track unit
-OVERSAMPLING = 4  # canvas pixels per texel: 15.4 a track unit, where the stock surface has 16.2
+SCALE = CELL_TEXELS / CELL  # 3.84 texels per track unit
+OVERSAMPLING = 4  # canvas pixels per texel: 15.4 per track unit; the stock surface has 16.2
 MARGIN = 1  # texels drawn around a cell, for the filter
-SMOOTHING = 0.12  # each texel takes this much of each neighbour: with bilinear sampling about the extent of a pixel
+SMOOTHING = 0.12  # share of each neighbouring texel: with bilinear sampling about the extent of a pixel
 SHIFT = 4  # fractional bits of OpenCV's polygon coordinates
 
 WIDTH = 96
 ROAD_ROWS = 84  # the instruments hide the rows below
 PIXEL_WIDTH, PIXEL_HEIGHT = 1000 / 96, 800 / 96  # an observation pixel in pixels of the stock surface
 CAR_COLUMN, CAR_ROW = 48, 72
-FULL_ZOOM = 16.0  # beyond it (16.2 from the second second on) one sample of the smoothed texture is a pixel's average
-FINE_ZOOM = 10.4  # half of it is where the camera changes to the next coarser level, a quarter to the one after
+FULL_ZOOM = (
+    16.0  # zoom above which (16.2 from the second second on) one sample of the smoothed texture averages a pixel
+)
+FINE_ZOOM = 10.4  # at half of it the camera changes to the next coarser level, at a quarter to the one after
 
 Polygon = tuple[Sequence[tuple[float, float]], np.ndarray | tuple[int, int, int]]
 
 
 class TrackTexture:
-    """A track, seen from above by a camera that moves, turns and zooms."""
+    """A track seen from above by a camera that moves, turns and zooms."""
 
     def __init__(self) -> None:
         side = NUM_CELLS * CELL_TEXELS
         # Four channels, the last unused: OpenCV warps them more than twice as fast as three.
         self.levels: list[np.ndarray] = [np.zeros((side >> level, side >> level, 4), np.uint8) for level in range(4)]
-        self.drawn = np.ones((NUM_CELLS, NUM_CELLS), bool)  # [row, column]; False where road waits to be drawn
+        self.drawn = np.ones((NUM_CELLS, NUM_CELLS), bool)  # [row, column]; False where road is not drawn yet
         self.colors: tuple[tuple[int, ...], tuple[int, ...]] | None = None
         self.has_road = np.zeros_like(self.drawn)
         self.polygons: Sequence[Polygon] = []
 
     def reset(self, polygons: Sequence[Polygon], field_color: np.ndarray, grass_color: np.ndarray) -> None:
-        """Takes a new track.
+        """Start with a new track.
 
         Args:
-            polygons: corners in track units and RGB colour, in drawing order; kept, because colours change in place.
-            field_color: RGB, 0..255, of the field.
-            grass_color: RGB, 0..255, of the grass squares.
+            polygons: corners in track units and RGB colour, in drawing order; kept, as colours change in place.
+            field_color: RGB of the field, 0..255.
+            grass_color: RGB of the grass squares, 0..255.
         """
         colors = (_rgb(field_color), _rgb(grass_color))
         if colors != self.colors:
@@ -74,7 +76,7 @@ class TrackTexture:
         self.levels[3] = cv2.resize(self.levels[2], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
     def recolor(self, polygon: int) -> None:
-        """Redraws a road tile whose colour changed; its outermost texel stays, so that edges stay smooth."""
+        """Redraw a road tile whose colour changed, except its outermost texel, so that edges stay smooth."""
         corners = self.corners[polygon]
         inner = corners.copy()
         width = np.linalg.norm(corners[1] - corners[0])
@@ -86,13 +88,13 @@ class TrackTexture:
         cv2.fillConvexPoly(self.levels[0], points, _rgb(self.polygons[polygon][1]), shift=SHIFT)
 
     def draw_view(self, picture: np.ndarray, x: float, y: float, angle: float, zoom: float) -> None:
-        """Draws what the camera sees.
+        """Draw the camera's view.
 
         Args:
             picture: uint8 [84, 96, 3], RGB, overwritten.
-            x: of the car, in track units.
-            y: of the car, in track units.
-            angle: of the car in radians; its nose points up in the picture.
+            x: position of the car in track units.
+            y: position of the car in track units.
+            angle: angle of the car in radians; its nose points up in the picture.
             zoom: pixels of the stock surface per track unit.
         """
         # Zoomed out, a pixel is many texels wide: a coarser level, and several samples a pixel.
@@ -102,7 +104,7 @@ class TrackTexture:
         cos, sin = math.cos(angle) * scale / zoom, math.sin(angle) * scale / zoom  # texels per surface pixel
         right_u, right_v = cos * PIXEL_WIDTH, sin * PIXEL_WIDTH  # texels per observation pixel
         down_u, down_v = sin * PIXEL_HEIGHT, -cos * PIXEL_HEIGHT
-        u = (x + PLAYFIELD) * scale - CAR_COLUMN * right_u - CAR_ROW * down_u  # of the picture's corner
+        u = (x + PLAYFIELD) * scale - CAR_COLUMN * right_u - CAR_ROW * down_u  # corner of the picture
         v = (y + PLAYFIELD) * scale - CAR_COLUMN * right_v - CAR_ROW * down_v
         if level == 0:
             corners_u = (u, u + WIDTH * right_u, u + ROAD_ROWS * down_u, u + WIDTH * right_u + ROAD_ROWS * down_u)
@@ -119,10 +121,12 @@ class TrackTexture:
         warped = cv2.warpAffine(self.levels[level], matrix, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
         if samples > 1:
             warped = cv2.resize(warped, (WIDTH, ROAD_ROWS), interpolation=cv2.INTER_AREA)
-        cv2.cvtColor(warped, cv2.COLOR_BGRA2BGR, dst=picture)  # drops the fourth channel; RGB stays RGB
+        cv2.cvtColor(
+            warped, cv2.COLOR_BGRA2BGR, dst=picture
+        )  # drops the fourth channel and keeps the order of the others
 
     def _draw_cells(self, rows: slice, columns: slice) -> None:
-        """Draws those of these cells whose road is not drawn yet."""
+        """Draw the road of these cells where it is not drawn yet."""
         waiting = ~self.drawn[rows, columns]
         if waiting.any():
             for row, column in np.argwhere(waiting).tolist():
@@ -137,13 +141,13 @@ class TrackTexture:
         self.drawn[row, column] = True
 
     def _draw_polygons(self, image: np.ndarray, corners: np.ndarray, indices: Sequence[int]) -> None:
-        """Fills polygons; corners: (P, 4, 2) in pixels of the image, whose first pixel is centred at 0.5."""
+        """Fill polygons with corners (P, 4, 2) in pixels of the image, whose first pixel is centred at 0.5."""
         points = np.rint((corners - 0.5) * (1 << SHIFT)).astype(np.int32)
         for polygon, index in zip(points, indices, strict=True):
             cv2.fillConvexPoly(image, polygon, _rgb(self.polygons[index][1]), shift=SHIFT)
 
     def _draw_fields(self) -> None:
-        """Draws the empty field at every level."""
+        """Draw the empty field at every level."""
         assert self.colors is not None
         field, grass = self.colors
         side = (CELL_TEXELS + 2 * MARGIN) * OVERSAMPLING
@@ -165,7 +169,7 @@ class TrackTexture:
             self.levels[level][:] = self._empty_levels[-1]
 
     def _assign_cells(self) -> None:
-        """Notes which polygons each cell meets, margin included."""
+        """Find the polygons in each cell, margin included."""
         low = ((self.corners.min(1) - MARGIN - 1) // CELL_TEXELS).astype(int)
         high = ((self.corners.max(1) + MARGIN + 1) // CELL_TEXELS).astype(int)
         self._cell_polygons: dict[tuple[int, int], list[int]] = {}
@@ -184,7 +188,7 @@ class TrackTexture:
 
 
 def _reduce(canvas: np.ndarray) -> np.ndarray:
-    """Averages a canvas to texels, sharpens them and cuts the margin off."""
+    """Average a canvas to texels, sharpen them, and cut off the margin."""
     size = canvas.shape[0] // OVERSAMPLING
     texels = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
     taps = np.array((SMOOTHING, 1 - 2 * SMOOTHING, SMOOTHING))
@@ -193,11 +197,11 @@ def _reduce(canvas: np.ndarray) -> np.ndarray:
 
 
 def _rgb(color: np.ndarray | tuple[int, int, int]) -> tuple[int, ...]:
-    """The colour as the stock's picture shows it."""
+    """The colour as in the stock picture."""
     return tuple(max(int(value) - SHRINKING_LOSS, 0) for value in color)
 
 
 def _cells(texels: tuple[float, float, float, float]) -> slice:
-    """The rows or columns of cells from the smallest to the largest of these coordinates."""
+    """Rows or columns of cells between the smallest and largest of these coordinates."""
     low, high = min(texels) // CELL_TEXELS, max(texels) // CELL_TEXELS + 1
     return slice(int(min(max(low, 0), NUM_CELLS)), int(min(max(high, 0), NUM_CELLS)))
