@@ -37,7 +37,7 @@ def test_brownian_motion_moves_by_the_root_of_its_time_step() -> None:
     assert np.diff(steering)[inside].std() == pytest.approx(np.sqrt(1 / 50), rel=0.1)
 
 
-def test_rows_of_a_batch_are_drivers_of_their_own() -> None:
+def test_rows_of_a_batch_are_independent_drivers() -> None:
     batched, alone = load_agent("brownian", seed=3), load_agent("brownian", seed=3)
     frames, first = np.stack([FRAME, FRAME]), np.array([True, True])
     batched.row(0).seed(3)  # type: ignore[attr-defined]
@@ -58,7 +58,7 @@ def test_perturbation_changes_some_frames_and_is_a_function_of_the_seed() -> Non
     assert all(run is None or run.keys() == COAST.keys() for run in runs[0])
 
 
-def test_each_kind_of_perturbation_does_what_it_says() -> None:
+def test_each_kind_of_perturbation_has_its_effect() -> None:
     executed = {}
     for kind in ("steering_offset", "random_steering", "no_throttle", "full_throttle", "brake", "full_brake"):
         perturbation = Perturbation(probability=1.0, strength=0.4, kinds=(kind,))  # type: ignore[arg-type]
@@ -72,7 +72,7 @@ def test_each_kind_of_perturbation_does_what_it_says() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"probability": 2.0}, {"min_frames": 0}, {"kinds": ("sneeze",)}, {"kinds": ()}])
-def test_a_perturbation_that_cannot_be_is_refused(wrong: dict) -> None:
+def test_an_impossible_perturbation_is_refused(wrong: dict) -> None:
     with pytest.raises(ValueError, match="given"):
         Perturbation(**wrong)
 
@@ -105,7 +105,7 @@ def test_keys_steer_accelerate_and_brake(keyboard: KeyboardAgent, keys: tuple[in
     assert keyboard.act(FRAME)["steering"] > -1.0
 
 
-def test_keys_are_the_joystick_of_a_game_that_has_one(keyboard: KeyboardAgent) -> None:
+def test_keys_move_the_joystick_of_a_joystick_game(keyboard: KeyboardAgent) -> None:
     env = gymnasium.Env()
     env.game, env.metadata = load_game("breakout"), {"render_fps": 15.0}  # type: ignore[attr-defined]
     keyboard.attach(env)

@@ -57,8 +57,8 @@ def test_a_reset_agent_repeats_itself(module: VPT, frames: np.ndarray) -> None:
     assert [agent.act(frame) for frame in frames] == said
 
 
-def test_environments_in_a_batch_do_not_see_each_other(module: VPT, frames: np.ndarray) -> None:
-    """Row 1 starts anew at frame 5; both rows say what they would say alone."""
+def test_environments_in_a_batch_are_independent(module: VPT, frames: np.ndarray) -> None:
+    """Row 1 restarts at frame 5; both rows give the same controls as alone."""
     batched, alone, again = CheckpointAgent(module), CheckpointAgent(module), CheckpointAgent(module)
     for index in range(10):
         first = np.array([index == 0, index in (0, 5)])
@@ -81,7 +81,7 @@ def test_an_agent_with_a_stride_repeats_its_controls_row_by_row(frames: np.ndarr
     assert changes == [[4, 8], [3, 7]]
 
 
-def test_drawn_controls_follow_the_seed_and_differ_from_greedy_ones(module: VPT, frames: np.ndarray) -> None:
+def test_sampled_controls_follow_the_seed_and_differ_from_greedy_ones(module: VPT, frames: np.ndarray) -> None:
     runs = []
     for seed in (1, 1, 2):
         agent = CheckpointAgent(module, greedy=False, seed=seed)
@@ -91,7 +91,7 @@ def test_drawn_controls_follow_the_seed_and_differ_from_greedy_ones(module: VPT,
     assert [greedy.act(frame) for frame in frames] != runs[0]
 
 
-def test_a_policy_of_mode_takes_the_centre_of_the_likeliest_bin(module: VPT, frames: np.ndarray) -> None:
+def test_a_policy_with_choice_mode_takes_the_centre_of_the_most_likely_bin(module: VPT, frames: np.ndarray) -> None:
     module.act = "mode"
     try:
         said = CheckpointAgent(module).act(frames[0])

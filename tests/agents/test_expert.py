@@ -145,7 +145,7 @@ def test_the_held_out_style_holds_delays_and_takes_another_line() -> None:
     assert all(judge.line_bias != style.line_bias for style in others)
 
 
-def test_the_expert_without_an_environment_says_so() -> None:
+def test_the_expert_without_an_environment_is_an_error() -> None:
     with pytest.raises(ValueError, match="attach"):
         load_agent("expert").act(NO_FRAME)
 
@@ -160,12 +160,12 @@ def test_a_style_that_does_not_exist_is_answered_with_those_that_do() -> None:
         load_agent("expert:reckless")
 
 
-def test_a_style_that_cannot_be_is_refused() -> None:
+def test_an_impossible_style_is_refused() -> None:
     with pytest.raises(ValueError, match="smoothness"):
         ExpertStyle(smoothness=1.0)
 
 
-def test_a_varied_driver_has_another_hand_in_each_episode_and_never_that_of_the_held_out() -> None:
+def test_a_varied_driver_has_another_style_in_each_episode_and_never_the_held_out_one() -> None:
     agent = VariedAgent()
     styles = []
     for seed in range(200):

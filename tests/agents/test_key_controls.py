@@ -1,4 +1,4 @@
-"""Keys come from game files: which key gives which control, how far an axis moves, and what cancels what."""
+"""Keys from game files: the control of each key, the steps of an axis, and controls that cancel."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def boat(tmp_path: Path) -> Path:
     return path
 
 
-def test_keys_of_a_game_of_ones_own_give_its_controls(boat: Path) -> None:
+def test_keys_of_a_users_game_give_its_controls(boat: Path) -> None:
     game = load_game(boat)
     keys = key_controls(game, game.control_names, frames=2)
     assert keys is not None
@@ -57,7 +57,7 @@ def test_a_game_whose_file_names_no_keys_has_none() -> None:
         ("less: [j]", "hold: [k], less: [j]", "keys.rudder is .*; expected .left, a., {hold"),
     ],
 )
-def test_keys_that_cannot_be_are_refused(boat: Path, before: str, after: str, said: str) -> None:
+def test_impossible_keys_are_refused(boat: Path, before: str, after: str, said: str) -> None:
     boat.write_text(BOAT.replace(before, after))
     with pytest.raises(ValueError, match=said):
         load_game(boat)

@@ -1,4 +1,4 @@
-"""Controls and actions at the door."""
+"""Checks and conversion of controls and actions."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Atari's games: ale-py's own, taken by the joystick, whole games or lives, and what is said where they are absent."""
+"""Atari's games: joystick control, whole games or lives, and the error without ale-py."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def held(*names: str) -> dict[str, float]:
     return {**REST, **dict.fromkeys(names, 1.0)}
 
 
-def test_a_position_is_what_is_held() -> None:
+def test_a_position_is_a_set_of_held_buttons() -> None:
     assert [position_of(dict(zip(JOYSTICK, row, strict=True))) for row in map(held_in, POSITIONS)] == [*range(18)]
     assert POSITIONS[position_of(held("left", "fire"))] == "LEFTFIRE"
     assert POSITIONS[position_of(held("left", "right", "up"))] == "UP"
@@ -51,7 +51,7 @@ def test_schemes_are_choices_among_positions(name: str) -> None:
     assert scheme.heads["action"].table.tolist() == [list(row) for row in rows]
 
 
-def test_without_ale_py_it_is_said_what_to_install(
+def test_without_ale_py_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "ale_py", None)
@@ -123,7 +123,7 @@ def test_a_game_is_cut_off_after_so_many_frames() -> None:
 
 
 @pytest.mark.usefixtures("ale")
-def test_what_atari_cannot_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_options_that_atari_lacks_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for wrong, said in (
         ({"id": "ALE/Endro-v5"}, "it has ALE/Enduro-v5"),
         ({"id": "ALE/Enduro-v5", "frame_skip": 2}, "no options"),
@@ -146,7 +146,7 @@ def test_what_atari_cannot_do_is_said(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.usefixtures("ale")
-def test_a_recording_of_a_game_says_what_was_held(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_recording_of_a_game_has_the_held_buttons(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--env=ALE/Breakout-v5", "--agents=[{agent: random}]", "--max_frames=30", "--workers=1"]
     assert main(["collect", f"--out={tmp_path}", "--seeds=10000-10001", *words]) == 0
     assert "2 episodes, 0.1 minutes" in capsys.readouterr().out

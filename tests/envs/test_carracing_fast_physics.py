@@ -1,4 +1,4 @@
-"""Our CarRacing against the stock one, step for step and bit for bit."""
+"""The fast CarRacing equals the stock one, step for step and bit for bit."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ Driver = Callable[[CarRacing, int, np.random.Generator], np.ndarray]
 
 
 class UndrawnStock(CarRacing):
-    """The stock's physics without its pictures, which take 98% of the time."""
+    """The stock environment without rendering, which takes 98% of the time."""
 
     def _render(self, mode: str) -> np.ndarray:
         return np.zeros((96, 96, 3), np.uint8)
@@ -32,7 +32,7 @@ def off_the_field(core: CarRacing, frame: int, random: np.random.Generator) -> n
 
 
 def towards(core: CarRacing, way: np.ndarray, gas: float = 1.0) -> np.ndarray:
-    """Steers into a direction and keeps a pace, with so much gas at most."""
+    """Steers in a direction and keeps a pace, with a limit on the gas."""
     hull = core.car.hull
     angle = np.angle(np.exp(1j * (np.arctan2(way[1], way[0]) - hull.angle - np.pi / 2)))
     speed = np.hypot(*hull.linearVelocity)
@@ -40,7 +40,7 @@ def towards(core: CarRacing, way: np.ndarray, gas: float = 1.0) -> np.ndarray:
 
 
 def at_random(core: CarRacing, frame: int, random: np.random.Generator) -> np.ndarray:
-    """Held for a while, as a spinning and sliding car needs; locks the wheels at times; as float32, as policies act."""
+    """Random controls, held for a while so that the car spins and slides; sometimes locked wheels; float32."""
     if frame % 12 == 0:
         at_random.action = random.uniform((-1, 0, 0), (1, 1, 1)).astype(np.float32)  # type: ignore[attr-defined]
     return at_random.action  # type: ignore[attr-defined]

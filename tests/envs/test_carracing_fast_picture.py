@@ -1,4 +1,4 @@
-"""What our CarRacing shows against what the stock one shows."""
+"""Pictures of the fast CarRacing compared with the stock one's."""
 
 import numpy as np
 import pytest

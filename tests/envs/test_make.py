@@ -1,4 +1,4 @@
-"""The door: ids, options, and what comes out."""
+"""`make_env`: ids, options, wrappers."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_gymnasium_makes_the_registered_environment() -> None:
     assert env.step(GAS)[3], "truncated"
 
 
-def test_importing_the_room_loads_no_game() -> None:
+def test_importing_the_package_loads_no_game() -> None:
     code = "import sys, racing_vpt.envs; print([name for name in ('Box2D', 'pygame', 'cv2') if name in sys.modules])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"

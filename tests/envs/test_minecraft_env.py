@@ -1,4 +1,4 @@
-"""Minecraft's door: its spaces, what a policy's controls become, and our meadow behind it."""
+"""Minecraft's interface: its spaces, the actions of a policy's controls, and our meadow."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_the_meadow_shows_pictures_at_the_games_size_and_pace(meadow: Any) -> No
     np.testing.assert_array_equal(frame, again)
 
 
-def test_whoever_walks_to_the_tree_and_hits_it_fells_it(meadow: Any) -> None:
+def test_walking_to_the_tree_and_hitting_it_fells_it(meadow: Any) -> None:
     core, rewards = meadow.played.unwrapped, []
     for _ in range(150):
         bearing, distance = core.tree_from_here()
@@ -137,7 +137,7 @@ def test_keys_do_what_they_do_in_the_game(meadow: Any) -> None:
 
 
 class OldGame:
-    """As MineRL: gym before 0.26, four values a step, a seed of its own; the pictures are the meadow's."""
+    """Like MineRL: the API of gym before 0.26 with four values per step; the pictures are the meadow's."""
 
     def __init__(self, keys: list[str] = MINERL_KEYS, shape: tuple[int, ...] = (360, 640, 3)) -> None:
         self.action_space = spaces.Dict({key: action_space()[key] for key in keys if key in action_space().spaces})
@@ -212,7 +212,7 @@ def test_an_installed_minerl_is_made_with_the_settings_of_the_checkpoints(monkey
 
 
 class Kart(gymnasium.Env):
-    """Offers its scheme itself, as any environment may."""
+    """An environment that provides its own scheme."""
 
     game = "carracing"
     metadata = {"render_fps": 30}  # noqa: RUF012

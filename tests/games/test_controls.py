@@ -1,4 +1,4 @@
-"""Control schemes: what goes in comes out."""
+"""Control schemes: encoding and decoding are inverse."""
 
 import math
 
@@ -114,7 +114,7 @@ def test_a_missing_control_is_named() -> None:
         load_game("carracing:five").scheme().encode({"steering": torch.zeros(2)})
 
 
-def test_schemes_that_make_no_sense_are_refused() -> None:
+def test_invalid_schemes_are_refused() -> None:
     with pytest.raises(ValueError, match="two heads for one control"):
         ControlScheme("double", [Button("a"), Button("a")])
     with pytest.raises(ValueError, match="2 bins"):

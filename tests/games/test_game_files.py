@@ -1,4 +1,4 @@
-"""Game files: what is shipped, what a checkpoint carries, and what is said about mistakes."""
+"""Game files: shipped ones, games in checkpoints, and mistakes."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_a_shipped_game_has_the_fields_that_a_checkpoint_carries(name: str) -> N
         assert set(game.scheme(scheme).controls) <= set(game.control_names)
 
 
-def test_a_game_of_ones_own_is_a_few_lines(tmp_path: Path) -> None:
+def test_a_users_game_is_a_few_lines(tmp_path: Path) -> None:
     game = load_game(written(tmp_path, MINE))
     assert game.name == "mine"
     assert game.scheme().num_classes == {"left": 2, "right": 2, "gas": 2, "brake": 2}
@@ -91,7 +91,7 @@ def test_a_mistake_is_one_line_with_the_file_and_what_is_expected(tmp_path: Path
     assert "\n" not in str(caught.value)
 
 
-def test_a_game_that_is_not_there_lists_those_that_are() -> None:
+def test_a_missing_game_is_answered_with_the_existing_ones() -> None:
     with pytest.raises(FileNotFoundError, match=r"'carracng'; did you mean carracing\?; games are atari, .*YAML file"):
         load_game("carracng")
     with pytest.raises(FileNotFoundError, match=r"no game 'nowhere.yaml'"):
@@ -108,6 +108,6 @@ def test_a_checkpoint_of_another_game_is_refused_with_both_names(tmp_path: Path)
         check_same_game(carracing, load_game(other), "zoo:x")
 
 
-def test_games_are_compared_by_what_they_say() -> None:
+def test_games_are_compared_by_content() -> None:
     assert load_game("minecraft") != load_game("meadow")
     assert isinstance(load_game("nes"), Game)

@@ -24,7 +24,7 @@ def keys(*pressed: str, pitch: float = 0.0, yaw: float = 0.0) -> dict[str, torch
 
 
 def meant(scheme: ControlScheme, *pressed: str, pitch: float = 0.0, yaw: float = 0.0) -> set[str]:
-    """Buttons, and `camera` where it moves, that are left of those pressed once they went through the classes."""
+    """The buttons (and `camera` if it moves) that remain of the pressed ones after encoding and decoding."""
     again = scheme.decode(scheme.encode(keys(*pressed, pitch=pitch, yaw=yaw)))
     moved = {"camera"} if again["camera_pitch"] or again["camera_yaw"] else set()
     return {name for name in BUTTONS if again[name]} | moved
@@ -98,7 +98,7 @@ def test_the_camera_turns_only_where_the_buttons_say_so(scheme: ControlScheme) -
     assert scheme.expect(likely)["camera_pitch"].tolist() == [0, -10]
 
 
-def test_a_mouse_that_hardly_moves_does_not_move(scheme: ControlScheme) -> None:
+def test_a_tiny_mouse_movement_is_none(scheme: ControlScheme) -> None:
     assert scheme.encode(keys(pitch=0.2, yaw=-0.2))["buttons"].item() == 0
     assert scheme.encode(keys(pitch=0.2, yaw=-0.3))["buttons"].item() == 1
 

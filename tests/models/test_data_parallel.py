@@ -1,4 +1,4 @@
-"""What DDP does before a training: every process takes over the first one's weights and buffers, of whatever type."""
+"""DDP's broadcast before training works: weights and buffers of every dtype can be sent."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MODELS = {
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Iterator[None]:
-    """A group of one process."""
+    """A process group of one process."""
     distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
     yield
     distributed.destroy_process_group()

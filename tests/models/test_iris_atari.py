@@ -1,4 +1,4 @@
-"""Atari's games from chance to a world that is played in: recorded, packed, coded, learnt, driven in by keys."""
+"""IRIS on Atari's games: recording, packing, training, and driving in the world model by keys."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_a_world_of_a_game_chooses_among_its_positions(game: str) -> None:
     assert (seen.frames_per_second, seen.crop_bottom) == (15, 0)
 
 
-def test_a_world_is_learnt_from_a_game_and_played_in(tmp_path: Path) -> None:
+def test_a_world_model_is_trained_on_a_game_and_played(tmp_path: Path) -> None:
     records, shards, runs = tmp_path / "records", tmp_path / "shards", tmp_path / "runs"
     words = ["--config", str(ROOT / "configs" / "collect" / "breakout.yaml"), f"--out={records}", "--workers=1"]
     assert main(["collect", *words, "--seeds=30000-30001", "--max_frames=60"]) == 0

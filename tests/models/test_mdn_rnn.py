@@ -1,4 +1,4 @@
-"""The memory: the paper's network, a right likelihood, masks, and codes that are made once."""
+"""The MDN-RNN: the paper's network, the likelihood, masks, and stored codes."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def batch_of(B: int = 3, T: int = 8) -> Batch:
     return Batch(torch.zeros(B, 0, 64, 64, 3), controls, first, valid, valid.float(), rewards, codes=codes)
 
 
-def test_it_has_the_papers_parameters_and_those_of_the_outcomes_apart() -> None:
+def test_it_has_the_papers_parameters_and_separate_heads_for_outcomes() -> None:
     net = MemoryNet()
     assert net.outcome is not None
     added = sum(x.numel() for x in net.outcome.parameters())
@@ -62,7 +62,7 @@ def test_the_likelihood_is_that_of_torch_for_any_batch_and_length(shape: tuple[i
     torch.testing.assert_close(mixture.mean(), known.mean)
 
 
-def test_draws_have_the_mixtures_moments_and_none_at_tau_0() -> None:
+def test_samples_have_the_mixtures_moments_and_no_noise_at_tau_0() -> None:
     mixture = Mixture.of(torch.randn(1, 3 * 2 * 5).expand(40_000, -1), 5)
     drawn = mixture.draw(1.0, torch.Generator().manual_seed(0))
     components = torch.distributions.Normal(mixture.means[0], mixture.log_stds[0].exp())

@@ -1,4 +1,4 @@
-"""OpenAI's files through the door that users take."""
+"""OpenAI's files through the public function `load_vpt`."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ def reference() -> dict[str, np.ndarray]:
 
 
 def outputs(reference: dict[str, np.ndarray], chunks: list[int], first: torch.Tensor) -> dict[str, np.ndarray]:
-    """What the loaded policy gives for the reference's frames in chunks of those lengths, by the reference's names."""
+    """Outputs of the loaded policy for the reference's frames in chunks of given lengths, by the reference's names."""
     net = load_vpt(PARITY / "policy.model", PARITY / "policy.weights")
     frames = repeat(torch.from_numpy(reference["frames16"]), "t h w c -> 1 t (h a) (w b) c", a=8, b=8)
     state, parts = None, []

@@ -1,4 +1,4 @@
-"""The world model: trained on tokens that are made once, measured against standing still, and one of several."""
+"""The world model over tokens: training on stored tokens, look-ahead metrics, and its variants."""
 
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def fit(shards: Path, runs: Path, name: str, *words: str, choice: str | None = N
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for runs with a tokenizer that was never trained."""
+    """A run folder with an untrained tokenizer."""
     folder = tmp_path_factory.mktemp("worlds")
     torch.manual_seed(0)
     save_checkpoint(
@@ -141,7 +141,7 @@ def test_each_choice_trains_on_tokens_that_are_made_once(choice: str | None, tin
     assert world.show(world.imagine(torch.zeros(2, 3), state).observation).shape == (2, 3, 64, 64)
 
 
-def test_it_begins_with_tokens_as_far_from_each_other_as_their_codes(tiny_shards: Path, runs: Path) -> None:
+def test_token_embeddings_start_as_far_apart_as_their_codes(tiny_shards: Path, runs: Path) -> None:
     assert fit(tiny_shards, runs, "near", "--model.optimizer.init_args.lr=0.0", choice="frame") == 0
     world = load_module(runs / "tokenworld" / "near")
     assert isinstance(world, TokenWorld)
@@ -151,7 +151,7 @@ def test_it_begins_with_tokens_as_far_from_each_other_as_their_codes(tiny_shards
     assert float(torch.tensor([1e-39]) * 1) == 0  # numbers that small, which are target, are flushed in training
 
 
-def test_frames_are_imagined_in_training_where_they_are_told_at_once() -> None:
+def test_frames_are_imagined_in_training_if_predicted_at_once() -> None:
     assert tiny_world({"world.architecture": "frame", "world.unroll": 3}).net.unroll == 3
     with pytest.raises(ValueError, match="predict a frame at once"):
         tiny_world({"world.unroll": 3})

@@ -1,4 +1,4 @@
-"""The tokenizer: the paper's grid, losses that each work, starting weights, and bad input."""
+"""The tokenizer: the paper's grid, each loss, initial weights, and bad input."""
 
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def test_the_loss_falls_on_one_batch(choice: dict[str, str]) -> None:
     assert losses[-1] < 0.6 * losses[0]
 
 
-def test_the_perceptual_loss_knows_roads_from_grey_and_lets_gradients_through() -> None:
+def test_the_perceptual_loss_distinguishes_roads_from_grey_and_has_gradients() -> None:
     loss, truth = perceptual_loss("zoo:vpt-carracing"), pictures_of(frames(2))
     assert loss(truth, truth) == 0
     shifted, grey = truth.roll(1, 3), truth.mean((2, 3), keepdim=True).expand_as(truth)
@@ -78,7 +78,7 @@ def test_the_perceptual_loss_knows_roads_from_grey_and_lets_gradients_through() 
     assert not any(x.requires_grad for x in loss.parameters())
 
 
-def test_a_discriminator_learns_to_tell_and_its_opinion_reaches_the_pictures() -> None:
+def test_a_discriminator_learns_and_its_loss_affects_the_pictures() -> None:
     torch.manual_seed(0)
     judge, truth, made = PatchDiscriminator(8), pictures_of(frames(4)), torch.rand(4, 3, 64, 64, requires_grad=True)
     optimizer = torch.optim.Adam(judge.parameters(), lr=1e-3)

@@ -1,4 +1,4 @@
-"""The VAE is the paper's, learns, and shows what it sees."""
+"""The VAE: the paper's network, its losses, and its pictures."""
 
 from pathlib import Path
 

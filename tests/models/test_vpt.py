@@ -1,4 +1,4 @@
-"""The policy: it learns, it never sees the future, and its memory ends where an episode does."""
+"""The policy: it learns, it is causal, and its memory ends with the episode."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def model_of(kind: str = "memory", options: dict | None = None) -> VPT:
 
 
 def batch_of(B: int = 4, T: int = 12, seed: int = 0) -> Batch:
-    """Pictures whose brightest column tells the steering; throttle and brake depend on it."""
+    """Pictures whose brightest column gives the steering, on which throttle and brake depend."""
     rng = np.random.default_rng(seed)
     steering = torch.tensor(rng.uniform(-0.4, 0.4, (B, T)), dtype=torch.float32)
     frames = torch.zeros(B, T, 32, 32, 3, dtype=torch.uint8)
@@ -129,7 +129,7 @@ def test_lanes_remember_the_batch_before_until_an_episode_starts() -> None:
     assert not any(x.requires_grad for _, memory in model.memory[1] for x in memory)
 
 
-def test_padding_distrust_and_idleness_are_not_learnt_from() -> None:
+def test_padding_low_confidence_and_null_frames_have_no_weight() -> None:
     batch = batch_of(B=1, T=6)
     for control in batch.controls.values():
         control[0, 3] = 0.0
@@ -169,7 +169,7 @@ def test_a_forward_pass_of_selected_frames_gives_their_logits() -> None:
         assert not logits[~wanted].any()
 
 
-def test_a_hastened_policy_gives_nearly_the_same_probabilities() -> None:
+def test_a_policy_made_faster_gives_nearly_the_same_probabilities() -> None:
     model, batch = model_of(), batch_of()
     with torch.no_grad():
         for head in model.pi_head.values():

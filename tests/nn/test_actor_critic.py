@@ -1,4 +1,4 @@
-"""Returns by hand, losses that move what they should, memories that burn in, and a dream that teaches."""
+"""Actor and critic: returns by hand, losses, burn-in of memories, and learning in dreams."""
 
 import pytest
 import torch
@@ -40,7 +40,7 @@ def test_the_policy_loss_favours_what_was_better_than_expected() -> None:
     torch.testing.assert_close(entropy(log_probs).detach().exp(), torch.full((1, 2), 3.0))
 
 
-def test_an_actor_is_not_led_far_from_the_one_that_dreamt() -> None:
+def test_an_actor_stays_close_to_the_one_that_dreamt() -> None:
     draw = torch.Generator().manual_seed(0)
     chosen = torch.randn(2, 3, generator=draw).requires_grad_(True)
     aims, nothing, everything = torch.randn(2, 3, generator=draw), torch.zeros(2, 3), torch.ones(2, 3)
@@ -84,7 +84,7 @@ def test_the_paper_has_an_lstm_of_512() -> None:
 
 
 class Lights:
-    """A world of one light: throttle turns it on, and it earns 1 in each step that began with it on."""
+    """A world with one light: throttle turns it on, and each step that starts with it on earns 1."""
 
     controls = ("steering", "throttle", "brake")
 

@@ -1,4 +1,4 @@
-"""The networks and the arithmetic of Q-learning, against what can be worked out by hand."""
+"""Networks and losses of Q-learning, compared with results by hand."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def test_every_action_has_a_value_that_depends_on_every_frame(options: dict) -> 
         assert torch.allclose(net(changed)[1:], values[1:], atol=1e-5)
 
 
-def test_the_plain_network_is_the_source_documents() -> None:
+def test_the_plain_network_has_the_expected_parameters() -> None:
     shapes = [tuple(x.shape) for x in QNet(5, 4, 84, 84).parameters() if x.ndim > 1]
     assert shapes == [(16, 4, 8, 8), (32, 16, 4, 4), (256, 32 * 9 * 9), (5, 256)]
 
 
-def test_dueling_streams_tell_the_state_from_the_actions() -> None:
+def test_dueling_streams_separate_the_state_from_the_actions() -> None:
     net = QNet(5, 4, 84, 84, dueling=True).eval()
     before = net(FRAMES)
     with torch.no_grad():
@@ -50,7 +50,7 @@ def test_dueling_streams_tell_the_state_from_the_actions() -> None:
     assert torch.allclose(net(FRAMES), before + 3.0, atol=1e-5)
 
 
-def test_sizes_that_mean_nothing_are_refused() -> None:
+def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match="even number"):
         QNet(5, 4, 84, 84, hidden=255)
     with pytest.raises(ValueError, match="too small"):

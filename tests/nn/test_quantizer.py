@@ -1,4 +1,4 @@
-"""Quantizers: nearest codes, straight gradients, codebooks that follow and do not die."""
+"""Quantizers: nearest codes, straight-through gradients, codebook updates and revival."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def followed(features: Tensor) -> Tensor:
 
 
 def follow_half(rank: int, folder: str, features: Tensor) -> None:
-    """One process of two, which sees its half of each step's features."""
+    """One of two processes, with its half of each step's features."""
     meeting = f"file://{folder}/meeting"
     distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=2)
     torch.save(followed(features.chunk(2, 1)[rank]), f"{folder}/{rank}.pt")

@@ -1,4 +1,4 @@
-"""World models over tokens: a window that slides exactly, episodes that are apart, losses that learn, and no seam."""
+"""World models over tokens: exact sliding window, separate episodes, losses, and no seam."""
 
 from typing import Any
 
@@ -160,7 +160,7 @@ def test_frames_observed_in_parts_equal_those_observed_at_once(kind: type[TokenW
 
 @pytest.mark.parametrize("kind", [GPTWorld, FrameWorld])
 @torch.no_grad()
-def test_what_is_out_of_sight_changes_nothing_and_what_is_in_sight_does(kind: type[TokenWorldNet]) -> None:
+def test_only_tokens_within_the_window_have_an_effect(kind: type[TokenWorldNet]) -> None:
     net, (tokens, actions, first) = world(kind), episode()
     before = net.predict(tokens, actions, first).end
     reach = SIZE.layers * (SIZE.window - 1)
@@ -187,7 +187,7 @@ def test_actions_change_what_comes_next(kind: type[TokenWorldNet], actions: Acti
     assert (before.tokens[:, 5] - after.tokens[:, 5]).abs().max() > 1e-3
 
 
-def test_a_token_is_turned_as_exactly_after_a_million_as_at_first() -> None:
+def test_rotary_positions_are_exact_after_a_million_tokens() -> None:
     q, k = torch.randn(2, 1, 1, 4, 32)
 
     def products(begin: int) -> Tensor:
@@ -259,13 +259,13 @@ def test_a_mixture_draws_frames_whose_tokens_fit_each_other() -> None:
 
 
 def circle(rows: int, frames: int) -> Tensor:
-    """Something that goes round a circle of 24 places, one way or the other; which, one frame does not tell."""
+    """A point on a circle of 24 places, moving either way; a single frame does not show which."""
     begin, way = torch.randint(24, (rows, 1)), torch.randint(2, (rows, 1)) * 2 - 1
     return ((begin + way * torch.arange(frames)) % 24).unsqueeze(-1)  # (rows, frames, 1)
 
 
 def imagined_circle(positions: Positions) -> tuple[Tensor, Tensor]:
-    """Jumps [1000] of an imagined thousand of frames, and after which of them the memory was flushed."""
+    """Jumps [1000] in a thousand imagined frames, and the frames after which the cache was cleared."""
     torch.manual_seed(0)
     size = WorldSize(layers=2, width=32, heads=2, window=8, dropout=0.0)
     net = GPTWorld(Blocks(size, positions, 2), ControlScheme("none", [Choice("none", (0.0, 1.0))]), 24, 1)
@@ -308,7 +308,7 @@ def test_actions_need_all_controls() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_embeddings_begin_as_codes_lie_and_as_large_as_they_were(kind: type[TokenWorldNet]) -> None:
+def test_embeddings_start_like_the_codes_at_their_own_scale(kind: type[TokenWorldNet]) -> None:
     net, few = world(kind), torch.randn(VOCABULARY, 3) + 5
     size = net.token.weight.square().mean()
     for codes in (few, few @ torch.randn(3, 500)):  # fewer numbers than an embedding has, and more
@@ -319,7 +319,7 @@ def test_embeddings_begin_as_codes_lie_and_as_large_as_they_were(kind: type[Toke
 
 
 @torch.no_grad()
-def test_between_two_futures_the_token_nearest_to_what_is_expected_is_told() -> None:
+def test_between_two_futures_the_token_nearest_to_the_mean_is_predicted() -> None:
     net = world(FrameWorld)
     net.token.weight.zero_()[:3, 0] = torch.tensor([-1.0, 0.1, 1.0])  # type: ignore[union-attr]
     net.token.weight[3:, 1] = 9.0  # type: ignore[union-attr]

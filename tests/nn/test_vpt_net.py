@@ -1,4 +1,4 @@
-"""Sizes, and what memory and causality must satisfy; parity with OpenAI's code is in tests/tools/test_openai.py."""
+"""Sizes, memory and causality; parity with OpenAI's code is tested in tests/models/test_openai.py."""
 
 import pytest
 import torch
@@ -149,7 +149,7 @@ def test_memory_reaches_exactly_as_far_back_as_it_says() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"relative_window": 3, "conv3d_kernel": (9, 3, 3), "conv3d_stride": 2}])
-def test_invalid_frames_are_as_if_they_were_not_there(options: dict[str, object]) -> None:
+def test_invalid_frames_have_no_effect(options: dict[str, object]) -> None:
     idm = small_idm(**options)
     frames, valid = noise(2, 10), torch.ones(2, 10, dtype=torch.bool)
     valid[1, 6:] = False
@@ -159,7 +159,7 @@ def test_invalid_frames_are_as_if_they_were_not_there(options: dict[str, object]
     assert worst({name: x[1:, :6] for name, x in padded.items()}, alone) < 1e-4
 
 
-def test_only_the_relative_positions_tell_the_attention_of_an_idm_the_order() -> None:
+def test_only_relative_positions_give_an_idms_attention_the_order() -> None:
     """With a kernel of one frame, reversing time reverses the outputs unless there are relative positions."""
     frames = noise(1, 10)
     for window, ordered in ((0, False), (4, True)):
@@ -172,7 +172,7 @@ def test_only_the_relative_positions_tell_the_attention_of_an_idm_the_order() ->
 
 @pytest.mark.parametrize("model", ["policy", "idm"])
 def test_every_parameter_that_wants_a_gradient_gets_one(model: str) -> None:
-    """DDP waits for ever, or raises, where one does not."""
+    """DDP waits forever, or raises, if one does not."""
     frames, first = noise(1, 10), torch.zeros(1, 10, dtype=torch.bool)
     if model == "policy":
         policy = small_policy().train()

@@ -1,4 +1,4 @@
-"""Recordings as demonstrations: which decisions they are, and which are refused."""
+"""Recordings as demonstrations: their decisions, and refused recordings."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write(folder: Path, actions: list[dict[str, float]], rewards: bool = True, s
     return folder
 
 
-def test_decisions_are_what_the_recording_holds(tiny_recordings: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_decisions_equal_the_recording(tiny_recordings: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "racing_vpt"):
         shown = read_demonstrations(reader_of(tiny_recordings), FIVE)
     begin = 0
@@ -130,7 +130,7 @@ def test_their_share_follows_the_ramp(tiny_recordings: Path) -> None:
     assert np.mean(shares[40:]) == pytest.approx(0.25, abs=0.02)
 
 
-def test_what_cannot_demonstrate_is_refused(tmp_path: Path, tiny_recordings: Path) -> None:
+def test_unsuitable_recordings_are_refused(tmp_path: Path, tiny_recordings: Path) -> None:
     act = {"steering": 0.0, "throttle": 0.5, "brake": 0.0, "gear_change": 0}
     with pytest.raises(ValueError, match="frames of 96x96, but the environment gives 64x64"):
         read_demonstrations(reader_of(tiny_recordings), FIVE, seen=(64, 64))

@@ -1,4 +1,4 @@
-"""The replay buffer beside a slow one that is easy to believe, over random episodes."""
+"""The replay buffer compared with a slow, simple one, over random episodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GAMMA = 0.9
 
 
 def frame_of(lane: int, time: int) -> np.ndarray:
-    """A frame uint8 [2, 2] that tells whose it is and when."""
+    """A frame uint8 [2, 2] that encodes lane and time."""
     return np.array([[lane, time >> 8], [time & 255, 7]], np.uint8)
 
 
@@ -36,7 +36,7 @@ class Moment:
 
 
 class Lane:
-    """An environment that has episodes of random lengths and ends, and resets in the ways that there are."""
+    """An environment with episodes of random length and end, and with every way of resetting."""
 
     def __init__(self, number: int, draw: np.random.Generator) -> None:
         self.number, self.draw, self.history = number, draw, list[Moment]()
@@ -62,7 +62,7 @@ class Lane:
         return moment
 
     def die(self) -> None:
-        """Nothing of the running episode is to be learnt."""
+        """Drop the current episode."""
         if self.history and self.state == "drive":
             for moment in self.history[self.start(len(self.history) - 1) :]:
                 moment.valid = False
@@ -75,7 +75,7 @@ class Lane:
         return [max(time - back, self.start(time)) for back in reversed(range(size))]
 
     def transition(self, time: int, size: int, n_step: int, oldest: int) -> tuple[float, float, int] | None:
-        """Reward, discount and time of the next frame; None where there is nothing to learn."""
+        """Reward, discount and time of the next frame; None if there is no transition."""
         if min(self.stack(time, size)) < oldest:
             return None
         total, now, count = 0.0, time, len(self.history)
@@ -94,7 +94,7 @@ class Lane:
         return (total, GAMMA ** (now - time), now) if now > time else None
 
 
-def test_what_a_teacher_said_comes_with_the_transition_and_is_unknown_otherwise() -> None:
+def test_a_teachers_choice_is_part_of_the_transition() -> None:
     buffer = ReplayBuffer(40, 2, (2, 2), stack=2, n_step=1, discount=GAMMA)
     flags = {name: np.zeros(2, bool) for name in ("terminated", "truncated", "first")}
     for time in range(12):
@@ -142,7 +142,7 @@ def drive(
 
 
 def expected(played: list[Lane], rows: int, stack: int, n_step: int) -> dict[tuple[int, int], tuple[float, float, int]]:
-    """What can be drawn, by lane and time."""
+    """Transitions that can be drawn, by lane and time."""
     found = {}
     for lane in played:
         oldest = max(0, len(lane.history) - rows)
@@ -154,7 +154,7 @@ def expected(played: list[Lane], rows: int, stack: int, n_step: int) -> dict[tup
 
 
 def check(batch: Transitions, played: list[Lane], truth: dict, stack: int) -> set[tuple[int, int]]:
-    """Compare a row of each that was drawn; which they are."""
+    """Compare each sampled row; returns lane and time of each."""
     for index, row in {index: row for row, index in enumerate(batch.index.tolist())}.items():
         time, number = divmod(index, len(played))
         lane = played[number]
@@ -173,7 +173,7 @@ def check(batch: Transitions, played: list[Lane], truth: dict, stack: int) -> se
 
 @pytest.mark.parametrize("alpha", [None, 0.5])
 @pytest.mark.parametrize("seed", range(10))
-def test_it_gives_what_a_slow_buffer_would(seed: int, alpha: float | None) -> None:
+def test_it_equals_a_slow_buffer(seed: int, alpha: float | None) -> None:
     draw = np.random.default_rng([seed, 99])
     lanes, stack, n_step = (int(draw.integers(1, 5)) for _ in range(3))
     rows, steps = int(draw.integers(stack + n_step + 1, 40)), int(draw.integers(10, 150))
@@ -282,7 +282,7 @@ def test_new_transitions_have_the_highest_priority_so_far() -> None:
         assert 900 < drawn[index] < 1100
 
 
-def test_an_error_of_what_was_overwritten_changes_nothing() -> None:
+def test_an_error_of_an_overwritten_transition_changes_nothing() -> None:
     buffer = ReplayBuffer(12, 1, (2, 2), stack=2, n_step=2, alpha=1.0)
     for time in range(40):
         buffer.add(step_of([Moment(0, time, 0, 0.0)]))
@@ -331,7 +331,7 @@ def test_a_buffer_that_memory_cannot_hold_is_refused_before_it_is_made() -> None
         ReplayBuffer(10**10, 4, (84, 84))
 
 
-def test_what_cannot_be_is_said() -> None:
+def test_impossible_options_are_refused() -> None:
     with pytest.raises(ValueError, match="64 at least"):
         ReplayBuffer(20, 8, (2, 2), stack=4, n_step=3)
     with pytest.raises(ValueError, match="alpha"):

@@ -1,4 +1,4 @@
-"""A saved buffer is the buffer, whatever is interrupted; and a run that goes on draws what it would have drawn."""
+"""Saved buffers are exact after any interruption, and a resumed run draws the same transitions."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def step_at(time: int) -> LaneStep:
-    """What two lanes do in this moment: episodes of 7 and of 9 steps, whose last one is ignored."""
+    """Step of two lanes at a time: episodes of 7 and 9 steps, of which the last is ignored."""
     draw, phase = np.random.default_rng(time), np.array([time % 7, time % 9])
     last = np.array([6, 8])
     frames = draw.integers(0, 256, (2, 6, 5), np.uint8)
@@ -47,7 +47,7 @@ def new() -> ReplayBuffer:
 
 
 def learn(buffer: ReplayBuffer, batches: int) -> list[Transitions]:
-    """Draw, and tell errors that follow from what was drawn."""
+    """Draw a batch, and update priorities with errors computed from it."""
     drawn = []
     for _ in range(batches):
         drawn.append(buffer.sample(8, beta=0.5))
@@ -62,7 +62,7 @@ def same(one: list[Transitions], other: list[Transitions]) -> bool:
 
 
 @pytest.mark.parametrize("steps", [3, 17, 30, 100])
-def test_a_loaded_buffer_goes_on_as_the_saved_one(steps: int, tmp_path: Path) -> None:
+def test_a_loaded_buffer_equals_the_saved_one(steps: int, tmp_path: Path) -> None:
     buffer = new()
     fill(buffer, 0, steps)
     learn(buffer, 3 if steps > 3 else 0)
@@ -154,7 +154,7 @@ def test_a_buffer_of_other_options_or_a_damaged_file_is_refused(tmp_path: Path) 
         ReplayFiles(tmp_path, new()).load(name)
 
 
-def test_without_the_same_alpha_all_are_alike(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_same_alpha_priorities_are_reset(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     buffer = new()
     fill(buffer, 0, 40)
     buffer.update_priorities(np.array([70]), np.array([1e6]))
@@ -166,7 +166,7 @@ def test_without_the_same_alpha_all_are_alike(tmp_path: Path, caplog: pytest.Log
 
 
 class Learner(pl.LightningModule):
-    """Notes what it was given."""
+    """Records its batches."""
 
     frames = SPEC
 
@@ -184,7 +184,7 @@ class Learner(pl.LightningModule):
 
 
 class Driver(pl.Callback):
-    """Fills the buffer: twenty steps to begin with, and one after each batch; goes on with the time of a checkpoint."""
+    """Fills the buffer: twenty steps at first, and one after each batch; resumes with the time of a checkpoint."""
 
     def __init__(self) -> None:
         self.time = 0
@@ -228,7 +228,7 @@ def train(folder: Path, max_steps: int, resume: Path | None = None, keep: bool =
 
 
 @pytest.mark.parametrize("stop", [3, 5, 8])
-def test_a_run_that_was_stopped_draws_what_it_would_have_drawn(stop: int, tmp_path: Path) -> None:
+def test_a_resumed_run_draws_the_same_transitions(stop: int, tmp_path: Path) -> None:
     whole, _ = train(tmp_path / "whole", 12)
     first, _ = train(tmp_path / "parts", stop)
     rest, _ = train(tmp_path / "parts", 12, tmp_path / "parts" / f"step={stop}.ckpt")
@@ -236,7 +236,7 @@ def test_a_run_that_was_stopped_draws_what_it_would_have_drawn(stop: int, tmp_pa
     assert torch.equal(torch.stack(first + rest), torch.stack(whole))
 
 
-def test_a_buffer_that_is_not_kept_is_filled_anew(tmp_path: Path) -> None:
+def test_a_buffer_that_is_not_saved_is_refilled(tmp_path: Path) -> None:
     train(tmp_path, 5, keep=False)
     assert not (tmp_path / "replay").exists()
     rest, driver = train(tmp_path, 9, tmp_path / "step=5.ckpt", keep=False)
@@ -259,7 +259,7 @@ def test_batches_are_drawn_when_they_are_fetched() -> None:
     assert len(list(batches)) == 1
 
 
-def test_options_that_cannot_be_are_said() -> None:
+def test_impossible_options_are_refused() -> None:
     with pytest.raises(ValueError, match="warm_up at most the capacity"):
         ReplayDataModule(capacity=10, warm_up=20)
     with pytest.raises(ValueError, match="between 0 and 1"):

@@ -34,7 +34,7 @@ def test_many_environments_at_once_score_as_one_after_the_other(envs: list[gymna
         assert together == alone
 
 
-def test_more_environments_than_seeds_are_no_trouble(envs: list[gymnasium.Env]) -> None:
+def test_more_environments_than_seeds_work(envs: list[gymnasium.Env]) -> None:
     assert len(list(run_episodes(envs, load_agent("random"), [10_000], max_frames=5))) == 1
     assert list(run_episodes(envs, load_agent("random"), [], max_frames=5)) == []
 
@@ -47,7 +47,7 @@ def test_the_fast_environment_scores_as_the_stock_one(envs: list[gymnasium.Env])
 
 
 class Watcher:
-    """Remembers the frames it was shown."""
+    """Stores its input frames."""
 
     def __init__(self) -> None:
         self.frames: list[Frame] = []

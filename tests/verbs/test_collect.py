@@ -25,7 +25,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_collect_records_an_episode_a_seed_and_the_same_again(tmp_path: Path) -> None:
+def test_collect_records_one_episode_per_seed_reproducibly(tmp_path: Path) -> None:
     drivers = [Driver("expert:sporty", 2), Driver("brownian", 1)]
     for name, workers in (("one", 1), ("two", 2)):
         collect(tmp_path / name, "10000-10003", drivers, perturb=Perturbation(0.1), max_frames=20, workers=workers)
@@ -78,12 +78,12 @@ def test_video_only_keeps_the_controls_in_another_folder(tmp_path: Path) -> None
         ({"env": "CarRacing-v2"}, "v3"),
     ],
 )
-def test_collect_refuses_what_it_should_not_do(tmp_path: Path, options: dict, message: str) -> None:
+def test_collect_refuses_bad_options(tmp_path: Path, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         collect(tmp_path / "out", **{"seeds": "10000", "max_frames": 5, "workers": 1, **options})
 
 
-def test_the_truth_may_not_lie_beside_the_videos(tmp_path: Path) -> None:
+def test_the_truth_must_not_be_beside_the_videos(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="another folder"):
         collect(tmp_path, "10000", video_only=True, truth=tmp_path / "truth")
 
@@ -96,7 +96,7 @@ def test_shares_are_kept_whichever_seeds_are_taken() -> None:
         assert chosen.count("brownian") in (9, 10, 11)
 
 
-def test_a_style_may_be_given_in_numbers(tmp_path: Path) -> None:
+def test_a_style_can_be_given_in_numbers(tmp_path: Path) -> None:
     slow = ExpertStyle(top_speed=15.0)
     (result,) = collect(tmp_path, "10000", [Driver("expert", style=slow)], max_frames=60, workers=1)
     (recording,) = find_recordings(tmp_path)

@@ -1,4 +1,4 @@
-"""The doctor names what is wrong, with what to do, and ends with 1 only where something does not work."""
+"""The doctor names problems with advice, and exits with 1 only if something does not work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_versions_are_right_missing_or_different(tmp_path: Path) -> None:
         compare(constraints)
 
 
-def test_each_check_speaks_and_this_machine_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_check_reports_and_this_machine_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert doctor(runs=tmp_path / "runs", constraints=Path(__file__).parents[2] / "constraints.txt") == 0
     said = capsys.readouterr().out
     for word in ("Python", "versions", "decoder pyav", "GPU", "environment CarRacing-v3", "window", "run folder",
@@ -48,6 +48,6 @@ def test_what_does_not_work_is_red_with_advice(
     assert "do: " in said
 
 
-def test_a_check_that_is_not_there_is_answered_with_those_that_are(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_check_is_answered_with_the_existing_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--only", '["windows"]']) == 2
     assert "there are versions, decoders" in capsys.readouterr().err

@@ -35,7 +35,7 @@ def test_drive_scores_films_and_writes_json(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(("agent", "processes"), [("brownian", 1), ("expert:wild", 2)])
-def test_scores_do_not_depend_on_how_the_work_was_divided(agent: str, processes: int) -> None:
+def test_scores_do_not_depend_on_the_division_of_work(agent: str, processes: int) -> None:
     reports = [
         drive(agent, FAST_ID, "1000-1002", max_frames=15, workers=workers, batch=batch)
         for workers, batch in ((1, 1), (processes, 2))
@@ -43,7 +43,7 @@ def test_scores_do_not_depend_on_how_the_work_was_divided(agent: str, processes:
     assert all(report and report.returns == reports[0].returns for report in reports)  # type: ignore[union-attr]
 
 
-def test_a_stopped_drive_leaves_the_scores_it_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_drive_writes_its_scores_so_far(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from racing_vpt.verbs import drive as tool
 
     asked = tool.outcome
@@ -112,7 +112,7 @@ def test_an_openai_policy_drives_what_has_minecrafts_controls(
     assert "laps" not in printed
 
 
-def test_a_policy_acts_at_the_pace_of_the_environment() -> None:
+def test_a_policy_acts_at_the_rate_of_the_environment() -> None:
     agent = load_agent(str(PARITY / "policy.model"))
     assert isinstance(agent, CheckpointAgent)
     agent.attach(make_env(MEADOW_ID))

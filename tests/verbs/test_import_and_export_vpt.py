@@ -1,4 +1,4 @@
-"""OpenAI's files to a checkpoint of ours and back: nothing is lost, and what the original could not load is refused."""
+"""OpenAI's files to our checkpoints and back, without loss; what the original could not load is refused."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPENAI = FrameChanges(height=128, width=128, resize="linear", hide=(), frames_pe
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pair_of_files_goes_in_and_comes_out_bit_for_bit(kind: str, tmp_path: Path) -> None:
+def test_importing_and_exporting_a_pair_is_bit_identical(kind: str, tmp_path: Path) -> None:
     assert main(["import-vpt", f"--model={PARITY / kind}.model", f"--out={tmp_path / 'ours'}"]) == 0
     assert main(["export-vpt", f"--checkpoint={tmp_path / 'ours'}", f"--model={tmp_path / 'F.model'}"]) == 0
     given, found = (read_openai_weights(path) for path in (PARITY / f"{kind}.weights", tmp_path / "F.weights"))
@@ -43,7 +43,7 @@ def test_a_pair_of_files_goes_in_and_comes_out_bit_for_bit(kind: str, tmp_path: 
     assert all(torch.equal(ours[key], again[key]) for key in ours)
 
 
-def test_an_import_says_what_it_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_import_reports_its_findings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.save(read_openai_weights(PARITY / "idm.weights") | {"aux_head.bias": torch.ones(2)}, tmp_path / "I.weights")
     words = [f"--model={PARITY / 'idm.model'}", f"--weights={tmp_path / 'I.weights'}", f"--out={tmp_path / 'ours'}"]
     assert main(["import-vpt", *words]) == 0

@@ -1,4 +1,4 @@
-"""The picture that `racing-vpt inspect` writes can be read: nothing overlaps, axes say what they show."""
+"""The picture of `racing-vpt inspect` is readable: nothing overlaps, axes are labelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`racing-vpt play`: films by a script of keys, a window with real events, and what it says when it cannot."""
+"""`racing-vpt play`: films by key scripts, a window with real events, and errors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def nothing_to_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_a_script_says_what_is_held_and_pressed_in_each_frame() -> None:
+def test_a_script_gives_the_keys_of_each_frame() -> None:
     up, both = frozenset({"up"}), frozenset({"up", "left"})
     assert parse_keys("up*2 , up+left m", ["up", "left"]) == [
         Keys(up, ("up",)), Keys(up), Keys(both, (",", "up", "left")), Keys(pressed=("m",)),
@@ -119,7 +119,9 @@ def test_films_of_the_agent(controller: Path, tmp_path: Path, monkeypatch: pytes
 
 
 @pytest.mark.usefixtures("nothing_to_look_at")
-def test_what_cannot_be_played_is_said(controller: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unplayable_checkpoints_are_refused(
+    controller: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out, keys = f"--out={tmp_path / 'no.mp4'}", ["--keys", "up*3"]
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
@@ -179,7 +181,7 @@ def test_a_person_drives_by_the_keys_of_a_game_file(tmp_path: Path) -> None:
     assert records[-1].action["steering"] == pytest.approx(-0.4)
 
 
-def test_an_agent_that_is_driven_in_a_window_scores_as_without(
+def test_an_agent_scores_the_same_in_a_window(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")

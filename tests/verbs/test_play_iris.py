@@ -1,4 +1,4 @@
-"""`racing-vpt play` with IRIS: its actor in the dream is the one on the road, watched and relieved in both."""
+"""`racing-vpt play` with IRIS: its actor in dream and environment, with a person taking over."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
 
 @pytest.fixture(scope="module", params=["pictures", "codes"])
 def iris(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny one with random weights; dreams have beginnings, and no end."""
+    """A tiny IRIS with random weights; its dreams have starts and never end."""
     torch.manual_seed(0)
     words = nested({
         "frames": CAR, "tokenizer.size": "tiny", "world.size": SMALL, "reconstruction.perceptual": None,
@@ -40,7 +40,7 @@ def iris(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
-def test_an_actor_acts_in_the_dream_as_on_the_road(iris: Path) -> None:
+def test_an_actor_acts_in_the_dream_as_in_the_environment(iris: Path) -> None:
     module = load_module(str(iris))
     assert isinstance(module, IRIS)
     road, dreamer = driver_of(module), ActorDreamer(module)
@@ -58,7 +58,7 @@ def test_an_actor_acts_in_the_dream_as_on_the_road(iris: Path) -> None:
     assert dreamer.answer(tokens[:1], torch.empty(0)) == pytest.approx(said[0], abs=1e-5)
 
 
-def test_the_actor_is_watched_in_its_world_model_and_relieved(iris: Path, tmp_path: Path) -> None:
+def test_a_person_takes_over_from_the_actor_in_its_world_model(iris: Path, tmp_path: Path) -> None:
     words = ["--agent_in_world_model", f"--recordings={tmp_path}", f"--out={tmp_path / 'film.mp4'}"]
     assert main(["play", str(iris), *words, "--keys", ", none*3 m up*2 m none*2 ,"]) == 0
     seen = Recording.open(tmp_path / "dream-0001.mp4")

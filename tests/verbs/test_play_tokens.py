@@ -1,4 +1,4 @@
-"""`racing-vpt play` with worlds of tokens: to be driven in, seen through, and refused where they do not fit."""
+"""`racing-vpt play` with world models over tokens: driving, reconstruction, and refused combinations."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SMALL = {"layers": 1, "width": 16, "heads": 1, "window": 3, "dropout": 0.0}
 
 
 def kept(folder: Path, kind: type[LightningModule], words: dict) -> Path:
-    """A checkpoint with random weights; dreams have beginnings, and no end."""
+    """A checkpoint with random weights; its dreams have starts and never end."""
     torch.manual_seed(0)
     module = build(kind, words)
     world = getattr(module, "world", module)
@@ -81,7 +81,7 @@ def test_a_world_of_tokens_is_driven_in_by_keys(runs: Path, tmp_path: Path) -> N
     assert last == pytest.approx([-0.9, 1, 0])  # three frames a step
 
 
-def test_its_memory_slides_and_is_never_flushed(runs: Path, tmp_path: Path) -> None:
+def test_its_cache_slides_and_is_never_cleared(runs: Path, tmp_path: Path) -> None:
     imagination = imagination_of(load_module(str(runs / "world")), "it", 1.0)
     player = Player(DreamCourse(imagination, "it"), "it", tmp_path, PlayerOptions(by_hand=True))
     for _ in range(12):  # four windows
@@ -104,7 +104,7 @@ def test_a_game_of_buttons_is_played_by_keys(runs: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["eye", "world"])
-def test_what_has_no_agent_is_looked_through_while_a_person_drives(runs: Path, name: str, tmp_path: Path) -> None:
+def test_a_model_without_an_agent_reconstructs_while_a_person_drives(runs: Path, name: str, tmp_path: Path) -> None:
     out = tmp_path / "film.mp4"
     words = [FAST, "--reconstruction", f"--out={out}", f"--recordings={tmp_path}", "--keys", ", up*3 m ,"]
     assert main(["play", str(runs / name), *words]) == 0
@@ -112,7 +112,7 @@ def test_what_has_no_agent_is_looked_through_while_a_person_drives(runs: Path, n
     assert Recording.open(tmp_path / "drive-0001.mp4").meta["agent"] == "keyboard"
 
 
-def test_a_game_is_looked_at_in_its_own_proportions(runs: Path, tmp_path: Path) -> None:
+def test_a_game_is_shown_in_its_own_proportions(runs: Path, tmp_path: Path) -> None:
     pytest.importorskip("ale_py", reason="Atari's games come with ale-py: pip install '.[atari]'")
     out = tmp_path / "film.mp4"
     words = ["--reconstruction", f"--out={out}", f"--recordings={tmp_path}", "--scale=2", "--keys", ", space*3 ,"]

@@ -1,4 +1,4 @@
-"""`racing-vpt seam`: two kinds of memory beside each other in the same dreams."""
+"""`racing-vpt seam`: sliding and cleared caches compared in the same dreams."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_memory_that_is_flushed_changes_what_comes_from_then_on(worlds: Path) -> None:
+def test_clearing_the_cache_changes_the_following_frames(worlds: Path) -> None:
     world = load_module(str(worlds / "rotary")).eval()
     assert isinstance(world, TokenWorld)
     slid, never = imagined(world, 9, 2, 0.0, seed=3, every=None)
@@ -64,7 +64,7 @@ def test_both_kinds_are_measured_at_the_same_places(worlds: Path, tmp_path: Path
     assert "slides" not in found
 
 
-def test_what_has_no_such_memory_is_refused(worlds: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_without_such_a_cache_is_refused(worlds: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cases = [
         (["zoo:vpt-carracing"], "is a VPT, but only a world model over tokens"),
         ([str(worlds / "rotary"), "--frames=8"], "frames from 9"),

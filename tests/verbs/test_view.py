@@ -1,4 +1,4 @@
-"""Looking at labels: what agrees, what is shown, and that nothing is cut off."""
+"""Viewing labels: agreement, display, and no clipped text."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_small_picture_is_enlarged_and_a_large_one_fits(scheme: str, recording
 
 
 @pytest.mark.parametrize("scheme", SIZES)
-def test_what_agrees_is_green_and_what_does_not_is_red(scheme: str, recordings: Path) -> None:
+def test_agreement_is_green_and_disagreement_red(scheme: str, recordings: Path) -> None:
     film = film_of(recordings, scheme)
     right, wrong = film.picture(5), film.picture(8)
     assert not (right == WRONG).all(-1).any()
@@ -222,7 +222,7 @@ def test_keys_stop_step_and_change_the_speed() -> None:
     assert playback.speed == FASTEST
 
 
-def test_the_next_disagreement_is_jumped_to(recordings: Path) -> None:
+def test_a_key_jumps_to_the_next_disagreement(recordings: Path) -> None:
     viewer = Viewer(film_of(recordings, "carracing"))
     viewer.step(Keys())
     assert viewer.playback.index == 0

@@ -1,4 +1,4 @@
-"""What is said and shown of drivers with a world model."""
+"""Reports and films of drivers with a world model."""
 
 import json
 from pathlib import Path
@@ -26,7 +26,7 @@ def controller(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_film_shows_what_the_world_model_sees_and_expects(controller: Path, tmp_path: Path) -> None:
+def test_a_film_shows_reconstructions_and_predictions(controller: Path, tmp_path: Path) -> None:
     film, plain = tmp_path / "film.mp4", tmp_path / "plain.mp4"
     words = ["--env=racing_vpt/CarRacingFast-v3", "--seeds=10000", "--max_frames=8", "--workers=1", "--film_scale=2"]
     assert main(["drive", f"--checkpoint={controller}", *words, f"--video={film}"]) == 0
@@ -52,7 +52,7 @@ def test_drivers_are_compared_on_the_same_tracks(tmp_path: Path, capsys: pytest.
     assert "two or more different checkpoints" in capsys.readouterr().err
 
 
-def test_dreams_are_reported_beside_the_road(
+def test_dream_returns_are_reported_beside_real_ones(
     controller: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "dream.json"
