@@ -35,8 +35,8 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         if bad:
             more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
             raise ValueError(
-                f"{path} is not written: {', '.join(bad[:3])}{more} hold NaN or infinity; the checkpoint before is "
-                "untouched: lower the learning rate and continue with --ckpt_path last"
+                f"{path} is not written: {', '.join(bad[:3])}{more} contain NaN or infinity; the previous checkpoint "
+                "is untouched: lower the learning rate and continue with --ckpt_path last"
             )
         if "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
@@ -66,13 +66,13 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 def _not_written(target: Path, error: OSError | RuntimeError) -> OSError:
     """OSError that says what to do."""
-    why = error.strerror if isinstance(error, OSError) and error.strerror else "torch could not write all of it"
+    why = error.strerror if isinstance(error, OSError) and error.strerror else "torch could not write the whole file"
     folder = next((folder for folder in target.parents if folder.is_dir()), Path("."))
     free = shutil.disk_usage(folder).free / 2**20
     number = error.errno if isinstance(error, OSError) and error.errno else errno.ENOSPC
-    before = "the checkpoint before is untouched" if target.is_file() else "there is none before it"
+    before = "the previous checkpoint is untouched" if target.is_file() else "there is no previous checkpoint"
     return OSError(
         number,
-        f"{target} could not be written ({why}; {free:.0f} MiB free); {before}: make room or give permission, and "
+        f"{target} could not be written ({why}; {free:.0f} MiB free); {before}: free space or give permission, and "
         "continue with --ckpt_path last",
     )

@@ -56,7 +56,7 @@ class FiniteGuard(Callback):
         self.skipped, self.in_a_row = self.skipped + 1, self.in_a_row + 1
         what = f"step {trainer.global_step}: {explain(pl_module, self.loss, self.batch)}"
         if self.on_found == "stop":
-            raise ValueError(f"{what}; to pass over such steps: on_found: skip of FiniteGuard in the config")
+            raise ValueError(f"{what}; to skip such steps, set on_found: skip of FiniteGuard in the config")
         if self.in_a_row > self.most_skips:
             raise ValueError(f"{what}; {self.most_skips} steps before it were skipped for the same reason")
         log.warning("skipped %s", what)

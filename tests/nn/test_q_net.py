@@ -34,7 +34,7 @@ def test_every_action_has_a_value_that_depends_on_every_frame(options: dict) -> 
         assert torch.allclose(net(changed)[1:], values[1:], atol=1e-5)
 
 
-def test_the_plain_network_has_the_expected_parameters() -> None:
+def test_the_plain_network_has_the_expected_layers() -> None:
     shapes = [tuple(x.shape) for x in QNet(5, 4, 84, 84).parameters() if x.ndim > 1]
     assert shapes == [(16, 4, 8, 8), (32, 16, 4, 4), (256, 32 * 9 * 9), (5, 256)]
 
