@@ -1,4 +1,4 @@
-"""The YAML files of `--config`: paths, and the shipped ones by name, from a checkout and from an installed wheel."""
+"""YAML files of `--config`: paths, and shipped ones by name, in a checkout and in an installed wheel."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from racing_vpt.checkpoints.migrate import migrate_config
 from racing_vpt.cli.words import STAGES, with_changes
 
 SUFFIX = ".yaml"
-BASE = "base"  # what every training has in common: read first by each `fit`
+BASE = "base"  # settings of every training: read first by `fit`
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def find_config(given: str) -> Path:
         given: a path; or the name of a shipped config, `idm` or `iris/tiny`, also written `configs/idm.yaml`.
 
     Raises:
-        FileNotFoundError: it is neither; says which one may have been meant.
+        FileNotFoundError: it is neither; the message suggests a similar one.
     """
     path = Path(given)
     if path.is_file():
@@ -53,11 +53,11 @@ def find_config(given: str) -> Path:
 def with_config_paths(verb: str, words: Sequence[str]) -> list[str]:
     """The command line with each `--config NAME` as a path, and with base.yaml in front of what `fit` reads.
 
-    What an earlier version wrote for a stage is given as YAML in today's terms.
+    A config of an earlier version is replaced by its migrated content.
 
     Raises:
         FileNotFoundError: a config does not exist.
-        ValueError: a config of an earlier version asks for what this one cannot do.
+        ValueError: a config of an earlier version cannot be migrated.
     """
     found: list[Path] = []
 
@@ -76,11 +76,11 @@ def with_config_paths(verb: str, words: Sequence[str]) -> list[str]:
 
 
 def of_today(path: Path) -> str:
-    """The path of a stage's config, or its content in today's terms where an earlier version wrote it."""
+    """Path of a stage's config, or its migrated content if it is of an earlier version."""
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError):
-        return str(path)  # the parser says what is wrong with it
+        return str(path)  # reported by the parser
     if not isinstance(content, dict):
         return str(path)
     migrated = migrate_config(content, path)
@@ -91,12 +91,12 @@ def of_today(path: Path) -> str:
 
 
 def _is_inline(value: str) -> bool:
-    """Whether it is YAML itself, not the name of a file."""
+    """Whether a value is YAML instead of the name of a file."""
     return any(sign in value for sign in "{:\n")
 
 
 def _suggestion(path: Path) -> str:
-    """`; did you mean X?` with the file or the shipped config that is most like the path."""
+    """`; did you mean X?` with the most similar file or shipped config."""
     from racing_vpt.cli.errors import nearest
 
     beside = [str(path.with_name(file.name)) for file in path.parent.glob("*.y*ml")]

@@ -1,4 +1,4 @@
-"""Progress over episodes and, within them, frames: also before the first episode has ended."""
+"""Progress over episodes and frames, also before the first episode has ended."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class EpisodeProgress:
     """`0 of 2 episodes, 340 frames, 120 frames/s, at most 00:14 left`, redrawn by a thread while processes drive.
 
     Args:
-        title: what is driven.
-        seeds: one an episode.
-        longest: frames of the longest episode there can be; None where that is not known.
+        title: text before the progress.
+        seeds: seeds of the episodes.
+        longest: length of the longest possible episode in frames; None: unknown.
     """
 
     def __init__(self, title: str, seeds: Sequence[int], longest: int | None) -> None:
@@ -51,19 +51,19 @@ class EpisodeProgress:
         self.folder.cleanup()
 
     def episode(self, text: str, frames: int, note: str) -> None:
-        """An episode has ended.
+        """Report the end of an episode.
 
         Args:
-            text: a line about it; empty: none.
-            frames: its frames.
-            note: what to show behind the progress from now on.
+            text: line about it; empty: none.
+            frames: its length in frames.
+            note: text behind the progress from now on.
         """
         self.done, self.done_frames, self.note = self.done + 1, self.done_frames + frames, note
         if text:
             self.bar.write(text)
 
     def line(self) -> str:
-        """What the bar says now."""
+        """Current text of the bar."""
         frames, now = self.count.total(), time.monotonic()
         if frames and self.began is None:
             self.began = now, frames
@@ -83,7 +83,7 @@ class EpisodeProgress:
 
 
 def longest_episode(env: str, max_frames: int | None) -> int | None:
-    """Frames of an environment's longest episode, as far as it is known."""
+    """Length of an environment's longest episode in frames, if known."""
     import gymnasium
 
     limit = gymnasium.spec(env).max_episode_steps if env in gymnasium.registry else None

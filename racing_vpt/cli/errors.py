@@ -1,4 +1,4 @@
-"""Mistakes of the user's, each in one line: what was given, what was expected, what to type."""
+"""User errors in one line each: what was given, what was expected, what to type."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ UNION_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value type:",
 
 
 def explain(error: Exception, words: Sequence[str] = ()) -> str | None:
-    """The error in one line, or None where it is a defect of ours and its traceback is wanted.
+    """The error in one line; None if it is a defect of the program, which needs its traceback.
 
     Args:
-        error: what was raised.
-        words: the command line, so that the option that names a file can be named.
+        error: exception that was raised.
+        words: command line, to name the option that holds a file.
     """
     lightning_says = type(error).__name__ == "MisconfigurationException"
     if NO_GPU.search(str(error)):
@@ -47,7 +47,7 @@ def explain(error: Exception, words: Sequence[str] = ()) -> str | None:
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """`; did you mean X?` for the known name most like the word, or nothing where none is like it."""
+    """`; did you mean X?` with the most similar known name; empty if none is similar."""
     known = list(known)
     last = word.rsplit(".", 1)[-1].lstrip("-")
     same_end = [name for name in known if name.rsplit(".", 1)[-1].lstrip("-") == last]  # --videos: --data.videos
@@ -56,14 +56,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def union_reason(message: str) -> str:
-    """Our own sentence inside the tree of types that jsonargparse says it has tried."""
+    """Our own message within jsonargparse's list of the types it has tried."""
     lines = [line.strip(" -") for line in message.split("Given value type:")[0].splitlines()]
     told = [line for line in lines if line and not line.startswith(UNION_NOISE)]
     return "; ".join(told) or message
 
 
 def _file_error(filename: str, reason: str, words: Sequence[str]) -> str:
-    """Which file and why, behind the option that names it or a folder of it."""
+    """The file and the reason, after the option that names it or its folder."""
     for option, value in pairwise(words):
         if option.startswith("--") and value and (value.startswith(filename) or filename.startswith(value)):
             return (

@@ -1,4 +1,4 @@
-"""What protects every training, whatever its configuration says."""
+"""Safeguards of every training, whatever its configuration."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from racing_vpt.outputs import LOCK
 
 
 def guard(trainer: Trainer, own_bar: bool = False) -> None:
-    """Add whole checkpoints, an end on signals, finite numbers, the same random draws after a stop, and progress.
+    """Add callbacks for whole checkpoints, signals, finite numbers, reproducible resuming, and progress.
 
     Args:
-        trainer: of the training, as it was configured.
-        own_bar: whether its configuration chose a progress bar, which then stays.
+        trainer: the configured trainer.
+        own_bar: whether the configuration has its own progress bar, which is kept.
     """
     from racing_vpt.callbacks.checkpoint_io import AtomicCheckpointIO
     from racing_vpt.callbacks.finite_guard import FiniteGuard

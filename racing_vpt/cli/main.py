@@ -104,7 +104,7 @@ TOOLS = {
 
 def console() -> None:
     """Entry point of the command `racing-vpt`."""
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # else it greets
+    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame prints a banner otherwise
     keep_freed_memory()
     sys.exit(main())
 
@@ -156,7 +156,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from racing_vpt.cli.errors import explain
 
         message = explain(error, rest)
-        if message is None:  # a defect of ours: its traceback is wanted
+        if message is None:  # a defect: show its traceback
             raise
         return _fail(verb, message)
     finally:
@@ -174,7 +174,7 @@ def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
     parser.description = (function.__doc__ or "").split("Args:")[0].split("Returns:")[0].strip()
     parser.add_argument("--config", action=ActionConfigFile, help="YAML file with these options; what follows wins.")
     parser.add_function_arguments(function, as_positional=tool.positional, fail_untyped=True)
-    parser._action_groups[-1].title = "arguments"  # otherwise the description once more
+    parser._action_groups[-1].title = "arguments"  # would repeat the description
     for action in parser._actions:
         if getattr(action, "_typehint", None) is bool and action.option_strings:
             action.nargs, action.const = "?", True  # `--flag` alone means true
@@ -221,7 +221,7 @@ def _ended_by_signals(verb: str) -> Iterator[None]:
     """Turn signals that ask for an end into SystemExit, so that unfinished files are removed."""
 
     def leave(number: int, frame: FrameType | None) -> None:
-        if os.getpid() == ours:  # a worker that was forked from us is ended by us
+        if os.getpid() == ours:  # forked workers are ended by their parent
             os.write(2, f"racing-vpt {verb}: stopped by {signal.Signals(number).name}\n".encode())
         raise SystemExit(128 + number)
 

@@ -1,4 +1,4 @@
-"""What a finished training has made, and what to type next."""
+"""Summary of a finished training, and the command to type next."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from racing_vpt.seeds import SHORT_VALIDATION
 
 DRIVE = "racing-vpt drive --checkpoint {run} --seeds {seeds} --video {run}/drive.mp4"
-NEXT = {  # by class name of the model, in lower case, as run folders are called
+NEXT = {  # by class name of the model in lower case, as in run folders
     "idm": "racing-vpt predict --config label --ckpt_path {run} --data.videos VIDEOS --out LABELS",
     "vpt": DRIVE,
     "dqn": DRIVE,
@@ -27,8 +27,8 @@ def outcome(folder: Path, trainer: Trainer) -> str:
     """Two lines: the run folder with its best checkpoint, and the command that uses it.
 
     Args:
-        folder: of the run, runs/MODEL/NAME.
-        trainer: after `fit`.
+        folder: run folder, runs/MODEL/NAME.
+        trainer: the trainer after `fit`.
     """
     lines = [f"{folder}: trained for {trainer.global_step:,} steps{_best(trainer)}"]
     following = NEXT.get(folder.parent.name)

@@ -1,4 +1,4 @@
-"""What jsonargparse says over many lines about a command line or YAML file, in one line."""
+"""Parse errors of command lines and YAML files in one line instead of jsonargparse's many."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class ParseError(ValueError):
     """A command line or YAML file that does not parse.
 
     Args:
-        error: what jsonargparse raised.
-        parser: the parser that raised it, whose options are the candidates for what was meant.
-        verb: the verb or stage.
-        words: the options that were typed after it.
+        error: exception of jsonargparse.
+        parser: parser that raised it, whose options are suggested.
+        verb: verb or stage.
+        words: options that were typed after it.
     """
 
     def __init__(self, error: Exception, parser: ArgumentParser, verb: str, words: Sequence[str]) -> None:
@@ -50,13 +50,13 @@ class ParseError(ValueError):
 
 
 def _unknown(message: str) -> str | None:
-    """The option or YAML key that a message of jsonargparse says is not known."""
+    """The unknown option or YAML key in a message of jsonargparse."""
     found = re.search(r"unrecognized arguments: (\S+)|Option '([^']+)' is not accepted", message)
     return found and (found[1] or found[2])
 
 
 def _plain(message: str, parser: ArgumentParser) -> str:
-    """A message of jsonargparse, which spans many lines, in one line."""
+    """A message of jsonargparse in one line."""
     denied = re.search(r"Importing '([^']+)' is not allowed", message)
     if denied:
         package = denied[1].split(".")[0]
@@ -96,14 +96,14 @@ def _plain(message: str, parser: ArgumentParser) -> str:
 
 
 def _kind(name: str) -> str:
-    """A type in words."""
+    """Description of a type."""
     if name.startswith("Literal"):
         return "one of " + ", ".join(word.strip(" '") for word in name[len("Literal[") : -1].split(","))
     return KINDS[name]
 
 
 def _missing(name: str, parser: ArgumentParser) -> str:
-    """What to say where a required argument is missing."""
+    """Message for a missing required argument."""
     (action,) = (action for action in parser._actions if name in (action.dest, *action.option_strings))
     meaning = " ".join((action.help or "").split()).rstrip(".")
     if action.option_strings:
@@ -112,12 +112,12 @@ def _missing(name: str, parser: ArgumentParser) -> str:
 
 
 def _positionals(parser: ArgumentParser) -> str:
-    """The arguments that stand without a name, as they are typed: `CHECKPOINT OUT`."""
+    """Positional arguments as they are typed: `CHECKPOINT OUT`."""
     return " ".join(action.dest.upper() for action in parser._actions if not action.option_strings)
 
 
 def _reason(message: str) -> str:
-    """The lines that say why a value was refused, without the types that were tried."""
+    """The reason why a value was refused, without the list of types."""
     lines = [line.strip(" -") for line in message.splitlines()]
     noise = ("Does not validate", "Subtypes:", "Errors:", "Given value type:", "Expected a <class 'NoneType'>")
     lines = [line for line in lines if line and not line.startswith(noise) and "either not accessible" not in line]
@@ -128,7 +128,7 @@ def _reason(message: str) -> str:
 
 
 def _unknown_option(option: str, parser: ArgumentParser) -> str:
-    """What to say of an option, or of a word that stands where an option was expected."""
+    """Message for an unknown option, or a word in place of an option."""
     if option.startswith("-"):
         if option.lstrip("-").rsplit(".", 1)[-1] in LEARNING_RATES and "--model" in _options(parser):
             return f"there is no option {option}; the optimizer has the learning rate: --model.optimizer.lr 1e-3"
@@ -140,7 +140,7 @@ def _unknown_option(option: str, parser: ArgumentParser) -> str:
 
 
 def _unknown_argument(class_path: str, key: str) -> str:
-    """What to say of an argument that a class does not have."""
+    """Message for an argument that a class does not have."""
     known = _parameters(class_path)
     name = class_path.rsplit(".", 1)[-1]
     if key in LEARNING_RATES and "optimizer" in known:
@@ -149,7 +149,7 @@ def _unknown_argument(class_path: str, key: str) -> str:
 
 
 def _value_of_group(option: str, value: str, class_path: str) -> str:
-    """What to say of a value for an option that is a group of options."""
+    """Message for a value given to a group of options."""
     new = GROUPS.get(class_path.rsplit(".", 1)[-1], {}).get(option)
     if new is not None:
         return f"--{option} {value} is called --{new} {value} now"
@@ -157,7 +157,7 @@ def _value_of_group(option: str, value: str, class_path: str) -> str:
 
 
 def _options(parser: ArgumentParser) -> list[str]:
-    """Options of a parser, and of the default class of each group that a class fills: `--data.videos`."""
+    """Options of a parser and of the default class of each group of a class: `--data.videos`."""
     options = [name for action in parser._actions for name in action.option_strings if name.startswith("--")]
     defaults = parser.get_defaults(skip_validation=True)
     for group in ("data", "model"):
@@ -173,7 +173,7 @@ def _parameters(class_path: str) -> list[str]:
 
 
 def _class_names() -> list[str]:
-    """Names of the classes that YAML can name at this moment."""
+    """Names of the classes that YAML can currently name."""
     names: set[str] = set()
     for module, bases in NAMED_BASES:
         for base in bases:

@@ -1,4 +1,4 @@
-"""Stages that are parsed and not run: their options as they would be taken, and the help that lists them all."""
+"""Parsing of stages without running them, and the help that lists all options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from racing_vpt.cli.stages import StageCLI, default_data
 
 
 def parse_stage(stage: str, words: list[str]) -> Namespace:
-    """The options of a stage as `run_stage` would take them; nothing is built and nothing runs.
+    """Options of a stage as `run_stage` takes them; nothing is built or run.
 
     Raises:
         ParseError: they do not parse.
@@ -24,7 +24,7 @@ def parse_stage(stage: str, words: list[str]) -> Namespace:
 
 
 def print_every_option(stage: str, words: list[str]) -> None:
-    """Print the options of a stage, of its data module, and of the model that a config names.
+    """Print all options of a stage, its data module, and the model of its config.
 
     Args:
         stage: fit, validate, test or predict.
@@ -49,10 +49,10 @@ class ParsedOnly(StageCLI):
         pass
 
     def before_instantiate_classes(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def instantiate_classes(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def _run_subcommand(self, subcommand: str) -> None:
         pass

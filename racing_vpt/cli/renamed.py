@@ -1,17 +1,17 @@
-"""Verbs and options that have another name now, each answered in one line with the new name.
+"""Renamed verbs and options: an old name is answered in one line with the new one.
 
-An option that is renamed gets a row here. `--data.min_confidence` of every stage would be
-`OPTIONS["stages"]["data.min_confidence"] = "data.trust.min_confidence"`; an option that only one class has stands
-under the name of that class. The same rows answer old keys in YAML files.
+Each renamed option has a row here. `--data.min_confidence` of every stage would be
+`OPTIONS["stages"]["data.min_confidence"] = "data.trust.min_confidence"`; options of a single class
+are listed under its name. The same rows answer old keys in YAML files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-STAGES = "stages"  # owner of the options that fit, validate, test and predict share
+STAGES = "stages"  # owner of the options shared by fit, validate, test and predict
 
-VERBS: dict[str, str] = {}  # old verb: new verb, or a sentence that says what to type
+VERBS: dict[str, str] = {}  # old verb: new verb, or a sentence with what to type
 
 # owner (a verb, `stages`, or a class such as IDM): {old option: new option, or a sentence}; dotted, without `--`
 OPTIONS: dict[str, dict[str, str]] = {
@@ -174,7 +174,7 @@ OPTIONS: dict[str, dict[str, str]] = {
     },
 }
 
-# options that took a value and are groups of options now; an old value is answered with these
+# options that took a value and are now groups: the option for an old value
 GROUPS: dict[str, dict[str, str]] = {
     "TokenWorld": {"model.tokenizer": "model.init_tokenizer"},
     "DQN": {"model.margin": "model.margin.size"},
@@ -182,7 +182,7 @@ GROUPS: dict[str, dict[str, str]] = {
 
 
 def renamed_verb(verb: str, verbs: Mapping[str, str] = VERBS) -> str | None:
-    """What to say of an old verb in one line; None where it was never one."""
+    """Message for an old verb in one line; None if it never was one."""
     new = verbs.get(verb)
     return None if new is None else _sentence(verb, new, "racing-vpt ")
 
@@ -190,12 +190,12 @@ def renamed_verb(verb: str, verbs: Mapping[str, str] = VERBS) -> str | None:
 def renamed_option(
     verb: str, unknown: str, words: Iterable[str], options: Mapping[str, Mapping[str, str]] = OPTIONS
 ) -> str | None:
-    """What to say of an unknown option or YAML key in one line; None where no row of the table is about it.
+    """Message for an unknown option or YAML key in one line; None if it is not in the table.
 
     Args:
-        verb: the verb or stage that was typed.
-        unknown: what the parser did not know: an option with or without `--`, or the last part of it, or a YAML key.
-        words: the command line, which holds the option's whole name where the parser gives its last part only.
+        verb: verb or stage that was typed.
+        unknown: option that the parser does not know, with or without `--`, or its last part, or a YAML key.
+        words: command line, which contains the full name of the option.
         options: the table.
     """
     unknown = unknown.lstrip("-").split("=")[0]

@@ -1,4 +1,4 @@
-"""Run folders: resuming them, their loggers, and the classes that YAML may name."""
+"""Run folders, resuming, loggers, and the classes that YAML may name."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 
 def allow_imports(words: list[str]) -> list[str]:
-    """Let YAML name classes of our packages and of those that `--allow_imports` names; return the words without it.
+    """Let YAML name classes of our packages and of those in `--allow_imports`; returns the words without it.
 
-    The option exists on the command line only: a file that could extend the list would make it useless.
+    The option exists on the command line only, because a file that could extend the list would make it useless.
     """
     more: list[str] = []
 
@@ -56,7 +56,7 @@ def allow_imports(words: list[str]) -> list[str]:
 
 
 def know_models(words: list[str]) -> None:
-    """Import our models where one is asked for by its class name alone, `--model VPT`."""
+    """Import our models if one is named by its class name alone: `--model VPT`."""
     asked: list[str] = []
     with_changes(words, lambda name, value: asked.append(value) if name == "--model" else None)
     if any(name.isidentifier() for name in asked):
@@ -75,8 +75,8 @@ def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:
         checkpoints: folder in which `last` is looked up.
 
     Raises:
-        ValueError: it is no training checkpoint, or it is damaged and there is no whole one of that run.
-        FileNotFoundError: there is none.
+        ValueError: it is not a training checkpoint, or it is damaged and the run has no whole one.
+        FileNotFoundError: it does not exist.
     """
     if given.startswith("zoo:") or given.endswith((".model", ".weights", ".safetensors")):
         raise ValueError(
@@ -140,14 +140,14 @@ def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options:
 
 
 def settle_game(model: Namespace, asked: str | None) -> None:
-    """Write the whole game, and the frames that follow from it, into a model's arguments: the checkpoint carries them.
+    """Write the whole game and the resulting frames into a model's arguments, so that checkpoints contain them.
 
     Args:
         model: `class_path` and `init_args`.
-        asked: `--game`; None: what the arguments say.
+        asked: `--game`; None: the game of the arguments.
 
     Raises:
-        ValueError: the class takes no game, though one was asked for; or the game's file is wrong.
+        ValueError: the class takes no game but one was given, or the game file is invalid.
     """
     module, _, name = model.class_path.rpartition(".")
     model_class, arguments = getattr(import_module(module), name), model.init_args
@@ -163,7 +163,7 @@ def settle_game(model: Namespace, asked: str | None) -> None:
 
 
 def check_resumed_game(held: Game, asked: Game, checkpoint: Path) -> None:
-    """ValueError where a run is to be continued with another game."""
+    """Raise ValueError if a run would be resumed with another game."""
     if held.name != asked.name:
         raise ValueError(
             f"{checkpoint} was trained for the game {held.name}, but {asked.name} is asked for; resuming takes the "
@@ -172,7 +172,7 @@ def check_resumed_game(held: Game, asked: Game, checkpoint: Path) -> None:
 
 
 def alike(old: object, new: object) -> bool:
-    """Whether the new value agrees with the old one; it may have options that did not exist when the run was made."""
+    """Whether a new value equals the old one, apart from options that did not exist then."""
     if isinstance(old, dict) and isinstance(new, dict):
         return all(alike(value, new.get(key)) for key, value in old.items())
     return old == new
@@ -181,7 +181,7 @@ def alike(old: object, new: object) -> bool:
 def loggers_into(
     folder: Path, logger: bool | Namespace | list[Namespace] | None, training: bool
 ) -> bool | Namespace | list[Namespace]:
-    """The loggers, writing into the run folder; tensorboard if training configures no other."""
+    """Loggers that write to the run folder; tensorboard by default in training."""
     if not training:
         return logger if isinstance(logger, bool) else False
     if logger is False:

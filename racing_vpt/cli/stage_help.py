@@ -1,7 +1,7 @@
-"""Help of the stages: one screen each, with what is needed first; `--help all` lists every option.
+"""Help of the stages: one screen each with the main options first; `--help all` lists every option.
 
-The text is written by hand, because it answers before torch is loaded and says first what comes first. A test parses
-every command and looks up every option that it names.
+The text is written by hand, so that it is shown without loading torch and in a useful order. A test parses all of its
+commands and looks up all of its options.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def stage_help(stage: str) -> str:
 
 
 def asks_for_help(words: list[str]) -> str | None:
-    """`short` for `--help`, `all` for `--help all`, None where no help is asked for."""
+    """`short` for `--help`, `all` for `--help all`, None without either."""
     for place, word in enumerate(words):
         if word in ("-h", "--help"):
             return "all" if words[place + 1 : place + 2] == ["all"] else "short"

@@ -2,7 +2,7 @@
 
 Differences from LightningCLI, each deliberate:
 - `data:` without a class_path is a `WindowDataModule` for `predict` and a `ClipDataModule` for the others;
-- everything of a run is in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
+- all files of a run are in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
 - `fit --ckpt_path` only resumes (`last` or a training checkpoint), and refuses a checkpoint of another configuration,
   where Lightning lets the checkpoint's hyperparameters win silently;
 - the other stages take any name of a checkpoint (run folder, file, `zoo:NAME`, OpenAI's `F.model`) and build the model
@@ -49,7 +49,7 @@ def run_stage(stage: str, words: list[str]) -> int:
     """Run one of Lightning's stages with the options `words`; returns the exit status."""
     words = allow_imports(words)
     know_models(words)
-    torch.set_flush_denormal(True)  # with gradients that small a CPU is a hundred times slower
+    torch.set_flush_denormal(True)  # denormal gradients make a CPU a hundred times slower
     for known in ("LeafSpec", "Checkpoint directory .* exists", "smaller than the logging interval"):
         warnings.filterwarnings("ignore", message=f".*{known}")
     lightning_log = logging.getLogger("lightning.pytorch.utilities.rank_zero")
@@ -59,7 +59,7 @@ def run_stage(stage: str, words: list[str]) -> int:
 
 
 def default_data(stage: str) -> str:
-    """Class path of the data module that a stage has where none is named."""
+    """Class path of the default data module of a stage."""
     kind = WindowDataModule if stage == "predict" else ClipDataModule
     return f"{kind.__module__}.{kind.__qualname__}"
 
@@ -88,7 +88,7 @@ class StageCLI(LightningCLI):
         )
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
-        """Only the stage that was asked for, because four parsers take four times as long."""
+        """Only the requested stage, because building four parsers takes four times as long."""
         ours = {"ckpt_path", "weights_only", "return_predictions"}
         return {self.stage: LightningCLI.subcommands()[self.stage] | ours}
 

@@ -1,4 +1,4 @@
-"""Options on the command line before they are parsed: found, replaced or taken out, whichever way they are written."""
+"""Options on the command line before parsing: found, replaced or removed, in either spelling."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 STAGES = ("fit", "validate", "test", "predict")  # verbs whose options are LightningCLI's
 Change = Callable[[str, str], Sequence[str] | None]
-"""What stands in place of an option `--name` and its value; None: the option stays."""
+"""Replacement of an option `--name` and its value; None: the option is kept."""
 
 
 def with_changes(words: Sequence[str], change: Change) -> list[str]:
     """The command line with options replaced.
 
     Args:
-        words: options as `--name value` or `--name=value`, among others.
-        change: asked for each option, with what follows it ("" where nothing does).
+        words: words with options as `--name value` or `--name=value`.
+        change: called with each option and the word after it ("" at the end).
     """
     rest: list[str] = []
     pending = list(words)
@@ -34,7 +34,7 @@ def with_changes(words: Sequence[str], change: Change) -> list[str]:
 
 
 def with_nulls(words: Sequence[str]) -> list[str]:
-    """The command line with `--data.controls.labels null` as YAML, for options of a group within a class.
+    """The command line with options such as `--data.controls.labels null` as YAML.
 
     jsonargparse 4.53 parses their values twice, and null becomes the text None in between.
     """

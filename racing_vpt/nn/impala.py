@@ -90,10 +90,10 @@ class ImpalaCNN(nn.Module):
 
     Args:
         size: channels, stem and output width.
-        height: rows of the input.
-        width: columns of the input.
+        height: height of the input in pixels.
+        width: width of the input in pixels.
         channels: C of the input.
-        first_norm: whether a norm precedes the first convolution (in OpenAI's nets: only after a 3-D convolution).
+        first_norm: norm before the first convolution (in OpenAI's nets only after a 3-D convolution).
     """
 
     def __init__(self, size: NetSize, height: int, width: int, channels: int, *, first_norm: bool) -> None:

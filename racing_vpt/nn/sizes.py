@@ -1,8 +1,8 @@
-"""How large a VPT network is: the published sizes, and three made for CPUs.
+"""Sizes of VPT networks: the published ones, and three for CPUs.
 
 VPT, Baker et al. 2022 (arXiv:2206.11795), appendix D; the published files' settings are those of
-foundation-model-1x, 2x, 3x and 4x_idm. Everything below the line in `NetSize` is an addition of ours and off by
-default, so that a size without additions is OpenAI's network, parameter for parameter.
+foundation-model-1x, 2x, 3x and 4x_idm. Everything below the line in `NetSize` is our addition and off by
+default, so that a size without additions is exactly OpenAI's network.
 """
 
 from dataclasses import dataclass
@@ -17,24 +17,24 @@ class NetSize:
 
     Args:
         hidsize: width D of the transformer; also of the features that heads read.
-        attention_heads: heads a block; must divide hidsize.
+        attention_heads: heads per block; must divide hidsize.
         impala_width: factor on every entry of impala_chans.
-        impala_chans: channels of the convolution stacks, each of which halves height and width.
+        impala_chans: channels of the convolution stacks; each halves height and width.
         n_recurrence_layers: transformer blocks.
         attention_memory_size: keys a query may reach, plus `timesteps` (OpenAI's way of counting): a causal net
             remembers attention_memory_size - timesteps frames. Must equal timesteps in a net that is not causal.
         timesteps: frames of a training chunk; any other length works too.
         pointwise_ratio: width of a block's MLP, as a multiple of hidsize.
-        conv3d_outchan: channels of a convolution over time in front of the CNN (the IDM's); None for no such layer.
+        conv3d_outchan: channels of a convolution over time before the CNN (in IDMs); None: no such layer.
         conv3d_kernel: its kernel (time, height, width), odd numbers.
-        conv3d_stride: stride over height and width (ours; OpenAI: 1), a cheaper look at motion.
-        stem: "impala" starts the CNN at full resolution, as OpenAI; "strided" puts one strided convolution in front.
+        conv3d_stride: stride over height and width (OpenAI: 1); larger is cheaper.
+        stem: "impala" starts the CNN at full resolution, as OpenAI; "strided" begins with one strided convolution.
         stem_chans: channels of the strided stem.
         stem_kernel: its kernel, in pixels.
         stem_stride: its stride, in pixels.
         cnn_outsize: width between the CNN and the transformer's input layer.
-        relative_window: frames to either side that carry a relative-position bias in a net that is not causal
-            (ours; 0: none, as OpenAI's IDM, which knows order only through its convolution over time).
+        relative_window: frames to either side with a relative position bias in a net that is not causal; 0: none, as
+            OpenAI's IDM, which knows order only through its convolution over time.
     """
 
     hidsize: int
@@ -57,7 +57,7 @@ class NetSize:
     relative_window: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("impala_chans", "conv3d_kernel"):  # YAML, JSON and pickles give lists
+        for name in ("impala_chans", "conv3d_kernel"):  # YAML, JSON and pickles have lists
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if self.hidsize % self.attention_heads:
             raise ValueError(f"hidsize {self.hidsize} is not a multiple of attention_heads {self.attention_heads}")
@@ -73,12 +73,12 @@ class NetSize:
 
     @property
     def memory(self) -> int:
-        """Frames that a query of a causal net reaches, itself included."""
+        """Frames within reach of a query in a causal net, its own included."""
         return self.attention_memory_size - self.timesteps
 
     @property
     def scaled_chans(self) -> tuple[int, ...]:
-        """Channels of the convolution stacks, width factor applied."""
+        """Channels of the convolution stacks, multiplied by the width factor."""
         return tuple(c * self.impala_width for c in self.impala_chans)
 
 
@@ -119,10 +119,10 @@ IDM_SIZES: dict[str, NetSize] = {
 
 
 def named_size(size: str | S | dict, sizes: dict[str, S], kind: str) -> S:
-    """The size of that name among `sizes`, or the settings themselves; a checkpoint gives them as a dict.
+    """The size of a name in `sizes`; settings, as checkpoints have them, are returned as a size.
 
     Raises:
-        ValueError: no such name; `kind` says what the sizes are of.
+        ValueError: no such name; `kind` names the network in the message.
     """
     if isinstance(size, dict):
         return type(next(iter(sizes.values())))(**size)

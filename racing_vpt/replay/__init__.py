@@ -1,1 +1,1 @@
-"""Replay: what was experienced, kept to learn from, and its data modules."""
+"""Replay buffers of experience, and their data modules."""

@@ -1,8 +1,8 @@
-"""What was experienced, kept to learn from: the last of what each environment did, and demonstrations for ever.
+"""Replay buffer: the latest experience of each environment, and permanent demonstrations.
 
-Demonstrations: DQfD, Hester et al. 2018 (arXiv:1704.03732). Unlike there, their share of a batch is given by the caller
-instead of by a bonus to their priority, so that it can follow a schedule; importance weights are those within either
-part, divided by the largest of the batch.
+Demonstrations: DQfD, Hester et al. 2018 (arXiv:1704.03732). Unlike there, the caller gives their share of a batch, so
+that it can follow a schedule, and not a bonus to their priority; importance weights are computed within each part and
+divided by the largest of the batch.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from racing_vpt.types import LaneStep, Segments, Transitions
 
 
 class ReplayBuffer:
-    """The last `capacity` steps of N lanes, frames once each, and demonstrations that stay.
+    """The last `capacity` steps of N lanes, each frame stored once, and permanent demonstrations.
 
-    A stack at the beginning of an episode repeats its first frame. Sums of n rewards end with the episode: where it
-    terminated nothing is bootstrapped, where it was truncated the last frame of the episode is. The newest n steps of
-    a running episode cannot be drawn yet.
+    At the beginning of an episode a stack repeats the first frame. Sums of n rewards end with the episode: after
+    termination nothing is bootstrapped, after truncation the last frame is. The newest n steps of a running episode
+    cannot be sampled yet.
 
     Args:
-        capacity: steps kept of all lanes together; each lane keeps capacity // lanes.
+        capacity: steps of all lanes together; each lane keeps capacity // lanes.
         lanes: environments that step together, N.
         frame_shape: (H, W), or (H, W, 3).
         action_shape: () for the index of a discrete action, (A,) for continuous controls.
         stack: frames in an observation, S.
         n_step: rewards summed before bootstrapping.
-        discount: gamma, of a decision.
-        alpha: how strongly a transition's priority decides how often it is drawn, 0 to 1; None: all alike.
-        seed: of the draws.
+        discount: gamma per decision.
+        alpha: exponent of the priorities, in [0, 1]; None: uniform sampling.
+        seed: seed of the sampling.
 
     Raises:
-        ValueError: it would not fit into free memory; a number out of range.
+        ValueError: it does not fit into free memory, or a number is out of range.
     """
 
     def __init__(
@@ -71,42 +71,42 @@ class ReplayBuffer:
         self._options = (frame_shape, action_shape, stack, n_step)
         self.experience = Drawn(Ring(capacity // lanes, lanes, *self._options), alpha)
         self.demonstrations: Drawn | None = None
-        self.imitated = np.zeros(0, bool)  # of the demonstrations' slots
-        self.draws = self.changes = 0  # batches drawn, and times that priorities or episodes changed
+        self.imitated = np.zeros(0, bool)  # priorities of the demonstrations
+        self.draws = self.changes = 0  # batches sampled; changes of priorities or episodes
 
     def __len__(self) -> int:
-        """Transitions that can be drawn, demonstrations not counted."""
+        """Number of transitions that can be sampled, without demonstrations."""
         return self.experience.ring.count
 
     @property
     def num_steps(self) -> int:
-        """Steps that were ever added, all lanes together."""
+        """Number of steps added so far by all lanes."""
         return self.experience.ring.steps * self.lanes
 
     def add(self, step: LaneStep) -> None:
-        """Append what the lanes did.
+        """Append one step of all lanes.
 
         Raises:
-            ValueError: shapes or types are others than the buffer's, or a reward is not finite.
+            ValueError: shapes or types differ from the buffer's, or a reward is not finite.
         """
         self.experience.add(step)
 
     def forget_episodes(self, lanes: np.ndarray) -> None:
-        """Unlearn the running episode of some lanes (bool [N]): their worker died. What they do next starts another."""
+        """Discard the running episode of lanes (bool [N]) whose worker died; their next step starts another episode."""
         self.changes += 1
         self.experience.forget_episodes(lanes)
 
     def add_demonstrations(self, episodes: LaneStep, imitated: np.ndarray | None = None) -> None:
-        """Keep episodes for ever; all at once.
+        """Add permanent episodes, all at once.
 
         Args:
-            episodes: one after the other: what is N in a `LaneStep` is time here; `first` says where each begins. Of an
-                episode that does not say how it ended, the last transition is left out: what came of it is not known.
-            imitated: bool [T], where the demonstrator did what it wanted; elsewhere a step is learnt from as any other,
-                without `Transitions.demonstration`. None: everywhere.
+            episodes: consecutive episodes: N of a `LaneStep` is time here, and `first` marks their starts. The last
+                transition of an episode with an unknown end is left out.
+            imitated: bool [T], false where the demonstrator was perturbed: such steps are ordinary transitions, without
+                `Transitions.demonstration`. None: true everywhere.
 
         Raises:
-            ValueError: shapes or types are others than the buffer's, or there are demonstrations already.
+            ValueError: shapes or types differ from the buffer's, or there are demonstrations already.
         """
         length = len(episodes.first)
         if self.demonstrations is not None:
@@ -131,16 +131,16 @@ class ReplayBuffer:
     def sample(
         self, batch_size: int, *, beta: float = 1.0, demonstration_share: float = 0.0, step: int | None = None
     ) -> Transitions:
-        """Draw transitions; a pure function of (seed, step) and of what is in the buffer.
+        """Sample transitions; a pure function of (seed, step) and the content of the buffer.
 
         Args:
             batch_size: B.
-            beta: how far the weights make up for unequal chances, in [0, 1].
-            demonstration_share: share of the batch that is demonstrations, in the mean over batches.
-            step: None counts the draws.
+            beta: exponent of the importance weights, in [0, 1].
+            demonstration_share: mean share of demonstrations in a batch.
+            step: number of the batch; None: counted here.
 
         Raises:
-            ValueError: there is nothing to draw from.
+            ValueError: the buffer is empty.
         """
         generator = self._generator(step, 0)
         shown = math.floor(batch_size * demonstration_share + generator.random()) if demonstration_share > 0 else 0
@@ -180,10 +180,10 @@ class ReplayBuffer:
         )
 
     def sample_segments(self, batch_size: int, length: int, *, step: int | None = None) -> Segments:
-        """Draw segments of `length` consecutive steps, every start equally likely; a function as `sample` is.
+        """Sample segments of `length` consecutive steps, all starts equally likely; as pure as `sample`.
 
         Raises:
-            ValueError: no lane has so many steps.
+            ValueError: no lane has that many steps.
         """
         ring = self.experience.ring
         slots = ring.draw_segments(batch_size, length, self._generator(step, 1))
@@ -192,10 +192,10 @@ class ReplayBuffer:
         return Segments(**drawn, index=torch.from_numpy(self._index(slots)))
 
     def update_priorities(self, index: Tensor | np.ndarray, td_error: Tensor | np.ndarray) -> None:
-        """Tell how wrong the model was about transitions of a batch, demonstrations among them or not.
+        """Update priorities by the TD errors of a batch, demonstrations included.
 
         Args:
-            index: int64 [B], of `Transitions`; what was overwritten meanwhile is passed over.
+            index: `Transitions.index`, int64 [B]; overwritten ones are ignored.
             td_error: float [B]; its sign does not matter.
 
         Raises:
@@ -212,7 +212,7 @@ class ReplayBuffer:
             self.demonstrations.update(-1 - index[index < 0], error[index < 0].astype(np.float64))
 
     def _index(self, slots: np.ndarray) -> np.ndarray:
-        """Numbers of slots that no later step will have."""
+        """Unique numbers of slots, which no later step reuses."""
         ring = self.experience.ring
         newest = ring.steps * ring.lanes - 1
         return newest - (newest - slots) % ring.size
@@ -226,7 +226,7 @@ class ReplayBuffer:
 def bytes_needed(
     capacity: int, frame_shape: tuple[int, ...], action_shape: tuple[int, ...] = (), prioritised: bool = False
 ) -> int:
-    """Memory of a buffer of `capacity` steps: frames, and what else is kept of each."""
+    """Memory of a buffer of `capacity` steps in bytes, frames included."""
     action = 4 * math.prod(action_shape) if action_shape else 8
     tree = 8.1 if prioritised else 0
     return math.ceil(capacity * (math.prod(frame_shape) + action + 4 + 4 + 2 + 2 + tree))

@@ -1,8 +1,8 @@
-"""A replay buffer on disk: plain .npy files, and a JSON file for each saved state that says which of them make it.
+"""Replay buffer on disk: plain .npy files, and one JSON file per saved state that lists them.
 
-Frames lie in chunks of rows, and a save writes only the chunks in which rows changed since the last one. No file that a
-saved state names is ever written again; the JSON file comes last, and the two newest states stay, because the training
-checkpoint that names one may be lost with the machine and the one before it be needed.
+Frames are stored in chunks of rows; a save writes only chunks that changed since the last one. Files of a saved state
+are never changed; the JSON file is written last. The two newest states are kept, because the newest training checkpoint
+may be lost in a crash and the previous one needed.
 """
 
 from __future__ import annotations
@@ -21,34 +21,34 @@ from racing_vpt.replay.priorities import Drawn
 from racing_vpt.replay.ring import Ring
 
 FORMAT = 1
-CHUNK_BYTES = 1 << 25  # of frames in a file
-KEPT = 2  # states
+CHUNK_BYTES = 1 << 25  # rows of frames in a file
+KEPT = 2  # saved states
 ENDS = ("terminated", "truncated", "first", "valid")
 COLUMNS = ("actions", "shown", "rewards", *ENDS, "depth", "span", "waiting", "cut")
-OWN = re.compile(r"replay-\d{8}\.json|[a-z]+(_priorities)?\d*-\d{8}\.npy")  # names of the files that make states
+OWN = re.compile(r"replay-\d{8}\.json|[a-z]+(_priorities)?\d*-\d{8}\.npy")  # names of the files of states
 log = logging.getLogger(__name__)
 
 
 class ReplayFiles:
-    """The saved states of one buffer in one folder.
+    """Saved states of one buffer in one folder.
 
     Args:
-        folder: made where it does not exist; files of other names there stay.
-        buffer: what is saved and loaded.
+        folder: created if missing; other files in it are kept.
+        buffer: the buffer that is saved and loaded.
     """
 
     def __init__(self, folder: Path, buffer: ReplayBuffer) -> None:
         self.folder, self.buffer = folder, buffer
         ring = buffer.experience.ring
         self.chunk_rows = max(1, CHUNK_BYTES // (ring.frames[0].nbytes * ring.lanes))
-        self._states: list[dict] = []  # those of this run that are on the disk, the newest last
-        self._saved: list[object] = []  # what tells whether anything changed since the newest
+        self._states: list[dict] = []  # saved states of this run, newest last
+        self._saved: list[object] = []  # detects changes since the newest
 
     def save(self) -> str:
-        """Write the buffer's state; returns its name. Where nothing changed, that is the last one's.
+        """Save the buffer's state; returns its name, which is the last one's if nothing changed.
 
         Raises:
-            OSError: there is no room; the states before are untouched.
+            OSError: the disk is full; earlier states are untouched.
         """
         buffer, ring = self.buffer, self.buffer.experience.ring
         now: list[object] = [ring.steps, buffer.draws, buffer.changes]
@@ -86,11 +86,11 @@ class ReplayFiles:
         return name
 
     def load(self, name: str) -> None:
-        """Make the buffer what it was when it was saved; its demonstrations must be there already.
+        """Restore a saved state; demonstrations must have been added before.
 
         Raises:
-            FileNotFoundError: the state is gone.
-            ValueError: it is of another buffer, or damaged.
+            FileNotFoundError: the state does not exist.
+            ValueError: it belongs to another buffer, or is damaged.
         """
         file = self.folder / f"replay-{name}.json"
         if not file.is_file():
@@ -108,7 +108,7 @@ class ReplayFiles:
             ring.frames[slots] = self._read(path, ring.frames[slots])
         targets = self._columns()
         for column in COLUMNS:
-            if column not in state["columns"]:  # `shown` was not there at first
+            if column not in state["columns"]:  # earlier states lack `shown`
                 continue
             targets[column][:] = self._read(state["columns"][column], targets[column])
         ring.steps, ring.count, self.buffer.draws = state["steps"], state["count"], state["draws"]
@@ -143,7 +143,7 @@ class ReplayFiles:
         return name
 
     def _read(self, name: str, like: np.ndarray) -> np.ndarray:
-        """The array in a file, mapped; ValueError where it is not what it should be."""
+        """The memory-mapped array of a file; ValueError if its shape or type is unexpected."""
         path = self.folder / name
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -172,7 +172,7 @@ class ReplayFiles:
         return 1 + max((int(name) for name in names if name.isdecimal()), default=0)
 
     def _tidy(self) -> None:
-        """Remove what no state that stays names."""
+        """Remove files that no kept state lists."""
         named = {f"replay-{state['name']}.json" for state in self._states}
         for state in self._states:
             named |= {*state["columns"].values(), *state["chunks"].values()}
@@ -182,6 +182,6 @@ class ReplayFiles:
 
 
 def _shape(ring: Ring) -> list[object]:
-    """What must be the same for a saved state to be this ring's."""
+    """Properties that a saved state must share with this ring."""
     actions = [str(ring.actions.dtype), *ring.actions.shape[1:]]
     return [ring.rows, ring.lanes, ring.stack, ring.n_step, list(ring.frames.shape[1:]), actions]

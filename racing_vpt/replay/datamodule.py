@@ -1,4 +1,4 @@
-"""Transitions for a model that learns from what it does: drawn from a replay buffer that a callback fills."""
+"""Transitions for models that learn from their own experience: sampled from a replay buffer filled by a callback."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from racing_vpt.video.decode import Decoder
 
 @dataclass(frozen=True)
 class PriorityOptions:
-    """How often each transition is drawn (prioritised replay, Schaul et al. 2016, arXiv:1511.05952).
+    """Prioritised replay (Schaul et al. 2016, arXiv:1511.05952).
 
     Args:
-        alpha: how strongly a transition's TD error decides how often it is drawn, 0 to 1; None: all alike.
-        beta: how far importance weights correct for that (section 3.4; its table 3 begins at 0.4).
+        alpha: exponent of the priorities, in [0, 1]; None: uniform sampling.
+        beta: exponent of the importance weights (section 3.4; table 3 starts at 0.4).
     """
 
     alpha: float | None = None
@@ -36,16 +36,16 @@ class PriorityOptions:
 
 @dataclass(frozen=True)
 class Teaching:
-    """What is learnt from besides own experience: recordings of a good driver, or an expert who is asked.
+    """Demonstrations, or a teacher, in addition to own experience.
 
     Args:
         demonstrations: folders or URLs of shards, or folders of recordings; their split `train` is used.
-        share: share of a batch that demonstrations are, over the batches.
-        teacher: `expert:five` or `expert:eleven`, who is asked at each decision of the learner what it would do
-            (DAgger, Ross et al. 2011, arXiv:1011.0686). Unlike demonstrations, that shows how to recover from the
-            learner's own mistakes.
-        decoder: of demonstrations: auto, decord, torchcodec or pyav.
-        remote: how demonstrations at a URL are read.
+        share: share of demonstrations in a batch.
+        teacher: `expert:five` or `expert:eleven`, whose action is recorded at each decision of the learner (DAgger,
+            Ross et al. 2011, arXiv:1011.0686). Unlike demonstrations, this shows recoveries from the learner's own
+            mistakes.
+        decoder: decoder of demonstrations: auto, decord, torchcodec or pyav.
+        remote: reading of demonstrations at a URL.
     """
 
     demonstrations: list[str] | str | None = None
@@ -56,9 +56,9 @@ class Teaching:
 
 
 class ReplayDataModule(pl.LightningDataModule):
-    """Transitions from a replay buffer; each batch is drawn at the moment that it is fetched.
+    """Transitions from a replay buffer; each batch is sampled when it is fetched.
 
-    Which transitions those are is a function of the seed, of the number of batches before and of what is in the buffer.
+    It is a function of the seed, the number of previous batches and the content of the buffer.
     A callback that acts calls `open_buffer` in `on_fit_start`, fills `buffer` up to `warm_up` transitions in
     `on_train_start` (before the first batch is fetched), adds steps in `on_train_batch_end`, and calls
     `buffer.update_priorities(batch.index, td_error)` there.
@@ -66,14 +66,14 @@ class ReplayDataModule(pl.LightningDataModule):
     Args:
         batch_size: transitions in a batch, on each device.
         steps_per_epoch: batches in an epoch.
-        capacity: steps kept of all environments together; each of 84x84 grey takes 7 kB.
-        warm_up: transitions in the buffer before learning begins.
+        capacity: steps of all environments together; each of 84x84 grey takes 7 kB.
+        warm_up: transitions in the buffer before training starts.
         n_step: rewards summed before bootstrapping.
-        priorities: how often each transition is drawn.
+        priorities: prioritised replay.
         teaching: demonstrations, or a teacher.
-        keep_buffer: save the buffer beside the checkpoints, so that a run goes on with it; otherwise it is filled anew.
-        seed: of the draws.
-        frames: what the model sees. None: as the trainer's model says.
+        keep_buffer: save the buffer with the checkpoints, so that a resumed run continues with it.
+        seed: seed of the sampling.
+        frames: frames that the model sees. None: those of the trainer's model.
     """
 
     def __init__(
@@ -102,25 +102,25 @@ class ReplayDataModule(pl.LightningDataModule):
 
     @property
     def buffer(self) -> ReplayBuffer | None:
-        """The replay buffer, once it was opened."""
+        """The replay buffer, after it was opened."""
         return self.kept.buffer
 
     def open_buffer(
         self, lanes: int, *, stack: int, discount: float, actions: Actions, seen: tuple[int, int] | None = None
     ) -> ReplayBuffer:
-        """Make the buffer with the demonstrations in it; where a run goes on with `keep_buffer`, as it was.
+        """Create the buffer with its demonstrations, or restore it if a run with `keep_buffer` is resumed.
 
         Args:
             lanes: environments that step together.
             stack: frames in an observation.
-            discount: gamma, of a decision.
+            discount: gamma per decision.
             actions: controls by name of each discrete action, or the names of continuous controls.
-            seen: height and width of the environment's frames, which demonstrations must have; None: not known.
+            seen: height and width of the environment's frames, which demonstrations must have; None: unknown.
 
         Raises:
-            ValueError: it does not fit into memory; demonstrations of other frames or controls; a saved buffer of other
-                options.
-            FileNotFoundError: there are no demonstrations, or the saved buffer is gone.
+            ValueError: it does not fit into memory, demonstrations have other frames or controls, or the saved buffer
+                has other options.
+            FileNotFoundError: demonstrations or the saved buffer do not exist.
         """
         spec = wanted_frames(self, self.frames)
         buffer = ReplayBuffer(
@@ -140,7 +140,7 @@ class ReplayDataModule(pl.LightningDataModule):
         """The next batch.
 
         Raises:
-            ValueError: there is nothing in the buffer yet.
+            ValueError: the buffer is empty.
         """
         if self.buffer is None:
             raise ValueError("there is no replay buffer yet; a callback that acts opens it (open_buffer) and fills it")
@@ -149,11 +149,11 @@ class ReplayDataModule(pl.LightningDataModule):
         return self.buffer.sample(self.batch_size, beta=self.priorities.beta.at(at), demonstration_share=share)
 
     def train_dataloader(self) -> DataLoader:
-        """Batches, each drawn when it is asked for, in this process."""
+        """Batches, sampled on access in this process."""
         return ResumableLoader(Draws(self), **WHOLE_BATCHES)
 
     def val_dataloader(self) -> DataLoader:
-        """One empty batch, so that callbacks that drive the model to judge it are called."""
+        """One empty batch, so that callbacks that drive the model are called."""
         return DataLoader([0], batch_size=None)  # type: ignore[arg-type]
 
     def state_dict(self) -> dict[str, object]:
@@ -166,10 +166,10 @@ class ReplayDataModule(pl.LightningDataModule):
 
 
 class Draws(Dataset[Transitions]):
-    """The batches of an epoch; which comes depends on when it is asked for, not on the index.
+    """Batches of an epoch, sampled in the order of access, whatever the index.
 
     Args:
-        data: draws them.
+        data: samples them.
     """
 
     def __init__(self, data: ReplayDataModule) -> None:
@@ -183,7 +183,7 @@ class Draws(Dataset[Transitions]):
 
 
 def buffer_shape(spec: FrameSpec) -> tuple[int, ...]:
-    """Shape of a frame as a replay buffer keeps it: (H, W) of grey, (H, W, 3) of colour."""
+    """Shape of a frame in a replay buffer: (H, W) of grey, (H, W, 3) of colour."""
     return (spec.height, spec.width) if spec.grey else (spec.height, spec.width, 3)
 
 
@@ -193,5 +193,5 @@ def action_shape(actions: Actions) -> tuple[int, ...]:
 
 
 def saved_buffers(data: pl.LightningDataModule) -> Path | None:
-    """Folder of a run's saved replay buffers, one a process; None where there is no trainer."""
+    """Folder of a run's saved replay buffers, one per process; None without a trainer."""
     return None if data.trainer is None else Path(data.trainer.default_root_dir) / "replay" / str(rank_of(data))

@@ -1,8 +1,8 @@
-"""Recordings of a good driver as experience: a decision every k-th frame, its action the nearest that a model has.
+"""Recordings as demonstrations: a decision every k frames, with the nearest of the model's actions.
 
-The reader makes the decisions (`FrameSpec.stride`): the frame that is seen, the sum of the rewards and the mean of the
-executed controls until the next. A recording does not hold the frame after its last action; what came of that is only
-known where the lap was finished, which ends an episode for good.
+The reader forms the decisions (`FrameSpec.stride`): the frame, the sum of the rewards and the mean of the executed
+controls until the next one. A recording lacks the frame after its last action; its outcome is known only if the lap was
+finished, which terminates the episode.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Demonstrations:
-    """Episodes one after the other.
+    """Consecutive episodes.
 
     Args:
-        steps: what is N in a `LaneStep` is time here.
-        imitated: bool [T], false where the driver was disturbed: a transition like others, but nothing to imitate.
-        distance: mean distance of the executed controls from the action that stands for them; see `nearest_actions`.
+        steps: a `LaneStep` whose N is time.
+        imitated: bool [T], false where the driver was perturbed: a transition, but not to be imitated.
+        distance: mean distance of the executed controls from the chosen actions; see `nearest_actions`.
     """
 
     steps: LaneStep
@@ -41,13 +41,13 @@ def read_demonstrations(reader: EpisodeReader, actions: Actions, seen: tuple[int
     """All episodes of a reader.
 
     Args:
-        reader: with the model's `FrameSpec`, stride included, and `mean_controls`; grey frames become [H, W].
+        reader: reader with the model's `FrameSpec`, stride included, and `mean_controls`; grey frames become [H, W].
         actions: controls by name of each discrete action, or the names of continuous controls.
         seen: height and width of the environment's frames, which the recorded ones must have. None: they must not be
-            smaller than the model's, or they would be blurred as the environment's never are.
+            smaller than the model's, because enlarged frames are more blurred than the environment's.
 
     Raises:
-        ValueError: recordings of another frame size or control scheme, or without controls or rewards.
+        ValueError: recordings with another frame size or other controls, or without controls or rewards.
     """
     rows = [row for row in actions if not isinstance(row, str)]
     names = list(rows[0]) if rows else [name for name in actions if isinstance(name, str)]
@@ -80,16 +80,16 @@ def read_demonstrations(reader: EpisodeReader, actions: Actions, seen: tuple[int
 
 
 def nearest_actions(controls: np.ndarray, table: np.ndarray, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The row of a table that stands for each row of controls.
+    """The nearest row of a table for each row of controls.
 
     Args:
         controls: float32 [T, A].
         table: [rows, A].
-        names: of the A controls.
+        names: names of the A controls.
 
     Returns:
-        Rows int64 [T], and how far off they are, float [T]: the differences, each as a fraction of the control's
-        largest value (of a control without a range: in the table), summed.
+        Rows int64 [T] and their distances float [T]: the sum of differences, each as a share of the control's largest
+        value (of its largest in the table, if it has no range).
     """
     known = [max(map(abs, RANGES.get(name, (0.0, 0.0)))) for name in names]
     scale = np.array([size or np.abs(table[:, at]).max() or 1.0 for at, size in enumerate(known)])
@@ -98,7 +98,7 @@ def nearest_actions(controls: np.ndarray, table: np.ndarray, names: Sequence[str
 
 
 def controls_of(columns: Columns, names: Sequence[str], episode: str) -> np.ndarray:
-    """The named controls, float32 [T, A]; ValueError where the recording is of another scheme or has no rewards."""
+    """The named controls, float32 [T, A]; ValueError if the recording has other controls or no rewards."""
     missing = [name for name in names if name not in columns.controls]
     used = [name for name, column in columns.controls.items() if name not in names and column.any()]
     if missing or used:
@@ -116,7 +116,7 @@ def controls_of(columns: Columns, names: Sequence[str], episode: str) -> np.ndar
 
 
 def check_size(reader: EpisodeReader, episode: int, seen: tuple[int, int] | None) -> None:
-    """ValueError where an episode's frames are not what the model would see in the environment."""
+    """Raise ValueError if an episode's frames differ in size from those of the environment."""
     height, width = reader.recorded_size(episode)
     spec = reader.spec
     if seen is not None and (height, width) != seen:

@@ -1,4 +1,4 @@
-"""A replay buffer over the life of a run: opened, saved beside the checkpoints, and restored where the run goes on."""
+"""Replay buffer of a run: opened, saved with the checkpoints, and restored when the run is resumed."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ class KeptBuffer:
     """The buffer of a data module and its saved states.
 
     Args:
-        keep: save the buffer with each checkpoint; otherwise it is filled anew when a run goes on.
+        keep: save the buffer with each checkpoint; otherwise a resumed run starts with an empty one.
     """
 
     def __init__(self, keep: bool) -> None:
         self.keep = keep
         self.buffer: ReplayBuffer | None = None
         self._files: ReplayFiles | None = None
-        self._restored: dict[str, object] = {}  # the state of a checkpoint, once it was read
+        self._restored: dict[str, object] = {}  # state from a checkpoint, after it was loaded
 
     def open(self, buffer: ReplayBuffer, folder: Path | None) -> ReplayBuffer:
-        """Take a buffer, its demonstrations in it, and restore it where a checkpoint was read.
+        """Take a buffer that contains only demonstrations, and restore it if a checkpoint was loaded.
 
         Args:
-            buffer: an empty one.
-            folder: of its saved states; None: it is not saved.
+            buffer: the buffer.
+            folder: folder of its saved states; None: it is not saved.
 
         Raises:
-            FileNotFoundError: the saved buffer is gone.
+            FileNotFoundError: the saved buffer does not exist.
             ValueError: the saved buffer has other options, or is damaged.
         """
         self.buffer = buffer
@@ -41,14 +41,14 @@ class KeptBuffer:
         return buffer
 
     def state_dict(self) -> dict[str, object]:
-        """How many batches were drawn, and the name of the buffer's state, which is saved now."""
+        """Save the buffer; number of sampled batches, and the name of the saved state."""
         state: dict[str, object] = {"draws": 0 if self.buffer is None else self.buffer.draws}
         if self.keep and self._files is not None:
             state["buffer"] = self._files.save()
         return state
 
     def load_state_dict(self, state_dict: dict[str, object]) -> None:
-        """Restore the buffer, now or once it is opened."""
+        """Restore the buffer, now or when it is opened."""
         self._restored = state_dict
         if self.buffer is not None:
             self._resume()

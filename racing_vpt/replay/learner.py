@@ -1,4 +1,4 @@
-"""What a model says about the segments that it learns from."""
+"""Interface of models that learn from segments."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from racing_vpt.types import PartRequest
 
 
 class Learner(Protocol):
-    """A model that learns from these batches."""
+    """A model trained on `PartBatch`."""
 
     @property
     def control_names(self) -> tuple[str, ...]:
-        """Names of an action's numbers."""
+        """Names of the components of an action."""
 
     @property
     def updates_per_epoch(self) -> int:
@@ -21,7 +21,7 @@ class Learner(Protocol):
 
     @property
     def coder(self) -> CodesFrames | None:
-        """The encoder whose codes replace recorded frames, the same for the whole run. None: frames are given."""
+        """Encoder whose codes replace recorded frames during the whole run. None: batches hold frames."""
 
     def wanted(self, step: int) -> PartRequest:
-        """What the update of this number, from 0, learns from."""
+        """The batch that an update needs; updates count from 0."""

@@ -1,4 +1,4 @@
-"""Prioritised replay: how often each step of a ring is drawn, and what that weighs.
+"""Prioritised replay: sampling of a ring's steps by priority, and importance weights.
 
 Schaul et al. 2016, section 3.3 (arXiv:1511.05952), the proportional variant.
 """
@@ -11,21 +11,21 @@ from racing_vpt.replay.ring import Ring
 from racing_vpt.replay.sum_tree import SumTree
 from racing_vpt.types import LaneStep
 
-SMALLEST_ERROR = 1e-3  # is added to each TD error, so that nothing is never drawn again; DQfD's epsilon
+SMALLEST_ERROR = 1e-3  # added to each TD error, so that every transition can be sampled; DQfD's epsilon
 
 
 class Drawn:
-    """A ring and how often each of its slots is drawn.
+    """A ring with priorities of its slots.
 
     Args:
         ring: the steps.
-        alpha: how far priorities decide; None: all alike.
+        alpha: exponent of the priorities; None: uniform sampling.
     """
 
     def __init__(self, ring: Ring, alpha: float | None) -> None:
         self.ring, self.alpha = ring, alpha
         self.tree = None if alpha is None else SumTree(ring.size)
-        self.highest = 1.0  # priority so far, which new transitions have
+        self.highest = 1.0  # largest priority so far, given to new transitions
 
     def add(self, step: LaneStep) -> None:
         """Append a row."""
@@ -40,14 +40,14 @@ class Drawn:
             self.tree.set(gone, 0.0)
 
     def draw(self, count: int, beta: float, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Slots int64 [count] and their importance weights float64 [count], not divided by the largest."""
+        """Slots int64 [count] and their importance weights float64 [count], without division by the largest."""
         if self.tree is None or count == 0:
             return self.ring.draw(count, generator), np.ones(count)
         slots = self.tree.draw(count, generator)
         return slots, (self.ring.count * self.tree.leaves[slots] / self.tree.total) ** -beta
 
     def update(self, slots: np.ndarray, td_error: np.ndarray) -> None:
-        """Give slots the priorities of these errors; those that can no longer be drawn are passed over."""
+        """Set priorities of slots by their errors; slots that can no longer be sampled are ignored."""
         if self.tree is None or self.alpha is None:
             return
         there = self.ring.span[slots] > 0

@@ -1,4 +1,4 @@
-"""A number that changes linearly over the batches of training."""
+"""Linear schedules over the batches of training."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Ramp:
-    """A number that goes linearly from one value to another, and stays there.
+    """A number that changes linearly from one value to another and then stays constant.
 
     Args:
         start: value at the first batch, in [0, 1].

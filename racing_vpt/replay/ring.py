@@ -1,8 +1,8 @@
-"""Steps of environments that run side by side, the last of each kept: frames once, stacks and sums built when drawn.
+"""Ring buffer of the last steps of parallel environments: frames stored once, stacks and sums built when sampled.
 
-A slot is one step of one lane: `row * lanes + lane`, rows following each other in time and overwriting the oldest. Two
-small numbers a slot say what can be built from it: `depth`, the frames before it in its episode as far as a stack
-reaches, and `span`, the rewards that its n-step sum has; a span of 0 means that it cannot be drawn.
+A slot is one step of one lane, `row * lanes + lane`; rows are consecutive in time and overwrite the oldest. Each slot
+has two small numbers: `depth`, the number of earlier frames of its episode, up to the length of a stack, and `span`,
+the number of rewards in its n-step sum; a slot with span 0 cannot be sampled.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ class Ring:
     """The last `rows` steps of N lanes.
 
     Args:
-        rows: steps kept of each lane.
+        rows: steps per lane.
         lanes: N.
         frame_shape: (H, W) or (H, W, 3).
         action_shape: () for int64 indices, (A,) for float32 controls.
         stack: frames in an observation, S.
-        n_step: rewards summed at most.
+        n_step: largest number of summed rewards.
     """
 
     def __init__(
@@ -43,22 +43,22 @@ class Ring:
         self.terminated, self.truncated, self.first, self.valid = (np.zeros(self.size, bool) for _ in range(4))
         self.shown = np.full(self.size, -1, np.int16)
         self.depth, self.span = np.zeros(self.size, np.uint8), np.zeros(self.size, np.uint8)
-        self.waiting = np.zeros(lanes, np.int64)  # of the newest steps of a lane, how many have no span yet
-        self.cut = np.ones(lanes, bool)  # whether the next step of a lane has nothing to do with those before
-        self.steps = 0  # that were added
-        self.count = 0  # slots that can be drawn
+        self.waiting = np.zeros(lanes, np.int64)  # number of newest steps of a lane without a span
+        self.cut = np.ones(lanes, bool)  # whether the next step of a lane is unrelated to the previous ones
+        self.steps = 0  # rows added so far
+        self.count = 0  # slots that can be sampled
         self._lane = np.arange(lanes)
 
     @property
     def filled(self) -> int:
-        """Rows that hold something."""
+        """Number of filled rows."""
         return min(self.steps, self.rows)
 
     def add(self, step: LaneStep) -> tuple[np.ndarray, np.ndarray]:
         """Append a row.
 
         Returns:
-            The slots that can be drawn from now on, and those that no longer can: int64.
+            Slots that can be sampled from now on, and slots that no longer can, int64.
         """
         self._check(step)
         first = step.first | self.cut
@@ -79,7 +79,7 @@ class Ring:
         return born, died
 
     def _close(self, first: np.ndarray) -> np.ndarray:
-        """Give spans to steps whose sum is complete now that the next frame is there; the slots that got one.
+        """Set the spans of steps whose sum is completed by the next frame; returns their slots.
 
         Args:
             first: bool [N], whether the next frame of each lane starts an episode.
@@ -88,7 +88,9 @@ class Ring:
             return np.empty(0, np.int64)
         last = self._slots(1)
         valid, terminated = self.valid[last], self.terminated[last]
-        broken = ~valid | (first & ~terminated)  # the last transition leads nowhere: sums end with the one before it
+        broken = ~valid | (
+            first & ~terminated
+        )  # the last transition has no next frame: sums end with the one before it
         ended = broken | terminated | self.truncated[last]
         back = np.arange(1, self.n_step + 1)[:, None]
         closes = (back <= self.waiting) & (ended | (back == self.n_step))
@@ -100,7 +102,7 @@ class Ring:
         return slots
 
     def _overwrite(self) -> np.ndarray:
-        """Take the spans of the row to be written and of stacks that reach back to it; the slots that lost one."""
+        """Clear the spans of the row to be written and of stacks that reach back to it; returns their slots."""
         ahead = np.arange(self.stack)[:, None]
         slots = self._slots(-ahead)
         lost = (self.span[slots] > 0) & ((ahead == 0) | (self.depth[slots] >= ahead))
@@ -108,7 +110,7 @@ class Ring:
         return slots[lost]
 
     def forget_episodes(self, lanes: np.ndarray) -> np.ndarray:
-        """Make the running episode of lanes (bool [N]) invalid; the slots that can no longer be drawn."""
+        """Invalidate the running episode of lanes (bool [N]); returns the slots that can no longer be sampled."""
         died = [np.empty(0, np.int64)]
         for lane in np.flatnonzero(lanes):
             if self.cut[lane]:
@@ -123,9 +125,9 @@ class Ring:
         return gone
 
     def draw(self, count: int, generator: np.random.Generator) -> np.ndarray:
-        """Slots int64 [count], each that can be drawn equally likely."""
+        """Slots int64 [count], sampled uniformly."""
         found = np.empty(0, np.int64)
-        for _ in range(8):  # nearly all can be drawn, as a rule
+        for _ in range(8):  # usually nearly all can be sampled
             tried = generator.integers(0, self.filled * self.lanes, 2 * count)
             found = np.concatenate([found, tried[self.span[tried] > 0]])
             if len(found) >= count:
@@ -134,16 +136,16 @@ class Ring:
         return np.concatenate([found, usable[generator.integers(0, len(usable), count - len(found))]])
 
     def stacks(self, slots: np.ndarray, out: np.ndarray) -> None:
-        """Write observations of slots [B] to `out`, uint8 [B, S, ...]; before an episode its first frame stands."""
+        """Write observations of slots [B] to `out`, uint8 [B, S, ...], padded with the episode's first frame."""
         back = np.minimum(np.arange(self.stack - 1, -1, -1), self.depth[slots][:, None])
         at = (slots[:, None] - back * self.lanes) % self.size
-        self.frames.take(at, axis=0, out=out, mode="clip")  # "raise" would copy once more
+        self.frames.take(at, axis=0, out=out, mode="clip")  # "raise" would make another copy
 
     def sums(self, slots: np.ndarray, discount: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What follows slots [B].
+        """N-step returns of slots [B].
 
         Returns:
-            The discounted sum of rewards float32 [B], what the value after it counts float32 [B], and the slots there.
+            Discounted sum of rewards float32 [B], discount of the following value float32 [B], and the following slots.
         """
         span = self.span[slots].astype(np.int64)
         steps = np.arange(self.n_step)
@@ -155,7 +157,7 @@ class Ring:
         return total.astype(np.float32), rest.astype(np.float32), (last + self.lanes) % self.size
 
     def draw_segments(self, count: int, length: int, generator: np.random.Generator) -> np.ndarray:
-        """Slots int64 [count, length] that follow each other, every start equally likely."""
+        """Consecutive slots int64 [count, length], all starts equally likely."""
         if length > self.filled:
             raise ValueError(
                 f"segments of {length} steps were asked for, but each lane has {self.filled}; collect more before, "
@@ -166,7 +168,7 @@ class Ring:
         return (starts[:, None] + np.arange(length)) % self.rows * self.lanes + lanes[:, None]
 
     def _slots(self, back: int | np.ndarray) -> np.ndarray:
-        """The slots of all lanes `back` rows before the one that is written next."""
+        """Slots of all lanes `back` rows before the one written next."""
         return (self.steps - back) % self.rows * self.lanes + self._lane
 
     def _check(self, step: LaneStep) -> None:

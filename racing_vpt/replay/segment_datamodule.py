@@ -1,8 +1,7 @@
-"""Segments of recordings and of own experience, for a model that learns a world and then learns in it.
+"""Segments of recordings and of own experience, for models that learn a world model and act in it.
 
-A model of several parts says what each of its updates needs (`Learner`); which segments those are is a function of the
-seed, of the number of updates before and of what is in the replay buffer. There may be recordings alone, experience
-alone, or both.
+A model of several parts says what each of its updates needs (`Learner`). The segments are a function of the seed, the
+number of previous updates and the content of the replay buffer. There may be recordings, experience, or both.
 """
 
 from __future__ import annotations
@@ -32,20 +31,20 @@ from racing_vpt.types import Batch, PartBatch, PartRequest, Segments
 
 
 class SegmentDataModule(pl.LightningDataModule):
-    """Gives each update of a `Learner` its segments, and keeps what a callback that drives adds.
+    """Segments for each update of a `Learner`, and the replay buffer of the callback that drives.
 
     Args:
-        recordings: folders or URLs of shards, or folders of recordings; their split `train` is learnt from. None: only
-            the model's own experience.
-        val: the same for validation. None: the split `val` of `recordings`, or, without any, own experience.
+        recordings: folders or URLs of shards, or folders of recordings; their split `train` is used. None: only the
+            model's own experience.
+        val: the same for validation. None: the split `val` of `recordings`, or own experience without recordings.
         validation: batches of validation.
-        collecting: how much is driven for the replay buffer.
-        capacity: decisions kept of all environments together; each of 64x64 colours takes 12 kB.
-        recorded_share: share of a batch that recordings are, over the updates; None: their share of all frames.
-        keep_buffer: save the replay buffer beside the checkpoints, so that a run goes on with it.
-        mirror: probability that a recorded segment is mirrored, with its steering.
-        seed: of the draws.
-        reading: how shards and recordings are read.
+        collecting: driving for the replay buffer.
+        capacity: decisions of all environments together; each of 64x64 colours takes 12 kB.
+        recorded_share: share of recordings in a batch, over the updates; None: their share of all frames.
+        keep_buffer: save the replay buffer with the checkpoints, so that a resumed run continues with it.
+        mirror: probability of mirroring a recorded segment and its steering.
+        seed: seed of the sampling.
+        reading: reading of shards and recordings.
     """
 
     def __init__(
@@ -72,24 +71,24 @@ class SegmentDataModule(pl.LightningDataModule):
         self.recorded_share, self.mirror, self.seed, self.reading = recorded_share, mirror, seed, reading
         self.kept = KeptBuffer(keep_buffer)
         self.source = self._new_source()
-        self._begins = np.zeros(1, np.int64)  # number of each episode's first frame
+        self._begins = np.zeros(1, np.int64)  # index of each episode's first frame
         self._codes: Codes | None = None
 
     @property
     def buffer(self) -> ReplayBuffer | None:
-        """The replay buffer, once it was opened."""
+        """The replay buffer, after it was opened."""
         return self.kept.buffer
 
     @property
     def env(self) -> str:
-        """The environment that is driven in: the one that was given, or that of the model's game."""
+        """Environment for driving: the given one, or that of the model's game."""
         if self.collecting.env is None and self.trainer is not None:
             return self.trainer.lightning_module.game.place()  # type: ignore[union-attr, operator, no-any-return]
         return self.collecting.env or ""
 
     @property
     def learner(self) -> Learner:
-        """The trainer's model."""
+        """Model of the trainer."""
         model = self.trainer and self.trainer.lightning_module
         if not all(hasattr(model, name) for name in ("wanted", "updates_per_epoch", "coder", "control_names")):
             raise ValueError(
@@ -99,7 +98,7 @@ class SegmentDataModule(pl.LightningDataModule):
         return cast(Learner, model)
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the recordings; ValueError where there is nothing to learn from."""
+        """Open the recordings; ValueError if there is nothing to train on."""
         if stage not in (None, "fit", "validate"):
             return
         if not self.recordings and not self.collecting.decisions:
@@ -118,19 +117,19 @@ class SegmentDataModule(pl.LightningDataModule):
         self._begins = np.concatenate([[0], np.cumsum(reader.lengths)])
 
     def _new_source(self) -> ClipSource:
-        mean = ClipControls(mean=True)  # over the frames of a decision, as what a callback drives holds its controls
+        mean = ClipControls(mean=True)  # mean over a decision, during which a driving callback holds its controls
         return ClipSource(wanted_frames(self, self.reading.frames), self.reading, mean, self.seed)
 
     def open_buffer(self, lanes: int, actions: Actions) -> ReplayBuffer:
-        """Make the replay buffer; where a run goes on with `keep_buffer`, as it was.
+        """Create the replay buffer, or restore it if a run with `keep_buffer` is resumed.
 
         Args:
             lanes: environments that step together.
             actions: controls by name of each discrete action, or the names of continuous controls.
 
         Raises:
-            ValueError: it does not fit into memory; a saved buffer of other options.
-            FileNotFoundError: the saved buffer is gone.
+            ValueError: it does not fit into memory, or the saved buffer has other options.
+            FileNotFoundError: the saved buffer does not exist.
         """
         spec = wanted_frames(self, self.reading.frames)
         buffer = ReplayBuffer(
@@ -140,14 +139,14 @@ class SegmentDataModule(pl.LightningDataModule):
         return self.kept.open(buffer, saved_buffers(self))
 
     def train_dataloader(self) -> DataLoader:
-        """Batches, each drawn when it is asked for, in this process."""
+        """Batches, sampled on access in this process."""
         coder = self.learner.coder
         if coder is not None and "train" in self.source and not self.mirror:
             self._codes = codes_of(self.source.readers["train"], coder, self.reading.codes)
         return ResumableLoader(PartBatches(self), **WHOLE_BATCHES)
 
     def val_dataloader(self) -> DataLoader:
-        """Clips that are not learnt from; without recordings, one batch of own experience."""
+        """Clips held out from training; without recordings, one batch of own experience."""
         if "val" not in self.source:
             return DataLoader(OwnClips(self), **WHOLE_BATCHES)
         rows = self.validation.rows * world_size_of(self)
@@ -158,10 +157,10 @@ class SegmentDataModule(pl.LightningDataModule):
         return self.source.loader(self.source.clips("val", self.validation.frames, codes), sampler)
 
     def draw(self) -> PartBatch:
-        """What the next update learns from.
+        """The batch of the next update.
 
         Raises:
-            ValueError: recordings without rewards, or with other controls.
+            ValueError: recordings without rewards or with other controls.
         """
         step = steps_done(self)
         wanted = self.learner.wanted(step)
@@ -176,7 +175,7 @@ class SegmentDataModule(pl.LightningDataModule):
         return PartBatch(wanted.part, found)
 
     def rows_recorded(self, wanted: PartRequest, step: int) -> int:
-        """How many rows of a batch are recordings."""
+        """Number of rows of a batch from recordings."""
         ring = None if self.buffer is None else self.buffer.experience.ring
         if "train" not in self.source:
             return 0
@@ -189,14 +188,14 @@ class SegmentDataModule(pl.LightningDataModule):
         return int(min(wanted.rows, np.floor(wanted.rows * share + drawn)))
 
     def of_recordings(self, rows: int, frames: int, step: int) -> Segments:
-        """Segments of recordings: `rows` of `frames` frames each."""
+        """`rows` segments of recordings with `frames` frames each."""
         reader = self.source.readers["train"]
         items = RandomClips(reader.lengths, frames, rows, self.seed + rank_of(self), self.mirror).batch(step)
         batch = self.source.clips("train", frames, self._codes)[items]
         return segments_of(batch, items, reader, self.learner.control_names, self._begins)
 
     def own_clips(self) -> Batch:
-        """Clips of own experience, for validation; where there is too little, one clip without a valid frame."""
+        """Clips of own experience for validation; if there is too little, one clip without valid frames."""
         spec, names, T = wanted_frames(self, self.reading.frames), self.learner.control_names, self.validation.frames
         if self.buffer is None or self.buffer.experience.ring.filled < T:
             nothing = torch.zeros(1, T, dtype=torch.bool)
@@ -216,10 +215,10 @@ class SegmentDataModule(pl.LightningDataModule):
 
 
 class PartBatches(Dataset[PartBatch]):
-    """The batches of an epoch; which comes depends on how many came before, not on the index.
+    """Batches of an epoch, sampled in the order of access, whatever the index.
 
     Args:
-        data: draws them.
+        data: samples them.
     """
 
     def __init__(self, data: SegmentDataModule) -> None:
@@ -236,7 +235,7 @@ class OwnClips(Dataset[Batch]):
     """One batch of own experience, for validation without recordings.
 
     Args:
-        data: draws it.
+        data: samples it.
     """
 
     def __init__(self, data: SegmentDataModule) -> None:

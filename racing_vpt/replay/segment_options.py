@@ -1,4 +1,4 @@
-"""What a `SegmentDataModule` is told about driving and validation."""
+"""Options of a `SegmentDataModule` for driving and validation."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Collecting:
-    """How much is driven for the replay buffer, by a callback (`callbacks/collection.py`).
+    """Driving for the replay buffer by a callback (`callbacks/collection.py`).
 
     Args:
-        env: environment that is driven in; None: that of the model's game.
-        decisions: decisions before each epoch; 0: nothing is driven.
-        epochs: number of first epochs before which that is done; None: all.
-        warm_up: decisions before the first epoch, at least.
+        env: environment; None: that of the model's game.
+        decisions: decisions before each epoch; 0: none.
+        epochs: number of epochs before which to drive, from the first; None: all.
+        warm_up: smallest number of decisions before the first epoch.
     """
 
     env: str | None = None
@@ -39,8 +39,8 @@ class Validation:
 
     Args:
         rows: clips in a batch.
-        frames: frames of each clip.
-        steps: batches at most.
+        frames: frames in a clip.
+        steps: largest number of batches.
     """
 
     rows: int = 16

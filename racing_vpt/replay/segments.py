@@ -11,7 +11,7 @@ from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.sampler import ClipIndex
 from racing_vpt.types import Batch, Segments
 
-PADDING = -(1 << 62)  # the number of every frame that is none
+PADDING = -(1 << 62)  # index of padding frames
 
 
 def segments_of(
@@ -21,13 +21,13 @@ def segments_of(
 
     Args:
         batch: the clips.
-        items: which they are.
-        reader: of their episodes.
-        names: of an action's numbers.
-        begins: int64, number of each episode's first frame.
+        items: indices of the clips.
+        reader: reader of their episodes.
+        names: names of the components of an action.
+        begins: index of each episode's first frame, int64.
 
     Raises:
-        ValueError: there are no rewards, or a control lacks.
+        ValueError: rewards or a control are missing.
     """
     missing = [name for name in names if name not in batch.controls]
     if missing or batch.rewards is None:
