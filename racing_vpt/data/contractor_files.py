@@ -94,7 +94,7 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
     frames, source = read_contractor(lines, how.quirks), open_video(video)
     rate = (source.num_frames - 1) / (source.timestamps[-1] - source.timestamps[0]) if source.num_frames > 1 else 0.0
     if source.num_frames > 1 and abs(rate - FRAMES_PER_SECOND) > 0.5:
-        raise ValueError(f"{video} has {rate:.2f} frames a second; a contractor's recording has {FRAMES_PER_SECOND:g}")
+        raise ValueError(f"{video} has {rate:.2f} frames/s; a contractor's recording has {FRAMES_PER_SECOND:g}")
     if abs(source.num_frames - len(frames)) > how.slack:
         raise ValueError(
             f"{video} has {source.num_frames} frames, {lines} has {len(frames)} lines; they may differ by --slack "

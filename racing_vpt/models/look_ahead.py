@@ -21,7 +21,7 @@ from racing_vpt.nn.tokenizer_net import frames_of
 from racing_vpt.statistics import normal_interval
 from racing_vpt.types import Batch, Frame
 
-HORIZONS = (1, 5, 7, 10, 20)  # steps ahead; at three frames a step the third is about 20 frames
+HORIZONS = (1, 5, 7, 10, 20)  # steps ahead; with three frames per step the third is about 20 frames
 ZOOMED = 50  # frames of an episode at CarRacing's 50 a second during which it zooms in
 ROWS = 16  # clips used per batch
 SHOWN = 6  # frames in a picture

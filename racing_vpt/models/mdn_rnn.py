@@ -125,7 +125,7 @@ class MDNRNN(LightningModule):
         return {"nll": follows, "reward_mse": rewarded, "end_ce": batch.valid[:, :-1]}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """`loss`, `nll` (nats a dimension of a code), `reward_mse` and `end_ce`, means over the masks of `known`."""
+        """`loss`, `nll` (nats per dimension of a code), `reward_mse` and `end_ce`, means over the masks of `known`."""
         known = self.known(batch)
         share = dict(zip(known, shares(self, torch.stack([x.sum() for x in known.values()])), strict=True))
         z, actions = self.code(batch).sample(), self.actions(batch)

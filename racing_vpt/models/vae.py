@@ -31,7 +31,7 @@ class VAE(LightningModule):
         game: name or file of the game, or all that its file says.
         frames: how the frames that the model sees differ from the game's for world models; 64x64.
         latent: dimensions of the code of a frame.
-        kl_floor: divergence in nats a dimension that costs nothing.
+        kl_floor: divergence in nats per dimension that costs nothing.
         optimizer: built from all parameters.
     """
 

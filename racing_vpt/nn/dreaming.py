@@ -132,7 +132,7 @@ def dream(
 def imitate(
     agent: ActorCritic, world: World, observations: Tensor, actions: Tensor, first: Tensor, valid: Tensor
 ) -> Tensor:
-    """Cross entropy, nats a step, of recorded actions under the actor.
+    """Cross entropy, nats per step, of recorded actions under the actor.
 
     Args:
         agent: learns.

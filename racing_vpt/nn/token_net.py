@@ -33,7 +33,7 @@ class Predicted(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """Cross entropy of the true tokens 1 to T - 1, nats a token [B, T - 1]; rewards and ends as in `Predicted`."""
+    """Cross entropy of the true tokens 1 to T - 1, nats per token [B, T - 1]; rewards and ends as in `Predicted`."""
 
     nats: Tensor
     reward: Tensor
@@ -154,7 +154,7 @@ class TokenWorldNet(nn.Module, ABC):
         self, tokens: Tensor, actions: Tensor, first: Tensor, known: Mapping[str, Tensor],
         rewards: Tensor | None = None, ended: Tensor | None = None, shares: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """`loss`, its sum, and each of `known`: `token_ce` (nats a token), `reward_ce` and `end_ce`.
+        """`loss`, its sum, and each of `known`: `token_ce` (nats per token), `reward_ce` and `end_ce`.
 
         Args:
             tokens: int64 [B, T, K].

@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from racing_vpt.nn.impala import FanInInitReLULayer, fan_in_, normed_linear
 from racing_vpt.nn.sizes import NetSize
 
-NBASIS = 10  # coefficients a head for the relative-position bias
+NBASIS = 10  # coefficients per head for the relative-position bias
 MASKED = -1e9  # finite, so that a row with all keys masked does not become NaN
 
 BlockState = tuple[Tensor, tuple[Tensor, Tensor]]

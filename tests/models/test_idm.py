@@ -48,7 +48,7 @@ def texture(height: int = 160, width: int = 160) -> torch.Tensor:
 
 
 def rolling_clip(T: int, speed: float) -> torch.Tensor:
-    """Frames uint8 [T, 48, 48, 3] of a world that moves down by `speed` pixels a frame."""
+    """Frames uint8 [T, 48, 48, 3] of a world that moves down by `speed` pixels per frame."""
     world = texture()
     rows = torch.arange(48, dtype=torch.float32)
     frames = []
