@@ -1,4 +1,4 @@
-"""As many threads as cores are free, and threads that sleep while they wait."""
+"""One thread per free core, and short spinning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from racing_vpt.free_cores import SPINS, num_cores, share_cores, threads_for
 
 
 class Machine:
-    """Four cores whose idle time is told, and a clock that only sleeping moves."""
+    """Four cores with a given idle time, and a clock that only sleeping advances."""
 
     def __init__(self, folder: Path, busy: float) -> None:
         self.statistics, self.busy, self.now = folder / "stat", busy, 100.0
@@ -33,7 +33,7 @@ class Machine:
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, folder: Path, busy: float) -> None:
-    """Pretend to be on four of eight cores, of which others use `busy`."""
+    """Simulate four of eight cores, of which other programs use `busy`."""
     pretended = Machine(folder, busy)
     monkeypatch.setattr(free_cores, "STATISTICS", pretended.statistics)
     monkeypatch.setattr(free_cores, "CGROUP", folder)
@@ -73,7 +73,7 @@ def test_a_container_has_no_more_threads_than_its_quota(tmp_path: Path, monkeypa
     assert (num_cores(), threads_for(4.0)) == (2, 2)
 
 
-def test_where_nothing_tells_the_load_of_the_last_minute_counts(
+def test_the_load_of_the_last_minute_counts_if_idle_times_are_unknown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine(monkeypatch, tmp_path, 0.0)

@@ -1,4 +1,4 @@
-"""OpenAI's pair of files where somebody tampered with them, half of them is there, or they do not fit each other."""
+"""OpenAI's pair of files when tampered with, truncated, or not belonging together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARITY = Path(__file__).parents[1] / "vpt_parity"
 
 
 def saved(content: object, **options: bool) -> bytes:
-    """What torch.save writes."""
+    """The bytes that torch.save writes."""
     buffer = io.BytesIO()
     torch.save(content, buffer, **options)
     return buffer.getvalue()
@@ -104,7 +104,7 @@ def doubled(times: int) -> bytes:
     ],
     ids=["a key", "a frozenset", "a set", "an argument", "a deep key", "keys that collide"],
 )
-def test_what_would_be_hashed_for_ever_is_counted_before(data: bytes) -> None:
+def test_values_that_take_forever_to_hash_are_counted_before(data: bytes) -> None:
     begun = time.process_time()
     with pytest.raises(ValueError, match=r"100000 values or 100 levels"):
         load_plain(data)
@@ -131,7 +131,7 @@ def test_an_ordered_dict_with_methods_of_its_own_is_only_data() -> None:
     ],
     ids=range(9),
 )
-def test_weights_that_are_none_say_why(tmp_path: Path, content: bytes, message: str) -> None:
+def test_files_other_than_weights_are_refused_with_the_reason(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "F.weights"
     file.write_bytes(content)
     with pytest.raises(ValueError, match=message):
@@ -172,13 +172,13 @@ def test_weights_that_unpack_to_more_than_the_file_are_refused(tmp_path: Path) -
     ],
     ids=str,
 )
-def test_sizes_that_are_none_are_refused(changed: dict[str, object], message: str) -> None:
+def test_impossible_sizes_are_refused(changed: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         openai_settings(settings_with(**changed), Path("F.model"))
 
 
 @pytest.mark.parametrize("temperature", ["nan", "inf", 0, -1.0, None, "warm"], ids=str)
-def test_a_temperature_that_is_none_is_refused(temperature: object) -> None:
+def test_an_impossible_temperature_is_refused(temperature: object) -> None:
     model = settings_with()
     model["model"]["args"]["pi_head_opts"]["temperature"] = temperature
     with pytest.raises(ValueError, match=r"F\.model.*temperature"):

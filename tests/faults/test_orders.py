@@ -1,4 +1,4 @@
-"""Two writers of one output in every order of their steps, and one that is killed before each step."""
+"""Two writers of one output in every order of their steps, and a writer killed before each step."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def label(folder: Path, name: str) -> None:
 
 
 def record(folder: Path, name: str) -> None:
-    """A recording of PNG frames, as `collect --pictures` makes one."""
+    """Write a recording of PNG frames, as `collect --pictures` does."""
     with sole_writer(folder):
         if (folder / "x.meta.json").exists():
             return
@@ -49,13 +49,13 @@ def record(folder: Path, name: str) -> None:
 
 
 def save(folder: Path, name: str) -> None:
-    """A checkpoint, without a lock, as two machines that share a run folder would."""
+    """Save a checkpoint without a lock, as two machines that share a run folder would."""
     AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.full((4,), STEERING[name])}}, folder / "last.ckpt")
 
 
 @pytest.fixture(scope="module")
 def packing(tiny_recordings: Path, tmp_path_factory: pytest.TempPathFactory) -> Work:
-    """Packing of one short recording, in clips of another length by each process."""
+    """Pack a short recording, in clips of another length in each process."""
     folder = tmp_path_factory.mktemp("one")
     for file in tiny_recordings.glob("tiny-10000.*"):
         shutil.copy(file, folder)
@@ -81,7 +81,7 @@ def fresh_folder(tmp_path: Path) -> Callable[[], Path]:
 
 
 def whole_labels(folder: Path) -> str:
-    """Whose labels lie there, whole."""
+    """The writer whose complete labels are there."""
     lines, meta = read_labels(folder / "x.jsonl")
     assert {line.action["steering"] for line in lines} == {STEERING[meta["checkpoint"]]}
     return meta["checkpoint"]
@@ -108,7 +108,7 @@ CASES = {"labels": (label, whole_labels), "recording": (record, whole_recording)
 
 
 @pytest.mark.parametrize("what", CASES)
-def test_of_two_writers_one_writes_and_the_other_is_told_in_every_order(
+def test_one_of_two_writers_writes_and_the_other_is_refused_in_every_order(
     what: str, packing: Work, fresh_folder: Callable[[], Path]
 ) -> None:
     work, whole = CASES[what]
@@ -129,7 +129,7 @@ def test_of_two_writers_one_writes_and_the_other_is_told_in_every_order(
     assert orders == some or orders > 20
 
 
-def test_two_writers_of_one_checkpoint_leave_it_whole_in_any_order(fresh_folder: Callable[[], Path]) -> None:
+def test_two_writers_of_one_checkpoint_leave_it_intact_in_any_order(fresh_folder: Callable[[], Path]) -> None:
     orders = whole = 0
     for folder, order, said in every_order(save, fresh_folder, at_random=500 if FULL else 30):
         orders += 1
@@ -142,7 +142,7 @@ def test_two_writers_of_one_checkpoint_leave_it_whole_in_any_order(fresh_folder:
 
 
 @pytest.mark.parametrize("what", [*CASES, "labels over earlier ones"])
-def test_a_writer_that_is_killed_before_any_step_completes_when_it_runs_again(
+def test_a_writer_killed_before_any_step_completes_on_a_rerun(
     what: str, packing: Work, fresh_folder: Callable[[], Path]
 ) -> None:
     work, whole = CASES[what.partition(" ")[0]]

@@ -1,4 +1,4 @@
-"""What only looks like a file, or leads to another one, is refused in a line before anything waits for it."""
+"""Special files and links to elsewhere are refused in one line, before anything blocks on them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ READERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.fixture(autouse=True)
 def in_time() -> Iterator[None]:
-    """A reader that waits fails after ten seconds."""
+    """A reader that blocks fails after ten seconds."""
 
     def late(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("it waits")
@@ -63,9 +63,7 @@ def test_a_fifo_or_a_device_is_refused_wherever_a_file_is_read(kind: str, tmp_pa
     note(f"a {kind} in place of a file", len(READERS), len(READERS))
 
 
-def test_a_link_that_leads_out_of_a_strangers_folder_is_refused(
-    tiny_recordings: Path, tiny_shards: Path, tmp_path: Path
-) -> None:
+def test_a_link_out_of_an_untrusted_folder_is_refused(tiny_recordings: Path, tiny_shards: Path, tmp_path: Path) -> None:
     private, shards = tmp_path / "private", Path(shutil.copytree(tiny_shards, tmp_path / "shards"))
     given = tmp_path / "given"
     (given / "pictures").mkdir(parents=True)
@@ -97,9 +95,7 @@ def test_a_link_that_leads_out_of_a_strangers_folder_is_refused(
 
 
 @pytest.mark.parametrize("text", ["ffconcat version 1.0\nfile ride.mp4\n", "#EXTM3U\n#EXTINF:1,\nride.mp4\n"])
-def test_a_list_of_videos_that_is_called_mp4_shows_none_of_them(
-    text: str, tiny_recordings: Path, tmp_path: Path
-) -> None:
+def test_a_list_of_videos_named_mp4_is_refused(text: str, tiny_recordings: Path, tmp_path: Path) -> None:
     shutil.copy(tiny_recordings / "tiny-10000.mp4", tmp_path / "ride.mp4")
     path = tmp_path / "list.mp4"
     path.write_text(text)

@@ -1,4 +1,4 @@
-"""Agreement of labels with the truth: perfect labels score 1, and each figure is what it is by hand."""
+"""Agreement of labels with the truth: perfect labels score 1, and each figure equals the result by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def waves(count: int = 3, frames: int = 100) -> list[np.ndarray]:
 
 
 def alone(labels: list[float] | np.ndarray, true: list[float] | np.ndarray) -> list[list[tuple]]:
-    """One episode of one stretch."""
+    """A single episode of one stretch."""
     return [[(np.asarray(labels), np.asarray(true))]]
 
 

@@ -1,4 +1,4 @@
-"""The protocol of an IDM: episodes are put together again, baselines do what they say, perfect labels score 1."""
+"""The protocol of an IDM: reassembled episodes, baselines, and perfect labels that score 1."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def truth(start: int = 0, frames: int = 120) -> dict[str, torch.Tensor]:
 
 
 def perfect(starts: tuple[int, ...] = (0, 11, 23), frames: int = 120) -> list[Episode]:
-    """Episodes whose labels are the truth, said with certainty; frames 50 to 59 were not measured."""
+    """Episodes whose labels are the truth with confidence 1; frames 50 to 59 are not measured."""
     parts = [truth(start, frames) for start in starts]
     controls = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     places = torch.cat([torch.stack([torch.full((frames,), n), torch.arange(frames)], 1) for n in range(len(starts))])
@@ -45,7 +45,7 @@ def test_frames_in_any_order_become_episodes_in_order() -> None:
     np.testing.assert_allclose(episodes[1].truth["steering"][:50], truth(11)["steering"][:50], atol=1e-6)
 
 
-def test_perfect_labels_score_one_in_everything_and_are_sure() -> None:
+def test_perfect_labels_score_one_in_everything_with_certainty() -> None:
     episodes = perfect()
     figures = agreement(SCHEME, episodes, STOPS)
     assert set(figures) == {"steering", "throttle", "brake"}  # the gear never changes

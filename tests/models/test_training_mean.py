@@ -1,4 +1,4 @@
-"""The mean of the training clips: what it is, and that checkpoints from before it stay what they were."""
+"""The mean of the training clips, and unchanged older checkpoints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from racing_vpt.models.idm import IDM
 from racing_vpt.models.timed_idm import TimedIDM
 
 
-def test_the_mean_is_that_of_all_frames_that_count() -> None:
+def test_the_mean_is_over_all_valid_frames() -> None:
     model = TimedIDM()
     assert model.mean_controls is None
     columns = {name: torch.rand(4, 6, generator=torch.Generator().manual_seed(0)) for name in model.scheme.controls}
@@ -35,7 +35,7 @@ def test_a_checkpoint_without_the_mean_keeps_its_fingerprint(name: str) -> None:
     assert model.fingerprint() != recorded
 
 
-def test_a_run_from_before_the_mean_goes_on() -> None:
+def test_an_older_run_without_the_mean_resumes() -> None:
     model = TimedIDM()
     checkpoint = {"state_dict": model.set_only(model.state_dict())}
     assert "training_mean" not in checkpoint["state_dict"]

@@ -1,4 +1,4 @@
-"""`racing-vpt renditions`: the same drives as other tools record them, each frame with its controls and its time."""
+"""`racing-vpt renditions`: drives encoded as other tools record them, each frame with its controls and time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ recipes:
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording in which frame t is as bright as its throttle says."""
+    """Write a recording whose frames are as bright as their throttle."""
     folder = tmp_path_factory.mktemp("drive")
     with RecordingWriter(folder, "ride", frames_per_second=50, meta={"seed": 7, "lap_finished": True}) as writer:
         for t in range(NUM_FRAMES):
@@ -67,7 +67,7 @@ def test_each_frame_has_the_controls_of_the_frame_that_it_shows(
     assert made.meta["rendition"]["name"] == name
 
 
-def test_what_is_there_is_kept_and_what_was_lost_is_made_again(
+def test_existing_renditions_are_kept_and_lost_ones_made_again(
     drive: Path, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = out / "renditions"
