@@ -64,7 +64,7 @@ def with_config_paths(verb: str, words: Sequence[str]) -> list[str]:
     def located(name: str, value: str) -> list[str] | None:
         if name != "--config":
             return None
-        if _is_inline(value):
+        if is_inline(value):
             return ["--config", value]
         found.append(find_config(value))
         return ["--config", of_today(found[-1]) if verb in STAGES else str(found[-1])]
@@ -90,7 +90,7 @@ def of_today(path: Path) -> str:
     return yaml.safe_dump(migrated, sort_keys=False)
 
 
-def _is_inline(value: str) -> bool:
+def is_inline(value: str) -> bool:
     """Whether a value is YAML instead of the name of a file."""
     return any(sign in value for sign in "{:\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from contextlib import suppress
 from dataclasses import asdict
 from importlib import import_module
@@ -17,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from racing_vpt import models
 from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
 from racing_vpt.checkpoints.migrate import migrate_config
+from racing_vpt.cli.configs import is_inline
 from racing_vpt.cli.words import with_changes
 from racing_vpt.games.game import Game
 from racing_vpt.games.read import as_game, fields_of
@@ -24,14 +26,7 @@ from racing_vpt.types import frame_spec
 
 NAMED = ("racing_vpt", "lightning", "torch")  # packages whose classes YAML may name
 # files that fit replaces
-RUN_FILES = (
-    "config.yaml",
-    "hparams.yaml",
-    "metrics.csv",
-    "episodes.csv",
-    "drives.csv",
-    "returns.png",
-)  # which fit replaces
+RUN_FILES = ("config.yaml", "hparams.yaml", "metrics.csv", "episodes.csv", "drives.csv", "returns.png")
 log = logging.getLogger(__name__)
 
 
@@ -56,9 +51,17 @@ def allow_imports(words: list[str]) -> list[str]:
 
 
 def know_models(words: list[str]) -> None:
-    """Import our models if one is named by its class name alone: `--model VPT`."""
+    """Import our models if one is named by its class name alone: `--model VPT`, or `model: VPT` in a config."""
     asked: list[str] = []
-    with_changes(words, lambda name, value: asked.append(value) if name == "--model" else None)
+
+    def note(name: str, value: str) -> None:
+        if name == "--model":
+            asked.append(value)
+        elif name == "--config":
+            text = value if is_inline(value) else Path(value).read_text(errors="replace")
+            asked.extend(re.findall(r"\b(?:model|class_path): *([\w.]+)", text))
+
+    with_changes(words, note)
     if any(name.isidentifier() for name in asked):
         for module in iter_modules(models.__path__):
             import_module(f"{models.__name__}.{module.name}")

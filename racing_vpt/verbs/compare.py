@@ -11,11 +11,12 @@ from racing_vpt.seeds import JUDGING
 
 def compare(
     checkpoints: list[str],
-    env: str = "CarRacing-v3",
+    env: str | None = None,
     seeds: str = JUDGING,
     json: Path | None = None,
     workers: int | None = None,
     device: str = "cpu",
+    game: str | None = None,
 ) -> dict[str, dict]:
     """Let several agents drive the same seeds, and print the difference of each to the first.
 
@@ -23,22 +24,25 @@ def compare(
 
     Args:
         checkpoints: agents, the reference first: zoo:vpt-carracing runs/vpt/mine expert:calm.
-        env: environment.
+        env: environment. Default: that of the game.
         seeds: tracks, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
         json: file for all scores and differences.
         workers: processes. Default: one per core.
         device: device of the networks: cpu or cuda.
+        game: name or YAML file of the game, which all checkpoints must be of. Default: that of the reference.
 
     Returns:
         By agent: the report of `drive`, with `difference` and `difference_ci95` to the first.
 
     Raises:
-        ValueError: fewer than two different agents.
+        ValueError: fewer than two different agents, or one of another game.
     """
     from dataclasses import asdict
 
-    from racing_vpt.agents.load import load_agent
+    from racing_vpt.agents.load import game_of, load_agent
     from racing_vpt.files import write_json
+    from racing_vpt.games.game import check_same_game
+    from racing_vpt.games.read import load_game
     from racing_vpt.outputs import check_own_report, sole_writer_of
     from racing_vpt.statistics import bootstrap_interval
     from racing_vpt.verbs.drive import drive
@@ -46,8 +50,12 @@ def compare(
     if len(set(checkpoints)) < 2:
         raise ValueError(f"compare takes two or more different checkpoints, but got: {checkpoints}")
     check_own_report(json)
-    for checkpoint in checkpoints:
-        load_agent(checkpoint, device)  # a wrong name is an error now, not after an hour
+    asked = None if game is None else load_game(game)
+    games = [game_of(load_agent(checkpoint, device)) for checkpoint in checkpoints]  # errors now, not after an hour
+    for checkpoint, held in zip(checkpoints, games, strict=True):
+        if asked is not None and held is not None:
+            check_same_game(held, asked, checkpoint)
+    env = env or (asked or games[0] or load_game("carracing")).place(training=False)
     found: dict[str, dict] = {}
     first = np.empty(0)
     with sole_writer_of(json):

@@ -50,6 +50,8 @@ def test_drivers_are_compared_on_the_same_tracks(tmp_path: Path, capsys: pytest.
     assert "| expert:calm |" in capsys.readouterr().out
     assert main(["compare", "--checkpoints=[brownian]"]) == 2
     assert "two or more different checkpoints" in capsys.readouterr().err
+    assert main(["compare", "--checkpoints", "zoo:dqn-carracing", "brownian", "--game=enduro"]) == 2
+    assert "for the game carracing, but --game enduro" in capsys.readouterr().err
 
 
 def test_dream_returns_are_reported_beside_real_ones(
