@@ -128,7 +128,7 @@ def load_tensors(path: Path) -> dict:
         with path.open("rb") as file:
             start = file.read(16)
         if name is None and not start.startswith(ZIP):
-            raise ValueError(f"{path} is no torch file (it starts with {start!r}); {damaged}") from error
+            raise ValueError(f"{path} is not a torch file (it starts with {start!r}); {damaged}") from error
         asked = f"it asks for {name[1]}" if name else reason[-300:]
         raise ValueError(
             f"{path} is refused: {asked}; only tensors and plain data are read from a checkpoint"
@@ -172,8 +172,8 @@ def openai_settings(model: Mapping, path: Path) -> OpenAISettings:
             size |= {"conv3d_outchan": int(conv3d["outchan"]), "conv3d_kernel": kernel}
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise ValueError(
-            f'{path} lacks ["model"]["args"]["net"]["args"], or has a temperature or size that is no number '
-            f"({error!r}): it is no OpenAI VPT .model file"
+            f'{path} lacks ["model"]["args"]["net"]["args"], or has a temperature or size that is not a number '
+            f"({error!r}): not an OpenAI VPT .model file"
         ) from error
     if not 0 < temperature < math.inf:
         raise ValueError(f"{path}: temperature must be a number above 0, but is {temperature}")

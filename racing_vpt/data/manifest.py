@@ -147,7 +147,7 @@ def read_manifest(path: str, files: RemoteFiles | None = None) -> dict:
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{address} is not JSON: {error}; {PACK_HINT}") from error
     if not isinstance(manifest, dict) or manifest.get("kind") != "shards" or manifest.get("format") != FORMAT:
-        raise ValueError(f"{address} is no manifest of shards of format {FORMAT}; {PACK_HINT}")
+        raise ValueError(f"{address} is not a manifest of shards of format {FORMAT}; {PACK_HINT}")
     fault = _fault(manifest)
     if fault:
         raise ValueError(f"{address} is damaged: {fault}; check the shards with: racing-vpt verify {path}")

@@ -85,5 +85,7 @@ def _of_pictures(folder: Path, lines: Path | None) -> Description:
     records = read_lines(lines)
     duration = records[-1].timestamp - records[0].timestamp if len(records) > 1 else 0.0
     if duration <= 0:
-        raise ValueError(f"{lines}: time stamps should rise, but they last {duration} s, so there is no frame rate")
+        raise ValueError(
+            f"{lines}: time stamps should increase, but they span {duration} s, so the frame rate is unknown"
+        )
     return Description(folder.name, folder, num_frames, (len(records) - 1) / duration, lines, {})

@@ -96,7 +96,7 @@ class IDM(TrainingMean, ControlModule):
         if view is not None and (view.top + view.height > height or view.left + view.width > width):
             raise ValueError(f"{view} does not lie within a frame of {height}x{width} pixels")
         if unknown := sorted({*(config.close_heads or ())} - {*classes}):
-            raise ValueError(f"close_heads must be among {[*classes]}; not so: {unknown}")
+            raise ValueError(f"close_heads must be among {[*classes]}, but {unknown} were given")
         self.net = VPTNet(size, height, width, causal=False)  # OpenAI's names: net, pi_head
         if not config.cnn:
             del self.net.img_process

@@ -93,7 +93,7 @@ class Evolution:
         state = dict(state)
         held, own = state["mean"].shape, self.search.mean.shape
         if tuple(held) != own:
-            raise ValueError(f"the search to be continued is over {list(held)} numbers, but this one is over {own}")
+            raise ValueError(f"the resumed search has {list(held)} parameters, but this one has {own}")
         self.search.ask()  # creates what the package creates in its first generation
         self.search.pop_injection_directions = []  # what is to be injected is part of the state
         self.generation = int(state.pop("generation"))

@@ -64,7 +64,7 @@ class Actors:
         """Send actions, int64 [N] or float32 [N, A]; returns while the processes step."""
         self.now.actions[:] = actions
         for member in self.members:
-            assert member is not None, "start() comes first"
+            assert member is not None, "call start() first"
             with suppress(OSError):  # it is dead, which `collect` notices
                 member[1].send_bytes(b"")
 

@@ -342,7 +342,7 @@ def test_garbage_and_bombs_are_errors_and_take_no_memory(tmp_path: Path) -> None
     ("content", "message"),
     [
         ([1, 2], "holds a list"),
-        ({"model": {}}, "no OpenAI VPT .model file"),
+        ({"model": {}}, "not an OpenAI VPT .model file"),
         (model_dict("warm"), "temperature"),
         (model_dict(recurrence_type="lstm"), "recurrence_type is 'lstm'"),
         (model_dict(attention_mask_style="none"), "conv3d_params"),

@@ -164,11 +164,11 @@ def test_weights_that_unpack_to_more_than_the_file_are_refused(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"hidsize": "wide"}, "no OpenAI VPT .model file"),
+        ({"hidsize": "wide"}, "not an OpenAI VPT .model file"),
         ({"hidsize": 10**12}, "sizes are 1 to 65536"),
         ({"impala_chans": [4, -8]}, "sizes are 1 to 65536"),
-        ({"img_shape": 5}, "no OpenAI VPT .model file"),
-        ({"attention_mask_style": "none", "conv3d_params": [5]}, "no OpenAI VPT .model file"),
+        ({"img_shape": 5}, "not an OpenAI VPT .model file"),
+        ({"attention_mask_style": "none", "conv3d_params": [5]}, "not an OpenAI VPT .model file"),
     ],
     ids=str,
 )
