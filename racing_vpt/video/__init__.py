@@ -1,1 +1,1 @@
-"""A video file in, frames out: decoders, examination, the decoding process, encoding."""
+"""Video: decoders, integrity checks, the decoding process, encoding."""

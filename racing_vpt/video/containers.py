@@ -1,7 +1,7 @@
-"""Opening a video with FFmpeg: one file, in a container that holds pictures itself.
+"""Opens a video with FFmpeg, restricted to containers that hold the pictures themselves.
 
-FFmpeg also opens lists of other files (ffconcat, playlists of HLS) whatever they are called, so that a text named
-`ride.mp4` would show another video.
+FFmpeg also opens lists of other files (ffconcat, HLS playlists) under any name, so that a text named `ride.mp4` would
+show another video.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ ONLY_THIS_FILE = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 
 
 def check_container(source: Path | bytes) -> None:
-    """Raise ValueError where FFmpeg would not open it so, for decoders that open what they are given by themselves."""
-    if isinstance(source, bytes) and source[4:8] == b"ftyp":  # an mp4, as clips in shards are
+    """Raise ValueError unless FFmpeg opens it in an allowed container; for decoders that open files themselves."""
+    if isinstance(source, bytes) and source[4:8] == b"ftyp":  # an mp4, as the clips in shards
         return
     try:
         open_container(source if isinstance(source, Path) else BytesIO(source)).close()
@@ -30,14 +30,14 @@ def check_container(source: Path | bytes) -> None:
 
 
 def open_container(source: Path | BytesIO, **options: str) -> InputContainer:
-    """A video file, or the bytes of one, open for reading.
+    """Open a video file, or the bytes of one.
 
     Args:
         source: the file.
-        options: of FFmpeg's demuxers.
+        options: options of FFmpeg's demuxers.
 
     Raises:
-        ValueError: it is no file, or not in a container of video.
+        ValueError: it is not a file, or not in an allowed container.
         av.FFmpegError: it is damaged.
     """
     if isinstance(source, Path):

@@ -1,8 +1,8 @@
-"""Opening videos, whichever decoder is there; and time stamps.
+"""Opening videos with any available decoder, and time stamps.
 
-`auto` tries decord on the GPU, torchcodec on the GPU, decord on the CPU, PyAV, and says once what it took. Files that
-decord on the CPU reads otherwise than a player shows them (turned, with B-frames, edited, AV1, avi, transport streams)
-are read by PyAV then. An explicit choice never falls back. `open_video` is the one place where a video is opened.
+`auto` tries decord on the GPU, torchcodec on the GPU, decord on the CPU and PyAV, and logs its choice once. Files that
+decord on the CPU reads differently from what a player shows (rotated, with B-frames, edited, AV1, avi, transport
+streams) are read by PyAV. An explicit choice never falls back. All videos are opened by `open_video`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,10 @@ DECODERS: dict[str, Callable[[Source, str], Video]] = {
     "pyav": PyAVVideo,
 }
 INSTALL = {"decord": "pip install decord", "torchcodec": "pip install 'racing-vpt[gpu]'", "pyav": "pip install av"}
-MOST_BYTES = 1 << 27  # of frames that are read at a time
-SAME_RATE = 0.005  # rates that differ by less count as the same, or a frame would be doubled every few seconds
+MOST_BYTES = 1 << 27  # frames read at a time
+SAME_RATE = (
+    0.005  # relative difference between rates that needs no resampling, which would double a frame every few seconds
+)
 SAME_FRAME = 2e-3  # seconds; time stamps of one frame that differ by less, as matroska's milliseconds do
 SAME_TIME = 1e-4  # seconds; containers round time stamps, and a tie should not depend on that
 
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 
 def open_video(source: Source, decoder: Decoder = "auto", device: Device = "cpu") -> Video:
-    """Open a video for reading, in the process that will read it.
+    """Open a video for reading; must be called in the process that reads it.
 
     Args:
         source: a file, the bytes of one, or a folder of PNG frames, taken at 50 frames a second
@@ -52,7 +54,7 @@ def open_video(source: Source, decoder: Decoder = "auto", device: Device = "cpu"
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file cannot be decoded, or the decoder or device is not there.
+        ValueError: the file cannot be decoded, or the decoder or device is not available.
     """
     if isinstance(source, Path):
         if not source.exists():
@@ -62,13 +64,13 @@ def open_video(source: Source, decoder: Decoder = "auto", device: Device = "cpu"
     name, where = choose_decoder(decoder, device)
     if decoder == "auto" and (name, where) == ("decord", "cpu") and isinstance(source, Path):
         return _as_shown(source)
-    if name != "pyav":  # which does so itself
+    if name != "pyav":  # it checks that itself
         check_container(source)
     return DECODERS[name](source, where)
 
 
 def disagreement(video: Video, shown: Video) -> str | None:
-    """How a decoder differs from what a player shows, which PyAV reads; None where it does not."""
+    """How a decoder differs from what a player shows, as read by PyAV; None if it does not."""
     if video.num_frames != shown.num_frames:
         return f"{video.num_frames} frames instead of {shown.num_frames}"
     if (video.height, video.width) != (shown.height, shown.width):
@@ -81,10 +83,10 @@ def disagreement(video: Video, shown: Video) -> str | None:
 
 
 def _as_shown(path: Path) -> Video:
-    """A file, read by PyAV, or by decord where that shows the same."""
+    """A file, read by decord if that shows the same as PyAV, otherwise by PyAV."""
     shown = PyAVVideo(path)
     if not (shown.has_index and shown.in_order and shown.orientation == Orientation()):
-        return shown  # decord would lose frames, take one for another where it seeks, or fail at several of them
+        return shown  # decord would lose frames, return wrong ones after a seek, or fail
     try:
         video = DecordVideo(path)
     except ValueError as error:
@@ -100,7 +102,7 @@ def _as_shown(path: Path) -> Video:
 
 @cache
 def choose_decoder(decoder: Decoder = "auto", device: Device = "auto") -> tuple[str, str]:
-    """The decoder and device to use, such as ("decord", "cpu"). Probes the GPU: call it before workers are forked."""
+    """The decoder and device to use, such as ("decord", "cpu"). Accesses the GPU: call it before workers are forked."""
     if decoder != "auto" and decoder not in DECODERS:
         raise ValueError(f"there is no decoder {decoder!r}; there are auto, {', '.join(DECODERS)}")
     names = [decoder] if decoder != "auto" else ["decord", "torchcodec"]
@@ -125,21 +127,21 @@ def choose_decoder(decoder: Decoder = "auto", device: Device = "auto") -> tuple[
 
 
 def read_prepared(video: Video, indices: np.ndarray, spec: FrameSpec) -> np.ndarray:
-    """Frames uint8 [T, H, W, 3] of these indices, as the model wants them; a few at a time: 4K has 25 MB each."""
+    """Read frames by index and prepare them, uint8 [T, H, W, 3]; a few at a time, as a 4K frame has 25 MB."""
     step = max(1, MOST_BYTES // (video.height * video.width * 3))
     parts = [prepare(video.read(indices[at : at + step]), spec) for at in range(0, len(indices), step)]
     return np.concatenate(parts) if len(parts) != 1 else parts[0]
 
 
 def resample(timestamps: np.ndarray, frames_per_second: float) -> np.ndarray:
-    """Which source frames to show to have this rate: the nearest in time at each tick, from the first frame on.
+    """Source frames for another frame rate: the nearest in time at each tick, from the first frame on.
 
     Args:
-        timestamps: float64 [N], seconds, rising.
-        frames_per_second: the rate asked for.
+        timestamps: float64 [N], seconds, increasing.
+        frames_per_second: the wanted rate.
 
     Returns:
-        int64 [M], source indices that never fall; `arange(N)` where the rates agree to half a percent.
+        int64 [M], non-decreasing source indices; `arange(N)` if the rates agree to half a percent.
     """
     count = len(timestamps)
     if count < 2 or timestamps[-1] <= timestamps[0]:
@@ -155,7 +157,7 @@ def resample(timestamps: np.ndarray, frames_per_second: float) -> np.ndarray:
 
 
 def padded_times(times: np.ndarray, length: int, step: float) -> np.ndarray:
-    """Seconds since the first of rising times [N], float64 [length]; padding goes on as the last two, or in `step`s."""
+    """Seconds since the first of increasing times [N], float64 [length]; padding has their last interval, or `step`."""
     if len(times) > 1:
         step = times[-1] - times[-2]
     padding = times[-1] + step * np.arange(1, length - len(times) + 1)
@@ -163,7 +165,7 @@ def padded_times(times: np.ndarray, length: int, step: float) -> np.ndarray:
 
 
 def nearest_frames(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Index int64 [M] of the nearest of the rising times [N] for each wanted time [M]; the earlier one of two."""
+    """Index int64 [M] of the nearest of increasing times [N] for each wanted time [M]; the earlier one of a tie."""
     middles = (times[1:] + times[:-1]) / 2
     return np.searchsorted(middles, wanted - SAME_TIME)
 
@@ -181,12 +183,12 @@ def _has_cuda() -> bool:
 
 @cache
 def _probe_failure(name: str, where: str) -> str | None:
-    """None where this decoder reads a small video on this device, else why not."""
+    """Why a decoder cannot read a small video on a device; None if it can."""
     if importlib.util.find_spec({"pyav": "av"}.get(name, name)) is None:
         return "it is not installed"
     try:
         frames = DECODERS[name](_small_video(), where).read([0, 7])
-    except Exception as error:  # a probe: whatever goes wrong means that it does not work here
+    except Exception as error:  # a probe: any error means that it does not work here
         return str(error).splitlines()[0] if str(error) else type(error).__name__
     return None if frames.shape == (2, 128, 160, 3) else f"a 128x160 video was read as {list(frames.shape)}"
 

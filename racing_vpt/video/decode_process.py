@@ -1,7 +1,7 @@
-"""Decoding where it can be killed: a process of its own reads videos of strangers, and one that hangs is ended.
+"""Decodes untrusted videos in a separate process, which is killed if it hangs.
 
-What goes through the pipes is lines of JSON and plain arrays, nothing that is unpickled: a decoder that was taken over
-by a file can send wrong numbers, and no more. The process ends with whoever started it.
+Only lines of JSON and plain arrays are sent through the pipes, nothing that is unpickled: a decoder compromised by a
+file can send wrong numbers, but nothing else. The process ends with its parent.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from pathlib import Path
 
 import numpy as np
 
-SECONDS = 60.0  # that may pass until the next sign of life
+SECONDS = 60.0  # timeout between two messages
 LARGEST = 4 << 30  # bytes of one array
 DTYPES = ("uint8", "bool", "int64", "float64")
 Arrays = dict[str, np.ndarray]
 
 
 class DecodeProcess:
-    """The other process, as its parent sees it; it starts with the first request and is started anew after a kill.
+    """The parent's side of the decoding process, which is started with the first request and restarted after a kill.
 
     Args:
-        seconds: that may pass without a sign of life before it is killed.
+        seconds: time without a message after which it is killed.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
@@ -38,10 +38,10 @@ class DecodeProcess:
         self._parent = os.getpid()
 
     def ask(self, what: str, path: Path, **options: object) -> Iterator[tuple[dict, Arrays]]:
-        """What the process has to say about a video, message by message.
+        """Send a request about a video and iterate over the replies.
 
         Raises:
-            ValueError: what it found wrong with the video, or that it hung or died over it.
+            ValueError: the video is faulty, or the process hung or died while reading it.
         """
         if self._process is None or self._process.poll() is not None or self._parent != os.getpid():
             self._start()
@@ -65,7 +65,7 @@ class DecodeProcess:
         except BrokenPipeError as error:
             raise ValueError(f"{path} {self._death()}") from error
         finally:
-            if not ended:  # what is still in the pipe belongs to nobody
+            if not ended:  # the rest of the replies is still in the pipe
                 self.close()
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class DecodeProcess:
         return message, arrays
 
     def _read(self, size: int, path: Path) -> bytearray:
-        """Exactly so many bytes; ValueError where they do not come in time."""
+        """Read exactly `size` bytes; ValueError if they do not come in time."""
         assert self._process is not None
         assert self._process.stdout is not None
         source, content, view, filled = self._process.stdout.fileno(), bytearray(size), None, 0
@@ -124,15 +124,15 @@ atexit.register(_shared.close)
 
 
 def shared() -> DecodeProcess:
-    """The one of this process."""
+    """The decoding process shared within this process."""
     return _shared
 
 
 def examined(path: Path, decoder: str = "auto") -> tuple[int, float]:
-    """Frames and frames per second of a stranger's video that was decoded from end to end, in the other process.
+    """Frames and frames per second of an untrusted video, after decoding it from end to end in the decoding process.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: the video is faulty; the message says how.
     """
     ((message, _),) = shared().ask("examine", path, decoder=decoder)
     return int(message["frames"]), float(message["frames_per_second"])

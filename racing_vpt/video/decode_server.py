@@ -1,4 +1,4 @@
-"""The decoding process: answers the questions of `decode_process.py` on its pipes. Started by name, as a module."""
+"""Main program of the decoding process: answers the requests of `decode_process.py` on its pipes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from racing_vpt.video.decode import open_video
 from racing_vpt.video.examine import ExaminedVideo, examine
 from racing_vpt.video.windows import cut_windows
 
-MEMORY = 12 << 30  # bytes of address space: 4K video, and a decoder's threads
+MEMORY = 12 << 30  # bytes of address space: enough for 4K video and a decoder's threads
 Arrays = dict[str, np.ndarray]
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """What the other process does: answer requests until there are no more."""
+    """Answer requests until there are no more."""
     for line in requests:
         request = json.loads(line)
         last = [time.monotonic()]
@@ -61,23 +61,23 @@ def _answer(request: dict, send: Callable[..., None], beat: Callable[[], None]) 
     video = ExaminedVideo(path, beat) if in_one_pass else open_video(path, decoder)
     for window in cut_windows(video, FrameSpec(**request["spec"]), request["window"], request["stride"]):
         if window.last and isinstance(video, ExaminedVideo):
-            video.finish()  # with the last window labels are complete, so that nothing may be wrong after it
+            video.finish()  # labels are complete with the last window, so the rest is checked before it
         arrays = {name: value for name, value in vars(window).items() if isinstance(value, np.ndarray)}
         send("message", arrays, **{name: value for name, value in vars(window).items() if name not in arrays})
 
 
 def main() -> None:
-    """Answer on the pipes that the parent holds, and die with it."""
+    """Answer on the parent's pipes, and die with the parent."""
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, also where a decoder holds the interpreter
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG works even while a decoder holds the GIL
     if os.getppid() != int(os.environ.get("RACING_VPT_PARENT", os.getppid())):
         sys.exit()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends us
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what libraries print is no answer
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # keeps the output of libraries out of the replies
     serve(sys.stdin.buffer, answers)
 
 

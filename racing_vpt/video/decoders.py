@@ -1,6 +1,6 @@
-"""What a video that is open for reading offers, and two of its decoders: decord and torchcodec; PyAV has its own file.
+"""Interface of an open video, and the decoders decord and torchcodec (PyAV: `pyav_video.py`).
 
-A decoder is opened in the process that reads with it: a decord reader that was opened before a fork hangs.
+A decoder must be opened in the process that reads with it: a decord reader opened before a fork hangs.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy as np
 
 from racing_vpt.files import refuse_link_out, require_regular
 
-Source = Path | bytes  # a file, or the bytes of one
+Source = Path | bytes  # path or bytes of a video
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
 
 
 class Video(ABC):
-    """A video that is open for reading.
+    """An open video.
 
     Args:
-        source: where it comes from.
-        num_frames: frames that can be read.
+        source: path or bytes.
+        num_frames: number of frames.
         frames_per_second: average rate.
         height: pixels, as shown.
         width: pixels, as shown.
-        timestamps: float64 [num_frames], seconds from the first frame's presentation to each frame's.
+        timestamps: float64 [num_frames], presentation time of each frame in seconds since the first.
     """
 
     source: Source
@@ -39,10 +39,10 @@ class Video(ABC):
     timestamps: np.ndarray
 
     def read(self, indices: np.ndarray | range | list[int]) -> np.ndarray:
-        """Frames uint8 [T, H, W, 3] of these indices, in any order, repeats allowed; cheapest when they rise.
+        """Frames uint8 [T, H, W, 3] by index, in any order, with repetitions; cheapest in increasing order.
 
         Raises:
-            ValueError: names the video and what cannot be decoded; frames are never made up.
+            ValueError: a frame cannot be decoded; frames are never replaced by others.
             IndexError: an index outside the video.
         """
         wanted = np.asarray(indices, np.int64)
@@ -60,19 +60,19 @@ class Video(ABC):
 
     @property
     def name(self) -> str:
-        """How errors call it."""
+        """Name of the video in errors."""
         return str(self.source) if isinstance(self.source, Path) else f"a clip of {len(self.source)} bytes"
 
     @abstractmethod
     def _read(self, indices: np.ndarray) -> np.ndarray:
-        """Frames of rising, distinct, valid indices."""
+        """Frames of increasing, distinct, valid indices."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to let go of
-        """Let go of the file."""
+        """Close the file."""
 
 
 class DecordVideo(Video):
-    """decord; on the GPU only where it was built from source with CUDA."""
+    """decord; on the GPU only if built from source with CUDA."""
 
     def __init__(self, source: Source, device: str = "cpu") -> None:
         import decord
@@ -80,13 +80,13 @@ class DecordVideo(Video):
         self.source = source
         context = decord.gpu(0) if device == "cuda" else decord.cpu(0)
         uri = str(source) if isinstance(source, Path) else io.BytesIO(source)
-        try:  # fault_tol: otherwise a bad frame is replaced by the one before it, without a word
+        try:  # fault_tol: otherwise a bad frame is silently replaced by the one before it
             self._reader = decord.VideoReader(uri, ctx=context, num_threads=1, fault_tol=1e-9)
             self.num_frames = len(self._reader)
             self.frames_per_second = float(self._reader.get_avg_fps())
             first = self._reader[0].shape
             times = self._reader.get_frame_timestamp(range(self.num_frames))[:, 0].astype(np.float64)
-        except Exception as error:  # decord raises its own kinds, RuntimeError and IndexError
+        except Exception as error:  # decord raises its own errors, RuntimeError and IndexError
             raise ValueError(f"{self.name} cannot be decoded by decord: {first_line(error)}") from error
         self.height, self.width = int(first[0]), int(first[1])
         self.timestamps = times - times[0]
@@ -99,7 +99,7 @@ class DecordVideo(Video):
 
 
 class TorchcodecVideo(Video):
-    """torchcodec; on the GPU where its build and the driver allow."""
+    """torchcodec; on the GPU if its build and the driver allow it."""
 
     def __init__(self, source: Source, device: str = "cpu") -> None:
         from torchcodec.decoders import VideoDecoder
@@ -126,7 +126,7 @@ class TorchcodecVideo(Video):
 
 
 class PictureFolder(Video):
-    """A folder of PNG frames, in the order of their names; the rate is told, not read."""
+    """A folder of PNG frames, in order of their names, with a given frame rate."""
 
     def __init__(self, source: Path, frames_per_second: float) -> None:
         self.source, self.frames_per_second = source, frames_per_second
@@ -146,7 +146,7 @@ class PictureFolder(Video):
         require_regular(file)
         try:
             picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        except cv2.error as error:  # more pixels than OpenCV allows
+        except cv2.error as error:  # exceeds OpenCV's limit of pixels
             raise ValueError(f"{file} is not a picture that can be read: {first_line(error)}") from error
         if picture is None:
             raise ValueError(f"{file} is not a picture that can be read")
@@ -154,11 +154,11 @@ class PictureFolder(Video):
 
 
 def first_line(error: BaseException) -> str:
-    """The line that says most of what a library says about an error."""
+    """The most informative line of a library's error."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return lines[-1].strip()[:200] if lines else type(error).__name__
 
 
 def write_anew(name: str) -> str:
-    """What to type for a video that players show and that cannot be read as it is."""
+    """Command that rewrites a video which players show but which cannot be read."""
     return f"write it anew: ffmpeg -i {shlex.quote(Path(name).name)} NEW.mp4"

@@ -1,4 +1,4 @@
-"""Frames to H.264 in an mp4.
+"""Encodes frames as H.264 in an mp4.
 
 Closed groups of pictures of 64 frames at most, no B-frames (so that frame i is packet i and none is lost at either
 end), one thread (so that the same frames give the same bytes). Colours are not subsampled: in yuv420p a car of a few
@@ -18,17 +18,17 @@ from racing_vpt.types import Frame
 from racing_vpt.video.containers import open_container
 
 PixelFormat = Literal["yuv444p", "yuv420p"]
-MAX_GROUP = 64  # frames from one key frame to the next
-# Every macroblock as good as the next: by default x264 saves bits on small dark things that move, such as wheels.
+MAX_GROUP = 64  # maximum distance of key frames
+# Equal quality for all macroblocks: by default x264 saves bits on small dark moving objects, such as wheels.
 EVEN = {"mbtree": "0", "aq-mode": "0"}
 
 
 class VideoWriter:
-    """Writes one mp4, frame by frame.
+    """Writes an mp4 frame by frame.
 
     Args:
-        target: where to, a path or an open binary file.
-        frames_per_second: rate.
+        target: path or open binary file.
+        frames_per_second: frame rate.
         height: pixels.
         width: pixels.
         crf: x264's constant rate factor: 0 is lossless, 12 is hard to tell from the original, 23 is x264's default.
@@ -73,7 +73,7 @@ class VideoWriter:
 
 
 def count_frames(path: Path) -> int:
-    """Number of video packets in a file, without decoding them; ValueError names a file that is no video."""
+    """Number of video packets in a file, without decoding; ValueError names a file that is not a video."""
     try:
         with open_container(path) as container:
             return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))

@@ -1,8 +1,8 @@
-"""Whether a stranger's video is what it says: every frame decodes, none is missing, none is made up.
+"""Checks the integrity of an untrusted video: every frame decodes, none is missing, none is concealed.
 
 Decoders hide faults: a truncated mkv just ends early, a damaged frame is patched from the one before it, a header that
-promises too many frames may hang the reader. So a video that is not ours is decoded once from end to end, strictly,
-where it can be killed (`decode_process.py`); whoever wants its frames takes them on the way (`ExaminedVideo`).
+promises too many frames may hang the reader. So a foreign video is decoded once, strictly and from end to end, in a
+process that can be killed (`decode_process.py`); its frames can be read on the way (`ExaminedVideo`).
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ LARGEST_SIDE = 8192  # pixels; 8K is 7680
 # FFmpeg: an error is an error. Concealment is on, because it marks the frames that it patches, and notices slices that
 # end before the next begins; without it H.264 with several slices a frame is marked throughout.
 STRICT = {"err_detect": "crccheck+bitstream+buffer+explode", "ec": "guess_mvs"}
-REPORTED_ONLY = ("ffv1",)  # decoders that log a wrong checksum, and neither raise it nor mark the frame
+REPORTED_ONLY = ("ffv1",)  # decoders that only log a wrong checksum, without an error or a mark on the frame
 CHECKSUM = "CRC mismatch"
 BEAT_FRAMES = 32
 
 
 @dataclass
 class Found:
-    """What decoding a video from end to end found.
+    """Results of decoding a video from end to end.
 
     Args:
-        frames: pictures that were decoded.
-        shown: packets of pictures that are to be shown.
+        frames: number of decoded pictures.
+        shown: packets of pictures to show.
         hidden: packets of pictures that an edit list leaves out.
-        end: seconds, of the pictures' last packet, shown or not.
-        ends: the same of each stream.
+        end: end of the pictures' last packet in seconds, shown or not.
+        ends: the same for each stream.
     """
 
     frames: int = 0
@@ -54,14 +54,14 @@ def examine(path: Path, decoder: Decoder = "auto", beat: Callable[[], None] = la
 
     Args:
         path: the file.
-        decoder: the one that will read it; it must find the same frames at the same times.
-        beat: called every few frames, so that whoever waits knows that it goes on.
+        decoder: decoder that will read it, which must find the same frames at the same times.
+        beat: called every few frames as a sign of progress.
 
     Returns:
-        Frames, and frames per second.
+        Number of frames, and frames per second.
 
     Raises:
-        ValueError: names the file, what is wrong with it, and what to type where that can be mended.
+        ValueError: the video is faulty; the message names file and fault, and a command to repair it if there is one.
     """
     examined = ExaminedVideo(path, beat)
     examined.finish()
@@ -75,7 +75,7 @@ def examine(path: Path, decoder: Decoder = "auto", beat: Callable[[], None] = la
 
 
 class ExaminedVideo(PyAVVideo):
-    """A stranger's video whose frames are read in rising order while it is examined: decoded once for both.
+    """An untrusted video whose frames are read in increasing order while it is checked: it is decoded once for both.
 
     Args:
         path: the file.
@@ -105,7 +105,7 @@ class ExaminedVideo(PyAVVideo):
             )
 
     def finish(self) -> None:
-        """Examine what was not read; ValueError names what is wrong with it."""
+        """Check the rest of the video; ValueError describes a fault."""
         with _named(self.name):
             while self._position + 1 < self.num_frames:
                 self._next()
@@ -115,7 +115,7 @@ class ExaminedVideo(PyAVVideo):
 
 @contextmanager
 def _named(path: Path | str) -> Iterator[None]:
-    """FFmpeg's errors with the file that they are about."""
+    """Turn FFmpeg's errors into ValueErrors that name the file."""
     try:
         yield
     except StopIteration as error:
@@ -126,7 +126,7 @@ def _named(path: Path | str) -> Iterator[None]:
 
 
 def strictly(path: Path, beat: Callable[[], None]) -> Iterator[av.VideoFrame]:
-    """All pictures of a video in order; ValueError where one is missing or damaged, at the end where there are less
+    """All pictures of a video in order; ValueError if one is missing or damaged, or at the end if there are fewer
     than the file promises.
     """
     require_regular(path)
@@ -144,7 +144,7 @@ def strictly(path: Path, beat: Callable[[], None]) -> Iterator[av.VideoFrame]:
 def _decode_all(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, beat: Callable[[], None]
 ) -> Generator[av.VideoFrame, None, Found]:
-    """Pictures; returns what was found."""
+    """Iterate over pictures; returns the results."""
     if max(stream.height, stream.width) > LARGEST_SIDE or min(stream.height, stream.width) < 1:
         raise ValueError(
             f"{path} has {stream.width}x{stream.height} pixels; 1 to {LARGEST_SIDE} a side can be read: "
@@ -157,7 +157,9 @@ def _decode_all(
         if packet.pts is not None and packet.size:
             end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
             found.ends[packet.stream_index] = max(end, found.ends.get(packet.stream_index, end))
-        if packet.stream.index != stream.index:  # packet.stream_index is 0 for those that end each stream
+        if (
+            packet.stream.index != stream.index
+        ):  # packet.stream_index is 0 for the flush packets at the end of each stream
             continue
         if packet.is_corrupt:
             raise ValueError(f"{path} is damaged near frame {found.frames}")
@@ -174,7 +176,7 @@ def _decode_all(
 
 
 def _decode(path: Path, packet: av.Packet, number: int, listen: bool) -> list[av.VideoFrame]:
-    """Pictures that come out of a decoder when it is given a packet."""
+    """Pictures decoded from a packet."""
     try:
         if not listen:
             return packet.decode()  # type: ignore[return-value]
@@ -189,7 +191,7 @@ def _decode(path: Path, packet: av.Packet, number: int, listen: bool) -> list[av
 
 @contextmanager
 def _reports() -> Iterator[list[tuple[int, str, str]]]:
-    """What FFmpeg logs of errors within the block."""
+    """Errors that FFmpeg logs within the block."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
     try:
@@ -210,7 +212,7 @@ def _check_picture(path: Path, picture: av.VideoFrame, number: int, height: int,
 
 
 def _check_promises(path: Path, container: av.container.InputContainer, stream: av.VideoStream, found: Found) -> None:
-    """ValueError where there is less than the file says."""
+    """Raise ValueError if there are fewer frames than the file promises."""
     if not found.frames:
         raise ValueError(f"{path} holds no frame that can be decoded")
     if found.frames != found.shown:
@@ -219,7 +221,7 @@ def _check_promises(path: Path, container: av.container.InputContainer, stream: 
             f"it whole, {write_anew(str(path))}"
         )
     packets = found.shown + found.hidden
-    if stream.frames > packets and container.format.name != "avi":  # an avi counts the frames that were dropped
+    if stream.frames > packets and container.format.name != "avi":  # an avi also counts dropped frames
         with open_container(path, ignore_editlist="1") as whole:
             packets = sum(packet.size > 0 for packet in whole.demux(video_stream(whole)))
         if stream.frames > packets:
@@ -230,16 +232,16 @@ def _check_promises(path: Path, container: av.container.InputContainer, stream: 
 def _check_length(
     path: Path, container: av.container.InputContainer, stream: av.VideoStream, ends: dict[int, float]
 ) -> None:
-    """ValueError where the file says that it lasts longer than it does."""
+    """Raise ValueError if the video is shorter than the file promises."""
     rate = float(stream.average_rate or stream.guessed_rate or 25)
     if stream.duration is not None and stream.index in ends:  # of the pictures alone
         unit = float(stream.time_base or 1)
         promised = stream.duration * unit
         lasts = ends[stream.index] - max(0.0, (stream.start_time or 0) * unit)
         slack = 0.1
-    elif container.duration and ends:  # of matroska: when the last of all streams ends, whenever the first begins
+    elif container.duration and ends:  # in matroska: end of the last stream, whenever the first one begins
         promised, lasts = container.duration / av.time_base, max(ends.values())
-        slack = 0.5 if len(container.streams) > 1 else 0.1  # of sound the last packet's length is not known
+        slack = 0.5 if len(container.streams) > 1 else 0.1  # the length of the last packet of sound is unknown
     else:
         return
     if promised - lasts > max(slack, 3 / rate):

@@ -1,4 +1,4 @@
-"""Which way up a video is shown: phones and editors store a matrix beside the pictures instead of turning them."""
+"""Orientation of a video: phones and editors store a display matrix instead of rotating the pictures."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ import av
 import numpy as np
 
 MATRIX = "DISPLAYMATRIX"
-UNIT = 1 << 16  # of the matrix's fixed-point numbers
-TOLERANCE = 0.02  # of a unit; cameras round
+UNIT = 1 << 16  # 1 in the matrix's fixed-point numbers
+TOLERANCE = 0.02  # tolerance relative to 1; cameras round
 
 
 @dataclass(frozen=True)
 class Orientation:
-    """What is done to each picture, in this order.
+    """Operations on each picture, in this order.
 
     Args:
-        transpose: exchange rows and columns.
+        transpose: swap rows and columns.
         flip_rows: turn it upside down.
         flip_columns: mirror it, left to right.
     """
@@ -28,10 +28,10 @@ class Orientation:
 
     @classmethod
     def of(cls, picture: av.VideoFrame) -> Orientation:
-        """How a picture is to be turned, by its display matrix (ISO/IEC 14496-12, 8.3.2).
+        """Orientation from a picture's display matrix (ISO/IEC 14496-12, 8.3.2).
 
         Raises:
-            ValueError: the matrix asks for more than quarter turns and mirrors; it says the angle.
+            ValueError: it is not a combination of quarter turns and mirrors; the message names the angle.
         """
         data = picture.side_data.get(MATRIX)
         if data is None:
@@ -46,11 +46,11 @@ class Orientation:
         raise ValueError(f"is to be shown turned by {picture.rotation} degrees; quarter turns and mirrors can be read")
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width as shown, of a picture that is stored with these."""
+        """Height and width as shown, of a picture stored with the given ones."""
         return (width, height) if self.transpose else (height, width)
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """A picture [H, W, C] as it is to be shown."""
+        """Apply the orientation to a picture [H, W, C]."""
         shown = picture.swapaxes(0, 1) if self.transpose else picture
         rows, columns = (slice(None, None, -1 if flip else 1) for flip in (self.flip_rows, self.flip_columns))
         return shown[rows, columns]

@@ -1,7 +1,7 @@
-"""PyAV as a decoder: it brings FFmpeg along and works everywhere.
+"""The decoder PyAV, which contains FFmpeg and works everywhere.
 
-Frames are those that a player shows: turned as the display matrix says, without what an edit list leaves out, at their
-presentation times.
+Frames are those that a player shows: rotated by the display matrix, without those that an edit list leaves out, at
+their presentation times.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from racing_vpt.video.containers import open_container
 from racing_vpt.video.decoders import Source, Video, first_line, write_anew
 from racing_vpt.video.orientation import Orientation
 
-INDEXED = ("mov", "matroska")  # FFmpeg's names of formats that say where each key frame lies and when it is shown
+INDEXED = ("mov", "matroska")  # FFmpeg's names of formats with an index of key frames and their times
 
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """When the frames of a video are shown.
+    """Presentation times of a video's frames.
 
     Args:
-        units: int64 [N], in the stream's time base, rising.
-        keys: int64 [K], the times of key frames, rising.
-        key_dts: int64 [K], when each of these is decoded.
-        named: whether a decoded frame carries its time, so that it can be sought by it.
+        units: int64 [N], in the stream's time base, increasing.
+        keys: int64 [K], presentation times of key frames, increasing.
+        key_dts: int64 [K], decoding times of key frames.
+        named: whether decoded frames have times, so that one can seek by them.
     """
 
     units: np.ndarray
@@ -41,15 +41,14 @@ class FrameTimes:
 
     @classmethod
     def of(cls, packets: list[av.Packet], stated: bool) -> FrameTimes:
-        """The times of a stream's packets.
+        """Times of a stream's packets.
 
-        Where there are no presentation times, decoding times in rising order stand for them: they are the same but for
-        a constant.
+        If there are no presentation times, sorted decoding times are used, which differ from them by a constant.
 
         Args:
-            packets: of frames that are shown, in the order of the file.
-            stated: whether the file says when frames are shown; an avi does not, which matters where frames are
-                stored in another order.
+            packets: packets of shown frames, in the order of the file.
+            stated: whether the file contains presentation times; an avi does not, which matters if frames are stored
+                in another order.
         """
         pts = [packet.pts for packet in packets]
         named = stated and None not in pts and len(set(pts)) == len(pts)
@@ -60,28 +59,28 @@ class FrameTimes:
         return cls(units, np.array([key for key, _ in keys], np.int64), np.array(key_dts, np.int64), named)
 
     def starts(self, index: int) -> Iterator[int | None]:
-        """Where decoding may begin to reach a frame, best first: a place to seek, or None for the beginning."""
+        """Positions from which decoding reaches a frame, best first: a seek target, or None for the beginning."""
         if self.named:
             key = int(np.searchsorted(self.keys, self.units[index], "right")) - 1
             if key > 0:
                 yield int(self.keys[key])
-                if self.key_dts[key] != self.keys[key]:  # a transport stream is sought by it
+                if self.key_dts[key] != self.keys[key]:  # the seek target in a transport stream
                     yield int(self.key_dts[key])
         yield None
 
     def key_before(self, index: int) -> int:
-        """The last key frame that is not after a frame; 0 where none is known."""
+        """The last key frame at or before a frame; 0 if unknown."""
         key = int(np.searchsorted(self.keys, self.units[index], "right")) - 1
         return int(np.searchsorted(self.units, self.keys[key])) if key >= 0 else 0
 
 
 class PyAVVideo(Video):
-    """Reading forward decodes each frame once.
+    """A video read by PyAV; reading forward decodes each frame once.
 
     Attributes:
-        has_index: whether the file is of a format that says where each key frame lies.
-        in_order: whether frames are stored in the order in which they are shown.
-        orientation: how stored pictures are turned.
+        has_index: whether the file's format has an index of key frames.
+        in_order: whether frames are stored in presentation order.
+        orientation: orientation of stored pictures.
     """
 
     def __init__(self, source: Source, device: str = "cpu") -> None:
@@ -92,8 +91,8 @@ class PyAVVideo(Video):
         self._reformatter = VideoReformatter()
         self._container: av.container.InputContainer | None = None
         self._pictures: Iterator[av.VideoFrame] = iter(())
-        self._picture: av.VideoFrame | None = None  # the one that was decoded last
-        self._position = -1  # its index
+        self._picture: av.VideoFrame | None = None  # last decoded frame
+        self._position = -1  # index of that frame
         try:
             with open_container(self._opened) as container:
                 stream = video_stream(container)
@@ -132,7 +131,7 @@ class PyAVVideo(Video):
         return frames
 
     def _advance(self, index: int) -> av.VideoFrame:
-        """Decode up to and including the frame of this index, from a key frame where that is nearer."""
+        """Decode up to and including frame `index`, from a key frame if that is nearer."""
         if index == self._position and self._picture is not None:
             return self._picture
         if index > self._position >= self._times.key_before(index) - 1 and self._container is not None:
@@ -152,7 +151,7 @@ class PyAVVideo(Video):
         raise StopIteration("the video ends too early")
 
     def _go_on(self, index: int) -> av.VideoFrame | None:
-        """Decode on to this frame; None where decoding began behind it, as a place that is sought is not exact."""
+        """Continue decoding to a frame; None if decoding began after it, because seeking is not exact."""
         for picture in self._pictures:
             if self._times.named:
                 if picture.pts is None or picture.pts < self._times.units[index]:
@@ -181,7 +180,7 @@ class PyAVVideo(Video):
         if start is not None:
             container.seek(start, stream=stream)
         packets: Iterator[av.Packet] = container.demux(stream)
-        if start is not None:  # what was sought may lie between key frames, where some codecs decode to a mere guess
+        if start is not None:  # the seek may have ended between key frames, from where some codecs decode garbage
             packets = dropwhile(lambda packet: not packet.is_keyframe, packets)
         self._container, self._position = container, -1
         self._pictures = (picture for packet in packets for picture in packet.decode())
@@ -193,10 +192,10 @@ class PyAVVideo(Video):
 
 
 def video_stream(container: av.container.InputContainer) -> av.VideoStream:
-    """The stream that a player shows: not the picture of a cover.
+    """The stream that a player shows, not a cover picture.
 
     Raises:
-        ValueError: there is none; it says what the file holds instead.
+        ValueError: there is none; the message says what the file holds instead.
     """
     stream = container.streams.best("video")
     if stream is None:

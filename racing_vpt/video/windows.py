@@ -1,4 +1,4 @@
-"""A video cut into overlapping windows: each frame is decoded once, whatever the length of the video."""
+"""Cuts a video into overlapping windows; each frame is decoded once, whatever the length of the video."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from racing_vpt.video.decoders import Video
 
 @dataclass(kw_only=True)
 class CutWindow:
-    """What one window of a video holds.
+    """A window of a video.
 
     Args:
-        num_frames: frames in the source video: the number of labels due.
-        frames_per_second: of the source video.
+        num_frames: number of frames of the source video, and of its labels.
+        frames_per_second: frame rate of the source video.
         keep: rows [start, stop) of this window whose predictions count.
-        source_frames: int64 [M], the frames of the source video that this window labels, rising without gaps.
-        source_rows: int64 [M], the row of this window whose prediction each of them gets (`keep[0] <= row < keep[1]`).
+        source_frames: int64 [M], the source frames labelled by this window, consecutive.
+        source_rows: int64 [M], the window's row whose prediction each of them gets (`keep[0] <= row < keep[1]`).
         source_timestamps: float64 [M], their times in seconds.
-        last: this is the video's last window, so that its labels are complete.
-        frames: uint8 [T, H, W, 3], as the model wants them; empty once they are in a `PredictBatch`.
-        valid: bool [T], false where the video is shorter than a window.
-        times: float64 [T], seconds since the window's first frame, rising in the padding too.
+        last: whether this is the video's last window, after which its labels are complete.
+        frames: uint8 [T, H, W, 3], prepared for the model; empty once they are in a `PredictBatch`.
+        valid: bool [T], false for padding of a video shorter than a window.
+        times: float64 [T], seconds since the window's first frame, also increasing in the padding.
     """
 
     num_frames: int
@@ -42,7 +42,7 @@ class CutWindow:
 
 
 def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iterator[CutWindow]:
-    """The windows of one video, whose frames are read in rising order; ValueError names what is wrong with it."""
+    """The windows of a video, whose frames are read in increasing order; ValueError describes a fault of the video."""
     step = spec.stride / spec.frames_per_second
     full = np.arange(video.num_frames)
     if not spec.every_frame:
@@ -57,7 +57,9 @@ def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iter
     held = np.zeros((0, spec.height, spec.width, 3), np.uint8)  # the frames [held_from, held_from + len(held))
     held_from, kept = 0, 0
     while kept < len(shown):
-        start = max(0, min(kept - margin, len(shown) - window))  # windows at the ends are moved inwards, not padded
+        start = max(
+            0, min(kept - margin, len(shown) - window)
+        )  # windows at the ends are shifted inwards instead of padded
         stop = min(start + window, len(shown))
         fresh = shown[held_from + len(held) : stop]
         held = np.concatenate([held[start - held_from :], read_prepared(video, fresh, spec)])
