@@ -119,7 +119,7 @@ def test_an_ordered_dict_with_methods_of_its_own_is_only_data() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"<!DOCTYPE html><title>404</title>", r"no torch file \(it starts with b'<!DOCTYPE html><'"),
+        (b"<!DOCTYPE html><title>404</title>", r"not a torch file \(it starts with b'<!DOCTYPE html><'"),
         (b"", "half a download"),
         (b"PK", "half a download"),
         (saved({"a": torch.ones(1).expand(10**6, 10**6)}), r"a \(1000000, 1000000\) is not a plain tensor"),
@@ -199,7 +199,7 @@ def test_settings_of_another_size_than_the_weights_name_keys_and_shapes(tmp_path
 def test_exchanged_files_are_noticed() -> None:
     with pytest.raises(ValueError, match=r"were \.model and \.weights exchanged|is this the \.weights file"):
         load_vpt(PARITY / "policy.weights", PARITY / "policy.model")
-    with pytest.raises(ValueError, match=r"policy\.model is no torch file"):
+    with pytest.raises(ValueError, match=r"policy\.model is not a torch file"):
         read_openai_weights(PARITY / "policy.model")
 
 
