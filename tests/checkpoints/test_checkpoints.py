@@ -171,7 +171,7 @@ def test_a_missing_checkpoint_is_answered_with_what_was_expected(tmp_path: Path)
         read_checkpoint("zoo:nonsense")
     with pytest.raises(FileNotFoundError, match=r"does not exist; expected a run folder"):
         read_checkpoint(tmp_path / "absent")
-    with pytest.raises(ValueError, match=r"is no checkpoint; expected a run folder"):
+    with pytest.raises(ValueError, match=r"is not a checkpoint; expected a run folder"):
         read_checkpoint(tmp_path)
     (tmp_path / "checkpoints").mkdir()
     with pytest.raises(FileNotFoundError, match=r"holds no \.ckpt yet"):

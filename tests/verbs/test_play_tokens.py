@@ -141,13 +141,13 @@ def test_what_does_not_fit_is_refused(runs: Path, tmp_path: Path, capsys: pytest
         (["eye", "--reconstruction"], "nobody drives"),
         (["world", *keys, "--agent_in_world_model"], "without an agent"),
         (["breakout", "--world_model", "--keys", "up*2 fire*3"], "no key 'fire'"),
-        (["breakout", *keys, "--reconstruction", FAST], "15 a second, but racing_vpt/CarRacingFast-v3 has 50"),
+        (["breakout", *keys, "--reconstruction", FAST], "15 frames/s, but racing_vpt/CarRacingFast-v3 has 50"),
         ([str(writing.parent), *keys, "--world_model"], "is saving its first: wait"),
         ([str(other), *keys, "--world_model"], "other"),
     ]
     if _has_atari():
         cases += [
-            (["eye", *keys, "--reconstruction", "--env=ALE/Enduro-v5"], "50 a second, but ALE/Enduro-v5 has 15"),
+            (["eye", *keys, "--reconstruction", "--env=ALE/Enduro-v5"], "50 frames/s, but ALE/Enduro-v5 has 15"),
             (["enduro", *keys, "--reconstruction", "--env=ALE/Breakout-v5"], "ALE/Breakout-v5 is another game"),
             (["zoo:vpt-carracing", *keys, "--env=ALE/Breakout-v5"], "takes those of breakout"),
         ]
