@@ -96,9 +96,10 @@ class Draft:
             sync_folder(self.path.parent)
 
     def discard(self) -> None:
-        """Remove the temporary file if it still exists."""
-        _unlink(self.temporary)
-        self._close()
+        """Remove the temporary file, unless it was published."""
+        if self._descriptor is not None:
+            _unlink(self.temporary)
+            self._close()
 
     def _close(self) -> None:
         if self._descriptor is not None:
@@ -153,16 +154,16 @@ def published(path: Path, durable: bool = True, replace: bool = True) -> Iterato
 def publish_together(drafts: Sequence[Draft | DraftFolder], replaced: Iterable[Path] = ()) -> None:
     """Give files of one folder their final names: all or none, even if the process is killed meanwhile.
 
-        The next `remove_leftovers` in the folder completes what a killed process began.
+    The next `remove_leftovers` in the folder completes what a killed process began.
 
     Args:
         drafts: complete drafts, in order of publication.
-        replaced: files of that folder that are removed first, because they are known to be an earlier version. Nothing
-            else is replaced.
+        replaced: files of that folder that give way, because they are known to be an earlier version. Nothing else is
+            replaced. They are restored if the new ones cannot be published.
 
     Raises:
         FileExistsError: one of the names is taken by a file not in `replaced`; nothing was changed.
-        OSError: the disk is full or broken.
+        OSError: the disk is full or broken; everything is as it was.
     """
     folder, replaced = drafts[0].path.parent, [path for path in replaced if os.path.lexists(path)]
     assert {path.parent for path in (*replaced, *(draft.path for draft in drafts))} == {folder}
@@ -171,7 +172,7 @@ def publish_together(drafts: Sequence[Draft | DraftFolder], replaced: Iterable[P
             check_free(draft.path)
         draft.sync()
     steps: Steps = {
-        "replaced": {path.name: _identity(path) for path in replaced},
+        "replaced": {path.name: [temporary_name(path).name, *_identity(path)] for path in replaced},
         "appearing": {draft.path.name: [draft.temporary.name, *_identity(draft.temporary)] for draft in drafts},
     }
     note = Draft(folder / NOTE)
@@ -183,14 +184,16 @@ def publish_together(drafts: Sequence[Draft | DraftFolder], replaced: Iterable[P
         note.discard()
         raise
     try:
-        for path in replaced:
-            os.unlink(path)
+        for name, (aside, *_) in steps["replaced"].items():
+            os.replace(folder / name, folder / aside)
         for draft in drafts:
             draft.rename(replace=False)
     except BaseException:
         _take_back(folder, steps)  # if even this fails, the note stays for the next run
         note.discard()
         raise
+    for aside, *_ in steps["replaced"].values():
+        _unlink(folder / aside)
     note.discard()
     sync_folder(folder)
 
@@ -403,32 +406,39 @@ def _finish(note: Path) -> None:
     folder = note.parent
     try:
         steps = read_json(note)
-        replaced = steps["replaced"]
-        appearing = {name: (temporary, identity) for name, (temporary, *identity) in steps["appearing"].items()}
+        replaced, appearing = (
+            {name: (temporary, identity) for name, (temporary, *identity) in steps[part].items()}
+            for part in ("replaced", "appearing")
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         return  # killed before the note was written: nothing was published
-    names = (*replaced, *appearing, *(str(temporary).removeprefix(".") for temporary, _ in appearing.values()))
+    temporaries = [str(temporary) for temporary, _ in (*replaced.values(), *appearing.values())]
+    names = (*replaced, *appearing, *(temporary.removeprefix(".") for temporary in temporaries))
     if not all(plain_name(name) for name in names):
         return
     try:
-        for name, identity in replaced.items():
+        for name, (aside, identity) in replaced.items():
             if _is(folder / name, identity):
-                os.unlink(folder / name)
+                os.replace(folder / name, folder / aside)
         for name, (temporary, identity) in appearing.items():
             if _is(folder / name, identity):
                 continue
             if not _is(folder / temporary, identity):
                 raise FileNotFoundError(f"{folder / temporary} is gone")
             _rename_to_free_name(folder / temporary, folder / name)
+        for aside, _ in replaced.values():
+            _unlink(folder / aside)
         sync_folder(folder)
     except OSError:
         _take_back(folder, steps)
 
 
 def _take_back(folder: Path, steps: Steps) -> None:
-    """Remove the files published so far, and those to be replaced, which are no longer complete."""
-    appeared = {name: identity for name, (_, *identity) in steps["appearing"].items()}
-    for name, identity in {**steps["replaced"], **appeared}.items():
+    """Remove the files published so far, and restore those that they were to replace."""
+    for name, (_, *identity) in steps["appearing"].items():
         path = folder / name
         if _is(path, identity):
             shutil.rmtree(path) if path.is_dir() else os.unlink(path)
+    for name, (aside, *identity) in steps["replaced"].items():
+        if _is(folder / aside, identity) and not os.path.lexists(folder / name):
+            os.replace(folder / aside, folder / name)

@@ -5,6 +5,7 @@ A second writer gets an error that names the first.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from racing_vpt.files import check_free, process_runs, read_json, remove_leftovers
 
+OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
 LOCK = ".racing-vpt.lock"  # in a folder that is being written to
 SECONDS_AFTER_DEATH = 15.0  # to wait for the workers of a killed process to end
 
@@ -102,12 +104,25 @@ def _held(path: Path, output: Path) -> Iterator[None]:
         since = datetime.now(UTC).isoformat(timespec="seconds")
         command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
         about = {"process": os.getpid(), "host": socket.gethostname(), "since": since, "command": command}
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)), "w") as file:
-            json.dump(about, file)
-        yield
+        with _errors_named(output):
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)), "w") as file:
+                json.dump(about, file)
+            yield
     finally:
-        path.unlink(missing_ok=True)  # while still locked: a process waiting for this inode then sees that it is gone
+        with suppress(OSError):  # a lock file that stays is not held by anybody
+            path.unlink()  # while still locked: a process waiting for this inode then sees that it is gone
         lock.release()
+
+
+@contextmanager
+def _errors_named(output: Path) -> Iterator[None]:
+    """Let errors of the system that name no file, such as those of writing and syncing, name the output."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in OF_DISKS and str(output) not in str(error):
+            raise OSError(error.errno, os.strerror(error.errno), str(output)) from error
+        raise
 
 
 def _holder(lock: Path) -> str:

@@ -12,11 +12,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_weights
-from racing_vpt.files import check_free, published, write_text
+from racing_vpt.files import Draft, check_free, publish_together
 
 FORMAT = 2  # 1: flat options of models (`migrate.py`)
 READABLE = (1, 2)
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+FILES = (WEIGHTS, CONFIG, CARD)
 TRAINING_ONLY = frozenset({  # arguments that do not affect the network
     "optimizer", "init_from", "init_tokenizer", "init_world", "vae", "memory",
 })  # fmt: skip
@@ -56,7 +57,7 @@ def save_checkpoint(
     folder: Path, class_path: str, init_args: Mapping, state_dict: Mapping[str, Tensor],
     extra: Mapping | None = None, card: str | None = None,
 ) -> None:  # fmt: skip
-    """Write a checkpoint in our format; each file atomically, the settings last.
+    """Write a checkpoint in our format: all of its files, or none.
 
     Args:
         folder: destination; created if it does not exist.
@@ -72,17 +73,25 @@ def save_checkpoint(
         "format": FORMAT, "class_path": class_path, "init_args": arguments,
         "fingerprint": fingerprint(tensors), **(extra or {}),
     }  # fmt: skip
-    text = json.dumps(config, indent=2, allow_nan=False) + "\n"
-    with published(folder / WEIGHTS) as temporary:
-        temporary.write_bytes(save(tensors, metadata={"format": "pt"}))  # save_file would rename a file of its own
-    if card is not None:
-        write_text(folder / CARD, card)
-    write_text(folder / CONFIG, text)
+    content = {
+        WEIGHTS: save(tensors, metadata={"format": "pt"}),  # save_file would rename a file of its own
+        **({} if card is None else {CARD: card.encode()}),
+        CONFIG: (json.dumps(config, indent=2, allow_nan=False) + "\n").encode(),
+    }
+    drafts: list[Draft] = []
+    try:
+        for name, file in content.items():
+            drafts.append(Draft(folder / name))
+            drafts[-1].temporary.write_bytes(file)
+        publish_together(drafts, replaced=[folder / name for name in content])
+    finally:
+        for draft in drafts:
+            draft.discard()
 
 
 def check_free_for_checkpoint(folder: Path) -> None:
     """FileExistsError where a folder has files that a checkpoint written there would replace."""
-    for name in (WEIGHTS, CONFIG, CARD):
+    for name in FILES:
         check_free(folder / name)
 
 

@@ -16,6 +16,9 @@ REASONS = {  # of the operating system, in plain words
     errno.EPERM: "permission denied",
     errno.EROFS: "the file system is read-only",
     errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "your share of the disk is full",
+    errno.EFBIG: "a file would be larger than is allowed here",
+    errno.EIO: "the disk reports an error",
     errno.ENOTDIR: "part of the path is a file, not a folder",
     errno.EEXIST: "it is a file, not a folder",
     errno.EISDIR: "it is a folder, not a file",
@@ -38,7 +41,8 @@ def explain(error: Exception, words: Sequence[str] = ()) -> str | None:
     if isinstance(error, OSError) and error.errno in REASONS and error.filename is not None:
         return _file_error(str(error.filename), REASONS[error.errno], words)
     if isinstance(error, (*USER_ERRORS, ArgumentError, ArgumentTypeError)) or lightning_says:
-        text = union_reason(str(error)) if UNION in str(error) else str(error)
+        said = error.strerror if isinstance(error, OSError) and error.filename is None else None
+        text = union_reason(str(error)) if UNION in str(error) else said or str(error)
         return " ".join(text.split())
     missing_extra = re.fullmatch(r"No module named '([\w.]+)'", str(error))
     if isinstance(error, ModuleNotFoundError) and missing_extra and not missing_extra[1].startswith("racing_vpt"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ def guard(trainer: Trainer, own_bar: bool = False) -> None:
     from racing_vpt.callbacks.stop_signals import StopSignals
     from racing_vpt.callbacks.training_memory import MemoryEstimate
 
+    threading.excepthook = _print_unless_of_event_writer
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     # `last` is saved once `best` has noted what is to be beaten
     callbacks.sort(key=lambda callback: isinstance(callback, ModelCheckpoint) and callback.monitor is None)
@@ -55,3 +57,9 @@ def removed_unless_started(folder: Path, trainer: Trainer) -> Iterator[None]:
         if new and not begun:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _print_unless_of_event_writer(args: threading.ExceptHookArgs) -> None:
+    """Print the traceback of a thread, except tensorboard's, whose error is raised again by the next value logged."""
+    if type(args.thread).__name__ != "_AsyncWriterThread":
+        threading.__excepthook__(args)

@@ -27,6 +27,8 @@ from racing_vpt.types import frame_spec
 NAMED = ("racing_vpt", "lightning", "torch")  # packages whose classes YAML may name
 # files that fit replaces
 RUN_FILES = ("config.yaml", "hparams.yaml", "metrics.csv", "episodes.csv", "drives.csv", "returns.png")
+LIGHTNINGS_LOGGER = "lightning.pytorch.loggers.TensorBoardLogger"
+RUN_LOGGER = "racing_vpt.callbacks.run_logger.RunLogger"  # used in its place
 log = logging.getLogger(__name__)
 
 
@@ -190,9 +192,11 @@ def loggers_into(
     if logger is False:
         return False
     if logger is None or logger is True:
-        logger = Namespace(class_path="lightning.pytorch.loggers.TensorBoardLogger", init_args=Namespace())
+        logger = Namespace(class_path=LIGHTNINGS_LOGGER, init_args=Namespace())
     for each in logger if isinstance(logger, list) else [logger]:
         name = each.class_path.rsplit(".", 1)[-1]
+        if each.class_path == LIGHTNINGS_LOGGER:
+            each.class_path = RUN_LOGGER
         each.init_args["save_dir"] = str(folder)
         if name in ("TensorBoardLogger", "CSVLogger"):
             each.init_args.update(Namespace(name="", version=""))

@@ -22,12 +22,13 @@ from typing import Literal
 import torch
 from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from racing_vpt.cli.guard import guard
 from racing_vpt.cli.held import held_output
 from racing_vpt.cli.outcome import outcome
 from racing_vpt.cli.parse_errors import ParseError
+from racing_vpt.cli.run_config import SaveConfig
 from racing_vpt.cli.runs import (
     allow_imports,
     check_same_model,
@@ -79,8 +80,8 @@ class StageCLI(LightningCLI):
             LightningDataModule,
             subclass_mode_model=True,
             subclass_mode_data=True,
-            save_config_callback=SaveConfigCallback if stage == "fit" else None,
-            save_config_kwargs={"overwrite": True},  # of the run that is continued
+            save_config_callback=SaveConfig if stage == "fit" else None,
+            save_config_kwargs={"save_to_log_dir": False},  # but atomically
             seed_everything_default=0,
             auto_configure_optimizers=False,
             parser_kwargs={"prog": "racing-vpt", "exit_on_error": False, stage: {"exit_on_error": False}},

@@ -89,7 +89,7 @@ def not_replaceable(paths: Mapping[str, Path]) -> dict[str, str]:
     for name, path in paths.items():
         try:
             earlier_labels(path, "labels")
-        except (ValueError, OSError) as error:
+        except (ValueError, FileExistsError) as error:
             why[name] = str(error)
     return why
 

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
+
     from racing_vpt.nn.sizes import NetSize
 
 CARD = """# {name}
@@ -36,7 +38,7 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
         weights: weights, F.weights; by default beside F.model.
 
     Raises:
-        FileExistsError: `out` holds a checkpoint, or other files of the names of its files.
+        FileExistsError: `out` holds another checkpoint, or other files of the names of its files.
         ValueError: a file is damaged, or holds anything but plain data.
     """
     from racing_vpt.checkpoints.folder import CONFIG, check_free_for_checkpoint, save_checkpoint
@@ -45,8 +47,6 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
     from racing_vpt.nn.sizes import IDM_SIZES, POLICY_SIZES, NetSize
     from racing_vpt.outputs import sole_writer
 
-    if (out / CONFIG).exists():
-        raise FileExistsError(f"{out} already holds a checkpoint; give another --out")
     weights = weights or model.with_suffix(".weights")
     checkpoint = read_openai(model, weights)
     module = build_module(checkpoint, f"{weights} with {model}")
@@ -63,10 +63,24 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
     )  # fmt: skip
     extra = {"imported_from": [model.name, weights.name]}
     with sole_writer(out):
+        if (out / CONFIG).exists():
+            if holds(out, checkpoint.class_path, module):
+                print(f"{out} holds this checkpoint already")
+                return
+            raise FileExistsError(f"{out} already holds a checkpoint; give another --out")
         check_free_for_checkpoint(out)
         save_checkpoint(out, checkpoint.class_path, checkpoint.init_args, module.state_dict(), extra, card)
     print(f"{kind}, size {named}, {frames['height']}x{frames['width']} frames, game {checkpoint.init_args['game']}")
     print(f"{count:,} parameters\nmissing keys: none\nunexpected keys: {unexpected}\nwritten to {out}")
+
+
+def holds(folder: Path, class_path: str, module: LightningModule) -> bool:
+    """Whether a folder holds the checkpoint of this module."""
+    from racing_vpt.checkpoints.folder import read_folder
+
+    there, weights = read_folder(folder), module.state_dict()
+    same_names = there.class_path == class_path and there.state_dict.keys() == weights.keys()
+    return same_names and all(tensor.equal(weights[name]) for name, tensor in there.state_dict.items())
 
 
 def size_name(size: NetSize, sizes: dict[str, NetSize]) -> str:

@@ -38,6 +38,7 @@ SAME_RATE = (
     0.005  # relative difference between rates that needs no resampling, which would double a frame every few seconds
 )
 SAME_FRAME = 2e-3  # seconds; time stamps of one frame that differ by less, as matroska's milliseconds do
+SAME_PICTURE = 1.0  # levels of 255, on average; what rounding may do
 SAME_TIME = 1e-4  # seconds; containers round time stamps, and a tie should not depend on that
 
 log = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ def _as_shown(path: Path) -> Video:
     except ValueError as error:
         why: str | None = str(error)
     else:
-        why = disagreement(video, shown)
+        why = disagreement(video, shown) or _other_picture(video, shown)
         if why is None:
             shown.close()
             return video
@@ -168,6 +169,15 @@ def nearest_frames(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Index int64 [M] of the nearest of increasing times [N] for each wanted time [M]; the earlier one of a tie."""
     middles = (times[1:] + times[:-1]) / 2
     return np.searchsorted(middles, wanted - SAME_TIME)
+
+
+def _other_picture(video: Video, shown: Video) -> str | None:
+    """How the first picture differs; decord reads some sizes (48 columns in yuv444p) as stripes, or not at all."""
+    try:
+        apart = float(np.abs(video.read([0]).astype(np.int16) - shown.read([0])).mean())
+    except ValueError as error:
+        return str(error)
+    return f"frame 0 with levels that are {apart:.1f} apart" if apart > SAME_PICTURE else None
 
 
 def _chosen(name: str, where: str, decoder: Decoder, device: Device) -> tuple[str, str]:

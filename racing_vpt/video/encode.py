@@ -78,4 +78,6 @@ def count_frames(path: Path) -> int:
         with open_container(path) as container:
             return sum(packet.size > 0 for packet in container.demux(container.streams.video[0]))
     except (av.FFmpegError, IndexError) as error:
+        if isinstance(error, OSError):  # of the disk, not of the file's content
+            raise
         raise ValueError(f"{path} is not a video that FFmpeg can read: {error}") from error

@@ -20,12 +20,15 @@ from pathlib import Path
 
 import torch
 
+from tests.faults.nth_call import preloaded
+
 FULL = os.environ.get("RACING_VPT_FAULTS") == "full"
 PRELOADED = ["racing_vpt.cli.stages", "racing_vpt.models.idm", "racing_vpt.models.vpt", "racing_vpt.callbacks.labels",
              "racing_vpt.callbacks.finite_guard", "racing_vpt.callbacks.stop_signals",
              "racing_vpt.callbacks.checkpoint_io", "racing_vpt.data.packing", "racing_vpt.agents.expert",
              "racing_vpt.envs", "racing_vpt.rollout", "racing_vpt.checkpoints", "tensorboard.summary.writer",
-             "torch.utils.tensorboard", "decord"]  # fmt: skip
+             "torch.utils.tensorboard", "decord", "attrs", "webdataset", "gymnasium.envs.box2d", "racing_vpt.envs.make",
+             "racing_vpt.rollout.episodes", "racing_vpt.callbacks.environment", "tests.faults.frozen"]  # fmt: skip
 
 
 def tries(full: int, short: int) -> int:
@@ -55,7 +58,8 @@ def fresh(work: Callable[..., None], *given: object) -> BaseProcess:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     process = context.Process(target=work, args=given)
-    process.start()
+    with preloaded():  # matters for the first one, with which the server starts
+        process.start()
     return process
 
 
@@ -86,10 +90,11 @@ def wait_until(begun: Callable[[], bool], process: BaseProcess, seconds: float =
 
 def command(*words: str, log: Path) -> BaseProcess:
     """Start a `racing-vpt` command in its own session, with its output in `log`."""
-    return fresh(_main, words, log)
+    return fresh(run_command, words, log)
 
 
-def _main(words: tuple[str, ...], log: Path) -> None:
+def run_command(words: tuple[str, ...], log: Path) -> None:
+    """In a process of the server: run a command line and exit with its status."""
     from racing_vpt.cli.main import main
 
     os.setsid()

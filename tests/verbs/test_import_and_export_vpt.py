@@ -53,7 +53,9 @@ def test_an_import_reports_its_findings(tmp_path: Path, capsys: pytest.CaptureFi
     assert "missing keys: none" in said
     assert "unexpected keys: aux_head.bias" in said
     assert "aux_head.bias" in (tmp_path / "ours" / "README.md").read_text()
-    assert main(["import-vpt", *words]) == 2
+    assert main(["import-vpt", *words]) == 0
+    assert "holds this checkpoint already" in capsys.readouterr().out
+    assert main(["import-vpt", f"--model={PARITY / 'policy.model'}", f"--out={tmp_path / 'ours'}"]) == 2
     assert "already holds a checkpoint" in capsys.readouterr().err
 
 
