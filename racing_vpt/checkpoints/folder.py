@@ -95,6 +95,13 @@ def check_free_for_checkpoint(folder: Path) -> None:
         check_free(folder / name)
 
 
+def holds(folder: Path, class_path: str, state_dict: Mapping[str, Tensor]) -> bool:
+    """Whether a folder holds a checkpoint of this class with these weights."""
+    there = read_folder(folder)
+    same_names = there.class_path == class_path and there.state_dict.keys() == state_dict.keys()
+    return same_names and all(tensor.equal(state_dict[name]) for name, tensor in there.state_dict.items())
+
+
 def read_folder(folder: Path) -> Checkpoint:
     """Read a checkpoint in our format; FileNotFoundError or ValueError describes what is wrong with it."""
     for file in (CONFIG, WEIGHTS):

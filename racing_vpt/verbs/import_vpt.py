@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lightning.pytorch import LightningModule
-
     from racing_vpt.nn.sizes import NetSize
 
 CARD = """# {name}
@@ -41,7 +39,7 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
         FileExistsError: `out` holds another checkpoint, or other files of the names of its files.
         ValueError: a file is damaged, or holds anything but plain data.
     """
-    from racing_vpt.checkpoints.folder import CONFIG, check_free_for_checkpoint, save_checkpoint
+    from racing_vpt.checkpoints.folder import CONFIG, check_free_for_checkpoint, holds, save_checkpoint
     from racing_vpt.checkpoints.load import build_module
     from racing_vpt.checkpoints.openai import read_openai
     from racing_vpt.nn.sizes import IDM_SIZES, POLICY_SIZES, NetSize
@@ -64,7 +62,7 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
     extra = {"imported_from": [model.name, weights.name]}
     with sole_writer(out):
         if (out / CONFIG).exists():
-            if holds(out, checkpoint.class_path, module):
+            if holds(out, checkpoint.class_path, module.state_dict()):
                 print(f"{out} holds this checkpoint already")
                 return
             raise FileExistsError(f"{out} already holds a checkpoint; give another --out")
@@ -72,15 +70,6 @@ def import_vpt(model: Path, out: Path, weights: Path | None = None) -> None:
         save_checkpoint(out, checkpoint.class_path, checkpoint.init_args, module.state_dict(), extra, card)
     print(f"{kind}, size {named}, {frames['height']}x{frames['width']} frames, game {checkpoint.init_args['game']}")
     print(f"{count:,} parameters\nmissing keys: none\nunexpected keys: {unexpected}\nwritten to {out}")
-
-
-def holds(folder: Path, class_path: str, module: LightningModule) -> bool:
-    """Whether a folder holds the checkpoint of this module."""
-    from racing_vpt.checkpoints.folder import read_folder
-
-    there, weights = read_folder(folder), module.state_dict()
-    same_names = there.class_path == class_path and there.state_dict.keys() == weights.keys()
-    return same_names and all(tensor.equal(weights[name]) for name, tensor in there.state_dict.items())
 
 
 def size_name(size: NetSize, sizes: dict[str, NetSize]) -> str:
