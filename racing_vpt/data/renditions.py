@@ -59,14 +59,20 @@ class Rendition:
             raise ValueError(f"frames_per_second is below 1000, or null for a variable rate, but {self} was given")
 
 
-ORDINARY = (  # what screen recorders, editors and video sites write; x264 at crf 23 is the default of most tools
-    Rendition("lossless", "lossless"),
-    Rendition("crf18", crf=18),
-    Rendition("crf23"),
-    Rendition("crf28", crf=28),
-    Rendition("crf23-30fps", frames_per_second=30.0),
-    Rendition("crf23-variable", frames_per_second=None),
-)
+def ordinary_renditions(rate: float) -> tuple[Rendition, ...]:
+    """Renditions as screen recorders, editors and video sites write them; crf 23 is the default of most tools.
+
+    Args:
+        rate: frames per second of the recording.
+    """
+    return (
+        Rendition("lossless", "lossless", frames_per_second=rate),
+        Rendition("crf18", crf=18, frames_per_second=rate),
+        Rendition("crf23", frames_per_second=rate),
+        Rendition("crf28", crf=28, frames_per_second=rate),
+        Rendition("crf23-30fps", frames_per_second=30.0),
+        Rendition("crf23-variable", frames_per_second=None),
+    )
 
 
 def random_rendition(random: np.random.Generator) -> Rendition:

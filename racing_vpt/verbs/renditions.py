@@ -31,7 +31,8 @@ def renditions(
         recordings: folder of recordings, or of any videos.
         out: folder for the renditions.
         recipes: encodings, as a list in a YAML file given with --config. Default: lossless, x264 at crf 18, 23 and 28,
-            and crf 23 at 30 frames/s and at a variable rate, all at the recording's size.
+            and crf 23 at 30 frames/s and at a variable rate, all at the recording's size and, if not said otherwise,
+            rate.
         random: number of encodings drawn anew for each recording, in place of recipes: x264, x265 and VP9 at 96x96 and
             600x400, 24 to 60 frames/s and variable.
         seed: seed of what is drawn.
@@ -45,21 +46,21 @@ def renditions(
 
     from racing_vpt.data.pairing import pair_recordings
     from racing_vpt.data.rendered import RenditionTask
-    from racing_vpt.data.renditions import ORDINARY, random_rendition
+    from racing_vpt.data.renditions import ordinary_renditions, random_rendition
     from racing_vpt.free_cores import num_cores
     from racing_vpt.outputs import sole_writer
     from racing_vpt.processes import in_parallel
 
-    chosen = list(ORDINARY if recipes is None else recipes)
-    names = [recipe.name for recipe in chosen]
+    names = None if recipes is None else [recipe.name for recipe in recipes]
     if random is not None and (recipes is not None or random < 1):
         raise ValueError(f"--random {random}: give a number from 1 on, and no recipes with it")
-    if not names or len(set(names)) < len(names):
+    if names is not None and (not names or len(set(names)) < len(names)):
         raise ValueError(f"recipes need names of their own, and there must be one at least; given: {names}")
     if out.resolve().is_relative_to(recordings.resolve()):
         raise ValueError(f"--out {out} lies in {recordings}, whose recordings are read; choose another folder")
     tasks = []
     for number, source in enumerate(pair_recordings(recordings)):
+        chosen = recipes or list(ordinary_renditions(source.recording.frames_per_second))
         if random is not None:
             drawing = np.random.default_rng([seed, number])
             chosen = list({one.name: one for one in (random_rendition(drawing) for _ in range(random))}.values())

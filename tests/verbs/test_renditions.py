@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -95,6 +96,20 @@ def test_renditions_of_a_drive_are_not_divided_between_training_and_validation(o
         ["train", "val", "train", "train", "val"],
         ["train", "train", "train", "val", "train"],
     )
+
+
+def test_the_default_renditions_keep_the_rate_of_the_recording(drive: Path, tmp_path: Path) -> None:
+    meta = drive / "ride.meta.json"
+    text = meta.read_text().replace('"frames_per_second": 50', '"frames_per_second": 20')
+    (tmp_path / "in").mkdir()
+    for name in ("ride.mp4", "ride.jsonl"):
+        shutil.copy(drive / name, tmp_path / "in")
+    (tmp_path / "in" / "ride.meta.json").write_text(text)
+    assert main(["renditions", str(tmp_path / "in"), f"--out={tmp_path / 'out'}", "--workers=1"]) == 0
+    rates = {one.recording.meta["rendition"]["name"]: one.recording for one in pair_recordings(tmp_path / "out")}
+    assert len(rates) == 6
+    assert (rates["crf23"].frames_per_second, rates["crf23"].num_frames) == (20, NUM_FRAMES)
+    assert (rates["crf23-30fps"].frames_per_second, rates["crf23-variable"].uneven) == (30, True)
 
 
 def test_uneven_frames_are_read_at_their_times_and_packed_at_a_rate(out: Path, tmp_path: Path) -> None:
