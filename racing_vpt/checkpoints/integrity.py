@@ -1,15 +1,15 @@
 """Checks the integrity of checkpoints: checksums, and that all numbers are finite.
 
-torch does not verify the checksums of the zip files that it reads, and it saves NaN without a warning.
+torch does not verify the checksums of the zip files that it reads (`torch_file.py` does), and it saves NaN without a
+warning.
 """
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
 
-from racing_vpt.checkpoints.openai import load_tensors
+from racing_vpt.checkpoints.training_file import newest_first, read_training
 
 PREVIOUS = ".previous"  # `last.ckpt.previous` is the version before `last.ckpt`
 MUST_BE_FINITE = ("state_dict", "current_model_state", "optimizer_states")
@@ -18,15 +18,9 @@ MUST_BE_FINITE = ("state_dict", "current_model_state", "optimizer_states")
 def fault_of(path: Path) -> str | None:
     """Description of the fault of a `.ckpt`; None if it is complete, plain data and finite."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            torn = archive.testzip()
-        if torn is not None:
-            return f"{path}: the checksum of {torn} is wrong; the file is damaged"
-        saved = load_tensors(path)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        saved = read_training(path)
+    except (ValueError, OSError) as error:
         return str(error) if str(path) in str(error) else f"{path}: {error}"
-    if not isinstance(saved.get("state_dict"), dict):
-        return f"{path} has no state_dict; expected a checkpoint that racing-vpt fit wrote"
     bad = next(non_finite(saved), None)
     return None if bad is None else f"{path}: {bad} holds NaN or infinity"
 
@@ -41,19 +35,21 @@ def newest_whole(wanted: Path) -> tuple[Path, list[str]]:
     """The checkpoint to resume from: `wanted` (`checkpoints/last.ckpt`), unless it is damaged.
 
     Returns:
-        `wanted`, or else the newest intact one in its folder; and the faults of those skipped.
+        `wanted`, or else the intact one of the highest step in its folder; and the faults of those skipped.
 
     Raises:
         FileNotFoundError: there is no checkpoint.
         ValueError: none is intact; the message names the fault of each.
     """
     others = [*wanted.parent.glob("*.ckpt"), *wanted.parent.glob(f"*.ckpt{PREVIOUS}")]
-    newest_first = sorted({*others} - {wanted}, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    if not wanted.is_file() and not newest_first:
+    if not wanted.is_file() and not others:
         raise FileNotFoundError(f"{wanted} does not exist; without --ckpt_path the run starts from the beginning")
-    faults: list[str] = []
-    for path in [wanted, *newest_first]:
-        fault = fault_of(path) if path.is_file() else f"{path} does not exist"
+    fault = fault_of(wanted) if wanted.is_file() else f"{wanted} does not exist"
+    if fault is None:
+        return wanted, []
+    faults = [fault]
+    for path in newest_first(sorted({*others} - {wanted})):
+        fault = fault_of(path)
         if fault is None:
             return path, faults
         faults.append(fault)

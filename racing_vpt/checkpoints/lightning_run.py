@@ -6,27 +6,24 @@ are stored separately in the file.
 
 from pathlib import Path
 
-import yaml
-
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
 from racing_vpt.checkpoints.migrate import migrate_class, migrate_training
-from racing_vpt.checkpoints.openai import load_tensors
+from racing_vpt.checkpoints.run_config import model_of_run
+from racing_vpt.checkpoints.training_file import newest_first, read_training
 
 FROM_CHECKPOINT = "init_from"  # placeholder for the size of the checkpoint that training started from
 
 
 def read_lightning(path: Path) -> Checkpoint:
     """Read a Lightning `.ckpt`; its class and arguments are in it, or in the run's config.yaml."""
-    saved = load_tensors(path)
-    if not isinstance(saved.get("state_dict"), dict):
-        raise ValueError(f"{path} has no state_dict; expected a checkpoint that racing-vpt fit wrote")
+    saved = read_training(path)
     arguments = {str(key): value for key, value in saved.get("hyper_parameters", {}).items() if key != "_instantiator"}
     class_path = arguments.pop("_class_path", None)
     config = path.parent.parent / "config.yaml"
     if class_path is None and config.is_file():  # a module that saves no hyperparameters
-        model = (yaml.safe_load(config.read_text()) or {}).get("model") or {}
-        class_path, arguments = model.get("class_path"), model.get("init_args") or {}
-    if class_path is None:
+        model = model_of_run(config)
+        class_path, arguments = model["class_path"], model["init_args"]
+    if not isinstance(class_path, str):
         raise ValueError(f"{path} does not name its class, nor does {config}; write it with racing-vpt fit")
     weights_name = fingerprint(saved["state_dict"])  # before migration, so that it stays the same
     class_path, arguments = migrate_class(class_path, arguments, path)
@@ -40,18 +37,18 @@ def read_lightning(path: Path) -> Checkpoint:
 
 def best_of_run(checkpoints: Path) -> Path:
     """The best checkpoint of a run, as recorded by it; otherwise the last."""
-    finished = [
-        path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")
-    ]  # not one that is being written
-    newest = sorted(finished, key=lambda path: path.stat().st_mtime)
-    if not newest:
+    finished = [path for path in checkpoints.glob("*.ckpt") if not path.name.startswith(".")]  # not being written
+    if not finished:
         raise FileNotFoundError(
             f"{checkpoints} holds no .ckpt yet; the run has saved nothing, or is saving its first: wait for it"
         )
-    best = [path for path in newest if path.name.startswith("best")]
-    if len(best) > 1:
-        callbacks = load_tensors(newest[-1]).get("callbacks", {})
-        recorded = {Path(str(state.get("best_model_path", ""))).name for state in callbacks.values()}
-        best = [path for path in best if path.name in recorded] or best
+    best = [path for path in finished if path.name.startswith("best")]
     last = checkpoints / "last.ckpt"
-    return best[-1] if best else last if last.is_file() else newest[-1]
+    if not best and last.is_file():
+        return last
+    newest = newest_first(finished) if len(best) != 1 else best
+    if len(best) > 1:
+        callbacks = read_training(newest[0]).get("callbacks", {})
+        recorded = {Path(str(state.get("best_model_path", ""))).name for state in callbacks.values()}
+        best = [path for path in newest if path in best and path.name in recorded] or best
+    return best[0] if best else newest[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from racing_vpt.checkpoints.fit_check import WeightsError, check_weights, no_larger_than, with_twins
 from racing_vpt.checkpoints.folder import CONFIG, TRAINING_ONLY, Checkpoint, read_folder, save_checkpoint
 from racing_vpt.checkpoints.lightning_run import best_of_run, read_lightning
 from racing_vpt.checkpoints.migrate import how_to_read
@@ -24,11 +25,8 @@ if TYPE_CHECKING:
 
 ZOO = Path(__file__).parents[1] / "zoo"
 KINDS = "a run folder, a .ckpt, a folder with config.json, zoo:NAME or an OpenAI F.model (F.weights beside it)"
+LONGEST_SAID = 1000  # characters of what a file gives, in a message
 logger = logging.getLogger(__name__)
-
-
-class WeightsError(ValueError):
-    """Weights that do not fit the network."""
 
 
 def zoo_names() -> list[str]:
@@ -92,23 +90,19 @@ def build_module(
     if expected is not None and expected not in (held, held.rsplit(".", 1)[-1]):
         raise ValueError(f"{name} holds a {held}, but {expected} is needed here; give a checkpoint of that class")
     module_class = _module_class(held, name)
-    arguments = {key: value for key, value in checkpoint.init_args.items() if key not in TRAINING_ONLY}
+    given = {key: value for key, value in checkpoint.init_args.items() if key not in TRAINING_ONLY}
     try:
-        if foreign:  # settings and weights are separate files: check that they agree before allocating memory
-            with torch.device("meta"):
-                check_weights(
-                    module_class(**structured_arguments(module_class, arguments)),
-                    checkpoint.state_dict,
-                    name,
-                    allow_extra=True,
-                )
-        module = module_class(**structured_arguments(module_class, arguments))
-    except WeightsError:
+        arguments = structured_arguments(module_class, given)
+        with no_larger_than(checkpoint.state_dict, name):
+            sketch = module_class(**arguments)
+        check_weights(sketch, with_twins(sketch, checkpoint.state_dict), name, allow_extra=foreign)
+        module = module_class(**arguments)
+    except (WeightsError, ModuleNotFoundError):
         raise
-    except (TypeError, ValueError) as error:
+    except Exception as error:  # the arguments are a file's, and may be anything
         raise ValueError(
-            f"{name}: cannot build a {held} from its arguments {arguments}: {error}; if an older version wrote it, "
-            f"{how_to_read()}"
+            f"{name}: cannot build a {held} from its arguments {_shortly(given)}: {_shortly(error)}; if an older "
+            f"version wrote it, {how_to_read()}"
         ) from error
     load_strictly(module, checkpoint.state_dict, name, allow_extra=foreign)
     setattr(module, "checkpoint_name", name)  # noqa: B010 - a label names who made it
@@ -134,45 +128,6 @@ def load_strictly(
     module.load_state_dict({key: state_dict[key] for key in module.state_dict()}, assign=assign)
 
 
-def with_twins(module: nn.Module, state_dict: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, with what they may lack restored.
-
-    That are copies of networks that an export leaves out (`TWINS` of the module), and buffers that older checkpoints
-    lack and that are then unset (its `ADDED`).
-    """
-    held = dict(state_dict)
-    for key, value in module.state_dict().items():
-        if key.startswith(getattr(module, "ADDED", ())):
-            held.setdefault(key, value)
-    for twin, original in getattr(module, "TWINS", ()):
-        for key in module.state_dict():
-            source = original + key.removeprefix(twin)
-            if key.startswith(twin) and key not in held and source in held:
-                held[key] = held[source]
-    return held
-
-
-def check_weights(
-    module: nn.Module, state_dict: Mapping[str, Tensor], name: str, *, allow_extra: bool = False
-) -> list[str]:
-    """Names of unused tensors; WeightsError if `load_strictly` would fail."""
-    own = module.state_dict()
-    missing, unexpected = sorted(own.keys() - state_dict.keys()), sorted(state_dict.keys() - own.keys())
-    missing = [key for key in missing if not key.startswith(getattr(module, "ADDED", ()))]
-    shapes = [
-        f"{key} {tuple(state_dict[key].shape)} instead of {tuple(own[key].shape)}"
-        for key in own
-        if key in state_dict and state_dict[key].shape != own[key].shape
-    ]
-    found = [f"{what}: {', '.join(keys)}" for what, keys in (
-        ("missing", missing), ("unexpected", [] if allow_extra else unexpected), ("of another shape", shapes)
-    ) if keys]  # fmt: skip
-    if found:
-        kind = type(module).__name__
-        raise WeightsError(f"{name}: the weights are not those of a {kind} so built; {'; '.join(found)}")
-    return unexpected
-
-
 def export_run(checkpoint_name: str | Path, folder: Path, card: str) -> Checkpoint:
     """Write a checkpoint in our format, with `card` as its README.md; returns it as read back.
 
@@ -186,6 +141,11 @@ def export_run(checkpoint_name: str | Path, folder: Path, card: str) -> Checkpoi
     return read_checkpoint(folder)
 
 
+def _shortly(value: object) -> str:
+    text = (str(value) or type(value).__name__).splitlines()[0]
+    return text if len(text) < LONGEST_SAID else f"{text[:LONGEST_SAID]}..."
+
+
 def _module_class(class_path: str, name: str | Path) -> "type[LightningModule]":
     from lightning.pytorch import LightningModule
 
@@ -196,7 +156,7 @@ def _module_class(class_path: str, name: str | Path) -> "type[LightningModule]":
         )
     try:
         found = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise ValueError(
             f"{name} names the class {class_path}, which this version of racing_vpt lacks: {error}"
         ) from error

@@ -5,9 +5,6 @@
 """
 
 import math
-import pickle
-import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypedDict
@@ -18,12 +15,12 @@ from torch import Tensor
 from racing_vpt.checkpoints.folder import Checkpoint, fingerprint
 from racing_vpt.checkpoints.plain_names import RefusedNameError
 from racing_vpt.checkpoints.plain_pickle import load_plain
+from racing_vpt.checkpoints.torch_file import ZIP, load_tensors
 from racing_vpt.free_memory import require_memory
 from racing_vpt.games.read import load_game
 
 LARGEST_MODEL = 2**20  # bytes; the public files have about a thousand
 LARGEST_WIDTH = 2**16  # upper limit of every number in the settings
-ZIP = b"PK\x03\x04"  # first bytes of a torch file
 
 MINECRAFT_FRAMES = {"resize": "linear", "frames_per_second": 20.0}
 
@@ -91,7 +88,6 @@ def read_openai_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist; an OpenAI model is a pair of files, F.model and F.weights")
     require_memory(2 * path.stat().st_size, f"{path}, read and built into a network,")
-    check_archive(path)
     weights = load_tensors(path)
     for key, value in weights.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
@@ -102,53 +98,6 @@ def read_openai_weights(path: Path) -> dict[str, Tensor]:
                 f"{path}: {key} {tuple(value.shape)} is not a plain tensor with all its numbers in the file"
             )
     return weights
-
-
-def check_archive(path: Path) -> None:
-    """Raise ValueError if the zip in a torch file is compressed or has a wrong checksum, which torch ignores."""
-    if not zipfile.is_zipfile(path):
-        return  # damaged, or of torch before 1.6: reading it will tell
-    with zipfile.ZipFile(path) as archive:
-        packed = [info.filename for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED]
-        if packed:
-            raise ValueError(f"{path}: {packed[0]} is compressed, as torch never writes it; fetch the file again")
-        torn = archive.testzip()
-    if torn is not None:
-        raise ValueError(f"{path}: the checksum of {torn} is wrong; half a download? fetch it again")
-
-
-def load_tensors(path: Path) -> dict:
-    """Read a dict saved by torch, with `weights_only`; ValueError says why it is not readable."""
-    damaged = "half a download or a stopped save?"
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        reason = " ".join(str(error).split())
-        name = re.search(r"GLOBAL ([\w.]+)", reason)
-        with path.open("rb") as file:
-            start = file.read(16)
-        if name is None and not start.startswith(ZIP):
-            raise ValueError(f"{path} is not a torch file (it starts with {start!r}); {damaged}") from error
-        asked = f"it asks for {name[1]}" if name else reason[-300:]
-        raise ValueError(
-            f"{path} is refused: {asked}; only tensors and plain data are read from a checkpoint"
-        ) from error
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, MemoryError) or "memory" in str(error):
-            gib = path.stat().st_size / 2**30
-            raise ValueError(
-                f"{path} needs {gib:.1f} GiB of free memory to read, more than this machine has"
-            ) from error
-        raise ValueError(f"{path} is not a complete torch file ({_shortly(error)}); {damaged}") from error
-    except Exception as error:  # damaged files raise EOFError, OSError, ValueError and more
-        raise ValueError(f"{path} is not a complete torch file ({_shortly(error)}); {damaged}") from error
-    if not isinstance(loaded, dict):
-        raise ValueError(f"{path} holds a {type(loaded).__name__}, expected a dict of tensors by name")
-    return loaded
-
-
-def _shortly(error: Exception) -> str:
-    return str(error).split(". ")[0].strip() or type(error).__name__
 
 
 def openai_settings(model: Mapping, path: Path) -> OpenAISettings:

@@ -18,6 +18,7 @@ from lightning.pytorch.cli import LightningArgumentParser
 from racing_vpt import models
 from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
 from racing_vpt.checkpoints.migrate import migrate_config
+from racing_vpt.checkpoints.run_config import model_of_run
 from racing_vpt.cli.configs import is_inline
 from racing_vpt.cli.words import with_changes
 from racing_vpt.games.game import Game
@@ -125,7 +126,7 @@ def check_same_model(checkpoint: Path, parser: LightningArgumentParser, options:
     config = checkpoint.parent.parent / "config.yaml"
     if not config.is_file():
         return
-    before = migrate_config(yaml.safe_load(config.read_text())["model"], config)
+    before = migrate_config(model_of_run(config), config)
     now = yaml.safe_load(parser.dump(options, skip_none=False))["model"]
     if before["class_path"] != now["class_path"]:
         raise ValueError(f"{checkpoint} holds a {before['class_path']}, not a {now['class_path']}")

@@ -265,7 +265,7 @@ def calibrated(logits: dict[str, Tensor], temperatures: dict[str, Tensor]) -> di
 
 def ignored_pixels(frames: FrameSpec, view: View | None) -> Tensor:
     """Bool [H, W]: the hidden part of the frame and the view with a margin, which do not move with the world."""
-    ignored = torch.zeros(frames.height, frames.width, dtype=torch.bool)
+    ignored = torch.zeros(frames.height, frames.width, dtype=torch.bool, device="cpu")  # it is looked at, not only kept
     for rectangle in frames.hide:
         ignored[pixels_of(rectangle, frames.height, frames.width)] = True
     if view is not None:

@@ -132,7 +132,7 @@ def test_a_checkpoint_of_another_class_is_an_error_that_names_both(folder: Path)
 @pytest.mark.parametrize("class_path", ["os.system", "racing_vptx.models.VPT", "racing_vpt.models.vpt.detached"])
 def test_classes_that_are_no_models_of_ours_are_refused(copy: Path, class_path: str) -> None:
     config = json.loads((copy / "config.json").read_text())
-    (copy / "config.json").write_text(json.dumps(config | {"class_path": class_path}))
+    (copy / "config.json").write_text(json.dumps(config | {"class_path": class_path, "format": 2}))
     with pytest.raises(ValueError, match=class_path.replace(".", r"\.")):
         load_module(copy)
 

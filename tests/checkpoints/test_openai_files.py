@@ -122,14 +122,15 @@ def test_an_ordered_dict_with_methods_of_its_own_is_only_data() -> None:
         (b"<!DOCTYPE html><title>404</title>", r"not a torch file \(it starts with b'<!DOCTYPE html><'"),
         (b"", "half a download"),
         (b"PK", "half a download"),
-        (saved({"a": torch.ones(1).expand(10**6, 10**6)}), r"a \(1000000, 1000000\) is not a plain tensor"),
-        (saved({"a": torch.ones(1, device="meta")}), "a .* is not a plain tensor"),
-        (saved({"a": torch.eye(2).to_sparse()}), "a .* is not a plain tensor"),
+        (saved({"a": torch.ones(1).expand(10**6, 10**6)}), "tensors are much larger than the file"),
+        (saved({"a": torch.ones(1).expand(1000)}), r"a \(1000,\) is not a plain tensor"),
+        (saved({"a": torch.ones(1, device="meta")}), "asks for torch._utils._rebuild_meta_tensor"),
+        (saved({"a": torch.eye(2).to_sparse()}), "asks for torch._utils._rebuild_sparse_tensor"),
         (saved([torch.ones(1)]), "holds a list"),
         (saved({1: torch.ones(1)}), "but 1 is a Tensor"),
         (saved({"a": torch.ones(9)}, _use_new_zipfile_serialization=False)[:-5], "half a download"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_files_other_than_weights_are_refused_with_the_reason(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "F.weights"
@@ -192,7 +193,9 @@ def test_settings_of_another_size_than_the_weights_name_keys_and_shapes(tmp_path
         with pytest.raises(ValueError, match=r"net\.final_ln\.weight \(32,\) instead of \(64,\)"):
             read(tmp_path / "F.model")
     (tmp_path / "F.model").write_bytes(pickle.dumps(settings_with(hidsize=2**16, impala_chans=[2**12] * 3)))
-    with pytest.raises(ValueError, match=r"instead of \(65536,\)"):  # at once, and without a terabyte
+    with pytest.raises(
+        ValueError, match="ask for a larger network than its weights are of"
+    ):  # at once, and without a terabyte
         load_module(tmp_path / "F.model")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from racing_vpt.checkpoints.integrity import fault_of
-from racing_vpt.checkpoints.openai import load_tensors
+from racing_vpt.checkpoints.torch_file import load_tensors
 from tests.faults.harness import command, none_left, note, session_of, tries, wait_until
 
 ROOT = Path(__file__).parents[2]
