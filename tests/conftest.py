@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from racing_vpt.verbs.pack import pack
 from tests.logged_keys import is_explained
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # commands compute alike, however busy the machine is
+os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="racing-vpt-cache-")  # not what this user knows of files
 torch.set_num_threads(1)  # with networks this small, threads wait for each other longer than they work
 
 LENGTHS = (40, 90, 70, 64, 48, 81)  # frames of the tiny episodes

@@ -26,7 +26,8 @@ from racing_vpt.data.lines import to_line
 from racing_vpt.data.window_batches import PredictBatch
 from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.data.windows import PredictWindow
-from racing_vpt.files import Draft, read_json, remove_leftovers, sha256_of
+from racing_vpt.files import Draft, read_json, remove_leftovers
+from racing_vpt.known_files import known_sha256
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence
 from racing_vpt.outputs import check_no_inputs
@@ -112,7 +113,7 @@ class WriteLabels(Callback):
             return False
         meta["frames"] = asdict(frame_spec(migrate_frames(meta.get("frames", {}))))
         same_maker = {key: meta.get(key) for key in self.made_by} == self.made_by
-        return same_maker and meta.get("video_sha256") == sha256_of(video)
+        return same_maker and meta.get("video_sha256") == known_sha256(video)
 
     def lines_of(self, name: str) -> Path:
         """Path of a video's labels."""

@@ -10,6 +10,7 @@ import numpy as np
 from racing_vpt.data.lines import RANGES
 from racing_vpt.types import FrameRecord
 
+ANY = (-np.inf, np.inf)
 HELD = frozenset({"gear_change"})  # controls that are events or choices, which cannot be averaged
 
 
@@ -78,7 +79,7 @@ class Columns:
                 continue
             if column.shape != (num_frames,):
                 raise ValueError(f"{name} has the shape {column.shape}, but there are {num_frames} frames")
-            low, high = RANGES.get(name.removeprefix("intended "), (-np.inf, np.inf))
+            low, high = (0, 1) if name == "confidence" else RANGES.get(name.removeprefix("intended "), ANY)
             good = np.isfinite(column) & (column >= low - 1e-6) & (column <= high + 1e-6)
             if not good.all():
                 frame = int(np.argmin(good))
@@ -133,7 +134,7 @@ class Columns:
         return Columns(
             first=total(self.first) > 0,
             controls={name: average(name, column, column[at]) for name, column in self.controls.items()},
-            reward=None if self.reward is None else total(self.reward).astype(np.float32),
+            reward=None if self.reward is None else _float32(total(self.reward)),
             confidence=picked.confidence,
             perturbed=None if self.perturbed is None else total(self.perturbed) > 0,
             intended=intended,
@@ -169,6 +170,13 @@ class Columns:
             perturbed=maybe(self.perturbed),
             intended=self.intended and {name: pick(column) for name, column in self.intended.items()},
         )
+
+
+def _float32(rewards: np.ndarray) -> np.ndarray:
+    """Sums float64 [T] as float32; ValueError where one is too large for it."""
+    if not (np.abs(rewards) <= np.finfo(np.float32).max).all():
+        raise ValueError("rewards that are added up over skipped frames are larger than a number of 32 bits")
+    return rewards.astype(np.float32)
 
 
 def _known(column: Sequence[float | None]) -> np.ndarray | None:

@@ -113,6 +113,7 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
 def _sources(episode: PairedRecording, form: ClipFormat) -> np.ndarray:
     """Source frame of each output frame, int64 [M]."""
     recording = episode.recording
+    recording.check()
     if form.frames_per_second is None:
         if recording.uneven:
             raise ValueError(

@@ -13,7 +13,7 @@ import numpy as np
 from racing_vpt.files import open_regular
 from racing_vpt.types import FrameRecord
 
-HUGE = 3e38  # range of float32
+HUGE = float(np.finfo(np.float32).max)  # range of float32
 LONGEST_LINE = 1 << 20  # characters
 RANGES = {"steering": (-1.0, 1.0), "throttle": (0.0, 1.0), "brake": (0.0, 1.0), "gear_change": (-1.0, 1.0)}
 
@@ -81,7 +81,7 @@ def columns(records: list[FrameRecord]) -> dict[str, np.ndarray]:
 def check_controls(controls: Mapping[str, float], where: str) -> None:
     """Raise ValueError for a control that is not a finite number, or outside the range of its name."""
     for name, value in controls.items():
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not abs(value) < HUGE:
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or not abs(value) <= HUGE:
             raise ValueError(f"{where}: control {name} is {value!r}; it should be a finite number")
         low, high = RANGES.get(name, (-math.inf, math.inf))
         if not low - 1e-6 <= value <= high + 1e-6:
@@ -105,12 +105,12 @@ def _parse(text: str, where: str) -> FrameRecord:
             raise ValueError(f"{where}: intended has {list(intended)}, but action has {list(line['action'])}")
     if not isinstance(line.get("first"), bool | int | None):
         raise ValueError(f"{where}: first should be true or false, but is {line['first']!r}")
-    strange = [name for name, value in observation.items() if isinstance(value, float) and not math.isfinite(value)]
-    if strange:
-        raise ValueError(
-            f"{where}: observation {strange[0]} is {observation[strange[0]]}; it should be a finite number"
-        )
+    for name, value in observation.items():
+        if isinstance(value, int | float) and not abs(value) <= HUGE:
+            raise ValueError(f"{where}: observation {name} is {str(value)[:40]}; it should be a finite number")
     reward, confidence = (_number(line.get(name), f"{where}: {name}") for name in ("reward", "confidence"))
+    if confidence is not None and not 0 <= confidence <= 1:
+        raise ValueError(f"{where}: confidence is {confidence}; it should lie between 0 and 1")
     frame, timestamp = line.get("frame"), _number(line.get("timestamp"), f"{where}: timestamp")
     if not isinstance(frame, int) or timestamp is None:
         raise ValueError(f"{where}: frame and timestamp should be numbers: {text.strip()[:80]!r}")
@@ -128,15 +128,11 @@ def _parse(text: str, where: str) -> FrameRecord:
 
 
 def _number(value: object, what: str) -> float | None:
-    """A finite number, or None if unknown."""
+    """A number that float32 can hold, or None if unknown."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"{what} should be a number, but is {value!r}")
-    try:
-        number = float(value)
-    except OverflowError as error:  # an integer of a thousand digits
-        raise ValueError(f"{what} should be a finite number; it is too large") from error
-    if not math.isfinite(number):
-        raise ValueError(f"{what} should be a finite number, but is {value!r}")
-    return number
+    if not abs(value) <= HUGE:  # nor NaN
+        raise ValueError(f"{what} should be a finite number of 32 bits, but is {str(value)[:40]}")
+    return float(value)

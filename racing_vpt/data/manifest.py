@@ -19,7 +19,8 @@ MANIFEST = "manifest.json"
 PACK_HINT = "make shards with: racing-vpt pack --recordings FOLDER --out FOLDER"
 BLOCK = 512  # bytes, of a tar
 LONGEST_NAME = 90  # characters that fit a tar header with a suffix; a longer name needs extra headers
-LARGEST_MANIFEST = 1 << 30  # bytes
+LARGEST_MANIFEST = 1 << 28  # bytes; a million samples have about 1 << 27
+LARGEST_MEMBER = 1 << 30  # bytes of a clip's video or columns
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Place:
         numbers = (self.json_offset, self.json_size, self.mp4_offset, self.mp4_size, self.start, self.frames)
         if not all(type(number) is int and 0 <= number < 2**53 for number in numbers) or not self.frames:
             raise ValueError(f"offsets, sizes, start and frames should be non-negative integers, but are {numbers}")
+        if self.json_size > LARGEST_MEMBER or self.mp4_size > LARGEST_MEMBER:
+            raise ValueError(f"sample {self.key} has more than {LARGEST_MEMBER} bytes, which no clip has")
         if not isinstance(self.key, str) or not isinstance(self.episode, str) or "/" in self.key:
             raise ValueError(f"key and episode should be plain names, but are {self.key!r} and {self.episode!r}")
 
@@ -138,7 +141,8 @@ def read_manifest(path: str, files: RemoteFiles | None = None) -> dict:
             content = (files or RemoteFiles()).read(address)
         else:
             if Path(address).stat().st_size > LARGEST_MANIFEST:
-                raise ValueError(f"{address} has {Path(address).stat().st_size} bytes; a manifest has fewer than 2**30")
+                size = Path(address).stat().st_size
+                raise ValueError(f"{address} has {size} bytes; a manifest has up to {LARGEST_MANIFEST}")
             with open_regular(Path(address)) as file:
                 content = file.read(LARGEST_MANIFEST + 1)
         manifest = json.loads(content)

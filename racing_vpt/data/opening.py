@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 from racing_vpt.data.lines import read_lines
 from racing_vpt.files import plain_name, read_json, require_regular
+from racing_vpt.video.trust import examined_once
 
 FORMAT = 1
+SLOWEST = 0.01  # frames per second; at less, resampling shows a frame thousands of times
 
 
 class Description(NamedTuple):
@@ -42,9 +44,7 @@ def describe(path: Path) -> Description:
     if not path.exists():
         raise FileNotFoundError(f"there is no recording {path}; make some with: racing-vpt collect")
     require_regular(path)
-    from racing_vpt.video.decode_process import examined  # only a video without a meta file has to be examined
-
-    num_frames, frames_per_second = examined(path)
+    num_frames, frames_per_second = examined_once(path)
     return Description(path.stem, path, num_frames, frames_per_second, lines, {})
 
 
@@ -72,8 +72,10 @@ def _check_meta(meta: dict, meta_file: Path) -> None:
     frames, rate = meta["num_frames"], meta["frames_per_second"]
     if type(frames) is not int or not 0 < frames < 2**40:
         raise ValueError(f"{meta_file}: num_frames is {frames!r}; it should be the number of frames")
-    if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1000:  # false for NaN too
-        raise ValueError(f"{meta_file}: frames_per_second is {rate!r}; it should lie between 0 and 1000")
+    if isinstance(rate, bool) or not isinstance(rate, int | float) or not SLOWEST <= rate < 1000:  # nor NaN
+        raise ValueError(
+            f"{meta_file}: frames_per_second is {str(rate)[:40]}; it should lie between {SLOWEST} and 1000"
+        )
     if not isinstance(meta.get("video_sha256"), str | None) or not isinstance(meta["actions"], bool):
         raise ValueError(f"{meta_file}: video_sha256 should be a text, and actions true or false")
 

@@ -82,7 +82,7 @@ def survey(path: str, num_strips: int = 6) -> Overview:
             f"{len(manifest['shards'])} shards, {size:.1f} MiB",
             *(f"{split}: {counts}" for split, counts in manifest["splits"].items()),
             f"actions from: {manifest['actions_from']}",
-            f"clips: {manifest['clip_format']}",
+            f"clips: {manifest.get('clip_format', 'the manifest does not say how they were made')}",
         ]
     else:
         episodes = pair_recordings(Path(path))

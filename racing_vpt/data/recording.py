@@ -19,10 +19,12 @@ from racing_vpt.data.label_files import earlier_labels, write_labels
 from racing_vpt.data.lines import check_controls, columns, read_lines, to_line
 from racing_vpt.data.opening import FORMAT, describe
 from racing_vpt.files import Draft, DraftFolder, check_free, json_text, publish_together, sha256_of
+from racing_vpt.known_files import known_sha256
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.video.decode import Decoder, Device, open_video
 from racing_vpt.video.decoders import PictureFolder, Video
 from racing_vpt.video.encode import PixelFormat, VideoWriter, count_frames
+from racing_vpt.video.trust import check_sha256, examined_once, remember_written
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +127,7 @@ class RecordingWriter:
                 raise ValueError(
                     f"{self._pictures.path} would hold {stored} frames, but {self.num_frames} were written"
                 )
+        sha256 = sha256_of(self._pictures.temporary)
         meta = {
             "format": FORMAT,
             "name": self.name,
@@ -136,7 +139,7 @@ class RecordingWriter:
             "height": self._shape[0],
             "width": self._shape[1],
             "video": self._pictures.path.name,
-            "video_sha256": sha256_of(self._pictures.temporary),
+            "video_sha256": sha256,
             "actions": self.actions,
             "versions": {},
             **self.meta,
@@ -149,6 +152,8 @@ class RecordingWriter:
             meta_draft.temporary.write_text(json_text(meta))
             drafts = [*([self._draft_lines] if self.actions else []), self._pictures, meta_draft]
             publish_together(drafts, self._replaced)
+            if self._video is not None:
+                remember_written(self._pictures.path, sha256, self.num_frames, self.frames_per_second)
         finally:
             meta_draft.discard()
             self.abort()
@@ -216,14 +221,36 @@ class Recording:
     @property
     def sha256(self) -> str:
         """Hexadecimal sha256 of the video, from the meta file, or computed."""
-        return self.meta.get("video_sha256") or sha256_of(self.video)
+        return self.meta.get("video_sha256") or known_sha256(self.video)
+
+    def check(self) -> None:
+        """Check once that the video is the one that the meta file describes, whole and decodable (`video/trust.py`).
+
+        Raises:
+            ValueError: its content or its number of frames differs, or it is damaged.
+        """
+        promised = self.meta.get("video_sha256")
+        if self.video.is_dir():
+            frames = len(list(self.video.glob("*.png")))
+            if promised and known_sha256(self.video) != promised:
+                raise ValueError(f"{self.video} does not hold the pictures that its meta file describes")
+        else:
+            if promised:
+                check_sha256(self.video, promised)
+            frames, _ = examined_once(self.video)
+        if frames != self.num_frames:
+            raise ValueError(
+                f"{self.video} holds {frames} frames, but {self.num_frames} were recorded; "
+                f"check it with: racing-vpt verify {self.video.parent}"
+            )
 
     def open_video(self, decoder: Decoder = "auto", device: Device = "cpu") -> Video:
-        """Open the video for reading.
+        """Open the video for reading, once it was checked.
 
         Raises:
             ValueError: the number of frames differs from the meta file's, or the video cannot be decoded.
         """
+        self.check()
         if self.video.is_dir():
             video: Video = PictureFolder(self.video, self.frames_per_second)
         else:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import tarfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,9 +32,11 @@ from racing_vpt.files import (
     refuse_link_out,
     sha256_of,
 )
+from racing_vpt.known_files import identity_of, known_sha256, remember, settle
 from racing_vpt.video.decode import Decoder, open_video
 from racing_vpt.video.decoders import Video
 
+OPEN_SHARDS = 16  # in each process
 SHARD = re.compile(r"(train|val)-\d{6,}\.tar")  # names of shards
 
 
@@ -80,6 +83,8 @@ class ShardWriter:
         try:
             entry.temporary.write_text(json_text({"plan": self.plan, **shard.to_json()}))
             publish_together([self._draft, entry])
+            settle(self.path)
+            remember(identity_of(self.path), "sha256", shard.sha256)
         finally:
             entry.discard()
             self._draft.discard()
@@ -114,6 +119,7 @@ class ShardStore:
     """
 
     def __init__(self, path: str, split: str, decoder: Decoder = "auto", remote: Remote | None = None) -> None:
+        self._files: OrderedDict[int, int] = OrderedDict()  # open descriptors by shard, the one used last at the end
         self._remote = RemoteFiles(remote) if is_remote(path) else None
         manifest = read_manifest(path, self._remote)
         if split not in manifest["splits"]:
@@ -124,7 +130,6 @@ class ShardStore:
         self.path, self.decoder = path.rstrip("/"), decoder
         self.manifest = manifest
         self.shards = [Shard.of_json(entry) for entry in manifest["shards"] if entry["split"] == split]
-        self._files: dict[int, int] = {}
         if self._remote is None:
             for shard in self.shards:
                 self._check(Path(self.path) / shard.file, shard)
@@ -188,10 +193,7 @@ class ShardStore:
         check = wrong_crc32(crc, f"sample {place.key}")
         if self._remote is not None:
             return self._remote.read(address, offset, size, check)
-        if number not in self._files:
-            with open_regular(Path(address)) as file:
-                self._files[number] = os.dup(file.fileno())
-        data = os.pread(self._files[number], size, offset)  # no file position, so forked workers may share it
+        data = os.pread(self._descriptor(number), size, offset)  # no file position, so forked workers may share it
         fault = check(data) if len(data) == size else f"{len(data)} bytes instead of {size}"
         if fault:
             raise ValueError(self._damaged(number, place, fault))
@@ -210,5 +212,29 @@ class ShardStore:
             if any(file.read()):
                 raise ValueError(f"{path} holds something else than the manifest lists; it is not read")
 
+    def _descriptor(self, number: int) -> int:
+        """A shard, open for reading; its content is checked the first time that this user opens it."""
+        if number not in self._files:
+            shard, path = self.shards[number], Path(self.path) / self.shards[number].file
+            if known_sha256(path) != shard.sha256:
+                raise ValueError(
+                    f"{path}: its sha256 is not that of the manifest; see which shards are damaged with: "
+                    f"racing-vpt verify {self.path}"
+                )
+            with open_regular(path) as file:
+                self._files[number] = os.dup(file.fileno())
+            if len(self._files) > OPEN_SHARDS:
+                os.close(self._files.popitem(last=False)[1])
+        self._files.move_to_end(number)
+        return self._files[number]
+
+    def close(self) -> None:
+        """Close all shards; they are opened again when they are read."""
+        while self._files:
+            os.close(self._files.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
     def __getstate__(self) -> dict:
-        return {**vars(self), "_files": {}}
+        return {**vars(self), "_files": OrderedDict()}

@@ -99,6 +99,7 @@ class RecordingStore:
 
     def _cut(self, number: int, episode: PairedRecording) -> StoredEpisode:
         clips = []
+        episode.recording.check()
         for start in range(0, episode.recording.num_frames, MAX_GROUP):
             frames = min(MAX_GROUP, episode.recording.num_frames - start)
             clips.append(Clip(start, frames, len(self._clips)))

@@ -15,11 +15,13 @@ from pathlib import Path
 
 import numpy as np
 
-from racing_vpt.files import TEMPORARY, refuse_link_out, sha256_of
+from racing_vpt.files import TEMPORARY, refuse_link_out
+from racing_vpt.known_files import identity_of, known_sha256
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.decode import Decoder, Device, open_video
-from racing_vpt.video.decode_process import examined, shared
+from racing_vpt.video.decode_process import shared
 from racing_vpt.video.decoders import VIDEO_SUFFIXES
+from racing_vpt.video.trust import examined_once, remember_examined
 from racing_vpt.video.windows import CutWindow, cut_windows
 
 
@@ -93,13 +95,14 @@ def windows_of(
         raise ValueError(f"windows of {window} frames need a stride of 1 to {window}, but {stride} was given")
     try:
         refuse_link_out(path, path.parents[len(Path(name).parts) - 1])
-        digest = sha256_of(path)
+        identity, digest = identity_of(path), known_sha256(path)
         if device == "cpu":
             for about, found in shared().ask("windows", path, spec=asdict(spec), **options):
                 cut = CutWindow(**{**about, **found, "keep": tuple(about["keep"])})  # type: ignore[arg-type]
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
+            remember_examined(identity, cut.num_frames, cut.frames_per_second)
         else:  # only here is a GPU used
-            examined(path)
+            examined_once(path)
             for cut in cut_windows(open_video(path, decoder, device), spec, window, stride):
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
     except Exception as error:  # whatever is wrong with one video is no reason to pass over the others

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from racing_vpt.files import published, read_json, write_json
+from racing_vpt.files import plain_name, published, read_json, write_json
 from racing_vpt.replay.buffer import ReplayBuffer
 from racing_vpt.replay.priorities import Drawn
 from racing_vpt.replay.ring import Ring
@@ -144,6 +144,8 @@ class ReplayFiles:
 
     def _read(self, name: str, like: np.ndarray) -> np.ndarray:
         """The memory-mapped array of a file; ValueError if its shape or type is unexpected."""
+        if not plain_name(name, ".npy"):
+            raise ValueError(f"a saved state in {self.folder} names {str(name)[:80]!r}; its files lie beside it")
         path = self.folder / name
         try:
             values = np.load(path, mmap_mode="r", allow_pickle=False)
