@@ -28,7 +28,10 @@ from tests.faults.nth_call import Ended, ended, library
 pytestmark = pytest.mark.skipif(library() is None, reason="the calls are made to fail by a library that `cc` compiles")
 
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EACCES)  # in turn
-REASONS = ("the disk is full", "permission denied", "the disk reports an error", "could not be written")
+REASONS = (
+    "the disk is full", "permission denied", "the disk reports an error", "could not be written",
+    "Permission denied", "Input/output error",  # of a checkpoint that cannot be read, within a sentence about it
+)  # fmt: skip
 ROOT = Path(__file__).parents[2]
 NOTES = "notes.txt"  # somebody else's, in each output folder
 

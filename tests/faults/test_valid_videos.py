@@ -15,7 +15,7 @@ from racing_vpt.data.windows import windows_of
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.decode import open_video
 from racing_vpt.video.examine import ExaminedVideo, examine
-from tests.faults.harness import note, tries
+from tests.faults.harness import FULL, note, tries
 from tests.video import marked
 
 SPEC = FrameSpec(height=24, width=32, every_frame=True)
@@ -25,6 +25,7 @@ NOT_WRITTEN = {  # cells that FFmpeg does not write, or not so that anybody can 
     "mov": {"vp9", "av1", "ffv1"},
     "ts": set(),
 }
+SHORT = ("mp4", "avi", "ts")  # containers of `make test`; all in `make test-faults`
 NO_STREAM = {"vp9", "av1", "ffv1", "mjpeg"}  # a transport stream does not name these, so that nobody can read them
 FINE = 0.0011  # seconds; matroska rounds to milliseconds
 
@@ -50,7 +51,7 @@ def assert_labelled(path: Path, times: np.ndarray | None = None, frames: int = m
 def test_each_codec_is_read_from_each_container(codec: str, tmp_path: Path) -> None:
     cells = 0
     for container, (suffix, _) in marked.CONTAINERS.items():
-        if codec in NOT_WRITTEN.get(container, set()):
+        if codec in NOT_WRITTEN.get(container, set()) or not (FULL or container in SHORT):
             continue
         path = marked.write(tmp_path / f"{container}.{suffix}", codec, container)
         if container == "ts" and codec in NO_STREAM:
@@ -60,7 +61,7 @@ def test_each_codec_is_read_from_each_container(codec: str, tmp_path: Path) -> N
             assert_labelled(path)
         cells += 1
     note(f"valid video: {codec} in {cells} containers", cells, cells)
-    assert cells >= 5
+    assert cells >= (5 if FULL else 2)
 
 
 RATES = {"23.976": Fraction(24000, 1001), "59.94": Fraction(60000, 1001), "120": Fraction(120), "variable": None}
