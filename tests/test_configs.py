@@ -96,9 +96,15 @@ def test_a_config_trains_and_leaves_a_whole_run(case: str, recordings: Path, tmp
     words += [f"--model.init_from={POLICY}"] if case.startswith("finetune") else []
     if case in TOO_LARGE:
         words += ["--model.network.size=tiny", "--model.frames.height=64", "--model.frames.width=64"]
-    assert main(["fit", *words]) == 0
     folder = {"timed-idm": "timedidm"}.get(case, "idm" if case.endswith("idm") else "vpt")
     run = tmp_path / folder / "tiny"
+    (run / "checkpoints").mkdir(parents=True)
+    others = [run / "notes.txt", run / "checkpoints" / "notes.md"]
+    for path in others:
+        path.write_text("theirs")
+    assert main(["fit", *words]) == 0
+    assert [path.read_text() for path in others] == ["theirs", "theirs"]
+    assert not list(run.glob(".*"))
     assert (run / "config.yaml").is_file()
     assert (run / "environment.json").is_file()
     assert list(run.glob("events.out.tfevents.*"))

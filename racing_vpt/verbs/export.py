@@ -17,7 +17,7 @@ def export(checkpoint: str, out: Path, card: Path | None = None, overwrite: bool
     Raises:
         FileExistsError: one of the three files is there already.
     """
-    from racing_vpt.checkpoints.folder import check_free_for_checkpoint
+    from racing_vpt.checkpoints.folder import CARD, CONFIG, WEIGHTS, check_free_for_checkpoint
     from racing_vpt.checkpoints.load import export_run
     from racing_vpt.outputs import sole_writer
 
@@ -28,5 +28,5 @@ def export(checkpoint: str, out: Path, card: Path | None = None, overwrite: bool
         if not overwrite:
             check_free_for_checkpoint(out)
         written = export_run(checkpoint, out, text)
-    mib = sum(path.stat().st_size for path in out.iterdir()) / 2**20
+    mib = sum((out / name).stat().st_size for name in (WEIGHTS, CONFIG, CARD)) / 2**20
     print(f"{written.class_path}, {written.fingerprint}, {mib:.1f} MiB in {out}")

@@ -136,13 +136,19 @@ def test_a_cache_spares_the_server_the_second_epoch_also_with_workers(
 
 
 def test_a_cache_stays_below_its_size_and_keeps_what_was_used_last(tmp_path: Path) -> None:
+    others = {"0" * 32: b"theirs", "0" * 32 + ".range": bytes(200_000), "notes.txt": b"theirs"}
+    for name, content in others.items():
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "below").mkdir()
     cache = RangeCache(tmp_path, 100_000)
     for number in range(300):
         cache.put("http://x", number, bytes([number % 256]) * 1000)
         assert cache.get("http://x", 0, 1000) is not None or number > 50
-        assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 100_000
+        kept = [file for file in tmp_path.iterdir() if file.name not in (*others, "below")]
+        assert sum(file.stat().st_size for file in kept) <= 100_000
     assert cache.get("http://x", 299, 1000) == bytes([299 % 256]) * 1000
     assert cache.get("http://x", 100, 1000) is None
+    assert {name: (tmp_path / name).read_bytes() for name in others} == others
 
 
 def test_a_file_system_in_memory_serves_too(tiny_shards: Path) -> None:
