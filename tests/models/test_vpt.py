@@ -186,7 +186,7 @@ def test_a_policy_made_faster_gives_nearly_the_same_probabilities() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"network.size": "huge"}, "no policy size 'huge'; there are tiny, small, 1x"),
+        ({"network.size": "huge"}, "no policy size 'huge'; there are mini, tiny, small, 1x"),
         ({"network.memory_frames": 0}, "memory_frames must be at least 1"),
         ({"cloning.forget": 1.5}, r"forget must lie in \[0, 1\), but 1.5"),
         ({"cloning.confidence_power": float("nan")}, "confidence_power must be more than 0, but nan"),

@@ -63,7 +63,7 @@ def test_a_script_gives_the_keys_of_each_frame() -> None:
         ("up*0", "'0' is not a number of frames"),
         ("up*-3", "not a number of frames"),
         (",*3", "stand alone"),
-        ("left*999999999", "more than 100000 frames"),
+        ("left*999999999", "beyond 100000 frames"),
         ("", "empty"),
     ],
 )
