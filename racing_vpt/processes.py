@@ -62,8 +62,15 @@ class Pool(Generic[Task, Result]):
         results = dict(self._crew.results(tasks))
         return [results[number] for number in range(len(tasks))]
 
-    def in_order(self, tasks: Sequence[Task]) -> Iterator[Result]:
-        """Iterate over results in the order of the tasks, computing a few ahead; raises as `in_parallel`."""
+    def in_order(
+        self, tasks: Sequence[Task], deadly: Callable[[RuntimeError], Result] | None = None
+    ) -> Iterator[Result]:
+        """Iterate over results in the order of the tasks, computing a few ahead; raises as `in_parallel`.
+
+        Args:
+            tasks: what to do.
+            deadly: makes a result for a task that killed its processes, of the error that it would be; None: raises it.
+        """
         if self.workers == 1:
             yield from map(self.function, tasks)
             return
@@ -73,7 +80,7 @@ class Pool(Generic[Task, Result]):
         def may_begin(number: int) -> bool:
             return number < taken + AHEAD * self.workers
 
-        for number, result in self._crew.results(tasks, may_begin):
+        for number, result in self._crew.results(tasks, may_begin, deadly):
             ready[number] = result
             while taken in ready:
                 taken += 1

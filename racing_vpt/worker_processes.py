@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -26,7 +27,7 @@ Work = Callable[[Iterable[Task]], Iterator[tuple[Task, Result]]]
 """Takes tasks, possibly several at a time, and yields each with its result as it becomes ready."""
 Member = tuple[BaseProcess, Connection]
 MOST_DEATHS = 3  # on one task, before the task is taken to be the cause
-SECONDS_TO_END = 10.0  # before a process that should end is killed
+SECONDS_TO_END = 4.0  # before a process that should end is killed
 log = logging.getLogger(__name__)
 
 
@@ -60,9 +61,18 @@ class Crew(Generic[Task, Result]):
         self.workers = [_Worker() for _ in range(workers)]
 
     def results(
-        self, tasks: Sequence[Task], may_begin: Callable[[int], bool] = lambda number: True
+        self,
+        tasks: Sequence[Task],
+        may_begin: Callable[[int], bool] = lambda number: True,
+        deadly: Callable[[RuntimeError], Result] | None = None,
     ) -> Iterator[tuple[int, Result]]:
-        """Number and result of each task as it becomes ready; `may_begin` can hold tasks back by their number."""
+        """Number and result of each task as it becomes ready.
+
+        Args:
+            tasks: what to do.
+            may_begin: can hold tasks back by their number.
+            deadly: makes a result for a task that killed its processes, of the error that it would be; None: raises it.
+        """
         todo, deaths = deque(enumerate(tasks)), Counter[int | None]()
         try:
             while True:
@@ -75,7 +85,12 @@ class Crew(Generic[Task, Result]):
                     try:
                         kind, number, result = worker.member[1].recv()  # type: ignore[index]
                     except (EOFError, OSError):
-                        self._replace(worker, todo, deaths)
+                        fatal, error = self._replace(worker, todo, deaths)
+                        if error is not None and (deadly is None or None in fatal):
+                            raise error from None
+                        for given_up in fatal:
+                            todo.remove((given_up, tasks[given_up]))  # type: ignore[index, arg-type]
+                            yield given_up, deadly(error)  # type: ignore[misc, arg-type]
                         continue
                     if kind == "error":
                         raise result
@@ -85,9 +100,7 @@ class Crew(Generic[Task, Result]):
                         del worker.doing[number]
                         yield number, result
         finally:  # after an error, or if the caller stops early: drop the running tasks
-            for worker in self.workers:
-                if worker.doing:
-                    self._bury(worker)
+            self._bury(*(worker for worker in self.workers if worker.doing))
 
     def pids(self) -> list[int]:
         """Process ids of the running workers."""
@@ -95,8 +108,7 @@ class Crew(Generic[Task, Result]):
 
     def close(self) -> None:
         """End the processes."""
-        for worker in self.workers:
-            self._bury(worker)
+        self._bury(*self.workers)
 
     def _hand_out(self, todo: deque[tuple[int, Task]], may_begin: Callable[[int], bool]) -> None:
         """Give tasks to workers that ask, and start as many workers as there are tasks left."""
@@ -120,8 +132,10 @@ class Crew(Generic[Task, Result]):
                 worker.member = employ(_serve, self.work)
                 free += 1
 
-    def _replace(self, worker: _Worker, todo: deque[tuple[int, Task]], deaths: Counter[int | None]) -> None:
-        """Clean up a dead worker and requeue its tasks first; RuntimeError if that happened too often."""
+    def _replace(
+        self, worker: _Worker, todo: deque[tuple[int, Task]], deaths: Counter[int | None]
+    ) -> tuple[list[int | None], RuntimeError | None]:
+        """Clean up a dead worker and requeue its tasks first; returns those that did so too often, and the error."""
         numbers: list[int | None] = [*worker.doing] or [None]
         deaths.update(numbers)
         todo.extendleft(sorted(worker.doing.items(), reverse=True))  # type: ignore[arg-type]
@@ -129,17 +143,18 @@ class Crew(Generic[Task, Result]):
         self._bury(worker)
         if over:
             what = "before they took a task" if over == [None] else "over the same task"
-            raise RuntimeError(
+            return over, RuntimeError(
                 f"{MOST_DEATHS} worker processes died {what} (killed, or out of memory); give fewer --workers or "
                 "smaller batches"
             )
         log.warning("a worker process died; its task is repeated in another one")
+        return [], None
 
     @staticmethod
-    def _bury(worker: _Worker) -> None:
-        if worker.member is not None:
-            dismiss(worker.member)
-        worker.member, worker.doing, worker.asks, worker.begun = None, {}, False, False
+    def _bury(*workers: _Worker) -> None:
+        dismiss(*(worker.member for worker in workers if worker.member is not None))
+        for worker in workers:
+            worker.member, worker.doing, worker.asks, worker.begun = None, {}, False, False
 
 
 def employ(serve: Callable[..., None], *arguments: object) -> Member:
@@ -152,15 +167,17 @@ def employ(serve: Callable[..., None], *arguments: object) -> Member:
     return process, ours
 
 
-def dismiss(member: Member) -> None:
-    """End a process, whatever it is doing."""
-    process, connection = member
-    connection.close()
-    process.terminate()
-    process.join(SECONDS_TO_END)
-    if process.is_alive():
-        process.kill()
-        process.join()
+def dismiss(*members: Member) -> None:
+    """End processes, whatever they are doing; together they have `SECONDS_TO_END`."""
+    for process, connection in members:
+        connection.close()
+        process.terminate()
+    deadline = time.monotonic() + SECONDS_TO_END
+    for process, _ in members:
+        process.join(max(0.0, deadline - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+            process.join()
 
 
 def _serve(work: Work[Task, Result], connection: Connection) -> None:

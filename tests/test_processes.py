@@ -103,6 +103,10 @@ def dies(number: int) -> int:
 def test_a_task_that_kills_its_workers_is_given_up() -> None:
     with Pool(dies, 2) as pool, pytest.raises(RuntimeError, match="3 worker processes died over the same task"):
         pool.map(range(4))
+    with Pool(dies, 2) as pool:
+        results = list(pool.in_order(range(4), deadly=str))
+    assert "died over the same task" in str(results.pop(2))
+    assert results == [0, 1, 3]
 
 
 def first_last(number: int) -> int | ValueError:

@@ -21,11 +21,12 @@ from tqdm import tqdm
 
 from racing_vpt.callbacks.label_tally import Tally
 from racing_vpt.checkpoints.migrate import migrate_frames
+from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.label_files import not_replaceable, publish_labels
 from racing_vpt.data.lines import to_line
 from racing_vpt.data.window_batches import PredictBatch
 from racing_vpt.data.window_datamodule import WindowDataModule
-from racing_vpt.data.windows import PredictWindow
+from racing_vpt.data.windows import PredictWindow, size_of
 from racing_vpt.files import Draft, read_json, remove_leftovers
 from racing_vpt.known_files import known_sha256
 from racing_vpt.models.idm import IDM
@@ -98,7 +99,7 @@ class WriteLabels(Callback):
             self.tally.failed |= refused
         data.skip |= done | refused.keys()
         self.tally.skipped = len(done)
-        sizes = {name: path.stat().st_size for name, path in data.found.items() if name not in data.skip}
+        sizes = {name: size_of(path) for name, path in data.found.items() if name not in data.skip}
         mine = list(sizes)[trainer.global_rank :: trainer.world_size]
         self.sizes = {name: sizes[name] for name in mine}
         self.remove_leftovers()
@@ -130,13 +131,9 @@ class WriteLabels(Callback):
             self.patient = torch.distributed.new_group(timeout=LONGEST_WAIT, backend="gloo")
         self.started = time.monotonic()
         self.bar = tqdm(
-            total=sum(self.sizes.values()),
-            desc="labelling",
-            unit="B",
-            unit_scale=True,
+            total=sum(self.sizes.values()), desc="labelling", unit="B", unit_scale=True, dynamic_ncols=True,
             disable=trainer.global_rank != 0 or not self.sizes,
-            dynamic_ncols=True,
-        )
+        )  # fmt: skip
 
     def on_predict_batch_end(
         self,
@@ -152,12 +149,18 @@ class WriteLabels(Callback):
         labels = {name: values.cpu() for name, values in pl_module.labels(probabilities).items()}
         trust = confidence(probabilities).cpu()
         for row, window in enumerate(batch.windows):
-            if window.error is not None:
-                self.give_up(window)
-                continue
-            self.write(window, {name: values[row] for name, values in labels.items()}, trust[row])
-            if window.last:
-                self.finish(window)
+            try:
+                if window.name in self.tally.failed:  # what is left of a video that was given up
+                    continue
+                if window.error is not None:
+                    raise ValueError(window.error)
+                self.write(window, {name: values[row] for name, values in labels.items()}, trust[row])
+                if window.last:
+                    self.finish(window)
+            except Exception as error:  # such as a name that is too long
+                if concerns_all(error):
+                    raise
+                self.give_up(window, reason(error))
 
     def write(self, window: PredictWindow, labels: Mapping[str, Tensor], trust: Tensor) -> None:
         """Append the lines of a window: labels [T] by control, and confidence [T]."""
@@ -181,10 +184,9 @@ class WriteLabels(Callback):
 
     def finish(self, window: PredictWindow) -> None:
         """Publish the labels of a video after its last window."""
-        video = self.unfinished.pop(window.name)
+        video = self.unfinished[window.name]
         video.file.close()
         if video.frames != window.num_frames:
-            video.draft.discard()
             raise RuntimeError(f"{window.video}: {video.frames} labels for {window.num_frames} frames")
         meta = {
             "kind": "labels",
@@ -198,20 +200,21 @@ class WriteLabels(Callback):
             "mean_confidence": round(video.confidence / max(1, video.frames), DIGITS),
         }
         publish_labels(video.draft, meta)
+        del self.unfinished[window.name]
         self.tally.count(video.frames, window.frames_per_second)
 
-    def give_up(self, window: PredictWindow) -> None:
+    def give_up(self, window: PredictWindow, why: str) -> None:
         """Drop the labels of a video that cannot be read; raise unless such videos are skipped."""
         video = self.unfinished.pop(window.name, None)
         if video is not None:
             self.tally.frames -= video.frames
             video.file.close()
             video.draft.discard()
-        self.tally.failed[window.name] = str(window.error)
-        named = "" if str(window.error).startswith(str(window.video)) else f"{window.video}: "
+        self.tally.failed[window.name] = why
+        named = "" if why.startswith(str(window.video)) else f"{window.video}: "
         if self.on_error == "raise":
-            raise ValueError(f"{named}{window.error}; to skip such videos: --on_error skip")
-        tqdm.write(f"skipped {named}{window.error}")
+            raise ValueError(f"{named}{why}; to skip such videos: --on_error skip")
+        tqdm.write(f"skipped {named}{why}")
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar.close()

@@ -7,6 +7,7 @@ import errno
 import re
 from argparse import ArgumentError, ArgumentTypeError
 from collections.abc import Iterable, Sequence
+from io import TextIOWrapper
 from itertools import pairwise
 
 USER_ERRORS = (ValueError, OSError)
@@ -48,6 +49,13 @@ def explain(error: Exception, words: Sequence[str] = ()) -> str | None:
     if isinstance(error, ModuleNotFoundError) and missing_extra and not missing_extra[1].startswith("racing_vpt"):
         return f"the package {missing_extra[1].split('.')[0]} is not installed; see the extras in pyproject.toml"
     return None
+
+
+def escape_unprintable(*streams: object) -> None:
+    """Print what is no text as escapes: names of files need not be text."""
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

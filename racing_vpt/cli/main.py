@@ -105,6 +105,9 @@ TOOLS = {
 def console() -> None:
     """Entry point of the command `racing-vpt`."""
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # pygame prints a banner otherwise
+    from racing_vpt.cli.errors import escape_unprintable
+
+    escape_unprintable(sys.stdout, sys.stderr)
     keep_freed_memory()
     sys.exit(main())
 

@@ -61,6 +61,8 @@ def _of_meta(meta_file: Path) -> Description:
     for file in (video, lines):
         if file is not None and not file.exists():
             raise FileNotFoundError(f"{meta_file} names {file.name}, which is not beside it")
+    if video.is_file() and meta["num_frames"] > video.stat().st_size:  # or memory is taken for as many
+        raise ValueError(f"{meta_file} promises {meta['num_frames']} frames; {video.name} has not even so many bytes")
     return Description(meta["name"], video, meta["num_frames"], float(meta["frames_per_second"]), lines, meta)
 
 

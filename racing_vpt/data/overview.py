@@ -49,15 +49,28 @@ def kind_of(path: str) -> Kind:
         raise FileNotFoundError(f"there is no {path}; recordings, labels, shards or a video were expected")
     if folder.is_dir() and any(folder.glob("*.tar")):
         raise FileNotFoundError(f"{path} holds shards but no {MANIFEST}: finish packing with: racing-vpt pack")
-    return "labels" if any(True for _ in label_metas(folder)) else "recordings"
+    return "labels" if any(True for _ in label_metas(folder, failed={})) else "recordings"
 
 
-def label_metas(folder: Path) -> Iterator[Path]:
-    """Meta files of the labels in a folder and its subfolders, or of one label file."""
+def label_metas(folder: Path, failed: dict[Path, Exception] | None = None) -> Iterator[Path]:
+    """Meta files of the labels in a folder and its subfolders, or of one label file.
+
+    Args:
+        folder: searched.
+        failed: receives meta files that cannot be read, with the error; None: the first of them is an error.
+    """
     files = sorted(folder.rglob("*.meta.json")) if folder.is_dir() else [folder.with_suffix(".meta.json")]
     for file in files:
-        finished = file.is_file() and not file.name.startswith(TEMPORARY)
-        if finished and read_json(file).get("kind") in ("labels", "truth"):
+        if not file.exists() or file.name.startswith(TEMPORARY):
+            continue
+        try:
+            kind = read_json(file).get("kind")
+        except (ValueError, OSError) as error:
+            if failed is None:
+                raise
+            failed[file] = error
+            continue
+        if kind in ("labels", "truth"):
             yield file
 
 

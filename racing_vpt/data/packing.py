@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
 from racing_vpt.data.game_check import misfit
+from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
 from racing_vpt.data.pairing import PairedRecording, pair_recordings, split_episodes
 from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
@@ -63,9 +64,11 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
         ValueError: `out` holds other shards or the inputs, or no recording could be packed.
         FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
-    episodes = pair_recordings(recordings, how.labels)
+    failed: dict[Path, Exception] | None = {} if how.on_error == "skip" else None
+    episodes = pair_recordings(recordings, how.labels, failed)
     splits = split_episodes([episode.drive for episode in episodes], how.val_fraction, how.seed)
     pieces, skipped = _plan(episodes, form, how)
+    skipped |= {path.relative_to(recordings).as_posix(): reason(error) for path, error in (failed or {}).items()}
     plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
     check_no_inputs(out, (episode.recording.video for episode in episodes), "recordings")
     check_no_inputs(out, (episode.labels for episode in episodes if episode.labels), "labels")
@@ -100,10 +103,10 @@ def _write_shards(
         for split, piece, samples in tqdm(cuts, total=len(todo), unit="piece", desc=f"pack {out.name}"):
             if piece.episode.name in skipped:  # the remaining pieces of an episode with an error
                 continue
-            if isinstance(samples, ValueError | OSError):
-                if how.on_error == "raise":
+            if isinstance(samples, Exception):
+                if how.on_error == "raise" or concerns_all(samples):
                     raise samples
-                skipped[piece.episode.name] = str(samples)
+                skipped[piece.episode.name] = reason(samples)
                 continue
             if writer is not None and writer.split != split:
                 writer.close()
@@ -138,14 +141,14 @@ def _plan(
             if how.game and (fault := misfit(episode.columns(), how.game)):
                 raise ValueError(f"{episode.recording.video} cannot be packed with --game {how.game.name}: {fault}")
             pieces[episode.name] = found
-        except (ValueError, OSError) as error:
-            if how.on_error == "raise":
+        except Exception as error:  # whatever is wrong with one recording is no reason to pass over the others
+            if how.on_error == "raise" or concerns_all(error):
                 raise
-            skipped[episode.name] = str(error)
+            skipped[episode.name] = reason(error)
     return pieces, skipped
 
 
-Cut = tuple[str, Piece, list[Sample] | ValueError | OSError]
+Cut = tuple[str, Piece, list[Sample] | Exception]
 
 
 def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], workers: int) -> Iterator[Cut]:
@@ -156,16 +159,17 @@ def _cut_all(todo: list[tuple[str, Piece]], form: ClipFormat, done: set[str], wo
         return all(f"{piece.episode.name}-{start:07d}" in done for start in starts)
 
     with Pool(partial(_try_cut, form=form), workers) as pool:
-        cuts = pool.in_order([piece for _, piece in todo if not is_done(piece)])
+        cuts = pool.in_order([piece for _, piece in todo if not is_done(piece)], deadly=lambda error: error)
         for split, piece in todo:
             yield split, piece, [] if is_done(piece) else next(cuts)
 
 
-def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | ValueError | OSError:
+def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | Exception:
     try:
         return cut(piece, form)
-    except (ValueError, OSError) as error:
-        return error
+    except Exception as error:
+        # libraries have kinds of their own, which need not survive being pickled
+        return error if type(error).__module__ == "builtins" else ValueError(reason(error))
 
 
 def _fingerprint(episodes: list[PairedRecording], form: ClipFormat, *options: float) -> str:

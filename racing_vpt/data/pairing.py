@@ -54,13 +54,22 @@ class PairedRecording:
         return Columns.of_records(records)
 
 
-def pair_recordings(folder: Path, labels: Path | None = None) -> list[PairedRecording]:
+def pair_recordings(
+    folder: Path, labels: Path | None = None, failed: dict[Path, Exception] | None = None
+) -> list[PairedRecording]:
     """All recordings in a folder, in a fixed order; with `labels`, only those labelled there, with these labels.
+
+    Args:
+        folder: of recordings.
+        labels: folder of labels.
+        failed: receives files that cannot be opened, with the error; None: the first of them is an error.
 
     Raises:
         FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
-    recordings = find_recordings(folder)
+    recordings = find_recordings(folder, failed)
+    if not recordings and failed:
+        raise ValueError(f"none of the {len(failed)} recordings in {folder} can be read: {next(iter(failed.values()))}")
     if not recordings:
         raise FileNotFoundError(f"{folder} holds no recordings; make some with: racing-vpt collect")
     base = folder if folder.is_dir() else folder.parent
@@ -69,13 +78,18 @@ def pair_recordings(folder: Path, labels: Path | None = None) -> list[PairedReco
     labelled = None if labels is None else _labels_by_video(labels)
     episodes = []
     for name, recording in zip(names, recordings, strict=True):
-        name = f"{name}-{recording.sha256[:8]}" if name in repeated else name
-        if labelled is None:
-            origin = {"kind": "recorded"} if recording.has_actions else None
-            episodes.append(PairedRecording(name, recording, None, origin))
-        elif recording.sha256 in labelled:
-            file, origin = labelled[recording.sha256]
-            episodes.append(PairedRecording(name, recording, file, origin))
+        try:
+            name = f"{name}-{recording.sha256[:8]}" if name in repeated else name
+            if labelled is None:
+                origin = {"kind": "recorded"} if recording.has_actions else None
+                episodes.append(PairedRecording(name, recording, None, origin))
+            elif recording.sha256 in labelled:
+                file, origin = labelled[recording.sha256]
+                episodes.append(PairedRecording(name, recording, file, origin))
+        except Exception as error:  # its video cannot be read, so that it has no sha256
+            if failed is None:
+                raise
+            failed[recording.video] = error
     if not episodes:
         raise FileNotFoundError(
             f"none of the {len(labelled or {})} labels in {labels} belongs to one of the {len(recordings)} videos in "

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ SYSTEMS = frozenset({"file", "memory", "http", "https", "s3", "gs", "gcs", "az",
 DEFINITE = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, NotImplementedError)
 KEPT = re.compile(r"[0-9a-f]{32}\.range")  # names of the files of a cache
 OURS = b"racing-vpt range\n"  # first bytes of the files of a cache; files without them belong to somebody else
+PIECE = 4 << 20  # bytes of a large file that are read at a time
 Check = Callable[[bytes], str | None]  # returns the fault of the bytes, or None
 
 
@@ -115,16 +118,38 @@ class RemoteFiles:
         span = "" if size is None else f", bytes {offset} to {offset + size}"
         raise ConnectionError(f"{address}{span} could not be read: {failure}; tried {self.remote.tries} times")
 
+    def read_whole(self, address: str, size: int) -> bytes:
+        """A file of `size` bytes, piece by piece, so that each has the time of one try; raises as `read`."""
+        spans = ((at, min(PIECE, size - at)) for at in range(0, size, PIECE))
+        return b"".join(self.read(address, at, length) for at, length in spans)
+
     def _ask(self, address: str, offset: int, size: int | None) -> bytes:
         system, inner = fsspec.core.url_to_fs(address)
         start, end = (None, None) if size is None else (offset, offset + size)
         if not isinstance(system, fsspec.asyn.AsyncFileSystem) or not system.async_impl:
-            return system.cat_file(inner, start=start, end=end)
+            return _within(self.remote.seconds, lambda: system.cat_file(inner, start=start, end=end))
         try:
             limit = self.remote.seconds
             return fsspec.asyn.sync(system.loop, system._cat_file, inner, start=start, end=end, timeout=limit)
         except TimeoutError:  # fsspec has its own class of it
             raise TimeoutError(f"nothing came within {self.remote.seconds:g} s") from None
+
+
+def _within(seconds: float, read: Callable[[], bytes]) -> bytes:
+    """What `read` returns; TimeoutError where it takes longer, as file systems without a limit of their own may."""
+    outcome: Future[bytes] = Future()
+
+    def work() -> None:
+        try:
+            outcome.set_result(read())
+        except Exception as error:  # raised where the result is waited for
+            outcome.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        return outcome.result(seconds)
+    except TimeoutError:
+        raise TimeoutError(f"nothing came within {seconds:g} s") from None
 
 
 class RangeCache:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.files import TEMPORARY, refuse_link_out
 from racing_vpt.known_files import identity_of, known_sha256
 from racing_vpt.types import FrameSpec
@@ -67,6 +68,14 @@ def find_videos(videos: str | Sequence[str]) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
+def size_of(path: Path) -> int:
+    """Bytes of a file; 0 where it cannot be looked at, of which whoever reads it will say more."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
 def windows_of(
     name: str,
     path: Path,
@@ -106,8 +115,10 @@ def windows_of(
             for cut in cut_windows(open_video(path, decoder, device), spec, window, stride):
                 yield PredictWindow(name=name, video=path, sha256=digest, error=None, **vars(cut))
     except Exception as error:  # whatever is wrong with one video is no reason to pass over the others
+        if concerns_all(error):
+            raise
         yield PredictWindow(
-            name=name, video=path, sha256="", error=str(error) or type(error).__name__, last=True,
+            name=name, video=path, sha256="", error=reason(error), last=True,
             num_frames=0, frames_per_second=0.0, keep=(0, 0), source_frames=none, source_rows=none,
             source_timestamps=none * 0.0, frames=empty,
             valid=np.zeros(window, bool), times=np.arange(window, dtype=np.float64),

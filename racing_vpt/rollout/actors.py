@@ -89,10 +89,8 @@ class Actors:
 
     def close(self) -> None:
         """End the processes."""
-        for slot, member in enumerate(self.members):
-            self.members[slot] = None
-            if member is not None:
-                dismiss(member)
+        members, self.members = self.members, [None] * len(self.members)
+        dismiss(*filter(None, members))
 
     def _employ(self, slot: int) -> None:
         share = self.shares[slot]

@@ -57,6 +57,7 @@ def import_contractor(
 
     from racing_vpt.data.contractor import GUI_SCALES, Quirks
     from racing_vpt.data.contractor_files import Import, import_one, is_imported, pairs_of
+    from racing_vpt.data.item_errors import concerns_all, reason
     from racing_vpt.outputs import check_no_inputs, sole_writer
 
     if (height is None) != (width is None) or min(height or 1, width or 1) < 1 or slack < 0:
@@ -76,16 +77,18 @@ def import_contractor(
     check_no_inputs(out, (video for video, _ in pairs.values()), "contractors' recordings")
     with sole_writer(out), tqdm(pairs.items(), unit="recording", desc=out.name) as bar:
         for name, (video, lines) in bar:
-            if is_imported(out, name, video, lines, how):
-                counts["passed_over"] += 1
-                continue
             try:
+                if is_imported(out, name, video, lines, how):
+                    counts["passed_over"] += 1
+                    continue
                 counts["frames"] += import_one(video, lines, out, name, how)
                 counts["done"] += 1
-            except (ValueError, OSError) as error:
-                if on_error == "raise":
+            except Exception as error:  # whatever is wrong with one recording is no reason to pass over the others
+                if on_error == "raise" or concerns_all(error):
                     raise
                 counts["failed"] += 1
-                bar.write(f"passed over {video}: {error}")
+                bar.write(f"passed over {video}: {reason(error)}")
     print(f"{out}: " + ", ".join(f"{count} {what.replace('_', ' ')}" for what, count in counts.items()))
+    if counts["failed"] and not counts["done"] and not counts["passed_over"]:
+        raise ValueError(f"none of the {counts['failed']} recordings could be imported; the reasons stand above")
     return counts

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from racing_vpt.games.game import Game
 
 
+MOST_UNREACHABLE = 2  # shards that a server does not give, before the others are not asked for
+
+
 def verify(path: str, *, game: str | None = None) -> None:
     """Check recordings, labels, shards or checkpoints: counts, bytes, sha256, that lines parse and match frames.
 
@@ -103,21 +106,15 @@ def _check_recordings(path: str, game: Game | None) -> Iterator[tuple[str, str]]
     """Name and fault (or nothing) of each recording."""
     from racing_vpt.data.columns import Columns
     from racing_vpt.data.game_check import misfit
-    from racing_vpt.data.recording import Recording
+    from racing_vpt.data.item_errors import reason
     from racing_vpt.data.recordings import find_recordings
-    from racing_vpt.files import TEMPORARY, read_json, sha256_of
+    from racing_vpt.files import sha256_of
     from racing_vpt.video.encode import count_frames
 
-    folder = Path(path)
-    metas = sorted(folder.rglob("*.meta.json")) if folder.is_dir() else []
-    for file in metas:  # those that cannot even be opened, which find_recordings would stop at
-        try:
-            if not file.name.startswith(TEMPORARY) and read_json(file).get("kind") == "recording":
-                Recording.open(file)
-        except (ValueError, OSError) as error:
-            yield str(file), str(error)
-            return
-    for recording in find_recordings(folder):
+    failed: dict[Path, Exception] = {}
+    recordings = find_recordings(Path(path), failed)
+    yield from ((str(file), reason(error)) for file, error in failed.items())
+    for recording in recordings:
         problem = ""
         try:
             pictures = recording.video.is_dir()
@@ -129,8 +126,8 @@ def _check_recordings(path: str, game: Game | None) -> Iterator[tuple[str, str]]
             elif recording.has_actions:
                 columns = Columns.of_records(recording.records())
                 problem = misfit(columns, game) if game else ""
-        except (ValueError, OSError) as error:
-            problem = str(error)
+        except Exception as error:  # whatever is wrong with one file is no reason to pass over the others
+            problem = reason(error)
         yield str(recording.video), problem
 
 
@@ -138,10 +135,12 @@ def _check_labels(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each label file."""
     from racing_vpt.data.columns import Columns
     from racing_vpt.data.game_check import misfit
+    from racing_vpt.data.item_errors import reason
     from racing_vpt.data.label_files import read_labels
     from racing_vpt.data.overview import label_metas
 
-    for meta_file in label_metas(Path(path)):
+    failed: dict[Path, Exception] = {}
+    for meta_file in label_metas(Path(path), failed):
         lines = meta_file.with_name(meta_file.name.removesuffix(".meta.json") + ".jsonl")
         problem = ""
         try:
@@ -150,26 +149,38 @@ def _check_labels(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
             problem = f"its meta file lacks {missing}" if missing else ""
             if game and not problem:
                 problem = misfit(Columns.of_records(records), game)
-        except (ValueError, OSError) as error:
-            problem = str(error)
+        except Exception as error:  # whatever is wrong with one file is no reason to pass over the others
+            problem = reason(error)
         yield str(lines), problem
+    yield from ((str(file), reason(error)) for file, error in failed.items())
 
 
 def _check_shards(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each shard, and of the manifest's counts."""
-    import fsspec
-
+    from racing_vpt.data.item_errors import reason
     from racing_vpt.data.manifest import Shard, read_manifest
+    from racing_vpt.data.remote import RemoteFiles, is_remote
+    from racing_vpt.files import open_regular, refuse_link_out
 
     manifest = read_manifest(path)
     shards = [Shard.of_json(entry) for entry in manifest["shards"]]
+    unreachable = 0
     for shard in shards:
         address = f"{path.rstrip('/')}/{shard.file}"
+        if unreachable == MOST_UNREACHABLE:
+            yield address, f"it was not asked for, as {unreachable} others could not be read"
+            continue
         try:
-            with fsspec.open(address, "rb") as file:
-                yield address, _fault_of(file.read(), shard, game)
-        except (OSError, tarfile.TarError) as error:
-            yield address, f"it cannot be read: {error}"
+            if is_remote(path):
+                content = RemoteFiles().read_whole(address, shard.bytes)
+            else:
+                refuse_link_out(Path(address), Path(path))
+                with open_regular(Path(address)) as file:
+                    content = file.read(shard.bytes + 1)
+            yield address, _fault_of(content, shard, game)
+        except Exception as error:  # whatever is wrong with one shard is no reason to pass over the others
+            unreachable += isinstance(error, ConnectionError)
+            yield address, f"it cannot be read: {reason(error)}"
     for split, promised in manifest["splits"].items():
         places = [place for shard in shards if shard.split == split for place in shard.samples]
         found = {

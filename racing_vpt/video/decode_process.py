@@ -25,6 +25,10 @@ DTYPES = ("uint8", "bool", "int64", "float64")
 Arrays = dict[str, np.ndarray]
 
 
+class DecoderStartError(OSError):
+    """The other process cannot be started: no video is to blame."""
+
+
 class DecodeProcess:
     """The parent's side of the decoding process, which is started with the first request and restarted after a kill.
 
@@ -42,6 +46,7 @@ class DecodeProcess:
 
         Raises:
             ValueError: the video is faulty, or the process hung or died while reading it.
+            DecoderStartError: the process cannot be started on this machine.
         """
         if self._process is None or self._process.poll() is not None or self._parent != os.getpid():
             self._start()
@@ -82,35 +87,44 @@ class DecodeProcess:
             start_new_session=False, env={**os.environ, "RACING_VPT_PARENT": str(os.getpid())},
         )  # fmt: skip
         self._parent = os.getpid()
+        try:
+            self._receive(Path("its start"), max(SECONDS, self.seconds))
+        except ValueError as error:
+            self.close()
+            raise DecoderStartError(
+                f"the process that decodes videos cannot be started ({error}); is the memory limited (ulimit -v)? "
+                "It needs about 2 GiB of addresses"
+            ) from error
 
-    def _receive(self, path: Path) -> tuple[dict, Arrays]:
-        header = self._read(min(1 << 20, int.from_bytes(self._read(4, path), "little")), path)
+    def _receive(self, path: Path, seconds: float | None = None) -> tuple[dict, Arrays]:
+        seconds = self.seconds if seconds is None else seconds
+        header = self._read(min(1 << 20, int.from_bytes(self._read(4, path, seconds), "little")), path, seconds)
         message = json.loads(header)
         arrays = {}
         for name, dtype, shape in message.pop("arrays", []):
             size = int(np.prod(shape, dtype=np.float64)) * np.dtype(dtype).itemsize
             if dtype not in DTYPES or not 0 <= size <= LARGEST:
                 raise ValueError(f"{path} made the decoder send nonsense")
-            arrays[name] = np.frombuffer(self._read(size, path), dtype).reshape(shape)
+            arrays[name] = np.frombuffer(self._read(size, path, seconds), dtype).reshape(shape)
         return message, arrays
 
-    def _read(self, size: int, path: Path) -> bytearray:
+    def _read(self, size: int, path: Path, seconds: float) -> bytearray:
         """Read exactly `size` bytes; ValueError if they do not come in time."""
         assert self._process is not None
         assert self._process.stdout is not None
         source, content, view, filled = self._process.stdout.fileno(), bytearray(size), None, 0
         view = memoryview(content)
-        deadline = time.monotonic() + self.seconds
+        deadline = time.monotonic() + seconds
         while filled < size:
             ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
             if not ready:
                 self.close()
-                raise ValueError(f"{path} kept the decoder busy for {self.seconds:g} s without a frame; it was stopped")
+                raise ValueError(f"{path} kept the decoder busy for {seconds:g} s without a frame; it was stopped")
             count = os.readv(source, [view[filled:]])
             if not count:
                 raise ValueError(f"{path} {self._death()}")
             filled += count
-            deadline = time.monotonic() + self.seconds
+            deadline = time.monotonic() + seconds
         return content
 
     def _death(self) -> str:

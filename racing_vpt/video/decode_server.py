@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
+import av
 import numpy as np
 
 from racing_vpt.types import FrameSpec
@@ -25,20 +26,22 @@ Arrays = dict[str, np.ndarray]
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests until there are no more."""
+    """Say that it is ready, then answer requests until there are no more."""
+
+    def send(kind: str, arrays: Arrays | None = None, **message: object) -> None:
+        named = [[name, array.dtype.name, list(array.shape)] for name, array in (arrays or {}).items()]
+        header = json.dumps({"kind": kind, "arrays": named, **message}).encode() + b"\n"
+        answers.write(len(header).to_bytes(4, "little") + header)
+        for array in (arrays or {}).values():
+            answers.write(np.ascontiguousarray(array).tobytes())
+        answers.flush()
+
+    send("ready")
     for line in requests:
         request = json.loads(line)
         last = [time.monotonic()]
 
-        def send(kind: str, arrays: Arrays | None = None, **message: object) -> None:
-            named = [[name, array.dtype.name, list(array.shape)] for name, array in (arrays or {}).items()]
-            header = json.dumps({"kind": kind, "arrays": named, **message}).encode() + b"\n"
-            answers.write(len(header).to_bytes(4, "little") + header)
-            for array in (arrays or {}).values():
-                answers.write(np.ascontiguousarray(array).tobytes())
-            answers.flush()
-
-        def beat(last: list[float] = last, send: Callable[..., None] = send) -> None:
+        def beat(last: list[float] = last) -> None:
             if time.monotonic() - last[0] > 1:
                 last[0] = time.monotonic()
                 send("beat")
@@ -46,7 +49,10 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         try:
             _answer(request, send, beat)
             send("end")
-        except (ValueError, OSError, MemoryError, IndexError) as error:
+        except (MemoryError, av.error.MemoryError):
+            gib = resource.getrlimit(resource.RLIMIT_AS)[0] / 2**30
+            send("error", text=f"{request['path']} needs more memory than the {gib:.1f} GiB that a decoder may take")
+        except Exception as error:  # a stranger's file can make libraries raise anything
             send("error", text=str(error) or type(error).__name__)
 
 
@@ -74,7 +80,9 @@ def main() -> None:
         sys.exit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    allowed = resource.getrlimit(resource.RLIMIT_AS)[1]  # nobody may ask for more
+    memory = MEMORY if allowed == resource.RLIM_INFINITY else min(MEMORY, allowed)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # keeps the output of libraries out of the replies
