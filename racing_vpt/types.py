@@ -167,7 +167,10 @@ class Agent(Protocol):
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """One line of NAME.jsonl: observation, action and reward. Frame i is seen before action i; reward i follows it."""
+    """One line of NAME.jsonl: observation, action and reward. Frame i is seen before action i; reward i follows it.
+
+    Of labels also `confidence`, from 0 to 1, and `expected_error` of each axis, the model's own estimate.
+    """
 
     frame: int
     timestamp: float
@@ -178,6 +181,7 @@ class FrameRecord:
     perturbed: bool = False
     intended: Mapping[str, float] | None = None
     confidence: float | None = None
+    expected_error: Mapping[str, float] | None = None
 
 
 @dataclass

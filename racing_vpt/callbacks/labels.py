@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 from tqdm import tqdm
 
+from racing_vpt.callbacks.label_reliability import Reliability, effective_ranges
 from racing_vpt.callbacks.label_tally import Tally
+from racing_vpt.callbacks.unfinished_labels import Unfinished, WindowLabels
 from racing_vpt.checkpoints.migrate import migrate_frames
 from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.label_files import not_replaceable, publish_labels
-from racing_vpt.data.lines import to_line
 from racing_vpt.data.window_batches import PredictBatch
 from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.data.windows import PredictWindow, size_of
@@ -31,22 +30,13 @@ from racing_vpt.files import Draft, read_json, remove_leftovers
 from racing_vpt.known_files import known_sha256
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence
+from racing_vpt.models.idm_trust import expected_error
+from racing_vpt.models.likeness import Prediction
 from racing_vpt.outputs import check_no_inputs
-from racing_vpt.types import FrameRecord, frame_spec
+from racing_vpt.types import frame_spec
 
 log = logging.getLogger(__name__)
 LONGEST_WAIT = timedelta(days=30)  # of a process whose videos are labelled, for the others
-DIGITS = 4  # decimals of a written control or confidence; half a bin of any scheme is a hundred times coarser
-
-
-@dataclass
-class Unfinished:
-    """A video whose labels are being written."""
-
-    draft: Draft
-    file: IO[str]
-    frames: int = 0
-    confidence: float = 0.0  # sum over frames
 
 
 class WriteLabels(Callback):
@@ -68,6 +58,7 @@ class WriteLabels(Callback):
     ) -> None:
         self.out, self.on_error, self.checkpoint_name, self.overwrite = out, on_error, checkpoint_name, overwrite
         self.tally = Tally()
+        self.reliability = Reliability()
         self.unfinished: dict[str, Unfinished] = {}
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -83,11 +74,12 @@ class WriteLabels(Callback):
         if out is None:
             raise ValueError("labels need a folder to go to: give --out FOLDER")
         spec = pl_module.frames
-        self.folder = Path(out)
+        self.folder, self.reliability = Path(out), Reliability()
         self.tally = Tally(None if spec.every_frame else spec.frames_per_second, pl_module.context)
         if not self.overwrite:
             for name, video in data.found.items():
                 check_no_inputs(self.lines_of(name).parent, [video], "videos")
+        self.ranges = effective_ranges(pl_module.scheme.limits, pl_module.stops)
         self.made_by, self.game = made_by(pl_module), pl_module.game.name
         self.name = self.checkpoint_name or getattr(pl_module, "checkpoint_name", None) or self.made_by["checkpoint"]
         trainer.predict_loop.return_predictions = False  # or Lightning keeps them in memory until the end
@@ -139,22 +131,28 @@ class WriteLabels(Callback):
         self,
         trainer: Trainer,
         pl_module: LightningModule,
-        outputs: Mapping[str, Tensor],
+        outputs: Prediction,
         batch: PredictBatch,
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
         assert isinstance(pl_module, IDM)
-        probabilities = dict(outputs)
-        labels = {name: values.cpu() for name, values in pl_module.labels(probabilities).items()}
+        probabilities, likeness = outputs
+        labels = pl_module.labels(probabilities)
+        errors = expected_error(pl_module.scheme, probabilities, labels, pl_module.stops)
         trust = confidence(probabilities).cpu()
+        if likeness is not None:
+            trust = trust * likeness.cpu().unsqueeze(1)
+        labels, errors = ({name: values.cpu() for name, values in each.items()} for each in (labels, errors))
         for row, window in enumerate(batch.windows):
             try:
                 if window.name in self.tally.failed:  # what is left of a video that was given up
                     continue
                 if window.error is not None:
                     raise ValueError(window.error)
-                self.write(window, {name: values[row] for name, values in labels.items()}, trust[row])
+                said, off = ({name: values[row] for name, values in each.items()} for each in (labels, errors))
+                alike = None if likeness is None else likeness[row].item()
+                self.write(window, WindowLabels(said, trust[row], off, alike))
                 if window.last:
                     self.finish(window)
             except Exception as error:  # such as a name that is too long
@@ -162,20 +160,13 @@ class WriteLabels(Callback):
                     raise
                 self.give_up(window, reason(error))
 
-    def write(self, window: PredictWindow, labels: Mapping[str, Tensor], trust: Tensor) -> None:
-        """Append the lines of a window: labels [T] by control, and confidence [T]."""
+    def write(self, window: PredictWindow, labels: WindowLabels) -> None:
+        """Append the lines of a window."""
         if window.name not in self.unfinished:
             draft = Draft(self.lines_of(window.name))
             self.unfinished[window.name] = Unfinished(draft, draft.temporary.open("w"))
         video, rows = self.unfinished[window.name], window.source_rows
-        columns = {name: values[rows].double().numpy().round(DIGITS).tolist() for name, values in labels.items()}
-        trusted = trust[rows].double().numpy().round(DIGITS).tolist()
-        for place, frame in enumerate(window.source_frames.tolist()):
-            action = {name: values[place] for name, values in columns.items()}
-            seconds = float(window.source_timestamps[place])
-            video.file.write(to_line(FrameRecord(frame, seconds, action, confidence=trusted[place])) + "\n")
-        video.frames += len(rows)
-        video.confidence += sum(trusted)
+        video.append(window, labels)
         self.tally.frames += len(rows)
         progress = self.sizes.get(window.name, 0) * len(rows) / max(1, window.num_frames)
         self.bar.update(min(progress, (self.bar.total or 0) - self.bar.n))
@@ -197,10 +188,12 @@ class WriteLabels(Callback):
             "video_sha256": window.sha256,
             "frames_per_second": window.frames_per_second,
             "num_frames": video.frames,
-            "mean_confidence": round(video.confidence / max(1, video.frames), DIGITS),
+            **video.reliability.means(),
         }
         publish_labels(video.draft, meta)
         del self.unfinished[window.name]
+        video.reliability.finish(window.name)
+        self.reliability.add(video.reliability)
         self.tally.count(video.frames, window.frames_per_second)
 
     def give_up(self, window: PredictWindow, why: str) -> None:
@@ -218,16 +211,18 @@ class WriteLabels(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar.close()
-        tallies: list[Tally | None] = [self.tally]
+        told: list[tuple[Tally, Reliability] | None] = [(self.tally, self.reliability)]
         if trainer.world_size > 1:
-            tallies = [None] * trainer.world_size
-            torch.distributed.all_gather_object(tallies, self.tally, self.patient)
+            told = [None] * trainer.world_size
+            torch.distributed.all_gather_object(told, (self.tally, self.reliability), self.patient)
         total = replace(self.tally, done=0, frames=0, resampled=0, short=0, failed={})
-        for tally in filter(None, tallies):
+        reliability = Reliability(self.ranges)
+        for tally, found in filter(None, told):
             total.add(tally)
-        self.tally = total
+            reliability.add(found)
+        self.tally, self.reliability = total, reliability
         if trainer.is_global_zero:
-            print(*total.lines(self.folder, time.monotonic() - self.started), sep="\n")
+            print(*total.lines(self.folder, time.monotonic() - self.started), reliability.sentence(), sep="\n")
         if total.failed and not (total.done or total.skipped):
             raise ValueError(f"none of the {len(total.failed)} videos could be labelled")
 

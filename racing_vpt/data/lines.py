@@ -27,6 +27,8 @@ def to_line(record: FrameRecord) -> str:
     for name in ("reward", "first", "confidence"):
         if getattr(record, name) is not None:
             line[name] = getattr(record, name)
+    if record.expected_error:
+        line["expected_error"] = dict(record.expected_error)
     if record.perturbed:
         line["perturbed"] = True
     if record.intended is not None:
@@ -103,6 +105,12 @@ def _parse(text: str, where: str) -> FrameRecord:
         check_controls(intended, f"{where}, intended")
         if intended.keys() != line["action"].keys():
             raise ValueError(f"{where}: intended has {list(intended)}, but action has {list(line['action'])}")
+    expected_error = line.get("expected_error")
+    if not isinstance(expected_error, dict | None):
+        raise ValueError(f"{where}: expected_error should be an object: {text.strip()[:80]!r}")
+    for name, value in (expected_error or {}).items():
+        if _number(value, f"{where}: expected_error of {name}") is None:
+            raise ValueError(f"{where}: expected_error of {name} should be a number, but is null")
     if not isinstance(line.get("first"), bool | int | None):
         raise ValueError(f"{where}: first should be true or false, but is {line['first']!r}")
     for name, value in observation.items():
@@ -124,6 +132,7 @@ def _parse(text: str, where: str) -> FrameRecord:
         perturbed=bool(line.get("perturbed", False)),
         intended=intended,
         confidence=confidence,
+        expected_error=expected_error,
     )
 
 

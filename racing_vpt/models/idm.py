@@ -24,6 +24,7 @@ from racing_vpt.models.idm_labels import LabelKind, label, mean_losses
 from racing_vpt.models.idm_metrics import HeldOut, fit_temperature, measure, places_of
 from racing_vpt.models.idm_motion import GlobalMotion
 from racing_vpt.models.idm_net import Senses, build_close_branch, build_senses, reach_mask
+from racing_vpt.models.likeness import Prediction
 from racing_vpt.models.module import ControlModule, Schedule
 from racing_vpt.models.processes import logged_size, shares
 from racing_vpt.models.training_mean import TrainingMean
@@ -199,8 +200,8 @@ class IDM(TrainingMean, ControlModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self.hold_out(batch, "test")
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return self.label_frames(batch.frames, batch.valid)
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        return Prediction(self.label_frames(batch.frames, batch.valid), None)
 
     def hold_out(self, batch: Batch, stage: Stage) -> None:
         """Keep the predictions for a held-out batch and log its loss."""

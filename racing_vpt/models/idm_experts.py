@@ -18,13 +18,18 @@ from torch.nn import functional as F
 from racing_vpt.models.idm_config import View
 from racing_vpt.models.idm_motion import LUMA, NUM_MOTION
 from racing_vpt.models.idm_net import BLACK, RunningNorm, look
+from racing_vpt.models.likeness import video_vector
 from racing_vpt.nn.timed import interpolate, intervals, steady_clock
 
 READERS = ("view", "motion", "both")
 TICK = 0.02  # seconds per tick of the clock
 NUM_GAPS = 2
 SPANS = ((0, 1), (-1, 1), (-2, 2), (-4, 4), (-8, 8))  # first and second tick of each difference
+SEEN = 20.0  # largest normalized pixel and motion in what a video is like
 LOOK_CHANGE = 4.0  # factor on differences of the view's features, which are small
+
+Read = dict[str, dict[str, Tensor]]
+"""Logits float32 [B, T, classes] by reader and head."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ class Experts(nn.Module):
             )
         })  # fmt: skip
 
-    def forward(self, crop: Tensor, motion: Tensor, times: Tensor, valid: Tensor) -> dict[str, dict[str, Tensor]]:
+    def forward(self, crop: Tensor, motion: Tensor, times: Tensor, valid: Tensor) -> Read:
         """Logits [B, T, classes] by reader and head.
 
         Args:
@@ -160,15 +165,32 @@ class Experts(nn.Module):
 
     def moving(self, motion: Tensor, length: Tensor, middle: Tensor, clock: Tensor) -> Tensor:
         """Motion per tick and its differences, float32 [B, G, n]; a motion belongs to the middle of its interval."""
-        rate = torch.cat([motion[..., :6] / length.unsqueeze(-1), motion[..., 6:]], -1)
-        rate = self.motion_norm(rate).clamp(-10, 10)
-        rate = interpolate(rate, middle, clock + TICK / 2)
+        rate = interpolate(self.rates(motion, length).clamp(-10, 10), middle, clock + TICK / 2)
         return torch.cat([rate, self.change_norm(differences(rate)).clamp(-8, 8)], -1)
+
+    def rates(self, motion: Tensor, length: Tensor) -> Tensor:
+        """Normalized motion per tick, float32 [B, T, 7], of motion between frames `length` [B, T] ticks apart."""
+        return self.motion_norm(torch.cat([motion[..., :6] / length.unsqueeze(-1), motion[..., 6:]], -1))
+
+    def light(self, crop: Tensor) -> Tensor:
+        """Normalized log luminance float32 [B, T, h, w] of the view's pixels."""
+        light = torch.log(255 * (crop @ torch.tensor(LUMA, device=crop.device)) + BLACK)
+        pixels = self.pixel_norm(rearrange(light, "b t h w -> b t (h w)"))
+        return rearrange(pixels, "b t (h w) -> b t h w", h=self.view.height)
+
+    def vectors(self, crop: Tensor, motion: Tensor, times: Tensor, valid: Tensor, read: Read) -> Tensor:
+        """What each video is like, float32 [B, D] (`likeness.py`); arguments as `forward`, and what it returned."""
+        light = self.light(crop).clamp(-SEEN, SEEN)
+        rates = self.rates(motion, intervals(times, TICK)[0]).clamp(-SEEN, SEEN)
+        found = []
+        for row, count in enumerate(valid.sum(1).tolist()):
+            logits = {name: {head: x[row, :count] for head, x in heads.items()} for name, heads in read.items()}
+            found.append(video_vector(light[row, :count], rates[row, :count], logits))
+        return torch.stack(found)
 
     def seen(self, crop: Tensor, times: Tensor, clock: Tensor) -> dict[str, Tensor]:
         """Features of the view and their differences, float32 [B, G, n], by reader."""
-        light = torch.log(255 * (crop @ torch.tensor(LUMA, device=crop.device)) + BLACK)
-        pixels = self.pixel_norm(rearrange(light, "b t h w -> b t (h w)")).clamp(-6, 6)
+        pixels = rearrange(self.light(crop), "b t h w -> b t (h w)").clamp(-6, 6)
         if self.training and self.view.noise:
             pixels = pixels + self.view.noise * torch.randn_like(pixels)
         pictures = rearrange(pixels, "b t (h w) -> (b t) 1 h w", h=self.view.height)
@@ -186,3 +208,9 @@ def frame_gaps(times: Tensor, length: Tensor, clock: Tensor) -> Tensor:
     before = (after - 1).clamp(min=0)
     away = torch.minimum((clock - times.gather(1, before)).abs(), (clock - times.gather(1, after)).abs()) / TICK
     return torch.stack([away.clamp(0, 3), length.gather(1, before) - 1], -1)
+
+
+def held_after(x: Tensor, last: Tensor) -> Tensor:
+    """Measurements float32 [B, T, ...] with the one at `last` int64 [B, 1] repeated after it, in the padding."""
+    index = torch.arange(x.shape[1], device=x.device).minimum(last.clamp(min=0))  # [B, T]
+    return x[torch.arange(len(x), device=x.device).unsqueeze(1), index]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from einops import rearrange
@@ -16,6 +17,18 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from racing_vpt.models.idm_experts import READERS
+
+
+@dataclass(frozen=True)
+class Held:
+    """Data to fit the pool on, by head: the N measured frames of a held-out batch."""
+
+    logs: dict[str, Tensor]  # log-probabilities float32 [N, 3, classes] of the readers
+    entropy: dict[str, Tensor]  # float32 [N, 3], nearby
+    targets: dict[str, Tensor]  # float32 [N, classes], soft
+    controls: dict[str, Tensor]  # float32 [N], by control
+    places: Tensor  # int64 [N, 2], episode and frame (`places_of`)
+    vectors: Tensor  # float32 [R, D], what the clips are like that are full (`likeness.py`)
 
 
 class Pool(nn.Module):

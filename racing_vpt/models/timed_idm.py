@@ -13,7 +13,6 @@ As `IDM` (VPT, arXiv:2206.11795, section 3), but
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -22,31 +21,19 @@ from torch import Tensor
 from racing_vpt.games.controls import Axis
 from racing_vpt.models.idm import IDM, Stage, calibrated, checked_stops, ignored_pixels
 from racing_vpt.models.idm_config import View
-from racing_vpt.models.idm_experts import Experts, TimedIDMConfig
+from racing_vpt.models.idm_experts import READERS, Experts, Read, TimedIDMConfig, held_after
 from racing_vpt.models.idm_labels import LabelKind, mean_losses
 from racing_vpt.models.idm_metrics import PRESSED, HeldOut, places_of
-from racing_vpt.models.idm_motion import GlobalMotion
-from racing_vpt.models.idm_pool import Pool, evidence
+from racing_vpt.models.idm_motion import NUM_MOTION, GlobalMotion
+from racing_vpt.models.idm_pool import Held, Pool, evidence
 from racing_vpt.models.idm_trust import trust_figures
+from racing_vpt.models.likeness import Likeness, Prediction, vector_width
 from racing_vpt.models.module import ControlModule, Schedule
 from racing_vpt.models.processes import shares
 from racing_vpt.models.view_finder import control_scores, find_view
 from racing_vpt.types import Batch, FrameChanges
 
 log = logging.getLogger(__name__)
-Read = dict[str, dict[str, Tensor]]
-"""Logits float32 [B, T, classes] by reader and head."""
-
-
-@dataclass(frozen=True)
-class Held:
-    """Data to fit the pool on, by head: the N measured frames of a held-out batch."""
-
-    logs: dict[str, Tensor]  # log-probabilities float32 [N, 3, classes] of the readers
-    entropy: dict[str, Tensor]  # float32 [N, 3], nearby
-    targets: dict[str, Tensor]  # float32 [N, classes], soft
-    controls: dict[str, Tensor]  # float32 [N], by control
-    places: Tensor  # int64 [N, 2], episode and frame (`places_of`)
 
 
 class TimedIDM(IDM):
@@ -66,6 +53,7 @@ class TimedIDM(IDM):
         init_from: checkpoint to take initial weights from (path, run folder or zoo:NAME).
     """
 
+    ADDED = (*IDM.ADDED, "likeness.")
     net: Experts  # type: ignore[assignment]
     place: Tensor
 
@@ -95,6 +83,9 @@ class TimedIDM(IDM):
             raise ValueError(f"{self.view} is larger than a frame of {self.frames.height}x{self.frames.width} pixels")
         self.net = Experts(network, classes)
         self.pool = Pool(classes).requires_grad_(False)
+        self.likeness = Likeness(
+            vector_width(self.view.height, self.view.width, NUM_MOTION, len(classes), len(READERS))
+        )
         self.register_buffer("place", torch.full((2,), -1))  # top and left of the view; -1 until it is found
         self.motion: GlobalMotion | None = None
         self.label, self.mean_weight, self.margin = label, mean_weight, margin
@@ -140,11 +131,24 @@ class TimedIDM(IDM):
 
     def read(self, frames: Tensor, valid: Tensor, times: Tensor | None) -> Read:
         """Logits by reader and head; arguments as `forward`."""
-        if times is None:
-            step = self.frames.stride / self.frames.frames_per_second
-            times = (step * torch.arange(frames.shape[1], device=frames.device)).expand(len(frames), -1)
+        times = self.times_of(frames, times)
         with torch.autocast(frames.device.type, enabled=False):  # bf16 would lose changes of speed
             return self.net(*self.sense(frames, valid), times, valid)
+
+    def read_videos(self, frames: Tensor, valid: Tensor, times: Tensor | None) -> tuple[Read, Tensor]:
+        """As `read`, and what each video is like, float32 [B, D]."""
+        times = self.times_of(frames, times)
+        with torch.autocast(frames.device.type, enabled=False):
+            senses = self.sense(frames, valid)
+            read = self.net(*senses, times, valid)
+            return read, self.net.vectors(*senses, times, valid, read)
+
+    def times_of(self, frames: Tensor, times: Tensor | None) -> Tensor:
+        """The times [B, T], or those at the rate of `self.frames`."""
+        if times is not None:
+            return times
+        step = self.frames.stride / self.frames.frames_per_second
+        return (step * torch.arange(frames.shape[1], device=frames.device)).expand(len(frames), -1)
 
     def forward(self, frames: Tensor, valid: Tensor | None = None, times: Tensor | None = None) -> dict[str, Tensor]:
         """Pooled logits by head, float32 [B, T, classes], not yet calibrated.
@@ -168,8 +172,10 @@ class TimedIDM(IDM):
                 labels[name] = torch.where(off, labels[name].clamp(max=PRESSED), labels[name].clamp(min=PRESSED + 1e-3))
         return labels
 
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        return calibrated(self(batch.frames, batch.valid, batch.times), self.temperatures)
+    def predict_step(self, batch: Batch, batch_idx: int) -> Prediction:
+        read, vectors = self.read_videos(batch.frames, batch.valid, batch.times)
+        likeness = self.likeness(vectors) if self.likeness.fitted else None
+        return Prediction(calibrated(self.pool(read, batch.valid), self.temperatures), likeness)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         targets, weight = self.targets(batch), batch.weight * batch.valid
@@ -187,7 +193,7 @@ class TimedIDM(IDM):
     def hold_out(self, batch: Batch, stage: Stage) -> None:
         """Store the readers' predictions for a held-out batch."""
         counts, targets = self.measured(batch), self.targets(batch)
-        read = self.read(batch.frames, batch.valid, batch.times)
+        read, vectors = self.read_videos(batch.frames, batch.valid, batch.times)
         found = {head: evidence(read, head, self.pool.around, batch.valid) for head in self.scheme.heads}
         self.held.append(
             Held(
@@ -196,6 +202,7 @@ class TimedIDM(IDM):
                 {head: target[counts] for head, target in targets.items()},
                 {name: batch.controls[name][counts] for name in self.scheme.controls},
                 places_of(batch)[counts],
+                vectors[batch.valid.all(1)],
             )
         )
 
@@ -219,22 +226,19 @@ class TimedIDM(IDM):
         self.log_dict({f"{stage}/{name}": value for name, value in figures.items()})
 
     def fit_pool(self, held: list[Held]) -> None:
-        """Fit the pool's weights on the held-out frames of the first rank."""
+        """Fit the pool's weights, and what is usual for a video, on the held-out clips of the first rank."""
+        self.likeness.fit(torch.cat([each.vectors for each in held]))
         with torch.inference_mode(False), torch.enable_grad():
             for head in self.scheme.heads:
                 parts = [(each.logs[head], each.entropy[head], each.targets[head]) for each in held]
                 logs, entropy, targets = (torch.cat(part).clone() for part in zip(*parts, strict=True))
                 self.pool.fit(head, logs, entropy, targets)
-        self.pool.load_state_dict(self.trainer.strategy.broadcast(self.pool.state_dict()))
+        for part in (self.pool, self.likeness):
+            part.load_state_dict(self.trainer.strategy.broadcast(part.state_dict()))
 
     def on_save_checkpoint(self, checkpoint: dict) -> None:
-        """Save temperatures and pool as fitted: a weight average (EMA) would average them over the run."""
+        """Save what was fitted as it was: a weight average (EMA) would average it over the run."""
+        for part in ("pool", "likeness"):
+            for name, value in getattr(self, part).state_dict().items():
+                checkpoint["state_dict"][f"{part}.{name}"] = value.detach().clone()
         super().on_save_checkpoint(checkpoint)
-        for name, value in self.pool.state_dict().items():
-            checkpoint["state_dict"][f"pool.{name}"] = value.detach().clone()
-
-
-def held_after(x: Tensor, last: Tensor) -> Tensor:
-    """Measurements float32 [B, T, ...] with the one at `last` int64 [B, 1] repeated after it, in the padding."""
-    index = torch.arange(x.shape[1], device=x.device).minimum(last.clamp(min=0))  # [B, T]
-    return x[torch.arange(len(x), device=x.device).unsqueeze(1), index]

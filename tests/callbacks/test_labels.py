@@ -82,6 +82,9 @@ def test_there_is_one_line_per_frame(length: int, labels: Path, videos: Path) ->
     assert meta["kind"] == "labels"
     assert meta["checkpoint"] == tiny_idm().fingerprint()
     assert meta["checkpoint_name"] == "tiny"
+    assert meta["likeness"] is None  # this model does not tell it
+    assert meta["mean_expected_error"]["steering"] > 0
+    assert records[-1].expected_error is not None
     assert meta["video_sha256"] == sha256_of(videos / f"v{length}.mp4")
 
 
@@ -168,7 +171,8 @@ def test_each_line_has_the_time_at_which_its_frame_is_shown(tmp_path: Path) -> N
 
 def test_lines_are_plain_json_with_few_digits(labels: Path) -> None:
     line = json.loads((labels / "v2.jsonl").read_text().splitlines()[1])
-    assert set(line) == {"frame", "timestamp", "action", "confidence"}
+    assert set(line) == {"frame", "timestamp", "action", "confidence", "expected_error"}
+    assert {*line["expected_error"]} == {"steering", "throttle", "brake"}
     assert line["action"]["throttle"] == round(line["action"]["throttle"], 4)
 
 
