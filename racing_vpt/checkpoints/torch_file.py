@@ -6,6 +6,7 @@ that a file gives (`torch_pickle.py`).
 
 from __future__ import annotations
 
+import errno
 import io
 import pickle
 import zipfile
@@ -76,9 +77,9 @@ def _described(file: BinaryIO, path: Path) -> dict:
         ) from error
     except _NoTorchFileError as error:
         raise ValueError(f"{path} is not a torch file (it starts with {start!r}); {DAMAGED}") from error
-    except OSError:
-        raise
     except Exception as error:  # in as many ways as it has bytes
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # which is a place before the file's beginning
+            raise
         raise ValueError(f"{path} is not a complete torch file ({_shortly(error)}); {DAMAGED}") from error
     if not isinstance(value, dict):
         raise ValueError(f"{path} holds a {type(value).__name__}, expected a dict of tensors by name")

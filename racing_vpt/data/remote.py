@@ -19,11 +19,13 @@ from pathlib import Path
 
 import fsspec
 import fsspec.asyn
+from fsspec.implementations.http import HTTPFileSystem
 
 from racing_vpt.files import published, remove_leftovers
 
 SYSTEMS = frozenset({"file", "memory", "http", "https", "s3", "gs", "gcs", "az", "abfs", "hf", "ftp", "sftp"})
 DEFINITE = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, NotImplementedError)
+LARGEST_WHOLE = 1 << 28  # bytes of a file that is read without a size: a manifest
 KEPT = re.compile(r"[0-9a-f]{32}\.range")  # names of the files of a cache
 OURS = b"racing-vpt range\n"  # first bytes of the files of a cache; files without them belong to somebody else
 PIECE = 4 << 20  # bytes of a large file that are read at a time
@@ -130,6 +132,8 @@ class RemoteFiles:
             return _within(self.remote.seconds, lambda: system.cat_file(inner, start=start, end=end))
         try:
             limit = self.remote.seconds
+            if isinstance(system, HTTPFileSystem):  # which would take whatever a server sends
+                return fsspec.asyn.sync(system.loop, _get, system, inner, offset, size, timeout=limit)
             return fsspec.asyn.sync(system.loop, system._cat_file, inner, start=start, end=end, timeout=limit)
         except TimeoutError:  # fsspec has its own class of it
             raise TimeoutError(f"nothing came within {self.remote.seconds:g} s") from None
@@ -150,6 +154,23 @@ def _within(seconds: float, read: Callable[[], bytes]) -> bytes:
         return outcome.result(seconds)
     except TimeoutError:
         raise TimeoutError(f"nothing came within {seconds:g} s") from None
+
+
+async def _get(system: HTTPFileSystem, url: str, offset: int, size: int | None) -> bytes:
+    """Bytes [offset, offset + size) by HTTP, or all; of an answer that is longer, one byte more, and no further."""
+    session, most = await system.set_session(), LARGEST_WHOLE if size is None else size
+    asked = {} if size is None else {"Range": f"bytes={offset}-{offset + size - 1}"}
+    options = {**system.kwargs, "headers": {**system.kwargs.get("headers", {}), **asked}}
+    content = bytearray()
+    async with session.get(system.encode_url(url), **options) as answer:
+        system._raise_not_found_for_status(answer, url)
+        async for part in answer.content.iter_chunked(1 << 18):
+            content += part[: most + 1 - len(content)]
+            if len(content) > most:
+                break
+    if size is None and len(content) > most:
+        raise ValueError(f"it sends more than {most} bytes, which no manifest has")
+    return bytes(content)
 
 
 class RangeCache:

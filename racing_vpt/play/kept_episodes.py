@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from racing_vpt.video.decoders import Video
 
 FOLDERS = ("episodes", "recordings", "rollouts")  # below `media`, in this order
 OLD = ".npz"
+LARGEST_NPZ = 1 << 28  # bytes, unpacked
 
 
 @dataclass
@@ -93,6 +95,21 @@ def open_episode(path: Path) -> KeptEpisode:
     return KeptEpisode(recording.open_video(), recording.frames_per_second, recording.records(), by_hand, about=about)
 
 
+def check_arrays(path: Path) -> None:
+    """Raise ValueError if an array in an .npz is not as large as its header says, or too large for an episode."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(member.file_size for member in archive.infolist()) > LARGEST_NPZ:
+            raise ValueError(f"it unpacks to more than {LARGEST_NPZ} bytes, which no episode has")
+        for member in archive.infolist():
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                if version != (1, 0):
+                    raise ValueError(f"{member.filename} is of version {version} of NumPy's format")
+                shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+                if math.prod(shape) * dtype.itemsize + file.tell() != member.file_size:
+                    raise ValueError(f"{member.filename} has {member.file_size} bytes, not {dtype} {list(shape)}")
+
+
 def read_npz(path: Path) -> KeptEpisode:
     """Read an episode written by `play` before version 0.2; nothing is unpickled.
 
@@ -102,6 +119,7 @@ def read_npz(path: Path) -> KeptEpisode:
     """
     names = ("frames", "controls", "names", "rewards", "first", "by_hand", "frames_per_second", "world", "checkpoint")
     try:
+        check_arrays(path)
         with np.load(path, allow_pickle=False) as file:
             held = {name: file[name] for name in names}
         rate, count = held["frames_per_second"].item(), len(held["frames"])
@@ -123,6 +141,6 @@ def read_npz(path: Path) -> KeptEpisode:
         about = f"{held['checkpoint'].item()} in {held['world'].item()}"
     except FileNotFoundError as error:
         raise FileNotFoundError(f"there is no episode {path}") from error
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError, AttributeError, TypeError) as error:
+    except Exception as error:  # a damaged zip or array fails in as many ways as it has bytes
         raise ValueError(f"{path} is not a whole episode as racing-vpt play wrote it before 0.2: {error}") from error
     return KeptEpisode(held["frames"], rate, records, held["by_hand"], about)

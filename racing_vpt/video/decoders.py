@@ -18,6 +18,9 @@ from racing_vpt.files import refuse_link_out, require_regular
 Source = Path | bytes  # path or bytes of a video
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
 
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # first bytes of a picture
+LARGEST_PNG = 8192  # pixels a side, as of a video
+
 
 class Video(ABC):
     """An open video.
@@ -144,6 +147,7 @@ class PictureFolder(Video):
         file = self._files[index]
         refuse_link_out(file, file.parent)
         require_regular(file)
+        check_png(file)
         try:
             picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
         except cv2.error as error:  # exceeds OpenCV's limit of pixels
@@ -151,6 +155,17 @@ class PictureFolder(Video):
         if picture is None:
             raise ValueError(f"{file} is not a picture that can be read")
         return np.ascontiguousarray(picture[..., ::-1])
+
+
+def check_png(file: Path) -> None:
+    """Raise ValueError if a file is not a PNG, or its header asks for more pixels than a frame has."""
+    with file.open("rb") as opened:
+        head = opened.read(24)
+    width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    if len(head) < 24 or not head.startswith(PNG):
+        raise ValueError(f"{file} is not a PNG picture")
+    if not (0 < width <= LARGEST_PNG and 0 < height <= LARGEST_PNG):
+        raise ValueError(f"{file} says that it has {width}x{height} pixels; up to {LARGEST_PNG} a side can be read")
 
 
 def first_line(error: BaseException) -> str:
