@@ -30,7 +30,7 @@ def read_training(path: Path) -> dict:
     for part, kind in (("state_dict", Tensor), ("current_model_state", Tensor), ("callbacks", dict)):
         _check_values(saved.get(part, {}), kind, f"{path}: {part}")
     for part in ("optimizer_states", "lr_schedulers"):
-        _check_values(dict(enumerate(saved.get(part, []))), dict, f"{path}: {part}")
+        _check_values({str(at): state for at, state in enumerate(saved.get(part, []))}, dict, f"{path}: {part}")
     return saved
 
 
@@ -50,5 +50,5 @@ def newest_first(paths: list[Path]) -> list[Path]:
 
 def _check_values(part: Mapping, kind: type, what: str) -> None:
     for name, value in part.items():
-        if not isinstance(value, kind) or not isinstance(name, str | int):
+        if not isinstance(value, kind) or not isinstance(name, str):
             raise ValueError(f"{what} holds {str(name)[:80]!r}, a {type(value).__name__}; expected a {kind.__name__}")

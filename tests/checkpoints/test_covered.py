@@ -127,7 +127,8 @@ def test_parts_of_a_wrong_kind_and_sizes_that_lie_are_refused_in_one_line(tmp_pa
     ring.append(ring)
     one = torch.ones(1)
     cases: list[dict[str, object]] = [
-        {"hyper_parameters": [1]}, {"state_dict": [one]}, {"state_dict": {"a": 3}}, {"state_dict": {"a": ring}},
+        {"hyper_parameters": [1]}, {"state_dict": [one]}, {"state_dict": {"a": 3}}, {"state_dict": {3: one}},
+        {"state_dict": {"a": ring}},
         {"callbacks": [7]}, {"callbacks": {"a": 1}}, {"optimizer_states": {"a": 1}}, {"optimizer_states": [1]},
         {"global_step": "many"}, {"hyper_parameters": {"_class_path": 9}}, {"loops": 3}, {"resolved": 1},
         {"state_dict": {"a": one.expand(1 << 40)}}, {"extra": one.expand(1 << 30)},
