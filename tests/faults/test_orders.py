@@ -116,7 +116,7 @@ def test_one_of_two_writers_writes_and_the_other_is_refused_in_every_order(
     some = None if FULL else {"shards": 6, "recording": 20}.get(what)
     for folder, order, said in every_order(work or packing, fresh_folder, at_random=some):
         orders += 1
-        assert orders < 300
+        assert orders < 3000
         done = [name for name, text in said.items() if text == "done"]
         told = [text for text in said.values() if "is being written to by" in text]
         other = [text for text in said.values() if "already holds other shards" in text]
@@ -169,4 +169,4 @@ def test_a_writer_killed_before_any_step_completes_on_a_rerun(
         assert not [path.name for path in folder.iterdir() if path.name.startswith(".")], at
         completed += 1
     note(f"{what} killed before each step: nothing of others changed, completed", kills, completed)
-    assert kills > 20 // stride
+    assert kills > 12 // stride
