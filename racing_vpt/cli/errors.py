@@ -25,6 +25,7 @@ REASONS = {  # of the operating system, in plain words
     errno.EISDIR: "it is a folder, not a file",
 }
 NO_GPU = re.compile(r"No supported gpu backend found|Accelerator` can not run on your system")
+FROM_A_WORKER = re.compile(r"Caught \w+ in DataLoader worker process")
 UNION = "Does not validate against any of the Union subtypes"
 UNION_NOISE = ("Does not validate", "Subtypes:", "Errors:", "Given value type:", "Expected a <class", "Given value:")
 
@@ -44,6 +45,8 @@ def explain(error: Exception, words: Sequence[str] = ()) -> str | None:
     if isinstance(error, (*USER_ERRORS, ArgumentError, ArgumentTypeError)) or lightning_says:
         said = error.strerror if isinstance(error, OSError) and error.filename is None else None
         text = union_reason(str(error)) if UNION in str(error) else said or str(error)
+        if FROM_A_WORKER.match(text):  # the whole traceback of a worker that loads data; its last line is the error
+            text = text.rstrip().rsplit("\n", 1)[-1].partition(": ")[2] or text
         return " ".join(text.split())
     missing_extra = re.fullmatch(r"No module named '([\w.]+)'", str(error))
     if isinstance(error, ModuleNotFoundError) and missing_extra and not missing_extra[1].startswith("racing_vpt"):

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from racing_vpt.data.clip_controls import ClipControls
 from racing_vpt.data.clip_dataset import ClipDataset
 from racing_vpt.data.codes import Codes, CodesFrames, codes_of
-from racing_vpt.data.loaders import WHOLE_BATCHES, ResumableLoader
+from racing_vpt.data.loaders import WHOLE_BATCHES, ResumableLoader, workers
 from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.remote import Remote
 from racing_vpt.data.sampler import StepSampler
@@ -141,7 +141,7 @@ class ClipSource:
         return ResumableLoader(
             clips,
             sampler=steps,  # type: ignore[arg-type]
-            num_workers=num_workers,
+            **workers(num_workers),
             persistent_workers=num_workers > 0,
             **WHOLE_BATCHES,
         )

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from pathlib import Path
 from typing import Any
 
-from torch.utils.data import DataLoader
+from torch import Tensor
+from torch.utils.data import DataLoader, get_worker_info
+
+SHARED_MEMORY = "/dev/shm"
+SECONDS_FOR_A_BATCH = 3600.0  # a video of many gigabytes is hashed, and a bad server asked again, before there is one
 
 
 class ResumableLoader(DataLoader):
@@ -26,8 +34,42 @@ def leave_signals_to_the_parent(worker: int) -> None:
 
 
 def as_it_is(batch: object) -> object:
-    """Collate function for data sets of whole batches."""
+    """Collate function for data sets of whole batches; in a worker it moves their tensors to shared memory.
+
+    DataLoader would do so in a thread of the worker, where a full `/dev/shm` loses the batch and leaves the parent
+    waiting for it.
+
+    Raises:
+        ValueError: `/dev/shm` is full.
+    """
+    if get_worker_info() is not None:
+        try:
+            _share(batch)
+        except RuntimeError as error:
+            free = shutil.disk_usage(SHARED_MEMORY).free / 2**20 if Path(SHARED_MEMORY).is_dir() else 0.0
+            raise ValueError(
+                f"workers hand batches over in {SHARED_MEMORY}, where {free:.0f} MiB are free: load in the main "
+                "process (--data.loading.num_workers 0; of predict: --data.num_workers 0), or give a container more "
+                "(docker run --shm-size 2g)"
+            ) from error
     return batch
+
+
+def workers(number: int) -> dict[str, Any]:
+    """Arguments of a `DataLoader` with so many worker processes, which fails where a batch never comes."""
+    return {"num_workers": number, "timeout": SECONDS_FOR_A_BATCH if number else 0}
+
+
+def _share(value: object) -> None:
+    if isinstance(value, Tensor):
+        value.share_memory_()
+    elif isinstance(value, Mapping):
+        _share(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            _share(each)
+    elif is_dataclass(value):
+        _share(list(vars(value).values()))
 
 
 WHOLE_BATCHES: dict[str, Any] = {

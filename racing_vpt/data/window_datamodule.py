@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from torch.utils.data import DataLoader
 
 from racing_vpt.data.clip_source import listed
-from racing_vpt.data.loaders import WHOLE_BATCHES
+from racing_vpt.data.loaders import WHOLE_BATCHES, workers
 from racing_vpt.data.trainer_facts import rank_of, wanted_frames, world_size_of
 from racing_vpt.data.window_batches import WindowDataset
 from racing_vpt.data.windows import find_videos
@@ -77,4 +77,4 @@ class WindowDataModule(pl.LightningDataModule):
             decoder, device = self.decoder, "cpu"
         size, place = (self.batch_size, self.window, self.window_stride), (rank_of(self), world_size_of(self))
         dataset = WindowDataset(videos, wanted_frames(self, self.frames), *size, *place, decoder, device)  # type: ignore[arg-type]
-        return DataLoader(dataset, num_workers=min(self.num_workers, len(dataset.videos)), **WHOLE_BATCHES)
+        return DataLoader(dataset, **workers(min(self.num_workers, len(dataset.videos))), **WHOLE_BATCHES)
