@@ -6,8 +6,10 @@ A decoder must be opened in the process that reads with it: a decord reader open
 from __future__ import annotations
 
 import io
+import os
 import shlex
 from abc import ABC, abstractmethod
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -74,6 +76,27 @@ class Video(ABC):
         """Close the file."""
 
 
+@cache
+def decord_reader() -> type:
+    """decord's VideoReader, which a forked process does not close.
+
+    The child of a fork has the reader but not its threads; closing it, as Python does when it collects the parent's
+    garbage, would wait for them for ever.
+    """
+    import decord
+
+    class Reader(decord.VideoReader):
+        def __init__(self, *values: object, **options: object) -> None:
+            self.process = os.getpid()
+            super().__init__(*values, **options)
+
+        def __del__(self) -> None:
+            if self.process == os.getpid():
+                super().__del__()
+
+    return Reader
+
+
 class DecordVideo(Video):
     """decord; on the GPU only if built from source with CUDA."""
 
@@ -84,7 +107,7 @@ class DecordVideo(Video):
         context = decord.gpu(0) if device == "cuda" else decord.cpu(0)
         uri = str(source) if isinstance(source, Path) else io.BytesIO(source)
         try:  # fault_tol: otherwise a bad frame is silently replaced by the one before it
-            self._reader = decord.VideoReader(uri, ctx=context, num_threads=1, fault_tol=1e-9)
+            self._reader = decord_reader()(uri, ctx=context, num_threads=1, fault_tol=1e-9)
             self.num_frames = len(self._reader)
             self.frames_per_second = float(self._reader.get_avg_fps())
             first = self._reader[0].shape

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
 import os
 import resource
 import signal
@@ -15,6 +17,7 @@ import pytest
 
 from racing_vpt.data.windows import PredictWindow, find_videos, windows_of
 from racing_vpt.types import FrameSpec
+from racing_vpt.video.decode import open_video
 from racing_vpt.video.decode_process import DecodeProcess, examined, shared
 from tests.faults import videos
 from tests.faults.harness import FULL, note
@@ -146,3 +149,27 @@ def test_three_hours_of_video_need_no_more_memory_than_three_minutes(tmp_path: P
     note("video: 3 hours", 1, int(count == frames and grown < 200))
     assert count == frames
     assert grown < 200, f"{grown} MiB"
+
+
+def read_in_a_forked_process(reader: Path) -> None:
+    """Collect the parent's garbage, a decord reader among it, and end."""
+    gc.collect()
+    os._exit(0 if open_video(reader, "decord").num_frames else 1)
+
+
+def test_a_forked_process_does_not_wait_for_threads_that_it_lacks(tiny_videos: Path) -> None:
+    path = sorted(tiny_videos.glob("*.mp4"))[0]
+    garbage: list[object] = [open_video(path, "decord")]
+    time.sleep(0.3)  # until its thread waits
+    garbage.append(garbage)
+    gc.disable()
+    try:
+        del garbage
+        child = multiprocessing.get_context("fork").Process(target=read_in_a_forked_process, args=(path,))
+        child.start()
+        child.join(20)
+    finally:
+        gc.enable()
+    if child.is_alive():
+        child.kill()
+    assert child.exitcode == 0
