@@ -20,7 +20,7 @@ class Machine:
         self.write()
 
     def write(self) -> None:
-        idle = int(self.now * 100 * (1 - self.busy / 4))
+        idle = 1000 + int(self.now * 100 * (1 - self.busy / 4))
         rows = [f"cpu{core} 1 1 1 {idle} 0 0 0 0 0 0" for core in range(8)]
         self.statistics.write_text("\n".join(["cpu 0 0 0 0 0", *rows, "intr 5"]))
 
@@ -39,6 +39,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, folder: Path, busy: float) -> None:
     monkeypatch.setattr(free_cores, "CGROUP", folder)
     monkeypatch.setattr(free_cores, "time", pretended)
     monkeypatch.setattr(free_cores.os, "sched_getaffinity", lambda process: {0, 2, 4, 6})
+    monkeypatch.setattr(free_cores.os, "times", lambda: (0.0, 0.0, 0.0, 0.0, 0.0))  # nor does this process compute
     monkeypatch.delitem(sys.modules, "torch", raising=False)
 
 

@@ -179,14 +179,14 @@ def test_lines_are_plain_json_with_few_digits(labels: Path) -> None:
 TWO_PROCESSES = """
 import sys
 from pathlib import Path
-sys.path.insert(0, {tests!r})
+sys.path.insert(0, {root!r})
 import torch
 torch.set_num_threads(1)
 from lightning.pytorch import Trainer
 from racing_vpt.callbacks.labels import WriteLabels
 from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
 from racing_vpt.data.window_datamodule import WindowDataModule
-from test_labels import tiny_idm
+from tests.callbacks.test_labels import tiny_idm
 trainer = lambda **more: Trainer(accelerator="cpu", devices=2, strategy="ddp", logger=False, enable_progress_bar=False,
     enable_model_summary=False, default_root_dir={out!r}, use_distributed_sampler=False, **more)
 model = tiny_idm()
@@ -213,7 +213,7 @@ def test_two_processes_train_one_model_and_label_different_videos(
     script = tmp_path / "two.py"
     script.write_text(
         TWO_PROCESSES.format(
-            tests=str(Path(__file__).parent),
+            root=str(Path(__file__).parents[2]),
             out=str(tmp_path / "labels"),
             recordings=str(tiny_recordings),
             videos=str(videos),

@@ -176,6 +176,6 @@ def test_nothing_that_is_not_finite_is_written(where: str, tmp_path: Path) -> No
     io, path = AtomicCheckpointIO(), tmp_path / "last.ckpt"
     io.save_checkpoint(checkpoint_of(1, 10), path)
     bad = {**checkpoint_of(2, 10), where: {"layer.weight": torch.tensor([1.0, float("nan")])}}
-    with pytest.raises(ValueError, match=rf"{where}\.layer\.weight hold NaN.*--ckpt_path last"):
+    with pytest.raises(ValueError, match=rf"{where}\.layer\.weight contain NaN.*--ckpt_path last"):
         io.save_checkpoint(bad, path)
     assert io.load_checkpoint(path)["number"] == 1
