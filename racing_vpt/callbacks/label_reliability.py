@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from racing_vpt.games.controls import effective_limits
+
 ALIKE = 0.5  # likeness below which a video is said to be unlike the training data
 ROUGH = 0.12  # expected error as a share of the control's range beyond which a video should be encoded better
 TENTH = 0.1
@@ -122,7 +124,4 @@ class Reliability:
 
 def effective_ranges(limits: Mapping[str, tuple[float, float]], stops: Mapping[str, float]) -> dict[str, float]:
     """Distance between the smallest and largest effective value by control, of its limits and its stop."""
-    return {
-        name: min(high, stops.get(name, high)) - max(low, -stops.get(name, -low))
-        for name, (low, high) in limits.items()
-    }
+    return {name: high - low for name, (low, high) in effective_limits(limits, stops).items()}

@@ -145,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.addHandler(handler)
     try:
         with _ended_by_signals(verb):
-            if verb != "demo" and not {"-h", "--help"} & set(rest):  # the steps of a demo share for themselves
+            if verb not in ("demo", "doctor") and not {"-h", "--help"} & set(rest):  # these measure by themselves
                 share_cores()
             return _run(verb, rest)
     except KeyboardInterrupt:

@@ -126,3 +126,13 @@ class ControlScheme:
                 likely = probabilities[name].float()
                 controls[name] = (likely * head.table[:, 0].to(likely.device)).sum(-1)
         return controls
+
+
+def effective_limits(
+    limits: Mapping[str, tuple[float, float]], stops: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """Smallest and largest effective value by control: its limits, clipped at its stop if it has one."""
+    return {
+        name: (max(low, -stops.get(name, -low)), min(high, stops.get(name, high)))
+        for name, (low, high) in limits.items()
+    }

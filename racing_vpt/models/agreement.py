@@ -18,7 +18,7 @@ Stretch = tuple[np.ndarray, np.ndarray]
 Interval = tuple[float, float, float]
 """A figure, and the low and high end of its 95% interval."""
 LARGEST_LAG = 4  # frames
-BINS = 15  # of the calibration error
+CALIBRATION_BINS = 15  # of the confidence, in the calibration error
 NUM_BANDS = 20  # of the risk-coverage curve: 5% of the frames each
 
 
@@ -147,12 +147,12 @@ def calibration(episodes: Sequence[Sequence[Stretch]]) -> Measured:
     """`ece`: expected calibration error in 15 bins; the pairs are confidences in [0, 1] and whether they are right."""
 
     def sums(confidence: np.ndarray, right: np.ndarray) -> np.ndarray:
-        place = np.minimum((confidence * BINS).astype(int), BINS - 1)
+        place = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
         weights = (np.ones(len(place)), confidence, right.astype(float))
-        return np.concatenate([np.bincount(place, weight, BINS) for weight in weights])
+        return np.concatenate([np.bincount(place, weight, CALIBRATION_BINS) for weight in weights])
 
     def figures(s: np.ndarray) -> np.ndarray:
-        count, confidence, right = np.moveaxis(s.reshape(*s.shape[:-1], 3, BINS), -2, 0)
+        count, confidence, right = np.moveaxis(s.reshape(*s.shape[:-1], 3, CALIBRATION_BINS), -2, 0)
         return _share(np.abs(confidence - right).sum(-1), count.sum(-1))[..., None]
 
     return Measured(("ece",), _added(episodes, sums), figures)

@@ -24,11 +24,11 @@ from torchmetrics.functional.classification import (
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
 from racing_vpt.games.controls import Axis, ControlScheme, Head
+from racing_vpt.models.agreement import CALIBRATION_BINS
 from racing_vpt.types import Batch
 
 STEERING_STOP = 0.4  # CarRacing's steering joint stops here: commands beyond it look alike
 PRESSED = 0.05  # an axis counts as pressed (steering: to the left or to the right) beyond this
-CALIBRATION_BINS = 15
 
 
 class HeldOut(Metric):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from racing_vpt.games.controls import Axis, ControlScheme
+from racing_vpt.games.controls import Axis, ControlScheme, effective_limits
 from racing_vpt.models.agreement import (
     Interval,
     Stretch,
@@ -182,5 +182,5 @@ def _pairs(
 
 def _error(scheme: ControlScheme, episode: Episode, name: str, stops: Mapping[str, float]) -> np.ndarray:
     """|label - truth| float64 [N] of a control, clipped at its stop, as a share of its range."""
-    low, high = (np.clip(end, -stops.get(name, np.inf), stops.get(name, np.inf)) for end in scheme.limits[name])
+    low, high = effective_limits(scheme.limits, stops)[name]
     return np.abs(episode.labels[name].clip(low, high) - episode.truth[name].clip(low, high)) / (high - low)

@@ -66,26 +66,19 @@ static int fails(const char *kind, int directory, const char *path) {
 }
 
 #define REAL(name) ((typeof(&name))dlsym(RTLD_NEXT, #name))
-#define OPENS(name)                                                          \
-    int name(const char *path, int flags, ...) {                             \
-        static typeof(&name) real;                                           \
-        va_list more;                                                        \
-        va_start(more, flags);                                               \
+#define OPENER(name, directory, path, taken, given)                               \
+    int name taken {                                                              \
+        static typeof(&name) real;                                                \
+        va_list more;                                                             \
+        va_start(more, flags);                                                    \
         mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, mode_t) : 0; \
-        va_end(more);                                                        \
-        if (!real) real = REAL(name);                                        \
-        return fails("open", AT_FDCWD, path) ? -1 : real(path, flags, mode); \
+        va_end(more);                                                             \
+        if (!real) real = REAL(name);                                             \
+        return fails("open", directory, path) ? -1 : real given;                  \
     }
-#define OPENS_AT(name)                                                             \
-    int name(int directory, const char *path, int flags, ...) {                    \
-        static typeof(&name) real;                                                 \
-        va_list more;                                                              \
-        va_start(more, flags);                                                     \
-        mode_t mode = flags & (O_CREAT | __O_TMPFILE) ? va_arg(more, mode_t) : 0;  \
-        va_end(more);                                                              \
-        if (!real) real = REAL(name);                                              \
-        return fails("open", directory, path) ? -1 : real(directory, path, flags, mode); \
-    }
+#define OPENS(name) OPENER(name, AT_FDCWD, path, (const char *path, int flags, ...), (path, flags, mode))
+#define OPENS_AT(name) \
+    OPENER(name, directory, path, (int directory, const char *path, int flags, ...), (directory, path, flags, mode))
 #define WRAPS(type, name, failed, kind, directory, path, taken, given) \
     type name taken {                                                  \
         static typeof(&name) real;                                     \
