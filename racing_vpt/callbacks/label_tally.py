@@ -21,6 +21,7 @@ class Tally:
         frames: frames labelled now.
         resampled: videos of another frame rate than the model's.
         short: videos with fewer frames than the context of one label.
+        portrait: videos taller than wide, which a game's frames are not.
         failed: reason by name of video.
     """
 
@@ -31,6 +32,7 @@ class Tally:
     frames: int = 0
     resampled: int = 0
     short: int = 0
+    portrait: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -38,16 +40,17 @@ class Tally:
         """Frames of the context of one label."""
         return 2 * (self.context or 0) + 1
 
-    def count(self, num_frames: int, frames_per_second: float) -> None:
+    def count(self, num_frames: int, frames_per_second: float, portrait: bool = False) -> None:
         """Count a labelled video, of which the frames are counted already."""
         self.done += 1
         self.short += num_frames < self.least_frames
+        self.portrait += portrait
         if self.frames_per_second is not None:
             self.resampled += abs(frames_per_second / self.frames_per_second - 1) > SAME_RATE
 
     def add(self, other: Tally) -> None:
         """Add the videos of another rank; `skipped` is the same on all."""
-        for name in ("done", "frames", "resampled", "short"):
+        for name in ("done", "frames", "resampled", "short", "portrait"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.failed |= other.failed
 
@@ -65,4 +68,9 @@ class Tally:
             )
         if self.short:
             yield f"  {self.short} had fewer than {self.least_frames} frames, which a label depends on"
+        if self.portrait:
+            yield (
+                f"  {self.portrait} were taller than wide and are stretched to the model's picture, as no game's video "
+                "that it learned from was; cut them to the game's picture first"
+            )
         yield from (f"  {name}: {why}" for name, why in sorted(self.failed.items()))

@@ -194,7 +194,7 @@ class WriteLabels(Callback):
         del self.unfinished[window.name]
         video.reliability.finish(window.name)
         self.reliability.add(video.reliability)
-        self.tally.count(video.frames, window.frames_per_second)
+        self.tally.count(video.frames, window.frames_per_second, window.portrait)
 
     def give_up(self, window: PredictWindow, why: str) -> None:
         """Drop the labels of a video that cannot be read; raise unless such videos are skipped."""
@@ -215,7 +215,7 @@ class WriteLabels(Callback):
         if trainer.world_size > 1:
             told = [None] * trainer.world_size
             torch.distributed.all_gather_object(told, (self.tally, self.reliability), self.patient)
-        total = replace(self.tally, done=0, frames=0, resampled=0, short=0, failed={})
+        total = replace(self.tally, done=0, frames=0, resampled=0, short=0, portrait=0, failed={})
         reliability = Reliability(self.ranges)
         for tally, found in filter(None, told):
             total.add(tally)

@@ -119,7 +119,7 @@ def windows_of(
             raise
         yield PredictWindow(
             name=name, video=path, sha256="", error=reason(error), last=True,
-            num_frames=0, frames_per_second=0.0, keep=(0, 0), source_frames=none, source_rows=none,
+            num_frames=0, frames_per_second=0.0, portrait=False, keep=(0, 0), source_frames=none, source_rows=none,
             source_timestamps=none * 0.0, frames=empty,
             valid=np.zeros(window, bool), times=np.arange(window, dtype=np.float64),
         )  # fmt: skip

@@ -12,7 +12,7 @@ def dream(
     taus: list[float] = [0.1, 0.5, 1.0, 1.15, 1.3],  # noqa: B006 # it is not changed, and the help shows it
     dreams: int = 64,
     seeds: str = SHORT_VALIDATION,
-    env: str = "racing_vpt/CarRacingFast-v3",
+    env: str | None = None,
     json: Path | None = None,
 ) -> dict[str, object]:
     """Compare a controller's returns in the dream of its world model, at several temperatures, with its real returns.
@@ -22,7 +22,7 @@ def dream(
         taus: temperatures; 0 takes the likeliest next state, above 1 the dream is more random than the model.
         dreams: dreams per temperature.
         seeds: tracks driven for comparison.
-        env: environment of those tracks.
+        env: environment of those tracks. Default: the fast one of the controller's game.
         json: file for the figures.
 
     Returns:
@@ -55,7 +55,7 @@ def dream(
         mean, (low, high) = float(np.mean(returns)), bootstrap_interval(returns)
         dreamt[f"{tau:g}"] = {"mean": mean, "ci95": (low, high)}
         lines.append(f"in dreams at tau {tau:g}: {mean:.1f} ({low:.1f} to {high:.1f}), {dreams} of them")
-    report = drive(checkpoint, env, seeds)
+    report = drive(checkpoint, env or module.game.place(), seeds)
     assert report is not None
     low, high = report.ci95
     print("\n".join([f"on the road ({seeds}): {report.mean:.1f} ({low:.1f} to {high:.1f})", *lines]))

@@ -19,6 +19,7 @@ class CutWindow:
     Args:
         num_frames: number of frames of the source video, and of its labels.
         frames_per_second: frame rate of the source video.
+        portrait: whether a picture that is taller than wide is stretched to one that is not.
         keep: rows [start, stop) of this window whose predictions count.
         source_frames: int64 [M], the source frames labelled by this window, consecutive.
         source_rows: int64 [M], the window's row whose prediction each of them gets (`keep[0] <= row < keep[1]`).
@@ -31,6 +32,7 @@ class CutWindow:
 
     num_frames: int
     frames_per_second: float
+    portrait: bool
     keep: tuple[int, int]
     source_frames: np.ndarray
     source_rows: np.ndarray
@@ -72,6 +74,7 @@ def cut_windows(video: Video, spec: FrameSpec, window: int, stride: int) -> Iter
         yield CutWindow(
             num_frames=video.num_frames,
             frames_per_second=video.frames_per_second,
+            portrait=video.height > video.width and spec.height <= spec.width,
             keep=(int(kept - start), int(keep_to - start)),
             source_frames=sources,
             source_rows=labelled_by[sources] - start,

@@ -155,6 +155,18 @@ def test_a_video_shorter_than_a_labels_context_is_counted() -> None:
     assert (tally.done, tally.short, tally.resampled) == (2, 1, 0)
 
 
+def test_a_portrait_video_is_labelled_and_said_to_be_stretched(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    for name, height, width in (("phone", 64, 32), ("screen", 32, 64)):
+        writer = VideoWriter(tmp_path / "videos" / f"{name}.mp4", 50.0, height, width)
+        for _ in range(12):
+            writer.add(np.zeros((height, width, 3), np.uint8))
+        writer.close()
+    tally = predict(tmp_path / "videos", tmp_path / "labels").tally
+    assert (tally.done, tally.portrait) == (2, 1)
+    assert any("taller than wide" in line for line in tally.lines(tmp_path, 1.0))
+
+
 def test_each_line_has_the_time_at_which_its_frame_is_shown(tmp_path: Path) -> None:
     times = [1000, *(1000 + np.cumsum(np.random.default_rng(0).integers(9, 70, marked.FRAMES - 1))).tolist()]
     (tmp_path / "videos").mkdir()
