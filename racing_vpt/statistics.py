@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -46,14 +46,48 @@ def interval_of_sums(
     Returns:
         Figures, low and high ends, each [M]; of a single episode all three are the same.
     """
+    return interval_of_group_means([sums], figures)
+
+
+def interval_of_group_means(
+    groups: Sequence[np.ndarray], figures: Callable[[np.ndarray], np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `interval_of_sums`, of the mean over groups of their figures; episodes are resampled within their group.
+
+    Args:
+        groups: sums float64 [E, K] of each group, such as a driver; NaN figures of a group are left out of the mean.
+        figures: maps sums [..., K] to figures [..., M], NaN where one is undefined.
+
+    Returns:
+        Figures, low and high ends, each [M]; if no group has two episodes all three are the same.
+    """
+    random, totals = np.random.default_rng(SEED), [sums.sum(0) for sums in groups]
+    each = np.stack([figures(total) for total in totals])  # [G, M]
+    values = _known_mean(each)
+    if max(len(sums) for sums in groups) < 2:
+        return values, values, values
+    resampled, left_out = [], []
+    for place, (sums, total) in enumerate(zip(groups, totals, strict=True)):
+        drawn = random.multinomial(len(sums), np.full(len(sums), 1 / len(sums)), SUM_RESAMPLES)  # [R, E]
+        resampled.append(figures(drawn @ sums))
+        if len(sums) > 1:
+            without = np.repeat(each[None], len(sums), 0)  # [E, G, M]
+            without[:, place] = figures(total - sums)
+            left_out.append(_known_mean(without, 1))
+    return values, *_bca_ends(values, _known_mean(np.stack(resampled)), np.concatenate(left_out))
+
+
+def _known_mean(figures: np.ndarray, axis: int = 0) -> np.ndarray:
+    """The mean over an axis without NaN; NaN where there is nothing else."""
+    known = np.isfinite(figures)
+    total = np.where(known, figures, 0).sum(axis)
+    return np.where(known.any(axis), total / np.maximum(known.sum(axis), 1), np.nan)
+
+
+def _bca_ends(values: np.ndarray, resampled: np.ndarray, left_out: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of the intervals [M] of figures [M], from those of resampled data [R, M] and of all but one [E, M]."""
     from scipy.special import ndtr, ndtri
 
-    total, count = sums.sum(0), len(sums)
-    values = figures(total)
-    if count < 2:
-        return values, values, values
-    drawn = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), SUM_RESAMPLES)  # [R, E]
-    resampled, left_out = figures(drawn @ sums), figures(total - sums)  # [R, M], [E, M]
     ends = np.stack([values, values])  # [2, M]
     for place, value in enumerate(values):
         found = resampled[:, place][np.isfinite(resampled[:, place])]
@@ -66,4 +100,4 @@ def interval_of_sums(
         bias = ndtri(np.clip(((found < value).mean() + (found <= value).mean()) / 2, 1e-3, 1 - 1e-3))
         shifted = bias + np.array([-NORMAL, NORMAL])
         ends[:, place] = np.quantile(found, ndtr(bias + shifted / (1 - skew * shifted)))
-    return values, ends[0], ends[1]
+    return ends[0], ends[1]

@@ -31,8 +31,8 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
 POLICY = ROOT / "tests" / "vpt_parity" / "policy.model"  # for what starts from a checkpoint
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
 COLLECTS = tuple(
-    f"{path.parent.name}/{path.stem}"
-    for path in sorted([*(CONFIGS / "collect").glob("*.yaml"), *(CONFIGS / "demo").glob("*ed.yaml")])
+    str(path.relative_to(CONFIGS).with_suffix(""))
+    for path in sorted([*(CONFIGS / "collect").rglob("*.yaml"), *(CONFIGS / "demo").glob("*ed.yaml")])
 )
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
@@ -44,7 +44,8 @@ TOKEN_WORLD = ("", *CHOICES, "/enduro", "/breakout")
 LOOP = ("iris", "iris/tiny", "iris/settle", "iris/stock", "iris/enduro", "iris/breakout")  # tests/models/test_iris.py
 STAGES = (*(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
 IRIS = (*STAGES, *LOOP)
-ELSEWHERE = ("base", "logger/wandb", "label", "strategy/fsdp", *WORLD, *IRIS, *PAPER, *(f"dqn{x}" for x in DOING))
+VERBS = ("label", "ladder")  # predict and ladder
+ELSEWHERE = ("base", "logger/wandb", *VERBS, "strategy/fsdp", *WORLD, *IRIS, *PAPER, *(f"dqn{x}" for x in DOING))
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 

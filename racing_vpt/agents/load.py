@@ -27,10 +27,13 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
     if kind == "expert":
         from racing_vpt.agents.action_expert import ElevenActionExpert, FiveActionExpert
         from racing_vpt.agents.expert import ExpertAgent
-        from racing_vpt.agents.styles import ELEVEN, FIVE, STYLES, VARIED, WILD, style_names
+        from racing_vpt.agents.styles import ELEVEN, FIVE, STYLES, TAPS, VARIED, WILD, style_names
+        from racing_vpt.agents.taps import TapAgent
         from racing_vpt.agents.varied import VariedAgent
         from racing_vpt.agents.wild import WildAgent
 
+        if style == TAPS:
+            return TapAgent(seed)
         if style == WILD:
             return WildAgent(seed)
         if style == VARIED:

@@ -122,6 +122,7 @@ STYLES = {
 }
 HELD_OUT = "judge"
 VARIED = "varied"  # a new random style in each episode: varied.py
+TAPS = "taps"  # held out as well, with four keys: taps.py
 WILD = "wild"  # the same, interrupted by unusual manoeuvres: wild.py
 FIVE = "five"  # an expert with CarRacing's five discrete actions: action_expert.py
 ELEVEN = "eleven"  # one with the eleven actions of configs/dqn_actions.yaml
@@ -129,4 +130,4 @@ ELEVEN = "eleven"  # one with the eleven actions of configs/dqn_actions.yaml
 
 def style_names() -> tuple[str, ...]:
     """Styles that `expert:STYLE` accepts."""
-    return (*STYLES, WILD, VARIED, FIVE, ELEVEN)
+    return (*STYLES, TAPS, WILD, VARIED, FIVE, ELEVEN)

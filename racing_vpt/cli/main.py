@@ -26,6 +26,7 @@ training: racing-vpt fit --config NAME --name RUN, where NAME is a shipped recip
   returns    learning curves of runs that learn by driving
 
 comparing and exchanging checkpoints
+  ladder     judge an IDM on the same recordings in a ladder of encodings: codecs, sizes, rates, light
   compare    several drivers on the same tracks, with paired differences
   export     turn a checkpoint into a small folder of weights, as in the zoo
   import-vpt turn OpenAI VPT's F.model and F.weights into a checkpoint
@@ -83,6 +84,7 @@ TOOLS = {
     "import-contractor": Tool("racing_vpt.verbs.import_contractor", "import_contractor", positional=True),
     "pack": Tool("racing_vpt.verbs.pack", "pack"),
     "renditions": Tool("racing_vpt.verbs.renditions", "renditions", positional=True),
+    "ladder": Tool("racing_vpt.verbs.ladder", "ladder", positional=True),
     "inspect": Tool("racing_vpt.verbs.inspect", "inspect_data", positional=True),
     "view": Tool("racing_vpt.verbs.view", "view", positional=True),
     "verify": Tool("racing_vpt.verbs.verify", "verify", positional=True),

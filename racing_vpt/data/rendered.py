@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from racing_vpt.data.lines import write_lines
 from racing_vpt.data.opening import FORMAT
 from racing_vpt.data.pairing import PairedRecording
+from racing_vpt.data.recording import Recording
 from racing_vpt.data.renditions import Rendition, RenditionWriter, shown_frames
 from racing_vpt.files import Draft, published, read_json, sha256_of, write_json
+from racing_vpt.processes import in_parallel
 from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.video.decode import MOST_BYTES
 from racing_vpt.video.decoders import Video
@@ -27,7 +30,7 @@ class RenditionTask:
         source: the recording.
         rendition: encoding.
         folder: folder for the new recording.
-        seed: seed of the intervals of a variable rate.
+        seed: seed of the intervals of a variable rate, and of drawn colours.
     """
 
     source: PairedRecording
@@ -44,7 +47,7 @@ class RenditionTask:
     def origin(self) -> dict[str, object]:
         """What the meta file says about where it comes from; the same task has the same."""
         return {
-            "rendition": {**asdict(self.rendition), "seed": self.seed},
+            "rendition": {**self.rendition.settings, "seed": self.seed},
             "rendition_of": self.source.recording.sha256,
         }
 
@@ -60,6 +63,18 @@ class RenditionTask:
             )
         return True
 
+    def result(self) -> Recording:
+        """The new recording, which exists."""
+        return Recording.open(self.folder / f"{self.name}.meta.json")
+
+
+def render_all(tasks: Sequence[RenditionTask], workers: int, what: str) -> tuple[int, int]:
+    """Write the renditions that do not exist yet, with progress; returns their number and that of their frames."""
+    todo = {task.folder / task.name: task for task in tasks if not task.is_done()}
+    work = in_parallel(Renderer(todo), list(todo), workers)
+    frames = sum(tqdm(work, total=len(todo), unit="rendition", desc=f"renditions {what}", disable=not todo))
+    return len(todo), frames
+
 
 def render(task: RenditionTask) -> int:
     """Write a rendition as a recording of its own: lines, video and, last, the meta file; returns its frames.
@@ -73,11 +88,12 @@ def render(task: RenditionTask) -> int:
     shown, times = shown_frames(rendition, source.num_frames, source.frames_per_second, task.seed)
     path = task.folder / f"{task.name}.mkv"
     video = source.open_video()
+    changed = rendition.picture.drawn(task.seed)
     draft = Draft(path)
     try:
         with closing(RenditionWriter(draft.temporary, rendition)) as writer:
             for frame, time in zip(frames_at(video, shown), times, strict=True):
-                writer.add(frame, float(time))
+                writer.add(changed(frame), float(time))
         if source.has_actions:  # before the video, so that an interrupted rendition does not count as unlabelled
             with published(path.with_suffix(".jsonl")) as lines:
                 write_lines(lines, records_at(source.records(), shown, times))
@@ -103,6 +119,21 @@ def render(task: RenditionTask) -> int:
     }
     write_json(path.with_name(f"{task.name}.meta.json"), meta)
     return len(shown)
+
+
+class Renderer:
+    """`Work` of processes: writes renditions.
+
+    Args:
+        tasks: by path without suffix.
+    """
+
+    def __init__(self, tasks: Mapping[Path, RenditionTask]) -> None:
+        self.tasks = tasks
+
+    def __call__(self, paths: Iterable[Path]) -> Iterator[tuple[Path, int]]:
+        for path in paths:
+            yield path, render(self.tasks[path])
 
 
 def frames_at(video: Video, indices: np.ndarray) -> Iterator[Frame]:

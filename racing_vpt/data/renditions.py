@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
@@ -18,12 +18,14 @@ import av
 import numpy as np
 from av.video.stream import VideoStream
 
+from racing_vpt.data.picture_change import PictureChange
 from racing_vpt.frames import resize
-from racing_vpt.types import Frame
+from racing_vpt.types import Fit, Frame
 from racing_vpt.video.containers import open_container
 
 Codec = Literal["x264", "x265", "vp9", "lossless"]
 TIME_BASE = Fraction(1, 90_000)  # unit of time stamps: 1 / a multiple of every usual rate
+ADDED = ("fit", "picture")  # options that older renditions do not name
 UNEVEN = (1 / 38, 0.007, 1 / 60, 1 / 18)  # seconds between frames of a variable rate: mean, deviation, minimum, maximum
 
 
@@ -39,6 +41,8 @@ class Rendition:
         height: pixels, an even number; None: the recording's.
         width: pixels, an even number; None: the recording's.
         frames_per_second: frame rate; None: variable, as phones and browsers record.
+        fit: how the recording's picture is fitted to the size; `letterbox` adds black bars.
+        picture: what is done to the picture before.
     """
 
     name: str
@@ -48,6 +52,8 @@ class Rendition:
     height: int | None = None
     width: int | None = None
     frames_per_second: float | None = 50.0
+    fit: Fit = "stretch"
+    picture: PictureChange = PictureChange()  # noqa: RUF009 - frozen
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):
@@ -57,6 +63,13 @@ class Rendition:
             raise ValueError(f"a rendition needs crf from 0 to 63 and even sizes in pixels, but has {self}")
         if self.frames_per_second is not None and not 0 < self.frames_per_second < 1000:
             raise ValueError(f"frames_per_second is below 1000, or null for a variable rate, but {self} was given")
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The options as JSON values, without later ones at their defaults, so that older renditions are recognised."""
+        changed = {field.name for field in fields(self) if getattr(self, field.name) != field.default}
+        values = {**asdict(self), "picture": {**asdict(self.picture), "hide": [[*each] for each in self.picture.hide]}}
+        return {name: value for name, value in values.items() if name not in ADDED or name in changed}
 
 
 def ordinary_renditions(rate: float) -> tuple[Rendition, ...]:
@@ -145,7 +158,7 @@ class RenditionWriter:
         height, width = self.rendition.height or frame.shape[0], self.rendition.width or frame.shape[1]
         if self._stream is None:
             self._stream = self._begin(height, width)
-        frame = resize(frame, height, width, "stretch")
+        frame = resize(frame, height, width, self.rendition.fit)
         picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
         self._last = max(self._last + 1, round(time / TIME_BASE))
         picture.pts, picture.time_base = self._last, TIME_BASE

@@ -9,10 +9,11 @@ import gymnasium
 from racing_vpt.envs.actions import ControlEnv
 from racing_vpt.envs.frame_skip import FrameSkip
 from racing_vpt.envs.offers import offered
-from racing_vpt.envs.register import FAST_ID, MEADOW_ID, register_envs
+from racing_vpt.envs.register import FAST_ID, MEADOW_ID, WINDOW_ID, register_envs
 from racing_vpt.games.atari import ATARI
 
 STOCK_ID = "CarRacing-v3"
+CARRACING_IDS = (STOCK_ID, FAST_ID, WINDOW_ID)
 RenderMode = Literal["human", "rgb_array", "state_pixels"]
 OLDER_IDS = ("CarRacing-v0", "CarRacing-v1", "CarRacing-v2")
 
@@ -33,9 +34,10 @@ def make_env(
 
     Args:
         id: `CarRacing-v3` (stock) or `racing_vpt/CarRacingFast-v3` (same physics and rewards, drawn much faster), whose
-            pictures are uint8 [96, 96, 3] and whose actions are checked at every step; `minerl:HumanSurvival` or
-            `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` with the same spaces; `ALE/Enduro-v5` or another game of
-            ale-py; or any environment of gymnasium that offers its game.
+            pictures are uint8 [96, 96, 3] and whose actions are checked at every step;
+            `racing_vpt/CarRacingWindow-v3`, the same with the pictures of its window, uint8 [400, 600, 3];
+            `minerl:HumanSurvival` or `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` with the same spaces;
+            `ALE/Enduro-v5` or another game of ale-py; or any environment of gymnasium that offers its game.
         continuous: actions are float [steering, throttle, brake]; otherwise one of five integers. CarRacing only.
         frame_skip: environment frames for which an action is held; their rewards are summed.
         render_mode: result of `env.render()`: a window, a uint8 [400, 600, 3] picture, or the observation.
@@ -61,7 +63,7 @@ def make_env(
         )
     if end_on_life_loss and not id.startswith(ATARI):
         raise ValueError(f"{id} has no lives; end_on_life_loss is for Atari's games, such as {ATARI}Breakout-v5")
-    if id not in (STOCK_ID, FAST_ID):
+    if id not in CARRACING_IDS:
         if not continuous or domain_randomize or frame_skip > 1:
             raise ValueError(f"{id} has no options continuous, domain_randomize and frame_skip; CarRacing has them")
         return make_other(id, render_mode, max_episode_steps, end_on_life_loss)

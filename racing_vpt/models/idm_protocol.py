@@ -7,7 +7,7 @@ of the training set. Agreement, onsets and lags are in `agreement.py`; the page 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from torch import Tensor
@@ -15,6 +15,7 @@ from torch import Tensor
 from racing_vpt.games.controls import Axis, ControlScheme, effective_limits
 from racing_vpt.models.agreement import (
     Interval,
+    Measured,
     Stretch,
     calibration,
     lags,
@@ -30,6 +31,8 @@ from racing_vpt.models.idm_metrics import PRESSED
 COLLARS = (0, 2)  # tolerances of an onset in frames, early or late
 Figures = dict[str, dict[str, Interval]]
 """Figures by control (or head, or `all`) and name."""
+Measures = dict[str, list[Measured]]
+"""What gives the figures, by control (or head, or `all`)."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,25 @@ def changing(scheme: ControlScheme, episodes: Sequence[Episode]) -> list[str]:
 
 
 def agreement(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Figures:
-    """Figures of each control that changes.
+    """The figures of `agreement_measures` with their intervals."""
+    return with_intervals(agreement_measures(scheme, episodes, stops))
+
+
+def trust(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Figures:
+    """The figures of `trust_measures` with their intervals."""
+    return with_intervals(trust_measures(scheme, episodes, stops))
+
+
+def with_intervals(measures: Measures) -> Figures:
+    """The defined figures by control and name, with their intervals over episodes."""
+    return {
+        control: {name: interval for measured in each for name, interval in measured.intervals().items()}
+        for control, each in measures.items()
+    }
+
+
+def agreement_measures(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Measures:
+    """Agreement of each control that changes.
 
     Args:
         scheme: heads and controls.
@@ -111,7 +132,7 @@ def agreement(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping
         Of an axis `r2`, `pearson`, `scale`, and the same `_clipped` where it has a stop; of every control `f1` (pressed
         or not; of signed ones also where to) and `lag`; of those that are pressed `onset_f1_0` and `onset_f1_2`.
     """
-    figures: Figures = {}
+    found: Measures = {}
     axes = {name for name, head in scheme.heads.items() if isinstance(head, Axis)}
     for name in changing(scheme, episodes):
         low, stop = scheme.limits[name][0], stops.get(name, np.inf)
@@ -121,19 +142,19 @@ def agreement(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping
         )
         measures = []
         if name in axes:
-            measures.append(regression(raw).intervals())
+            measures.append(regression(raw))
             if name in stops:
-                named = regression(clipped).intervals()
-                measures.append({f"{figure}_clipped": each for figure, each in named.items()})
-        measures += [macro_f1(pressed, 2 + (low < 0)).intervals(), lags(clipped).intervals()]
+                measured = regression(clipped)
+                measures.append(replace(measured, names=tuple(f"{figure}_clipped" for figure in measured.names)))
+        measures += [macro_f1(pressed, 2 + (low < 0)), lags(clipped)]
         if low >= 0:
-            measures += [onsets(held, collar).intervals() for collar in COLLARS]
-        figures[name] = {figure: each for measure in measures for figure, each in measure.items()}
-    return figures
+            measures += [onsets(held, collar) for collar in COLLARS]
+        found[name] = measures
+    return found
 
 
-def trust(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Figures:
-    """Figures of the confidence: `ece` by head and overall, and under `all` those of `risk_coverage`.
+def trust_measures(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str, float]) -> Measures:
+    """Measures of the confidence: `ece` by head and overall, and under `all` those of `risk_coverage`.
 
     `all` also has `rank_correlation` (1: the error falls as the confidence rises). The error of a frame is the mean
     over the controls of |label - truth|, clipped at the stops, as a share of the control's range; `squared_` is the
@@ -141,19 +162,22 @@ def trust(scheme: ControlScheme, episodes: Sequence[Episode], stops: Mapping[str
     """
     changed = changing(scheme, episodes)
     heads = [name for name, head in scheme.heads.items() if {*head.controls} & {*changed}]
-    figures: Figures = {
-        name: calibration([[(e.confidence[name], e.right[name])] for e in episodes]).intervals() for name in heads
-    }
+    found: Measures = {name: [calibration([[(e.confidence[name], e.right[name])] for e in episodes])] for name in heads}
     sure = [np.prod([*e.confidence.values()], 0) for e in episodes]
     right = [np.all([*e.right.values()], 0) for e in episodes]
-    figures["all"] = calibration([[pair] for pair in zip(sure, right, strict=True)]).intervals()
+    found["all"] = [calibration([[pair] for pair in zip(sure, right, strict=True)])]
     errors = [np.stack([_error(scheme, e, name, stops) for name in changed]) for e in episodes] if changed else []
     if errors:
-        figures["all"] |= risk_coverage(sure, [error.mean(0) for error in errors], right).intervals()
-        squares = risk_coverage(sure, [np.square(error).mean(0) for error in errors], right).intervals()
-        figures["all"] |= {f"squared_{name}": each for name, each in squares.items() if name.startswith("error")}
-        figures["all"] |= rank_correlation(sure, [error.mean(0) for error in errors]).intervals()
-    return figures
+        mean = [error.mean(0) for error in errors]
+        squares = risk_coverage(sure, [np.square(error).mean(0) for error in errors], right)
+        found["all"] += [risk_coverage(sure, mean, right), squared(squares), rank_correlation(sure, mean)]
+    return found
+
+
+def squared(measured: Measured) -> Measured:
+    """Of a `risk_coverage` of squared errors those, under the names `squared_error_5`, ..."""
+    names = tuple(f"squared_{name}" for name in measured.names if name.startswith("error"))
+    return Measured(names, measured.sums, lambda sums: measured.figures(sums)[..., : len(names)])
 
 
 def _same(values: np.ndarray) -> np.ndarray:

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from racing_vpt.data.renditions import Rendition
-
-if TYPE_CHECKING:
-    from racing_vpt.data.rendered import RenditionTask
 
 
 def renditions(
@@ -42,14 +37,12 @@ def renditions(
         ValueError: two recipes share a name, or `out` holds other renditions.
     """
     import numpy as np
-    from tqdm import tqdm
 
     from racing_vpt.data.pairing import pair_recordings
-    from racing_vpt.data.rendered import RenditionTask
+    from racing_vpt.data.rendered import RenditionTask, render_all
     from racing_vpt.data.renditions import ordinary_renditions, random_rendition
     from racing_vpt.free_cores import num_cores
     from racing_vpt.outputs import sole_writer
-    from racing_vpt.processes import in_parallel
 
     names = None if recipes is None else [recipe.name for recipe in recipes]
     if random is not None and (recipes is not None or random < 1):
@@ -66,25 +59,6 @@ def renditions(
             chosen = list({one.name: one for one in (random_rendition(drawing) for _ in range(random))}.values())
         tasks += [RenditionTask(source, recipe, out, seed + number) for recipe in chosen]
     with sole_writer(out):
-        todo = {task.name: task for task in tasks if not task.is_done()}
-        work = in_parallel(Renderer(todo), list(todo), workers or num_cores())
-        frames = sum(tqdm(work, total=len(todo), unit="rendition", desc=f"renditions {out.name}", disable=not todo))
-    print(f"{out}: {len(todo)} renditions with {frames} frames written; {len(tasks) - len(todo)} were there before")
+        count, frames = render_all(tasks, workers or num_cores(), out.name)
+    print(f"{out}: {count} renditions with {frames} frames written; {len(tasks) - count} were there before")
     print(f"next: racing-vpt fit --config idm_timed --data.train {out}")
-
-
-class Renderer:
-    """`Work` of the processes: renditions by name.
-
-    Args:
-        tasks: by name.
-    """
-
-    def __init__(self, tasks: dict[str, RenditionTask]) -> None:
-        self.tasks = tasks
-
-    def __call__(self, names: Iterable[str]) -> Iterator[tuple[str, int]]:
-        from racing_vpt.data.rendered import render
-
-        for name in names:
-            yield name, render(self.tasks[name])

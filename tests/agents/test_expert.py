@@ -77,6 +77,23 @@ def test_every_style_drives_and_differs(env: gymnasium.Env) -> None:
     assert len(places) == len(style_names())
 
 
+def test_a_driver_with_keys_taps_them_for_two_frames_or_more(env: gymnasium.Env) -> None:
+    env.reset(seed=1130)
+    agent = load_agent("expert:taps")
+    agent.attach(env)  # type: ignore[attr-defined]
+    said = []
+    for _ in range(200):
+        said.append(tuple(agent.act(NO_FRAME).values()))
+        env.step(np.array(said[-1]))
+    steering, throttle, brake = np.array(said).T
+    assert set(steering) == {-1, 0, 1}
+    assert set(throttle) | set(brake) == {0, 0.8}
+    assert not ((throttle > 0) & (brake > 0)).any()
+    held = np.diff(np.nonzero(np.diff(steering))[0])
+    assert held.min() == 2
+    assert np.median(held) < 12
+
+
 @pytest.mark.parametrize(
     ("style", "actions"),
     [("five", load_game("carracing").actions("five").rows), ("eleven", load_game("carracing").actions("eleven").rows)],

@@ -6,6 +6,7 @@ from gymnasium.envs.box2d.car_racing import CarRacing
 
 from racing_vpt.envs.carracing.fast import CarRacingFast
 from racing_vpt.envs.carracing.instruments import coverage
+from racing_vpt.envs.make import STOCK_ID, WINDOW_ID, make_env
 
 MUCH = 40  # of 255: a difference that the eye sees
 
@@ -77,6 +78,18 @@ def test_the_large_picture_is_the_stock_one() -> None:
         pictures.append(env.render())
     assert pictures[0].shape == (400, 600, 3)
     np.testing.assert_array_equal(*pictures)
+
+
+def test_the_windows_frames_are_the_stock_ones_and_its_rewards_too() -> None:
+    window, stock = make_env(WINDOW_ID), make_env(STOCK_ID, render_mode="rgb_array")
+    frame, _ = window.reset(seed=10_003)
+    stock.reset(seed=10_003)
+    for _ in range(4):
+        assert frame.shape == (400, 600, 3)
+        np.testing.assert_array_equal(frame[:350], stock.render()[:350])  # the score below is that before this frame
+        frame, reward, *_ = window.step(np.array([0.3, 0.6, 0.0]))
+        assert reward == stock.step(np.array([0.3, 0.6, 0.0]))[1]
+    assert window.observation_space.contains(frame)
 
 
 def test_coverage_shares_pixels_out_among_cells() -> None:
