@@ -21,7 +21,9 @@ class EarlyValidation(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         batches, interval = self.after_steps * trainer.accumulate_grad_batches, trainer.val_check_batch
         by_steps = trainer.check_val_every_n_epoch is None
-        if by_steps and interval is not None and interval > batches and trainer.global_step < self.after_steps:
+        left = trainer.fit_loop.epoch_loop.val_loop.restarted_mid_evaluation  # by a signal, to be done again
+        due = trainer.global_step + (not left) <= self.after_steps
+        if by_steps and interval is not None and interval > batches and due:
             self.interval, trainer.val_check_batch = interval, batches
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
+from racing_vpt.callbacks.stop_signals import StopAsked, leave_if_asked
 from racing_vpt.envs.make import make_env
 from racing_vpt.models.imagined_drive import imagined_drive
 from racing_vpt.models.iris import IRIS
@@ -74,19 +75,25 @@ class EpisodeFilms(Callback):
                 f"callback EpisodeFilms is for an IRIS with a SegmentDataModule, not a {type(pl_module).__name__} with "
                 f"a {type(data).__name__}"
             )
-        self.validations += 1
-        if (self.validations - 1) % self.every_n_validations:
+        if self.validations % self.every_n_validations:
             return
         rate = pl_module.frames.frames_per_second / pl_module.frames.stride
         if data.buffer is not None:
             moments = collected(data, pl_module.control_names)
             self.write(trainer, "train", moments, rate, {"environment": data.env})
-        driven, full_rate = self.driven(pl_module, data.env)
+        try:
+            driven, full_rate = self.driven(trainer, pl_module, data.env)
+        except StopAsked:
+            return  # `StopSignals` ends the run at the end of this batch
         self.write(trainer, "test", driven, full_rate, {"environment": data.env, "seed": self.seed})
         if bool(batch.valid.any()):
             dream = {"world_model": f"step {trainer.global_step}", "tau": pl_module.dreams.tau}
             moments = self.imagined(pl_module, batch)
             self.write(trainer, "imagination", moments, rate, {"environment": None, "dream": dream})
+
+    def on_validation_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self.validations += 1
 
     def write(
         self, trainer: Trainer, kind: str, moments: Iterator[Moment], rate: float, meta: dict[str, object]
@@ -109,7 +116,7 @@ class EpisodeFilms(Callback):
             for suffix in (".mp4", ".jsonl"):
                 meta_file.with_name(name + suffix).unlink(missing_ok=True)
 
-    def driven(self, module: IRIS, id: str) -> tuple[Iterator[Moment], float]:
+    def driven(self, trainer: Trainer, module: IRIS, id: str) -> tuple[Iterator[Moment], float]:
         """A greedy drive in the environment, and its frame rate."""
         env = make_env(id)
         try:
@@ -118,6 +125,7 @@ class EpisodeFilms(Callback):
             episode = RunningEpisode(env, self.seed, None, self.max_frames)
             moments = []
             while not episode.done:
+                leave_if_asked(trainer)
                 seen, before = episode.frame.copy(), episode.score
                 controls = agent.act(seen)
                 episode.step(controls)
@@ -128,7 +136,7 @@ class EpisodeFilms(Callback):
 
     def imagined(self, module: IRIS, batch: Batch) -> Iterator[Moment]:
         """Imagined steps."""
-        dreamt = imagined_drive(module, batch, self.dreamt, self.validations)
+        dreamt = imagined_drive(module, batch, self.dreamt, self.validations + 1)
         for step, (frame, action, reward) in enumerate(zip(*dreamt[:3], strict=True)):
             controls = dict(zip(module.control_names, action.tolist(), strict=True))
             yield frame, controls, float(reward), step == 0

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from racing_vpt.callbacks.stop_signals import StopAsked, left_at_once, stop_if_asked
 from racing_vpt.models.controller import Controller
 from racing_vpt.processes import Pool
 from racing_vpt.rollout.population import DrivePopulation, DriveTask, dream_returns
@@ -63,6 +66,7 @@ class EvolutionRollouts(Callback):
         )
         self.judge_seeds = list(range(judge_seed, judge_seed + judge_episodes))
         self.pool: Pool[DriveTask, np.ndarray] | None = None
+        self.contenders: np.ndarray | None = None  # float [2, parameters], until they have driven the fixed tracks
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, Controller)
@@ -73,6 +77,8 @@ class EvolutionRollouts(Callback):
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
         assert isinstance(pl_module, Controller)
+        if self.contenders is not None:  # a signal ended their drive
+            self.judge(trainer, pl_module)
         search, n = pl_module.evolution, pl_module.search.n_samples
         begin = self.first_seed + search.generation * n
         pl_module.candidates = search.ask()
@@ -86,13 +92,19 @@ class EvolutionRollouts(Callback):
         assert isinstance(pl_module, Controller)
         if pl_module.evolution.generation % self.judge_every:
             return
-        contenders = np.stack([pl_module.evolution.mean, self.best])
-        earned = self.earn(trainer, pl_module, contenders, self.judge_seeds, dream=False)
+        self.contenders = np.stack([pl_module.evolution.mean, self.best])
+        self.judge(trainer, pl_module)
+
+    def judge(self, trainer: Trainer, module: Controller) -> None:
+        """Let the contenders drive the fixed tracks; the better one becomes the model's, if it is the best so far."""
+        assert self.contenders is not None
+        earned = self.earn(trainer, module, self.contenders, self.judge_seeds, dream=False)
         winner = int(earned.argmax())
-        pl_module.adopt(contenders[winner], float(earned[winner]))
-        best = float(pl_module.best_return)
-        pl_module.log_dict({"rollout/return": best, "rollout/return_mean": float(earned[0])}, batch_size=1)
-        target = pl_module.search.target_return
+        module.adopt(self.contenders[winner], float(earned[winner]))
+        self.contenders = None
+        best = float(module.best_return)
+        module.log_dict({"rollout/return": best, "rollout/return_mean": float(earned[0])}, batch_size=1)
+        target = module.search.target_return
         if target is not None and best >= target:
             trainer.should_stop = True
 
@@ -105,28 +117,41 @@ class EvolutionRollouts(Callback):
         dream: bool,
         patience: int | None = None,
     ) -> np.ndarray:
-        """Mean return over the seeds, float64 [N], of controllers [N, parameters]; the same on every rank."""
+        """Mean return over the seeds, float64 [N], of controllers [N, parameters]; the same on every rank.
+
+        A signal ends the drives and the run; the continued run drives all of them again.
+        """
         mine = range(trainer.global_rank, len(controllers), trainer.world_size)
         earned = np.zeros(len(controllers))
-        if len(mine) and dream:
-            steps = -(-(self.max_frames or 1000) // module.frames.stride)
-            dreamt = dream_returns(module.world, module.beginnings, controllers[mine], seeds, self.tau, steps)
-            earned[mine] = dreamt.mean(1)
-        elif len(mine):
-            assert self.pool is not None
-            pairs = [(row, seed) for row in mine for seed in seeds]
-            chunks = [pairs[at : at + self.batch] for at in range(0, len(pairs), self.batch)]
-            rows = [[row for row, _ in chunk] for chunk in chunks]
-            tasks = [
-                DriveTask(controllers[some], [seed for _, seed in chunk], patience)
-                for some, chunk in zip(rows, chunks, strict=True)
-            ]
-            for chunk, scores in zip(chunks, self.pool.map(tasks), strict=True):
-                for (row, _), score in zip(chunk, scores, strict=True):
-                    earned[row] += score / len(seeds)
+        with suppress(StopAsked), left_at_once(trainer):
+            if len(mine) and dream:
+                steps = -(-(self.max_frames or 1000) // module.frames.stride)
+                dreamt = dream_returns(module.world, module.beginnings, controllers[mine], seeds, self.tau, steps)
+                earned[mine] = dreamt.mean(1)
+            elif len(mine):
+                assert self.pool is not None
+                pairs = [(row, seed) for row in mine for seed in seeds]
+                chunks = [pairs[at : at + self.batch] for at in range(0, len(pairs), self.batch)]
+                rows = [[row for row, _ in chunk] for chunk in chunks]
+                tasks = [
+                    DriveTask(controllers[some], [seed for _, seed in chunk], patience)
+                    for some, chunk in zip(rows, chunks, strict=True)
+                ]
+                for chunk, scores in zip(chunks, self.pool.map(tasks), strict=True):
+                    for (row, _), score in zip(chunk, scores, strict=True):
+                        earned[row] += score / len(seeds)
+        stop_if_asked(trainer)
         if trainer.world_size == 1:
             return earned
         return trainer.strategy.reduce(torch.from_numpy(earned), reduce_op="sum").numpy()  # type: ignore[union-attr]
+
+    def state_dict(self) -> dict[str, object]:
+        """The contenders whose drive a signal ended."""
+        return {} if self.contenders is None else {"contenders": torch.from_numpy(self.contenders)}
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        contenders = state_dict.get("contenders")
+        self.contenders = None if contenders is None else contenders.numpy()
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if self.pool is not None:

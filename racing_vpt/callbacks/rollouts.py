@@ -13,6 +13,7 @@ import torch
 
 from racing_vpt.agents.checkpoint import CheckpointAgent
 from racing_vpt.callbacks.images import log_picture
+from racing_vpt.callbacks.stop_signals import StopAsked, leave_if_asked, stop_if_asked
 from racing_vpt.envs.make import make_env
 from racing_vpt.frames import film_strip
 from racing_vpt.play.film import EpisodeFilm
@@ -61,6 +62,7 @@ class RolloutValidation(pl.Callback):
         self.film, self.name = film, name
         self.validations = 0
         self.last: dict[str, float] = {}
+        self.driven: dict[str, float] | None = None  # in the current validation, which a signal may end
 
     @property
     def state_key(self) -> str:
@@ -73,11 +75,12 @@ class RolloutValidation(pl.Callback):
         if batch_idx or dataloader_idx or trainer.sanity_checking:
             return
         if self.validations % self.every_n_validations == 0:
-            self.last = self.drive(trainer, pl_module)
-        self.validations += 1
+            self.driven = self.drive(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if not trainer.sanity_checking:
+            self.validations += 1
+            self.last, self.driven = self.driven or self.last, None
             pl_module.log_dict({f"{self.name}/{key}": value for key, value in self.last.items()}, rank_zero_only=False)
 
     def state_dict(self) -> dict[str, object]:
@@ -106,11 +109,15 @@ class RolloutValidation(pl.Callback):
                     seeds,
                     open_writer=lambda seed: film if seed == self.seeds[0] else None,
                     max_frames=self.max_frames,
+                    on_step=lambda seed, frames: leave_if_asked(trainer),
                 )
             )
+        except StopAsked:
+            results = []
         finally:
             for each in envs:
                 each.close()
+        stop_if_asked(trainer)
         rows = [[result.score, float(result.lap_finished), float(result.frames), 1.0] for result in results]
         total = torch.tensor(rows, device=pl_module.device).reshape(-1, 4).sum(0)
         scores, laps, frames, driven = trainer.strategy.reduce(total, reduce_op="sum").tolist()

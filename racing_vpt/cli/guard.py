@@ -11,6 +11,7 @@ from pathlib import Path
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar, TQDMProgressBar
+from lightning.pytorch.profilers import PassThroughProfiler
 
 from racing_vpt.outputs import LOCK
 
@@ -26,7 +27,7 @@ def guard(trainer: Trainer, own_bar: bool = False) -> None:
     from racing_vpt.callbacks.finite_guard import FiniteGuard
     from racing_vpt.callbacks.fit_progress import FitProgress
     from racing_vpt.callbacks.step_seed import StepSeed
-    from racing_vpt.callbacks.stop_signals import StopSignals
+    from racing_vpt.callbacks.stop_signals import StopSignals, WaitsForData
     from racing_vpt.callbacks.training_memory import MemoryEstimate
 
     threading.excepthook = _print_unless_of_event_writer
@@ -36,6 +37,9 @@ def guard(trainer: Trainer, own_bar: bool = False) -> None:
     for kind, place in ((StepSeed, 0), (FiniteGuard, 0), (MemoryEstimate, 0), (StopSignals, len(callbacks) + 3)):
         if not any(isinstance(callback, kind) for callback in callbacks):
             callbacks.insert(place, kind())
+    signals = next(callback for callback in callbacks if isinstance(callback, StopSignals))
+    if type(trainer.profiler) is PassThroughProfiler:  # type: ignore[attr-defined]
+        trainer.profiler = WaitsForData(signals)  # type: ignore[attr-defined]
     bar = trainer.progress_bar_callback
     if isinstance(bar, TQDMProgressBar | RichProgressBar) and not own_bar:
         callbacks[callbacks.index(bar)] = FitProgress()

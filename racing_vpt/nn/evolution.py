@@ -36,6 +36,7 @@ class Evolution:
         if not sigma > 0:
             raise ValueError(f"sigma must be above 0, but {sigma} was given")
         self.seed, self.generation = seed, 0
+        self._before_ask: dict[str, Tensor] | None = None
         self._random = np.random.default_rng([seed, 0])
         import cma  # imports matplotlib, which is slow
 
@@ -55,6 +56,7 @@ class Evolution:
 
     def ask(self) -> np.ndarray:
         """The candidates of a generation, float64 [population, D]."""
+        self._before_ask = self.state()
         self._random = np.random.default_rng([self.seed, self.generation])
         return np.stack(self.search.ask())
 
@@ -68,6 +70,7 @@ class Evolution:
             raise ValueError(f"returns of candidates must be finite, but generation {self.generation} has {returns}")
         self.search.tell(list(candidates), [-float(value) for value in returns])
         self.generation += 1
+        self._before_ask = None
 
     @property
     def mean(self) -> np.ndarray:
@@ -80,7 +83,9 @@ class Evolution:
         return float(self.search.sigma)
 
     def state(self) -> dict[str, Tensor]:
-        """State of the search, by name."""
+        """State of the search, by name; before the last `ask` if its returns are not known, as asking changes it."""
+        if self._before_ask is not None:
+            return self._before_ask
         found = {name: torch.as_tensor(np.array(value)) for name, _, _, value in self._numbers()}
         return {**found, "generation": torch.tensor(self.generation)}
 
@@ -96,7 +101,7 @@ class Evolution:
             raise ValueError(f"the resumed search has {list(held)} parameters, but this one has {own}")
         self.search.ask()  # creates what the package creates in its first generation
         self.search.pop_injection_directions = []  # what is to be injected is part of the state
-        self.generation = int(state.pop("generation"))
+        self.generation, self._before_ask = int(state.pop("generation")), None
         for name, stored in state.items():
             path, _, attribute = name.rpartition("/")
             owner = getattr(self.search, path) if path else self.search

@@ -1,5 +1,6 @@
 """Driving during validation: it is logged and filmed, and uses the averaged weights."""
 
+import signal
 from pathlib import Path
 
 import av
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch.utils.data import DataLoader
 
 from racing_vpt.callbacks.rollouts import RolloutValidation
+from racing_vpt.callbacks.stop_signals import StopSignals, leave_if_asked
 from racing_vpt.models.vpt import VPT
 from racing_vpt.models.vpt_config import PolicyConfig
 from racing_vpt.nn.sizes import NetSize
@@ -84,6 +86,35 @@ def test_between_rollouts_the_last_result_is_logged_again(tmp_path: Path) -> Non
     events.Reload()
     assert len(events.Scalars("rollout/return")) == 4
     assert [event.step for event in events.Images("rollout/film")] == [1, 4]
+
+
+def test_a_signal_in_a_rollout_ends_it_and_the_continued_run_drives_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(name: str, resume: Path | None = None) -> float:
+        rollouts = RolloutValidation(episodes=1, max_frames=20)
+        last = ModelCheckpoint(tmp_path / name, filename="last", enable_version_counter=False)
+        trainer = trainer_of(tmp_path / name, [rollouts, last, StopSignals()], max_epochs=1, num_sanity_val_steps=0)
+        trainer.fit(policy(), loader(1), loader(1), ckpt_path=resume)
+        assert rollouts.state_dict() == {"validations": 1, "last": rollouts.last}
+        return rollouts.last["return"]
+
+    def at_frame_ten(trainer: Trainer) -> None:
+        steps.append(1)
+        if len(steps) == 10:
+            signal.raise_signal(signal.SIGTERM)
+        leave_if_asked(trainer)
+
+    steps: list[int] = []
+    with monkeypatch.context() as patch:
+        patch.setattr("racing_vpt.callbacks.rollouts.leave_if_asked", at_frame_ten)
+        with pytest.raises(SystemExit):
+            trained("stopped")
+    assert len(steps) == 10
+    assert not list((tmp_path / "stopped" / "media").rglob("*.mp4"))
+    assert not EventAccumulator(str(tmp_path / "stopped")).Reload().Tags()["images"]
+    assert trained("stopped", tmp_path / "stopped" / "last.ckpt") == trained("whole")
+    assert [film.name for film in (tmp_path / "stopped" / "media" / "rollouts").iterdir()] == ["step=1.mp4"]
 
 
 @pytest.mark.slow

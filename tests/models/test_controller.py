@@ -1,6 +1,7 @@
 """The controller's search: the paper's sizes; equal when resumed and in any number of processes."""
 
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from racing_vpt.nn.evolution import Evolution
 from racing_vpt.nn.memory import MemoryNet
 from racing_vpt.nn.memory_world import MemoryWorld
 from racing_vpt.nn.vae_net import VAENet
+from racing_vpt.processes import Pool
 from racing_vpt.rollout.population import DrivePopulation, DriveTask, dream_returns
 from tests.episodes import run_episode
 
@@ -48,7 +50,7 @@ def words_of(memory: Path, runs: Path, name: str, *words: str, config: str = "co
     given = "".join(f"        {key}: {value}\n" for key, value in small.items())
     head = "EvolutionRollouts\n      init_args:\n"
     assert head in text
-    text = re.sub(r" +judge_every: \d+\n", "", text).replace(head, head + given)
+    text = re.sub(r" +judge_(every|episodes): .*\n", "", text).replace(head, head + given)
     path = runs / f"{config}.yaml"
     path.write_text(re.sub(r"every_n_train_steps: \d+", "every_n_train_steps: 1", text))
     configs = ["--config", str(ROOT / "configs" / "base.yaml"), "--config", str(path)]
@@ -70,6 +72,14 @@ def whole(memory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     runs = tmp_path_factory.mktemp("whole")
     assert fit(memory, runs, "whole", "--trainer.max_steps=3", "--model.search.pop_size=5") == 0
     return runs / "controller" / "whole"
+
+
+def assert_the_same_search(run: Path, other: Path) -> None:
+    """Both have done three generations, with the same state and weights after them."""
+    one, parts = searched(run), searched(other)
+    assert one["global_step"] == parts["global_step"] == 3
+    assert [name for name, x in one["evolution"].items() if not torch.equal(x, parts["evolution"][name])] == []
+    assert [name for name, x in one["state_dict"].items() if not torch.equal(x, parts["state_dict"][name])] == []
 
 
 def test_it_has_the_papers_numbers() -> None:
@@ -103,14 +113,34 @@ def test_a_resumed_run_equals_an_uninterrupted_one(memory: Path, whole: Path, tm
     five = "--model.search.pop_size=5"
     assert fit(memory, tmp_path, "parts", "--trainer.max_steps=2", five) == 0
     assert fit(memory, tmp_path, "parts", "--trainer.max_steps=3", five, "--ckpt_path=last") == 0
-    one, parts = searched(whole), searched(tmp_path / "controller" / "parts")
-    assert one["global_step"] == parts["global_step"] == 3
-    assert [name for name, x in one["evolution"].items() if not torch.equal(x, parts["evolution"][name])] == []
-    assert [name for name, x in one["state_dict"].items() if not torch.equal(x, parts["state_dict"][name])] == []
+    assert_the_same_search(whole, tmp_path / "controller" / "parts")
     from racing_vpt.agents.load import load_agent
 
     controls = load_agent(str(whole)).act(np.full((96, 96, 3), 100, np.uint8))
     assert {*controls} == {"steering", "throttle", "brake", "gear_change"}
+
+
+def test_a_search_stopped_in_its_drives_does_them_again(
+    memory: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordinary, words = Pool.map, ("--trainer.max_steps=3", "--model.search.pop_size=5")
+    for resumed in ((), ("--ckpt_path=last",)):  # in the drives of the second generation, then on the fixed tracks
+        drives: list[int] = []
+
+        def stopped(pool: Pool, tasks: list, drives: list[int] = drives) -> list:
+            drives.append(len(tasks))
+            if len(drives) == 2:
+                signal.raise_signal(signal.SIGTERM)
+                raise AssertionError("the drives went on")
+            return ordinary(pool, tasks)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pool, "map", stopped)
+            with pytest.raises(SystemExit) as ended:
+                fit(memory, tmp_path, "stopped", *words, *resumed)
+        assert ended.value.code == 128 + signal.SIGTERM
+    assert fit(memory, tmp_path, "stopped", *words, "--ckpt_path=last") == 0
+    assert_the_same_search(whole, tmp_path / "controller" / "stopped")
 
 
 def test_a_search_in_a_dream(memory: Path, tmp_path: Path) -> None:
