@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,9 @@ class Versions:
 def compare(constraints: Path) -> Versions:
     """Compare what is installed with a file of `name==version` lines; a build suffix (`+cu130`) is ignored.
 
+    Packages that are not installed and that no installed one requires belong to extras that were not asked for; they
+    are left out.
+
     Raises:
         FileNotFoundError: the file does not exist.
         ValueError: a line has another form.
@@ -32,7 +36,7 @@ def compare(constraints: Path) -> Versions:
 
     if not constraints.is_file():
         raise FileNotFoundError(f"there is no {constraints}; run this in the checkout, or give --constraints FILE")
-    found = Versions()
+    found, required = Versions(), required_names()
     for number, line in enumerate(constraints.read_text().splitlines(), 1):
         text = line.split("#")[0].split(";")[0].strip()
         if not text:
@@ -43,13 +47,29 @@ def compare(constraints: Path) -> Versions:
         try:
             there = version(name)
         except PackageNotFoundError:
-            found.missing.append((name, wanted))
+            if normalized(name) in required:
+                found.missing.append((name, wanted))
             continue
         if there.split("+")[0] == wanted.split("+")[0]:
             found.right.append(name)
         else:
             found.different.append((name, wanted, there))
     return found
+
+
+def required_names() -> set[str]:
+    """Normalized names of all packages that the installed ones require on this machine, without their extras."""
+    from importlib.metadata import distributions
+
+    from packaging.requirements import Requirement
+
+    wanted = [Requirement(line) for each in distributions() for line in each.requires or ()]
+    return {normalized(need.name) for need in wanted if need.marker is None or need.marker.evaluate({"extra": ""})}
+
+
+def normalized(name: str) -> str:
+    """A package's name as PyPI compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def deciding_versions(env: str) -> dict[str, str]:

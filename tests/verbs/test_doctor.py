@@ -8,21 +8,28 @@ from pathlib import Path
 import pytest
 
 from racing_vpt.cli.main import main
-from racing_vpt.cli.versions import compare
+from racing_vpt.cli.versions import compare, required_names
 from racing_vpt.verbs import doctor as doctor_module
 from racing_vpt.verbs.doctor import Finding, doctor
 
 
-def test_versions_are_right_missing_or_different(tmp_path: Path) -> None:
+def test_versions_are_right_missing_or_different(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("racing_vpt.cli.versions.required_names", lambda: {"no-such-package"})
     constraints = tmp_path / "constraints.txt"
-    constraints.write_text(f"# exact\nnumpy=={version('numpy')}\neinops==0.0.1 # old\nno-such-package==1.0\n")
+    lines = [f"numpy=={version('numpy')}", "einops==0.0.1 # old", "No_such.package==1.0", "of-an-extra==2.0"]
+    constraints.write_text("# exact\n" + "\n".join(lines) + "\n")
     found = compare(constraints)
     assert found.right == ["numpy"]
-    assert found.missing == [("no-such-package", "1.0")]
+    assert found.missing == [("No_such.package", "1.0")]
     assert found.different == [("einops", "0.0.1", version("einops"))]
     constraints.write_text("numpy>=2\n")
     with pytest.raises(ValueError, match="line 1: expected name==version"):
         compare(constraints)
+
+
+def test_what_installed_packages_require_is_known_without_their_extras() -> None:
+    assert {"torch", "lightning", "typing-extensions"} <= required_names()
+    assert "wandb" not in required_names()  # an extra of ours
 
 
 def test_each_check_reports_and_this_machine_works(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
