@@ -16,7 +16,7 @@ data
   pack       turn recordings, or videos with labels, into shards to train from
   renditions encode recordings again as ordinary tools write video: codecs, qualities, sizes, rates
   inspect    show what is in recordings, labels or shards, as text and one picture
-  verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256
+  verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256; --idm: controls that lag
   import-contractor  turn OpenAI's recordings of people playing Minecraft into recordings
 
 training: racing-vpt fit --config NAME --name RUN, where NAME is a shipped recipe (idm, vpt, dqn, iris, ...) or a file

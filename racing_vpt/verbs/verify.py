@@ -16,14 +16,17 @@ if TYPE_CHECKING:
 MOST_UNREACHABLE = 2  # shards that a server does not give, before the others are not asked for
 
 
-def verify(path: str, *, game: str | None = None) -> None:
+def verify(path: str, *, game: str | None = None, idm: str | None = None) -> None:
     """Check recordings, labels, shards or checkpoints: counts, bytes, sha256, that lines parse and match frames.
 
-    With --game also that their controls are those of the game, within its limits.
+    With --game also that their controls are those of the game, within its limits. With --idm also whether the controls
+    of recordings are shifted in time against the picture: `--idm zoo:idm-carracing-video` prints by how many frames
+    they lag or lead, for each recording and for all of them, or that it cannot tell.
 
     Args:
         path: folder of recordings, labels or shards, a single recording, or a checkpoint (run folder, file, zoo:NAME).
         game: name or YAML file of the game that all of it must be of.
+        idm: inverse dynamics model of their game: run folder, file or zoo:NAME.
 
     Raises:
         ValueError: something is damaged, or of another game; every fault is printed.
@@ -35,6 +38,8 @@ def verify(path: str, *, game: str | None = None) -> None:
 
     asked = None if game is None else load_game(game)
     kind = "checkpoints" if _is_checkpoint(path) else kind_of(path)
+    if idm is not None and kind != "recordings":
+        raise ValueError(f"--idm tells whether the controls of recordings are shifted, but {path} holds {kind}")
     checks = {
         "shards": _check_shards,
         "labels": _check_labels,
@@ -55,6 +60,11 @@ def verify(path: str, *, game: str | None = None) -> None:
     if not count:
         raise FileNotFoundError(f"{path} holds no recordings, labels or shards; make some with: racing-vpt collect")
     print(f"{path}: {count} {kind} verified")
+    if idm is not None:
+        from racing_vpt.studies.shifted_controls import find_shifts
+
+        for line in find_shifts(idm, Path(path)):
+            print(line, flush=True)
 
 
 def _is_checkpoint(path: str) -> bool:
