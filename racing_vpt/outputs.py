@@ -41,6 +41,16 @@ def sole_writer(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
+def sole_writer_of_each(folders: Iterable[Path]) -> Iterator[None]:
+    """Lock folders as `sole_writer`; one whose name is a file's is left to the error of writing to it."""
+    with ExitStack() as stack:
+        for folder in sorted(folders):
+            with suppress(FileExistsError, NotADirectoryError):
+                stack.enter_context(sole_writer(folder))
+        yield
+
+
+@contextmanager
 def sole_writer_of(*files: Path | None) -> Iterator[None]:
     """Lock files against other writers of racing-vpt for the block; other files of their folders are not locked.
 

@@ -5,6 +5,7 @@ A process that dies is replaced and its tasks are repeated; no process outlives 
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Generic, TypeVar
@@ -13,7 +14,26 @@ from racing_vpt.worker_processes import Crew, Work
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+SECONDS_TO_SAVE = 9.0  # before a command that was asked to end is killed
 AHEAD = 4  # tasks per process that may run ahead of the results taken
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Run a command to its end; returns its exit status.
+
+    What ends this process, such as a signal, ends the command too, which has some seconds to save what it did.
+    """
+    process = subprocess.Popen(words)
+    try:
+        return process.wait()
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(SECONDS_TO_SAVE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def in_parallel(work: Work[Task, Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:

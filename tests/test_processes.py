@@ -9,10 +9,11 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
-from racing_vpt.processes import AHEAD, Pool, in_parallel
+from racing_vpt.processes import AHEAD, Pool, in_parallel, run_command
 
 Named = tuple[str, int]  # a folder for marks, and a number
 
@@ -124,6 +125,22 @@ def test_results_come_in_order_with_few_computed_ahead() -> None:
         assert next(pool.in_order(range(40))) == 0  # and is left there: what is being done is given up
         assert pool.map([7, 8]) == [7, 8]
     assert AHEAD * 2 < 40
+
+
+def test_a_command_ends_with_its_parent_and_may_save_before(tmp_path: Path) -> None:
+    def leave(number: int, frame: FrameType | None) -> None:
+        raise SystemExit(143)
+
+    script = f"trap 'echo saved > {tmp_path}/saved; exit' TERM; while :; do sleep 0.02; done"
+    before = signal.signal(signal.SIGALRM, leave)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    try:
+        with pytest.raises(SystemExit):
+            run_command(["bash", "-c", script])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert (tmp_path / "saved").read_text() == "saved\n"
+    assert run_command(["false"]) == 1
 
 
 def test_no_worker_outlives_a_killed_parent(tmp_path: Path) -> None:

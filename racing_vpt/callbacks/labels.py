@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from datetime import timedelta
 from pathlib import Path
@@ -32,7 +33,7 @@ from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_metrics import confidence
 from racing_vpt.models.idm_trust import expected_error
 from racing_vpt.models.likeness import Prediction
-from racing_vpt.outputs import check_no_inputs
+from racing_vpt.outputs import check_no_inputs, sole_writer_of_each
 from racing_vpt.types import frame_spec
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class WriteLabels(Callback):
         self.tally = Tally()
         self.reliability = Reliability()
         self.unfinished: dict[str, Unfinished] = {}
+        self.held = ExitStack()  # holds the folders below that of the labels
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         if stage != "predict":
@@ -94,6 +96,9 @@ class WriteLabels(Callback):
         sizes = {name: size_of(path) for name, path in data.found.items() if name not in data.skip}
         mine = list(sizes)[trainer.global_rank :: trainer.world_size]
         self.sizes = {name: sizes[name] for name in mine}
+        if trainer.is_global_zero:
+            below = {self.lines_of(name).parent for name in sizes} - {self.folder}
+            self.held.enter_context(sole_writer_of_each(below))  # another process may label into one of them alone
         self.remove_leftovers()
 
     def is_done(self, name: str, video: Path) -> bool:
@@ -201,8 +206,7 @@ class WriteLabels(Callback):
         video = self.unfinished.pop(window.name, None)
         if video is not None:
             self.tally.frames -= video.frames
-            video.file.close()
-            video.draft.discard()
+            video.discard()
         self.tally.failed[window.name] = why
         named = "" if why.startswith(str(window.video)) else f"{window.video}: "
         if self.on_error == "raise":
@@ -211,6 +215,7 @@ class WriteLabels(Callback):
 
     def on_predict_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.bar.close()
+        self.held.close()
         told: list[tuple[Tally, Reliability] | None] = [(self.tally, self.reliability)]
         if trainer.world_size > 1:
             told = [None] * trainer.world_size
@@ -228,9 +233,9 @@ class WriteLabels(Callback):
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         for video in self.unfinished.values():
-            video.file.close()
-            video.draft.discard()
+            video.discard()
         self.unfinished.clear()
+        self.held.close()
         if hasattr(self, "sizes"):
             self.remove_leftovers(own=True)  # a signal may have come before the draft was recorded
 

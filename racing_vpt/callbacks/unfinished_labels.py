@@ -59,6 +59,11 @@ class Unfinished:
             self.file.write(to_line(record) + "\n")
         self.reliability.count(trust, errors, labels.likeness)
 
+    def discard(self) -> None:
+        """Drop the lines so far."""
+        self.file.close()
+        self.draft.discard()
+
 
 def rounded(values: Tensor) -> list[float]:
     """The numbers with as many decimals as are written; half a bin of any scheme is a hundred times coarser."""

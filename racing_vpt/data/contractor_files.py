@@ -16,6 +16,7 @@ from racing_vpt.frames import resize
 from racing_vpt.games.read import load_game
 from racing_vpt.types import FrameRecord, Resize
 from racing_vpt.video.decode import open_video
+from racing_vpt.video.trust import examined_once
 
 log = logging.getLogger(__name__)
 CHUNK = 64  # frames decoded at once
@@ -88,7 +89,7 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
     """Import one recording; returns its number of frames.
 
     Raises:
-        ValueError: video or lines cannot be read, do not belong together, or no frame is left.
+        ValueError: video or lines are damaged, do not belong together, or no frame is left.
         FileExistsError: another file has the recording's name.
     """
     frames, source = read_contractor(lines, how.quirks), open_video(video)
@@ -113,6 +114,7 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
         **source_of(video, lines, how),
     }
     earlier = earlier_import(out, name)
+    examined_once(video)  # in a process of its own: a stranger wrote it
     with RecordingWriter(
         out, name, frames_per_second=FRAMES_PER_SECOND, meta=meta, crf=how.crf, replaced=earlier
     ) as writer:

@@ -13,7 +13,7 @@ from racing_vpt.data.columns import Columns
 from racing_vpt.data.label_files import read_labels
 from racing_vpt.data.manifest import MANIFEST, read_manifest
 from racing_vpt.data.pairing import pair_recordings
-from racing_vpt.data.remote import is_remote
+from racing_vpt.data.remote import AT_A_TERMINAL, RemoteFiles, is_remote
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import RecordingStore, Store, StoredEpisode
 from racing_vpt.files import TEMPORARY, read_json
@@ -88,8 +88,8 @@ def survey(path: str, num_strips: int = 6) -> Overview:
         return overview
     stores: list[tuple[str, Store]] = []
     if kind == "shards":
-        manifest = read_manifest(path)
-        stores = [(split, ShardStore(path, split)) for split in manifest["splits"]]
+        manifest = read_manifest(path, RemoteFiles(AT_A_TERMINAL))
+        stores = [(split, ShardStore(path, split, remote=AT_A_TERMINAL)) for split in manifest["splits"]]
         size = sum(shard["bytes"] for shard in manifest["shards"]) / 2**20
         overview.notes = [
             f"{len(manifest['shards'])} shards, {size:.1f} MiB",

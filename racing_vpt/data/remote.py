@@ -58,6 +58,9 @@ class Remote:
             )
 
 
+AT_A_TERMINAL = Remote(tries=2, seconds=20.0)  # for verbs that somebody waits for: an answer within a minute
+
+
 def is_remote(path: str) -> bool:
     """Whether a path is a URL; ValueError for a file system that is not allowed."""
     if path.startswith("pipe:"):

@@ -17,6 +17,8 @@ from racing_vpt.games.minecraft import CameraAxis, JointButtons, JointCamera, na
 if TYPE_CHECKING:
     from torch import Tensor
 
+MOST_BINS = 4096  # of an axis; a file that asks for more would fill the memory with a table of them
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -37,8 +39,10 @@ class Axis:
     mu: float | None = None
 
     def __post_init__(self) -> None:
-        if self.bins < 2 or not self.low < self.high or (self.mu is not None and self.mu <= 0):
-            raise ValueError(f"axis {self.name} needs low < high, 2 bins or more and mu > 0 (or none), but has {self}")
+        if not 2 <= self.bins <= MOST_BINS or not self.low < self.high or (self.mu is not None and self.mu <= 0):
+            raise ValueError(
+                f"axis {self.name} needs low < high, 2 to {MOST_BINS} bins and mu > 0 (or none), but has {self}"
+            )
 
     @property
     def controls(self) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from racing_vpt.games.game import Game
 from racing_vpt.nn.sizes import NetSize
 from racing_vpt.types import FrameSpec
 
+MOST_CONVOLUTIONS = 64  # one after the other; a file that asks for more would fill the memory with a list of them
+
 
 @dataclass(frozen=True)
 class View:
@@ -99,6 +101,11 @@ class IDMConfig:
             object.__setattr__(self, "close_heads", tuple(self.close_heads))  # YAML and JSON give lists
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), but {self.dropout} was given")
+        if not (1 <= self.convolutions <= MOST_CONVOLUTIONS and 1 <= self.close_convolutions <= MOST_CONVOLUTIONS):
+            raise ValueError(
+                f"convolutions and close_convolutions are 1 to {MOST_CONVOLUTIONS}, but {self.convolutions} and "
+                f"{self.close_convolutions} were given"
+            )
         if self.reach is not None and self.reach < 1:
             raise ValueError(f"attention must reach 1 frame to either side or more, but reach {self.reach} was given")
         if not (self.cnn or self.motion or self.view is not None):

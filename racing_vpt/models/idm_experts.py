@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from racing_vpt.models.idm_config import View
+from racing_vpt.models.idm_config import MOST_CONVOLUTIONS, View
 from racing_vpt.models.idm_motion import LUMA, NUM_MOTION
 from racing_vpt.models.idm_net import BLACK, RunningNorm, look
 from racing_vpt.models.likeness import video_vector
@@ -63,6 +63,8 @@ class TimedIDMConfig:
             object.__setattr__(self, name, tuple(getattr(self, name)))  # YAML and JSON give lists
             if len(getattr(self, name)) != len(READERS) or min(getattr(self, name)) < 1:
                 raise ValueError(f"{name} needs a number of at least 1 for each of {READERS}, but {self} was given")
+        if max(self.convolutions) > MOST_CONVOLUTIONS:
+            raise ValueError(f"convolutions are 1 to {MOST_CONVOLUTIONS}, but {self.convolutions} were given")
         if self.over_time < 1 or self.over_time % 2 == 0:
             raise ValueError(f"over_time must be odd and 1 or more, but {self.over_time} was given")
         if not (0 <= self.dropout < 1 and 0 <= self.blind <= 0.5):

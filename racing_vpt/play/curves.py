@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from racing_vpt.files import published
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from racing_vpt.play.picture_file import write_picture
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps int64 [N], values float64 [N]
 Drives = tuple[list[float], list[float], list[float]]  # decisions, seconds of training, mean returns
@@ -68,7 +64,7 @@ def plot_training(runs: dict[str, Path], path: Path) -> None:
                 axis.set_visible(False)
         axes[1, column].set_ylim(-0.1, 1.02)
     figure.tight_layout()
-    _keep(figure, path)
+    write_picture(figure, path, dpi=120)
     pyplot.close(figure)
 
 
@@ -86,7 +82,7 @@ def plot_returns(runs: dict[str, Drives], path: Path) -> None:
     for axis in axes:
         axis.grid(alpha=0.3)
     axes[0].legend(fontsize=8)
-    _keep(figure, path)
+    write_picture(figure, path, dpi=120)
 
 
 def read_drives(run: Path) -> Drives:
@@ -105,8 +101,3 @@ def read_drives(run: Path) -> Drives:
         raise ValueError(f"{file} is empty: no validation yet; wait, or continue the run with: --ckpt_path last")
     decisions, seconds, returns = ([float(row[name]) for row in rows] for name in ("decisions", "seconds", "return"))
     return decisions, seconds, returns
-
-
-def _keep(figure: Figure, path: Path) -> None:
-    with published(path) as temporary:
-        figure.savefig(temporary, dpi=120, format="png")

@@ -11,8 +11,8 @@ from einops import rearrange
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.lines import RANGES
 from racing_vpt.data.overview import Overview
-from racing_vpt.files import published
 from racing_vpt.play.controls_box import used
+from racing_vpt.play.picture_file import write_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,8 +26,7 @@ BAR, STRIP_CONTROLS = "#3b6ea5", 3  # colour; maximum number of controls named b
 
 def write_overview(overview: Overview, table: dict[str, np.ndarray], out: Path) -> None:
     """Save `overview_figure` as a PNG, or in another format that matplotlib knows by its suffix."""
-    with published(out) as temporary:
-        overview_figure(overview, table).savefig(temporary, format=out.suffix.lstrip(".") or "png")
+    write_picture(overview_figure(overview, table), out)
 
 
 def overview_figure(overview: Overview, table: dict[str, np.ndarray]) -> Figure:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -49,18 +48,21 @@ def demo(out: Path = Path("runs/demo"), configs: Path = CONFIGS, seeds: str = "1
         configs: folder with the recipes labelled, watched, idm and vpt; the last two change those of the folder above.
         seeds: tracks to drive in the end, on the stock environment; unseen in training and labelling.
     """
+    from racing_vpt.outputs import sole_writer
+
     find_config(str(configs / "idm.yaml"))  # a folder without recipes is an error before anything is made
     steps = circle(out, configs, seeds)
-    announce(steps, slowdown())
     fingerprints: dict[Path, str] = {}
     seconds = 0.0
-    for number, step in enumerate(steps, 1):
-        print(f"\n[{number}/{len(steps)}] {step.title}\n$ racing-vpt {shlex.join(step.words)}", flush=True)
-        fingerprints[step.makes] = fingerprint(step, [fingerprints[need] for need in step.needs])
-        took = run_step(step, fingerprints[step.makes], out / "steps" / f"{number}.json")
-        seconds += took
-        print(f"  {took:.0f} s", flush=True)
-    summarize(out, seconds)
+    with sole_writer(out):
+        announce(steps, slowdown())
+        for number, step in enumerate(steps, 1):
+            print(f"\n[{number}/{len(steps)}] {step.title}\n$ racing-vpt {shlex.join(step.words)}", flush=True)
+            fingerprints[step.makes] = fingerprint(step, [fingerprints[need] for need in step.needs])
+            took = run_step(step, fingerprints[step.makes], out / "steps" / f"{number}.json")
+            seconds += took
+            print(f"  {took:.0f} s", flush=True)
+        summarize(out, seconds)
 
 
 def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
@@ -128,6 +130,7 @@ def run_step(step: Step, wanted: str, record: Path) -> float:
         ValueError: the command failed, or would overwrite files that the demo did not make.
     """
     from racing_vpt.files import write_json
+    from racing_vpt.processes import run_command
 
     before = json.loads(record.read_text()) if record.is_file() else {}
     same = before.get("fingerprint") == wanted
@@ -147,7 +150,7 @@ def run_step(step: Step, wanted: str, record: Path) -> float:
         words += ["--ckpt_path", "last"]
     begun, status = time.monotonic(), 1
     try:
-        status = subprocess.run([sys.executable, "-m", "racing_vpt", *words]).returncode
+        status = run_command([sys.executable, "-m", "racing_vpt", *words])
     finally:
         seconds += time.monotonic() - begun
         write_json(record, entry | {"seconds": seconds, "finished": status == 0})

@@ -28,8 +28,10 @@ def inspect_data(path: str, *, out: Path = Path("inspect.png"), game: str | None
     from racing_vpt.games.read import load_game
     from racing_vpt.outputs import sole_writer_of
     from racing_vpt.play.overview_picture import write_overview
+    from racing_vpt.play.picture_file import check_own_picture
 
     asked = None if game is None else load_game(game)
+    check_own_picture(out)
     overview = survey(path)
     print(describe(path, overview))
     if asked is not None:

@@ -25,10 +25,12 @@ def returns(
     """
     from racing_vpt.outputs import sole_writer_of
     from racing_vpt.play.curves import plot_returns, read_drives
+    from racing_vpt.play.picture_file import check_own_picture
 
     folders = [folders] if isinstance(folders, Path) else folders
     if not folders:
         raise ValueError("no run was given; name some: --folders [runs/dqn/default]")
+    check_own_picture(out)
     drives = {str(folder): read_drives(folder) for folder in folders}
     with sole_writer_of(out):
         plot_returns(drives, out)

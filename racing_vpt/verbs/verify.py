@@ -169,10 +169,11 @@ def _check_shards(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
     """Name and fault (or nothing) of each shard, and of the manifest's counts."""
     from racing_vpt.data.item_errors import reason
     from racing_vpt.data.manifest import Shard, read_manifest
-    from racing_vpt.data.remote import RemoteFiles, is_remote
+    from racing_vpt.data.remote import AT_A_TERMINAL, RemoteFiles, is_remote
     from racing_vpt.files import open_regular, refuse_link_out
 
-    manifest = read_manifest(path)
+    files = RemoteFiles(AT_A_TERMINAL)
+    manifest = read_manifest(path, files)
     shards = [Shard.of_json(entry) for entry in manifest["shards"]]
     unreachable = 0
     for shard in shards:
@@ -182,7 +183,7 @@ def _check_shards(path: str, game: Game | None) -> Iterator[tuple[str, str]]:
             continue
         try:
             if is_remote(path):
-                content = RemoteFiles().read_whole(address, shard.bytes)
+                content = files.read_whole(address, shard.bytes)
             else:
                 refuse_link_out(Path(address), Path(path))
                 with open_regular(Path(address)) as file:

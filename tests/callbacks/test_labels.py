@@ -22,6 +22,7 @@ from racing_vpt.files import TEMPORARY, sha256_of
 from racing_vpt.models.idm import IDM
 from racing_vpt.models.idm_config import IDMConfig
 from racing_vpt.nn.sizes import NetSize
+from racing_vpt.outputs import sole_writer
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.encode import VideoWriter
 from tests.video import marked
@@ -252,3 +253,14 @@ def test_labelling_fails_if_no_video_could_be_labelled(tmp_path: Path) -> None:
     (folder / "a.mp4").write_bytes(b"this is no video")
     with pytest.raises(ValueError, match="none of the 1 videos"):
         predict(folder, tmp_path / "labels", on_error="skip")
+
+
+def test_a_folder_below_that_another_process_labels_into_is_refused(tmp_path: Path) -> None:
+    write_video(tmp_path / "videos" / "sub" / "a.mp4", 3)
+    with (
+        sole_writer(tmp_path / "labels" / "sub"),
+        pytest.raises(ValueError, match=r"labels/sub is being written to by"),
+    ):
+        predict(tmp_path / "videos", tmp_path / "labels")
+    predict(tmp_path / "videos", tmp_path / "labels")
+    assert sorted(path.name for path in (tmp_path / "labels" / "sub").iterdir()) == ["a.jsonl", "a.meta.json"]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -14,8 +16,10 @@ import torch
 
 from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
 from racing_vpt.data.clip_source import Reading
-from racing_vpt.data.remote import RangeCache, Remote, RemoteFiles, is_remote
+from racing_vpt.data.overview import survey
+from racing_vpt.data.remote import AT_A_TERMINAL, RangeCache, Remote, RemoteFiles, is_remote
 from racing_vpt.types import FrameSpec
+from racing_vpt.verbs.verify import verify
 from tests.faults.harness import note, tries
 
 QUICK = Remote(tries=4, seconds=0.5, wait=0.01)
@@ -117,6 +121,21 @@ def test_a_missing_file_is_not_requested_again(server: tuple[str, type[Unreliabl
     with pytest.raises(FileNotFoundError, match=r"nowhere/manifest\.json.*racing-vpt pack"):
         data_of(f"{url}/nowhere", Remote(wait=60))
     assert time.monotonic() - before < 30
+
+
+def test_a_verb_that_somebody_waits_for_gives_a_silent_server_up_within_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited = AT_A_TERMINAL.tries * AT_A_TERMINAL.seconds + AT_A_TERMINAL.wait
+    assert waited <= 60
+    quick = replace(AT_A_TERMINAL, seconds=AT_A_TERMINAL.seconds / 100, wait=0.01)
+    monkeypatch.setattr("racing_vpt.data.remote.AT_A_TERMINAL", quick)
+    monkeypatch.setattr("racing_vpt.data.overview.AT_A_TERMINAL", quick)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}/x"
+        for look in (verify, survey):
+            with pytest.raises(ConnectionError, match=r"manifest\.json could not be read: .*tried 2 times"):
+                look(address)
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")

@@ -62,8 +62,10 @@ def snapshot(folder: Path) -> dict[str, tuple]:
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> Path:
-    """A recording with controls, a video without, and a policy of OpenAI's format beside it."""
+    """A recording with controls, a video without, and a run that learned by driving."""
     folder = tmp_path / "inputs"
+    (folder / "run").mkdir(parents=True)
+    (folder / "run" / "drives.csv").write_text("decisions,seconds,return\n1,2.0,3.0\n")
     write_tiny_recording(folder / "recordings", 0, 12)
     (folder / "videos").mkdir()
     writer = VideoWriter(folder / "videos" / "a.mp4", 50.0, 96, 96)
@@ -104,7 +106,8 @@ def verbs(inputs: Path, out: Path) -> dict[str, tuple[list[str], Taken]]:
             ["view", recording, f"--out={out}/film.mp4"],
             {"film.mp4": "theirs", "film.meta.json": foreign, "film.jsonl": controls},
         ),
-        "inspect": (["inspect", recording, f"--out={out}/picture.png"], {}),
+        "inspect": (["inspect", recording, f"--out={out}/picture.png"], {"picture.png": "theirs"}),
+        "returns": (["returns", f"{inputs}/run", f"--out={out}/returns.png"], {"returns.png": "theirs"}),
     }  # fmt: skip
 
 

@@ -325,6 +325,7 @@ def test_bad_settings_are_refused() -> None:
         ({"reach": 0}, "reach"),
         ({"dropout": 1.0}, "dropout"),
         ({"over_time": 4}, "odd"),
+        ({"convolutions": 10**9}, "convolutions are 1 to 64"),
         ({"close_heads": ("sterring",)}, "close_heads"),
         ({"close_heads": ("steering",), "view": None}, "close_heads"),
         ({"class_weighting": float("nan")}, "class_weighting"),

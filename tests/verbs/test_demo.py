@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from racing_vpt.cli.main import main
+from racing_vpt.outputs import sole_writer
 from racing_vpt.play.curves import plot_training, read_scalars
-from racing_vpt.verbs.demo import Step, announce, circle, fingerprint, run_step, summarize
+from racing_vpt.verbs.demo import Step, announce, circle, demo, fingerprint, run_step, summarize
 from tests.logged_keys import is_explained
 
 ROOT = Path(__file__).parents[2]
@@ -172,6 +173,11 @@ def test_a_step_whose_recipe_changed_is_made_anew(exported: tuple[Step, Path], t
 def test_a_change_upstream_changes_what_depends_on_it(tmp_path: Path) -> None:
     step = step_for(tmp_path)
     assert fingerprint(step, ["a"]) != fingerprint(step, ["b"])
+
+
+def test_two_demos_do_not_share_a_folder(tmp_path: Path) -> None:
+    with sole_writer(tmp_path / "demo"), pytest.raises(ValueError, match="is being written to by"):
+        demo(tmp_path / "demo", ROOT / "configs" / "demo")
 
 
 def test_what_the_demo_did_not_make_is_never_removed(tmp_path: Path) -> None:

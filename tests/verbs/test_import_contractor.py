@@ -263,3 +263,14 @@ def test_files_that_do_not_belong_together_are_refused_or_passed_over(contractor
         import_contractor(contractors, out=tmp_path, height=128)
     with pytest.raises(ValueError, match=r"no version such as 6\.8"):
         import_contractor(contractors, out=tmp_path, recorder_version="new")
+
+
+def test_a_damaged_video_is_refused_though_it_can_be_decoded(tmp_path: Path) -> None:
+    save(tmp_path / "raw", "damaged", [line(REST)] * NUM_FRAMES, play(1)[1])
+    video = tmp_path / "raw" / "damaged.mp4"
+    content = bytearray(video.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
+    video.write_bytes(content)
+    with pytest.raises(ValueError, match=r"damaged\.mp4 is damaged near frame"):
+        import_contractor(tmp_path / "raw", out=tmp_path / "out")
+    assert not list((tmp_path / "out").glob("*.mp4"))
