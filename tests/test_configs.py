@@ -32,7 +32,13 @@ POLICY = ROOT / "tests" / "vpt_parity" / "policy.model"  # for what starts from 
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
 COLLECTS = tuple(
     str(path.relative_to(CONFIGS).with_suffix(""))
-    for path in sorted([*(CONFIGS / "collect").rglob("*.yaml"), *(CONFIGS / "demo").glob("*ed.yaml")])
+    for path in sorted(
+        [
+            *(CONFIGS / "collect").rglob("*.yaml"),
+            *(CONFIGS / "demo").glob("*ed.yaml"),
+            *(CONFIGS / "nes" / f"{name}.yaml" for name in ("labelled", "watched", "judge")),
+        ]
+    )
 )
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
@@ -126,6 +132,8 @@ def test_a_collection_records(name: str, tmp_path: Path) -> None:
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
     if config.get("env", "").startswith("ALE/"):
         pytest.importorskip("ale_py", reason="Atari's games come with ale-py: pip install '.[atari]'")
+    if config.get("game", "").startswith("nes"):
+        pytest.importorskip("cynes", reason="the NES's emulator: pip install '.[nes]'")
     words = ["--config", str(CONFIGS / f"{name}.yaml"), "--out", str(tmp_path / "out"), "--workers", "1"]
     assert main(["collect", *words, "--seeds", "30000-30001", "--max_frames", "5"]) == 0
     assert len(list((tmp_path / "out").glob("*.meta.json"))) == 2

@@ -78,6 +78,8 @@ def deciding_versions(env: str) -> dict[str, str]:
 
     from racing_vpt import __version__
     from racing_vpt.games.atari import ATARI
+    from racing_vpt.games.console import NES
 
-    names = ("gymnasium", "numpy", "av", *(["ale-py"] if env.startswith(ATARI) else []))
+    emulators = {ATARI: "ale-py", NES: "cynes"}
+    names = ("gymnasium", "numpy", "av", *(name for prefix, name in emulators.items() if env.startswith(prefix)))
     return {"racing_vpt": __version__, **{name: version(name) for name in names}}

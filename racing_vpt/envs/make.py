@@ -11,6 +11,7 @@ from racing_vpt.envs.frame_skip import FrameSkip
 from racing_vpt.envs.offers import offered
 from racing_vpt.envs.register import FAST_ID, MEADOW_ID, WINDOW_ID, register_envs
 from racing_vpt.games.atari import ATARI
+from racing_vpt.games.console import NES
 
 STOCK_ID = "CarRacing-v3"
 CARRACING_IDS = (STOCK_ID, FAST_ID, WINDOW_ID)
@@ -37,7 +38,8 @@ def make_env(
             pictures are uint8 [96, 96, 3] and whose actions are checked at every step;
             `racing_vpt/CarRacingWindow-v3`, the same with the pictures of its window, uint8 [400, 600, 3];
             `minerl:HumanSurvival` or `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` with the same spaces;
-            `ALE/Enduro-v5` or another game of ale-py; or any environment of gymnasium that offers its game.
+            `ALE/Enduro-v5` or another game of ale-py; `nes:nes-road` or `nes:nes@ROM` for games of the NES; or any
+            environment of gymnasium that offers its game.
         continuous: actions are float [steering, throttle, brake]; otherwise one of five integers. CarRacing only.
         frame_skip: environment frames for which an action is held; their rewards are summed.
         render_mode: result of `env.render()`: a window, a uint8 [400, 600, 3] picture, or the observation.
@@ -92,10 +94,14 @@ def make_other(
         from racing_vpt.envs.atari import make_atari
 
         return make_atari(id, render_mode, max_episode_steps, end_on_life_loss)
+    if id.startswith(NES):
+        from racing_vpt.envs.nes import make_nes
+
+        return make_nes(id, render_mode, max_episode_steps)
     unknown = (
         f"no environment is called {id!r}; use {STOCK_ID} or {FAST_ID}, minerl:HumanSurvival or {MEADOW_ID} for "
-        f"Minecraft's controls, {ATARI}Enduro-v5 for Atari's, or one of gymnasium's (MODULE:ID imports its module "
-        "first) that offers its controls"
+        f"Minecraft's controls, {ATARI}Enduro-v5 for Atari's, {NES}nes-road for the NES, or one of gymnasium's "
+        "(MODULE:ID imports its module first) that offers its controls"
     )
     if ":" not in id and id not in gymnasium.registry:
         raise ValueError(unknown)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from racing_vpt.games.console import Console
 from racing_vpt.games.heads import Axis, Choice, Head, Joint
 from racing_vpt.types import FrameSpec, Rectangle
 
@@ -71,6 +73,8 @@ class Game:
         car: the car, if it stands still in the picture.
         keys: keys of each control.
         opposites: pairs of controls that cancel each other when both are held.
+        console: how it is played on an emulated console, if it is a game of one.
+        driver: agent that `collect` records if none is given; None: the calm expert.
     """
 
     name: str
@@ -86,6 +90,8 @@ class Game:
     car: Car | None = None
     keys: Mapping[str, Keys] = field(default_factory=dict)
     opposites: tuple[tuple[str, str], ...] = ()
+    console: Console | None = None
+    driver: str | None = None
 
     def scheme(self, name: str | None = None, kind: ModelKind | None = None) -> ControlScheme:
         """A control scheme of the game.
@@ -119,13 +125,21 @@ class Game:
             raise ValueError(f"{self.name} has no table of actions {name!r}; it has: {', '.join(tables) or 'none'}")
         return head
 
-    def place(self, training: bool = True) -> str:
+    def place(self, training: bool = True, rom: Path | None = None) -> str:
         """Id of the environment for collecting and training, or the one for judging and playing.
 
+        Args:
+            training: whether it is for collecting and training.
+            rom: image of a console's cartridge to play instead of the game's own.
+
         Raises:
-            ValueError: the game has none.
+            ValueError: the game has none, or is not played on a console but a ROM was given.
         """
         found = (self.training_env if training else None) or self.env
+        if rom is not None:
+            if self.console is None or found is None:
+                raise ValueError(f"--rom {rom} is for games of a console, such as --game nes; {self.name} is none")
+            return f"{found}@{rom}"
         if found is None:
             raise ValueError(f"the game {self.name} names no environment to drive in; give env")
         return found

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 import yaml
 
+from racing_vpt.games.console import NES, read_console, write_console
 from racing_vpt.games.forms import near, read_heads, read_mapping, read_names, write_heads
 from racing_vpt.games.game import Car, Game, Keys, ModelKind
 from racing_vpt.types import FrameChanges, FrameSpec, frame_spec, rectangle
@@ -54,13 +55,22 @@ def _shipped(name: str) -> Game:
     return read_game(SHIPPED / f"{name}.yaml")
 
 
+def file_of(game: str | Path) -> Path:
+    """File of a game's name, or the path itself, with or without a control scheme."""
+    name = str(game).partition(":")[0]
+    return SHIPPED / f"{name}.yaml" if name in game_names() else Path(name)
+
+
 def read_game(path: Path) -> Game:
-    """The game of a file; ValueError if it is invalid, in one line."""
+    """The game of a file; ValueError if it is invalid, in one line. A console's game is its own environment."""
     try:
         content = yaml.load(path.read_text(), _Strict)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    return game_from(content, str(path), path.stem)
+    game = game_from(content, str(path), path.stem)
+    if game.console is not None and game.env is None:
+        return replace(game, env=f"{NES}{path.stem if path.parent == SHIPPED else path}")
+    return game
 
 
 def as_game(given: Game | str | Path | Mapping[str, Any]) -> Game:
@@ -109,6 +119,8 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
             car=None if given.get("car") is None else _car(given["car"]),
             keys={control: _keys(keys, control) for control, keys in read_mapping(given.get("keys"), "keys").items()},
             opposites=tuple((str(one), str(other)) for one, other in given.get("opposites") or ()),
+            console=None if given.get("console") is None else read_console(given["console"]),
+            driver=given.get("driver"),
         )
         _check(game)
     except (ValueError, TypeError) as error:
@@ -132,6 +144,8 @@ def fields_of(game: Game) -> dict[str, Any]:
         "car": None if game.car is None else _plain(asdict(game.car)),
         "keys": {control: _plain(asdict(keys)) for control, keys in game.keys.items()},
         "opposites": [list(pair) for pair in game.opposites],
+        "console": None if game.console is None else write_console(game.console),
+        "driver": game.driver,
     }
     return {key: value for key, value in content.items() if value not in (None, {}, [])}
 

@@ -30,6 +30,7 @@ def collect(
     workers: int | None = None,
     allow_judging_seeds: bool = False,
     game: str = "carracing",
+    rom: Path | None = None,
 ) -> list[EpisodeResult]:
     """Record agents that drive: one episode per seed, as video, controls and meta file.
 
@@ -38,7 +39,8 @@ def collect(
     Args:
         out: folder for the recordings.
         seeds: tracks, such as 10000-10049 or 5,7-9. Seeds below 10000 are reserved for validation and judging.
-        agents: agents and their shares of the episodes. Default: the calm expert.
+        agents: agents and their shares of the episodes. Default: the driver in the game's file; CarRacing: the calm
+            expert.
         env: environment. Default: the game's; CarRacing's is the fast one, with physics and rewards of CarRacing-v3.
         perturb: short perturbations of the executed controls, so that recoveries are recorded. Default: none.
         video_only: keep the controls out of `out`: video for the inverse dynamics model to label.
@@ -48,6 +50,7 @@ def collect(
         workers: processes. Default: one per core.
         allow_judging_seeds: allow seeds below 10000.
         game: name or YAML file of the game, which names its environment.
+        rom: image of a NES game's cartridge, for --game nes or a file of your own.
 
     Returns:
         Results of the episodes recorded now.
@@ -77,8 +80,9 @@ def collect(
         truth = out.with_name(out.name + "-truth")
     if truth is not None and truth.resolve().is_relative_to(out.resolve()):
         raise ValueError(f"truth {truth} lies in {out}, beside the videos that must not know it; choose another folder")
-    env = env or load_game(game).place()
-    drivers = tuple(agents or [Driver()])
+    played = load_game(game)
+    env = env or played.place(rom=rom)
+    drivers = tuple(agents or [Driver(played.driver) if played.driver else Driver()])
     if min(driver.share for driver in drivers) < 0 or sum(driver.share for driver in drivers) <= 0:
         raise ValueError(f"shares must not be negative, nor all 0; given: {[driver.share for driver in drivers]}")
     plan = Plan(out, env, drivers, perturb, truth, video_only, pictures, max_frames)
@@ -95,7 +99,7 @@ def collect(
                 results.append(result)
                 progress.episode("", result.frames, "")
     print(summary(plan, results, len(numbers) - len(results), frames_per_second))
-    label = f"racing-vpt predict --config label --ckpt_path zoo:idm-carracing --data.videos {out} --out LABELS"
+    label = f"racing-vpt predict --config label --ckpt_path zoo:idm-{played.name} --data.videos {out} --out LABELS"
     print(f"next: {label if video_only else f'racing-vpt pack --recordings {out} --out SHARDS'}")
     return sorted(results, key=lambda result: result.seed)
 

@@ -49,6 +49,7 @@ def drive(
     sample: bool = False,
     max_frames: int | None = None,
     game: str | None = None,
+    rom: Path | None = None,
 ) -> Report | None:
     """Let a checkpoint or another agent drive each seed once, and print its scores.
 
@@ -70,6 +71,7 @@ def drive(
         sample: draw controls from the policy's distribution instead of taking the likeliest.
         max_frames: longest episode in frames. Default: the environment's (CarRacing: 1000).
         game: name or YAML file of the game; a checkpoint has its own, which must be this one.
+        rom: image of a NES game's cartridge, for --game nes or a file of your own.
 
     Returns:
         Content of the JSON file; None if no episode was finished.
@@ -101,7 +103,7 @@ def drive(
     held = None if checkpoint == "keyboard" else game_of(load_agent(checkpoint, device))
     if held is not None and asked is not None:
         check_same_game(held, asked, checkpoint)
-    env = env or (asked or held or load_game("carracing")).place(training=False)
+    env = env or (asked or held or load_game("carracing")).place(training=False, rom=rom)
     make_env(env).close()  # a wrong name is an error here and not in a worker
     if shown and not has_display():
         raise ValueError(

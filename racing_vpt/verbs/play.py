@@ -24,6 +24,7 @@ def play(
     out: Path | None = None,
     keys: str | None = None,
     game: str | None = None,
+    rom: Path | None = None,
 ) -> Path | None:
     """Watch an agent drive in a window, and take the wheel from it: `racing-vpt play zoo:vpt-carracing`.
 
@@ -36,7 +37,8 @@ def play(
     meta files mark.
 
     Args:
-        run: who drives: zoo:NAME, a run folder or file; expert, brownian or random; or keyboard, for you alone.
+        run: who drives: zoo:NAME, a run folder or file; expert, road-expert, brownian or random; or keyboard, for you
+            alone.
         env: environment in which the agent drives. Default: that of the game.
         seed: of the first episode or dream; the next one has the next.
         world_model: drive in the world model yourself.
@@ -56,6 +58,7 @@ def play(
             none*50 leaves the keyboard alone. Default: the agent drives one episode, or a minute of it.
         game: name or YAML file of the game, which names the keys and the environment; a checkpoint has its own, which
             must be this one. Default: the checkpoint's, or carracing.
+        rom: image of a NES game's cartridge, for --game nes or a file of your own.
 
     Returns:
         The mp4, or None where a window was shown.
@@ -84,6 +87,8 @@ def play(
     if keys is not None and out is None:
         raise ValueError("--keys is a script for a film: give --out FILM.mp4 with it, or leave it out for a window")
     asked = None if game is None else load_game(game)
+    if rom is not None:
+        env = env or (asked or load_game("nes")).place(training=False, rom=rom)
     media = media_of(run)
     if episodes:
         from racing_vpt.play.kept_episodes import episodes_of
