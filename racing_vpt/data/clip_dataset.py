@@ -76,7 +76,7 @@ class ClipDataset(Dataset[Batch]):
         names = self._control_names(items)
         unseen = self.encoded or self.codes is not None
         codes = None if self.codes is None else np.zeros((B, T, self.codes.width), np.float32)
-        frames = torch.zeros(B, 0 if unseen else T, spec.height, spec.width, 3, dtype=torch.uint8)
+        frames = np.zeros((B, 0 if unseen else T, spec.height, spec.width, 3), np.uint8)
         controls = {name: np.zeros((B, T), np.float32) for name in names}
         first, valid = np.zeros((B, T), bool), np.zeros((B, T), bool)
         weight, rewards = np.zeros((B, T), np.float32), np.zeros((B, T), np.float32)
@@ -96,8 +96,8 @@ class ClipDataset(Dataset[Batch]):
             elif self.encoded:
                 clips[-1] = self._encoded(item, stop)
             else:
-                part = torch.from_numpy(self.reader.frames(item.episode, item.start, stop))
-                frames[row, :length] = part.flip(2) if item.mirror else part  # in a sixth of numpy's time
+                part = self.reader.frames(item.episode, item.start, stop)
+                _copy(part, frames[row, :length], item.mirror)
             times[row] = padded_times(self.reader.times(item.episode, item.start, stop), T, step)
             columns = self.reader.columns(item.episode, item.start, stop)
             known, weight[row, :length] = self.controls.apply(columns)
@@ -115,7 +115,7 @@ class ClipDataset(Dataset[Batch]):
             rewards[row, :length] = 0 if columns.reward is None else columns.reward
             ids.append(f"{self.reader.name(item.episode)}:{item.start}")
         batch = Batch(
-            frames=frames,
+            frames=torch.from_numpy(frames),
             controls={name: torch.from_numpy(column) for name, column in controls.items()},
             first=torch.from_numpy(first),
             valid=torch.from_numpy(valid),
@@ -138,3 +138,14 @@ class ClipDataset(Dataset[Batch]):
         store = self.reader.store(item.episode)
         parts = self.reader.parts(item.episode, item.start, stop)
         return [(store.encoded(part.clip), part.rows[low:high].tolist()) for part, low, high in parts]
+
+
+def _copy(frames: np.ndarray, to: np.ndarray, mirror: bool) -> None:
+    """Copy frames uint8 [T, H, W, 3], mirrored if asked for; pixel by pixel takes half the time of byte by byte.
+
+    PyTorch's flip would wake its threads for each clip, which takes longer than the copy.
+    """
+    if mirror:
+        to.view("V3")[...] = frames.view("V3")[:, :, ::-1]
+    else:
+        to[...] = frames
