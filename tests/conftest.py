@@ -32,7 +32,7 @@ def tiny_frame(episode: int, index: int, steering: float) -> Frame:
     frame[:84][road] = 105
     frame[(index * 3) % 84, :8] = 255  # something passes by
     frame[70:76, 45:51] = (200, 0, 0)
-    frame[84:, :48], frame[84:, 48:] = 20 + 25 * episode, 2 * index
+    frame[84:, :48], frame[84:, 48:] = 20 + 25 * episode, 2 * index % 256
     return frame
 
 
