@@ -56,6 +56,7 @@ MAY_BE_LONG = {  # path: why it is over 250 lines
     "racing_vpt/files.py": "drafts, temporary names and files that are published together are one idea",
     "racing_vpt/data/recording.py": "one format is written and read in one place",
     "racing_vpt/types.py": "the nouns that cross rooms; most of it is their shapes",
+    "racing_vpt/envs/nes_road/rules.py": "the C source of one game, function by function",
     "racing_vpt/models/iris.py": "three parts that learn in one loop, with one state, are one module",
     "racing_vpt/models/token_world.py": "a module that is trained and an imagination.World at once",
     "racing_vpt/verbs/drive.py": "one verb; a third is the help of its options and the fields of its report",

@@ -26,6 +26,7 @@ EDGE = 9.0  # pixels from the car's middle to the edge of the road that it keeps
 LENGTH = 17.0  # pixels along the road within which two cars touch
 SIDEWAYS = 1.9  # pixels a frame when changing lanes
 HORIZON = 75.0  # frames of the console ahead in which other cars matter
+BAND = 0.4  # pixels a frame below the wanted speed at which the throttle is pressed again
 BUTTONS = ("left", "right", "a", "b")
 
 
@@ -78,7 +79,7 @@ class RoadExpert(SoloAgent):
     def reset(self) -> None:
         self.age = self.lapse_left = 0
         self.goal: float | None = None
-        self.steering = 0
+        self.steering, self.throttle = 0, True
         self.lapse: Controls = {}
         self.seen: dict[int, float] = {}  # places of cars one decision ago
         self.drifts: dict[int, float] = {}
@@ -98,10 +99,14 @@ class RoadExpert(SoloAgent):
         if self.age % self.style.hold == 0:
             self.steering = 0 if abs(offset) <= self.style.deadband else int(np.sign(offset))
         self.age += 1
+        if excess > 0.05:  # at full speed the car makes no more, and the throttle stays down
+            self.throttle = False
+        elif excess < -BAND:
+            self.throttle = True
         pressed = {
             "left": float(self.steering < 0),
             "right": float(self.steering > 0),
-            "a": float(excess < 0),
+            "a": float(self.throttle and excess <= self.style.coast),
             "b": float(excess > self.style.coast),
         }
         return self.lapsed(pressed)

@@ -49,12 +49,12 @@ ROAD_STYLES = {
     # Held out: its video is watched without buttons, and inverse dynamics models are judged on it, so none may be
     # trained on it. It keeps to the right, reacts late and corrects in steps; no style below has these three together.
     "watched": RoadStyle(
-        top=3.7, place=0.25, look=11.0, room=18.5, patience=22.0, deadband=3.5, coast=0.3, reaction=1, hold=2,
-        lapses=0.006, lapse=6,  # from which it recovers, so that a policy learns how
+        top=3.4, place=0.25, look=10.0, room=20.0, patience=28.0, deadband=3.0, coast=0.3, reaction=1, hold=2,
+        lapses=0.004, lapse=5,  # from which it recovers, so that a policy learns how
     ),
 }  # fmt: skip
 VARIED, WILD = "varied", "wild"  # a random style in each episode; the same with many lapses
-REACTIONS, HOLDS = (0, 0, 2, 3), (1, 1, 1, 3)  # none of the held-out driver's
+REACTIONS, HOLDS = (0, 0, 2, 3), (1, 1, 3, 4)  # none of the held-out driver's
 
 
 def drawn_road_style(random: np.random.Generator, wild: bool) -> RoadStyle:

@@ -100,18 +100,8 @@ class NesGame(gymnasium.Env):
         return self.frame, sum(self.scores) - sum(before), self.is_over(), False, {}
 
     def to_action(self, controls: Mapping[str, float]) -> np.ndarray:
-        """The action for controls by name: int8 [8]; buttons that the game has no controls for are released.
-
-        Raises:
-            ValueError: a control is missing, unknown or not between 0 and 1.
-        """
-        named = self.game.control_names
-        if controls.keys() != {*named}:
-            raise ValueError(f"{self.game.name} has the buttons {', '.join(named)}, but {sorted(controls)} were given")
-        wrong = {name: value for name, value in controls.items() if not 0 <= value <= 1}  # also for NaN
-        if wrong:
-            raise ValueError(f"buttons are numbers from 0 to 1, but these were given: {wrong}")
-        return np.array([controls.get(button, 0) > 0.5 for button in BUTTONS], np.int8)
+        """The action for controls by name, as `action_for`."""
+        return action_for(self.game, controls)
 
     def render(self) -> Frame | None:  # type: ignore[override]
         return self.frame if self.render_mode == "rgb_array" else None
@@ -151,6 +141,21 @@ class NesGame(gymnasium.Env):
     def show(self, picture: np.ndarray) -> None:
         """Keep a copy of the emulator's picture, which it overwrites."""
         self.frame = picture.copy()
+
+
+def action_for(game: Game, controls: Mapping[str, float]) -> np.ndarray:
+    """The action for controls by name: int8 [8]; buttons that the game has no controls for are released.
+
+    Raises:
+        ValueError: a control is missing, unknown or not between 0 and 1.
+    """
+    named = game.control_names
+    if controls.keys() != {*named}:
+        raise ValueError(f"{game.name} has the buttons {', '.join(named)}, but {sorted(controls)} were given")
+    wrong = {name: value for name, value in controls.items() if not 0 <= value <= 1}  # also for NaN
+    if wrong:
+        raise ValueError(f"buttons are numbers from 0 to 1, but these were given: {wrong}")
+    return np.array([controls.get(button, 0) > 0.5 for button in BUTTONS], np.int8)
 
 
 def make_nes(id: str, render_mode: str | None = None, max_episode_steps: int | None = None) -> GameEnv:

@@ -137,9 +137,9 @@ class Game:
         """
         found = (self.training_env if training else None) or self.env
         if rom is not None:
-            if self.console is None or found is None:
+            if self.console is None or self.env is None:
                 raise ValueError(f"--rom {rom} is for games of a console, such as --game nes; {self.name} is none")
-            return f"{found}@{rom}"
+            return f"{self.env}@{rom}"
         if found is None:
             raise ValueError(f"the game {self.name} names no environment to drive in; give env")
         return found

@@ -1,0 +1,1 @@
+"""nes-road without an emulator: the same rules and pictures, faster."""
