@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
+.PHONY: help setup demo nes test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: setup  ## the whole circle on CarRacing, from nothing: a score, a film and a plot in runs/demo
 	$(BIN)/racing-vpt demo
+
+nes: setup  ## the circle on nes-road, our race for the NES, with comparisons: runs/nes-road/results.json; resumes
+	$(BIN)/racing-vpt circle
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal

@@ -40,6 +40,7 @@ COLLECTS = tuple(
         ]
     )
 )
+NES = ("nes/idm", "nes/vpt")  # tests/verbs/test_circle.py
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
 DOING = ("", "_plain", "_actions", "_demonstrations", "_taught", "_laps")  # tests/callbacks/test_experience.py
@@ -51,7 +52,7 @@ LOOP = ("iris", "iris/tiny", "iris/settle", "iris/stock", "iris/enduro", "iris/b
 STAGES = (*(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
 IRIS = (*STAGES, *LOOP)
 VERBS = ("label", "ladder")  # predict and ladder
-ELSEWHERE = ("base", "logger/wandb", *VERBS, "strategy/fsdp", *WORLD, *IRIS, *PAPER, *(f"dqn{x}" for x in DOING))
+ELSEWHERE = ("base", "logger/wandb", *VERBS, "strategy/fsdp", *WORLD, *IRIS, *PAPER, *(f"dqn{x}" for x in DOING), *NES)
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 

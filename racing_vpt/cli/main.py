@@ -9,6 +9,7 @@ try it: trained networks come with it (zoo:vpt-carracing drives, zoo:idm-carraci
   predict    label videos by an inverse dynamics model: --ckpt_path zoo:idm-carracing --data.videos FOLDER --out FOLDER
   view       a video with its labels, and the truth beside them: in a window or as a film
   demo       the whole circle on CarRacing in minutes: record, train, label, clone, drive
+  circle     the same on a game of the NES, beside its driver, other clones and chance
   doctor     what works on this machine, what does not, and what to do about it
 
 data
@@ -99,6 +100,7 @@ TOOLS = {
     "seam": Tool("racing_vpt.verbs.seam", "seam", positional=True),
     "iris-experiments": Tool("racing_vpt.verbs.iris_experiments", "iris_experiments"),
     "demo": Tool("racing_vpt.verbs.demo", "demo"),
+    "circle": Tool("racing_vpt.verbs.circle", "circle"),
     "bench": Tool("racing_vpt.verbs.bench", "bench"),
     "doctor": Tool("racing_vpt.verbs.doctor", "doctor"),
 }
@@ -147,7 +149,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     log.addHandler(handler)
     try:
         with _ended_by_signals(verb):
-            if verb not in ("demo", "doctor") and not {"-h", "--help"} & set(rest):  # these measure by themselves
+            if verb not in ("demo", "circle", "doctor") and not {"-h", "--help"} & set(
+                rest
+            ):  # these measure by themselves
                 share_cores()
             return _run(verb, rest)
     except KeyboardInterrupt:

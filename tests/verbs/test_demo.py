@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from racing_vpt.cli.main import main
+from racing_vpt.cli.steps import Step, announce, fingerprint, run_step
 from racing_vpt.outputs import sole_writer
 from racing_vpt.play.curves import plot_training, read_scalars
-from racing_vpt.verbs.demo import Step, announce, circle, demo, fingerprint, run_step, summarize
+from racing_vpt.verbs.demo import circle, demo, summarize
 from tests.logged_keys import is_explained
 
 ROOT = Path(__file__).parents[2]
