@@ -96,7 +96,8 @@ def render(task: RenditionTask) -> int:
                 writer.add(changed(frame), float(time))
         if source.has_actions:  # before the video, so that an interrupted rendition does not count as unlabelled
             with published(path.with_suffix(".jsonl")) as lines:
-                write_lines(lines, records_at(source.records(), shown, times))
+                records = with_late_controls(source.records(), rendition.controls_late)
+                write_lines(lines, records_at(records, shown, times))
         draft.publish()
     finally:
         draft.discard()
@@ -141,6 +142,17 @@ def frames_at(video: Video, indices: np.ndarray) -> Iterator[Frame]:
     step = max(1, MOST_BYTES // (video.height * video.width * 3))
     for at in range(0, len(indices), step):
         yield from video.read(indices[at : at + step])
+
+
+def with_late_controls(records: Sequence[FrameRecord], late: int) -> Sequence[FrameRecord]:
+    """Records whose controls are those of `late` frames before; the first or last ones are repeated."""
+    if not late:
+        return records
+    sources = [records[min(max(0, index - late), len(records) - 1)] for index in range(len(records))]
+    return [
+        replace(record, action=source.action, perturbed=source.perturbed, intended=source.intended)
+        for record, source in zip(records, sources, strict=True)
+    ]
 
 
 def records_at(records: Sequence[FrameRecord], shown: np.ndarray, times: np.ndarray) -> Iterator[FrameRecord]:

@@ -25,7 +25,7 @@ from racing_vpt.video.containers import open_container
 
 Codec = Literal["x264", "x265", "vp9", "lossless"]
 TIME_BASE = Fraction(1, 90_000)  # unit of time stamps: 1 / a multiple of every usual rate
-ADDED = ("fit", "picture")  # options that older renditions do not name
+ADDED = ("fit", "picture", "controls_late")  # options that older renditions do not name
 UNEVEN = (1 / 38, 0.007, 1 / 60, 1 / 18)  # seconds between frames of a variable rate: mean, deviation, minimum, maximum
 
 
@@ -43,6 +43,8 @@ class Rendition:
         frames_per_second: frame rate; None: variable, as phones and browsers record.
         fit: how the recording's picture is fitted to the size; `letterbox` adds black bars.
         picture: what is done to the picture before.
+        controls_late: frames of the recording by which its controls come late, on purpose (negative: early), to measure
+            what that costs.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Rendition:
     frames_per_second: float | None = 50.0
     fit: Fit = "stretch"
     picture: PictureChange = PictureChange()  # noqa: RUF009 - frozen
+    controls_late: int = 0
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", self.name):

@@ -12,9 +12,11 @@ from racing_vpt.cli.main import main
 from racing_vpt.data.pairing import pair_recordings, split_episodes
 from racing_vpt.data.reader import EpisodeReader
 from racing_vpt.data.recording import Recording, RecordingWriter
+from racing_vpt.data.renditions import Rendition
 from racing_vpt.data.store import RecordingStore
 from racing_vpt.types import FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
+from racing_vpt.verbs.renditions import renditions
 from racing_vpt.verbs.verify import verify
 
 NUM_FRAMES = 40
@@ -66,6 +68,16 @@ def test_each_frame_has_the_controls_of_the_frame_that_it_shows(
         np.testing.assert_allclose(made.times, np.arange(made.num_frames) / rate, atol=1e-6)
     assert (made.meta["seed"], made.meta["lap_finished"]) == (7, True)
     assert made.meta["rendition"]["name"] == name
+
+
+@pytest.mark.parametrize("late", [3, -2])
+def test_controls_come_late_on_purpose_and_rewards_do_not(late: int, drive: Path, tmp_path: Path) -> None:
+    recipes = [Rendition("late", preset="ultrafast", controls_late=late)]
+    renditions(drive, out=tmp_path, recipes=recipes, workers=1)
+    records = Recording.open(tmp_path / "ride-late.meta.json").records()
+    shown = np.clip(np.arange(NUM_FRAMES) - late, 0, NUM_FRAMES - 1) / NUM_FRAMES
+    np.testing.assert_allclose([record.action["throttle"] for record in records], shown, atol=1e-6)
+    assert [record.first for record in records] == [True] + [False] * (NUM_FRAMES - 1)
 
 
 def test_existing_renditions_are_kept_and_lost_ones_made_again(
