@@ -83,7 +83,7 @@ def model_of(kind: str, folder: Path) -> pl.LightningModule:
         size = WorldSize(layers=1, width=16, heads=2, window=3, dropout=0.0)
         tokens, frames = str(folder.parent / "tokens"), FrameSpec(height=64, width=64)
         world, tokenizer = WorldConfig(size, "frame"), TokenizerConfig("tiny")
-        return TokenWorld(frames, world=world, tokenizer=tokenizer, init_tokenizer=tokens, optimizer=sgd)
+        return TokenWorld(frames=frames, world=world, tokenizer=tokenizer, init_tokenizer=tokens, optimizer=sgd)
     if kind == "MDNRNN":
         return MDNRNN(vae=str(folder.parent / "eye"), width=16, optimizer=sgd)
     options = {"frames": SPEC, "warmup_steps": 0, "schedule": "constant", "optimizer": sgd}
