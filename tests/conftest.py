@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +107,25 @@ def tiny_shards(tiny_recordings: Path, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("tiny") / "shards"
     pack(tiny_recordings, folder, val_fraction=0.34, clip_frames=32, shard_mib=0.05)
     return folder
+
+
+@pytest.fixture(scope="session")
+def display() -> Iterator[str]:
+    """Name of an X display of 320x240 pixels that nobody sees."""
+    if shutil.which("Xvfb") is None:
+        pytest.skip("Xvfb is not installed (Debian: apt-get install xvfb)")
+    from racing_vpt.screen.own_display import OwnDisplay
+
+    with OwnDisplay(320, 240) as own:
+        yield own.name
+
+
+@pytest.fixture
+def calibration(display: str) -> Iterator[subprocess.Popen]:
+    """A window on that display that shows the keys which are held, as a game."""
+    words = [sys.executable, "-m", "racing_vpt.screen.calibration_window", display]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as window:
+        assert window.stdout is not None
+        window.stdout.readline()
+        yield window
+        window.kill()

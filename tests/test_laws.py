@@ -33,18 +33,19 @@ GROUND = (
 UPWARDS = {name: set(GROUND[:place]) for place, name in enumerate(GROUND)}  # each may import those before it
 ALL = set(GROUND)
 MODELS = ALL | {"nn", "checkpoints", "models"}
-DRIVING = MODELS | {"window", "envs", "agents", "dream", "video", "data", "replay", "rollout"}
+DRIVING = MODELS | {"window", "screen", "envs", "agents", "dream", "video", "data", "replay", "rollout"}
 MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import itself
     **UPWARDS,
     "window": ALL,
     "video": ALL,
-    "envs": ALL,
+    "screen": ALL,
+    "envs": ALL | {"screen"},
     "nn": ALL,
     "checkpoints": ALL,
     "data": ALL | {"video"},
     "replay": ALL | {"video", "data"},
     "models": ALL | {"nn", "checkpoints"},
-    "agents": MODELS | {"envs", "window"},
+    "agents": MODELS | {"screen", "envs", "window"},
     "dream": ALL | {"models", "nn"},
     "rollout": DRIVING - {"rollout"},
     "play": DRIVING,

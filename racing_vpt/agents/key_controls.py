@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Set
 
-import numpy as np
-
 from racing_vpt.games.game import Game, Keys
 from racing_vpt.games.heads import Axis
 from racing_vpt.types import Controls
@@ -61,11 +59,8 @@ class KeyControls:
 
     def moved(self, name: str, keys: Keys, held: Set[str]) -> float:
         """An axis a step further towards the end whose keys are held, or back to 0."""
-        low, high = self.limits[name]
         less, more = bool(held & {*keys.less}), bool(held & {*keys.more})
-        aim = 0.0 if less == more else high if more else low
-        most = keys.step * self.frames
-        self.values[name] += float(np.clip(aim - self.values[name], -most, most))
+        self.values[name] = keys.moved(self.values[name], self.limits[name], less, more, self.frames)
         return self.values[name]
 
 

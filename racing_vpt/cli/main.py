@@ -14,6 +14,7 @@ try it: trained networks come with it (zoo:vpt-carracing drives, zoo:idm-carraci
 
 data
   collect    drive an environment and record it: video, with or without the controls
+  record     record any window of the screen, with the keys that are held in each frame
   pack       turn recordings, or videos with labels, into shards to train from
   renditions encode recordings again as ordinary tools write video: codecs, qualities, sizes, rates
   inspect    show what is in recordings, labels or shards, as text and one picture
@@ -82,6 +83,7 @@ class Tool:
 
 TOOLS = {
     "collect": Tool("racing_vpt.verbs.collect", "collect"),
+    "record": Tool("racing_vpt.verbs.record", "record"),
     "import-contractor": Tool("racing_vpt.verbs.import_contractor", "import_contractor", positional=True),
     "pack": Tool("racing_vpt.verbs.pack", "pack"),
     "renditions": Tool("racing_vpt.verbs.renditions", "renditions", positional=True),

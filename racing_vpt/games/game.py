@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from racing_vpt.games.console import Console
 from racing_vpt.games.heads import Axis, Choice, Head, Joint
+from racing_vpt.games.screen import Screen
 from racing_vpt.types import FrameSpec, Rectangle
 
 if TYPE_CHECKING:
@@ -54,6 +55,12 @@ class Keys:
         """All keys of the control."""
         return self.hold + self.less + self.more
 
+    def moved(self, value: float, limits: tuple[float, float], less: bool, more: bool, frames: int = 1) -> float:
+        """An axis after some frames in which keys of `less` or `more` are held: a step towards an end, or back to 0."""
+        aim = 0.0 if less == more else limits[1] if more else limits[0]
+        most = self.step * frames
+        return value + min(max(aim - value, -most), most)
+
 
 @dataclass(frozen=True)
 class Game:
@@ -75,6 +82,7 @@ class Game:
         opposites: pairs of controls that cancel each other when both are held.
         console: how it is played on an emulated console, if it is a game of one.
         driver: agent that `collect` records if none is given; None: the calm expert.
+        screen: the window in which it is played, if it is a program that knows nothing of us.
     """
 
     name: str
@@ -92,6 +100,7 @@ class Game:
     opposites: tuple[tuple[str, str], ...] = ()
     console: Console | None = None
     driver: str | None = None
+    screen: Screen | None = None
 
     def scheme(self, name: str | None = None, kind: ModelKind | None = None) -> ControlScheme:
         """A control scheme of the game.

@@ -13,9 +13,11 @@ import yaml
 from racing_vpt.games.console import NES, read_console, write_console
 from racing_vpt.games.forms import near, read_heads, read_mapping, read_names, write_heads
 from racing_vpt.games.game import Car, Game, Keys, ModelKind
+from racing_vpt.games.screen import read_screen
 from racing_vpt.types import FrameChanges, FrameSpec, frame_spec, rectangle
 
 SHIPPED = Path(__file__).parent
+SCREEN = "screen:"  # prefix of ids of environments that are programs in a window, followed by their game
 KEYS_FORMS = "[left, a], {hold: [down], value: 0.8} or {less: [left], more: [right], step: 0.06}"
 
 
@@ -70,6 +72,9 @@ def read_game(path: Path) -> Game:
     game = game_from(content, str(path), path.stem)
     if game.console is not None and game.env is None:
         return replace(game, env=f"{NES}{path.stem if path.parent == SHIPPED else path}")
+    if game.screen is not None and game.env is None and game.screen.program.command:
+        place = path.stem if path.parent == SHIPPED else str(path.absolute())
+        return replace(game, env=f"{SCREEN}{place}")
     return game
 
 
@@ -121,6 +126,7 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
             opposites=tuple((str(one), str(other)) for one, other in given.get("opposites") or ()),
             console=None if given.get("console") is None else read_console(given["console"]),
             driver=given.get("driver"),
+            screen=None if given.get("screen") is None else read_screen(given["screen"]),
         )
         _check(game)
     except (ValueError, TypeError) as error:
@@ -129,7 +135,10 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
 
 
 def fields_of(game: Game) -> dict[str, Any]:
-    """The game as plain data for checkpoints; `game_from` is the inverse."""
+    """The game as plain data for checkpoints; `game_from` is the inverse.
+
+    `screen` is left out: it has commands, and nothing that a checkpoint brings with it may be run.
+    """
     content: dict[str, Any] = {
         "name": game.name,
         "controls": write_heads(game.controls),

@@ -25,10 +25,17 @@ class Take:
         frames_per_second: frame rate.
         meta: further fields of the meta file, such as `environment` and `seed`, or `dream`.
         agent: name of the agent.
+        actions: write the controls; otherwise the recording is a video alone.
     """
 
     def __init__(
-        self, folder: Path, kind: str, frames_per_second: float, meta: Mapping[str, object], agent: str
+        self,
+        folder: Path,
+        kind: str,
+        frames_per_second: float,
+        meta: Mapping[str, object],
+        agent: str,
+        actions: bool = True,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         remove_leftovers(folder)
@@ -36,7 +43,7 @@ class Take:
         name = self.reserved.name.removeprefix(TEMPORARY)
         self.path = folder / f"{name}.mp4"
         self.agent, self.by_hand = agent, list[bool]()
-        self.writer = RecordingWriter(folder, name, frames_per_second=frames_per_second, meta=meta)
+        self.writer = RecordingWriter(folder, name, frames_per_second=frames_per_second, meta=meta, actions=actions)
 
     def __len__(self) -> int:
         return len(self.by_hand)
@@ -45,27 +52,29 @@ class Take:
         self,
         frame: Frame,
         controls: Controls,
-        reward: float,
+        reward: float | None,
         first: bool,
         by_hand: bool,
         observation: Mapping[str, float | str | None] | None = None,
+        timestamp: float | None = None,
     ) -> None:
         """Add a step.
 
         Args:
             frame: the frame, uint8 [H, W, 3].
             controls: controls executed at the frame.
-            reward: reward of the step.
+            reward: reward of the step; None: unknown.
             first: whether the frame is the first of an episode.
             by_hand: whether a person drove.
             observation: state of the car, as far as known.
+            timestamp: seconds since the first frame; None: as the frame rate says.
         """
         index = len(self)
         self.writer.add(
             frame,
             FrameRecord(
                 frame=index,
-                timestamp=index / self.writer.frames_per_second,
+                timestamp=index / self.writer.frames_per_second if timestamp is None else timestamp,
                 action=controls,
                 observation=observation or {},
                 reward=reward,

@@ -35,7 +35,12 @@ class Finding:
 
 
 def doctor(
-    runs: Path = Path("runs"), constraints: Path = Path("constraints.txt"), only: list[str] | None = None
+    runs: Path = Path("runs"),
+    constraints: Path = Path("constraints.txt"),
+    only: list[str] | None = None,
+    screen: bool = False,
+    screen_seconds: float = 20.0,
+    screen_rate: float = 25.0,
 ) -> int:
     """Check versions, decoders, GPU, environments, window, run folder, temporary folder, memory and disk.
 
@@ -43,6 +48,10 @@ def doctor(
         runs: folder of the runs.
         constraints: file of exact versions; without it that check is amber.
         only: checks to make: versions, decoders, gpu, environment, window, runs, temporary, resources. Default: all.
+        screen: check the recording of windows instead: in a display of its own, a window that shows the pressed keys
+            is watched; says by how many frames keys and pictures differ, and what a capture takes.
+        screen_seconds: length of that.
+        screen_rate: its frames per second.
 
     Returns:
         1 if something is red, else 0.
@@ -57,6 +66,8 @@ def doctor(
         "temporary": lambda: check_temporary(runs),
         "resources": lambda: check_resources(runs),
     }
+    if screen:
+        checks, only = {"screen": lambda: check_screen(screen_seconds, screen_rate)}, ["screen"]
     unknown = sorted(set(only or []) - checks.keys())
     if unknown:
         raise ValueError(f"there is no check {unknown[0]!r}; there are {', '.join(checks)}")
@@ -162,6 +173,22 @@ def check_window() -> list[Finding]:
     if sys.platform == "linux" and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         return [Finding("amber", "window", "no display", "write films with --video FILE.mp4 instead of --render human")]
     return [Finding("green", "window", "there is a display")]
+
+
+def check_screen(seconds: float, frames_per_second: float) -> list[Finding]:
+    """Press keys at random in the calibration window, and compare what was read with what its pictures show."""
+    from racing_vpt.screen.installed import check_installed, check_programs
+
+    check_installed()
+    check_programs("Xvfb")
+    from racing_vpt.screen.calibration import measure_timing
+    from racing_vpt.screen.own_display import OwnDisplay
+
+    with OwnDisplay(320, 240) as own:
+        timing = measure_timing(own.name, seconds, frames_per_second, press=True)
+    level: Level = "green" if timing.within_one >= 0.99 else "amber"
+    advice = "end other programs, or record at a lower rate: racing-vpt record --rate 20"
+    return [Finding(level, "screen", str(timing), advice)]
 
 
 def check_runs(runs: Path) -> list[Finding]:

@@ -58,3 +58,9 @@ def test_what_does_not_work_is_red_with_advice(
 def test_an_unknown_check_is_answered_with_the_existing_ones(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--only", '["windows"]']) == 2
     assert "there are versions, decoders" in capsys.readouterr().err
+
+
+def test_what_the_screen_lacks_is_said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert main(["doctor", "--screen"]) == 1
+    assert "xvfb is not installed; on Debian and Ubuntu: apt-get install xvfb" in capsys.readouterr().out
