@@ -23,7 +23,7 @@ from racing_vpt.games.read import load_game
 from tests.test_laws import GROUND, MAY_IMPORT
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("", "configs", "data", "racing_vpt", "scripts", "tests")
+FOLDERS = ("", "configs", "data", "racing_vpt", "racing_vpt/games", "scripts", "tests")
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in (
     *(ROOT / folder / "README.md" for folder in FOLDERS), ROOT / "LOG.md", ROOT / "CHANGELOG.md",
     *sorted((ROOT / "racing_vpt" / "zoo").glob("*/README.md")),

@@ -12,6 +12,7 @@ from racing_vpt.envs.offers import offered
 from racing_vpt.envs.register import FAST_ID, MEADOW_ID, WINDOW_ID, register_envs
 from racing_vpt.games.atari import ATARI
 from racing_vpt.games.console import NES
+from racing_vpt.games.read import SCREEN
 
 STOCK_ID = "CarRacing-v3"
 CARRACING_IDS = (STOCK_ID, FAST_ID, WINDOW_ID)
@@ -38,6 +39,7 @@ def make_env(
             pictures are uint8 [96, 96, 3] and whose actions are checked at every step;
             `racing_vpt/CarRacingWindow-v3`, the same with the pictures of its window, uint8 [400, 600, 3];
             `minerl:HumanSurvival` or `minerl:ID` for Minecraft, `racing_vpt/Meadow-v0` with the same spaces;
+            `screen:torcs` or `screen:FILE.yaml` for a program in a window (`envs.screen`);
             `ALE/Enduro-v5` or another game of ale-py; `nes:nes-road` or `nes:nes@ROM` for games of the NES; or any
             environment of gymnasium that offers its game.
         continuous: actions are float [steering, throttle, brake]; otherwise one of five integers. CarRacing only.
@@ -90,6 +92,10 @@ def make_other(
         from racing_vpt.envs.minecraft import make_minerl
 
         return make_minerl(id.removeprefix("minerl:"), max_episode_steps)
+    if id.startswith(SCREEN):
+        from racing_vpt.envs.screen import ScreenGame  # imports python-xlib
+
+        return offered(ScreenGame(id, max_episode_steps), id)
     if id.startswith(ATARI):
         from racing_vpt.envs.atari import make_atari
 

@@ -21,7 +21,7 @@ class MenuStep:
     Args:
         click: where to click, [down, right] as shares of the window; (): nowhere.
         press: key to press; empty: none.
-        until: what is waited for: the picture has `changed`, is `still` for half a second, or keeps `moving`.
+        until: what is waited for: the picture has `changed`, is `still`, or keeps `moving` (16 looks in a row).
         seconds: time after which the game is given up.
     """
 
@@ -43,6 +43,7 @@ class Program:
         environment: variables of its environment.
         setup: command that is run once in a new `$home`.
         files: content of files that are written before each start, by path.
+        install: what to type to install it, for the message where it is missing.
         choices: values among which each episode's seed chooses one, by name.
     """
 
@@ -50,6 +51,7 @@ class Program:
     folder: str = "$home"
     environment: Mapping[str, str] = field(default_factory=dict)
     setup: tuple[str, ...] = ()
+    install: str = ""
     files: Mapping[str, str] = field(default_factory=dict)
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -128,6 +130,7 @@ def _program(given: object) -> Program:
     return Program(
         command=read_names(content.get("command", ()), "screen.program.command"),
         folder=str(content.get("folder", "$home")),
+        install=str(content.get("install", "")),
         setup=read_names(content.get("setup", ()), "screen.program.setup"),
         choices={name: read_names(values, f"screen.program.choices.{name}") for name, values in choices.items()},
         **texts,

@@ -1,5 +1,6 @@
 """Game files: shipped ones, games in checkpoints, and mistakes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ def written(folder: Path, text: str) -> Path:
 def test_a_shipped_game_has_the_fields_that_a_checkpoint_carries(name: str) -> None:
     game = load_game(name)
     assert game.name == name
-    assert game_from(fields_of(game), "again") == game
+    assert game_from(fields_of(game), "again") == replace(game, screen=None)  # nothing that a checkpoint brings is run
     assert set(game.scheme().controls) == set(game.control_names)
     for scheme in game.schemes:
         assert set(game.scheme(scheme).controls) <= set(game.control_names)
