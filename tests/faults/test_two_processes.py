@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from racing_vpt.checkpoints.integrity import fault_of
 from racing_vpt.cli.parsing import parse_stage
 from racing_vpt.models.tokenizer import Tokenizer
 from racing_vpt.models.vae import VAE
+from racing_vpt.types import FrameSpec
 from tests.conftest import LENGTHS
 from tests.faults.harness import FULL, note
 
@@ -65,7 +67,7 @@ def test_two_processes_are_one_with_twice_the_batch(tiny_shards: Path, tmp_path:
     kinds = ("VPT", "IDM", "VAE", "MDNRNN", "TokenWorld")
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "eye", "racing_vpt.models.vae.VAE", {}, VAE().state_dict())
-    given = {"frames": {"height": 64, "width": 64}, "tokenizer": {"size": "tiny"}}
+    given = {"frames": asdict(FrameSpec(height=64, width=64)), "tokenizer": {"size": "tiny"}}
     eye = build(Tokenizer, given).state_dict()
     save_checkpoint(tmp_path / "tokens", "racing_vpt.models.tokenizer.Tokenizer", given, eye)
     for devices, folder in ((1, tmp_path / "one"), (2, tmp_path / "two")):
