@@ -99,7 +99,8 @@ def collect(
                 results.append(result)
                 progress.episode("", result.frames, "")
     print(summary(plan, results, len(numbers) - len(results), frames_per_second))
-    label = f"racing-vpt predict --config label --ckpt_path zoo:idm-{played.name} --data.videos {out} --out LABELS"
+    idm = "zoo:idm-carracing" if played.name == "carracing" else "runs/idm/NAME"
+    label = f"racing-vpt predict --config label --ckpt_path {idm} --data.videos {out} --out LABELS"
     print(f"next: {label if video_only else f'racing-vpt pack --recordings {out} --out SHARDS'}")
     return sorted(results, key=lambda result: result.seed)
 
