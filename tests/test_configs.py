@@ -23,6 +23,7 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
     "finetune-racing": ["finetune", "finetune/racing"],
     "demo-idm": ["idm", "demo/idm"],
     "demo-vpt": ["vpt", "demo/vpt"],
+    "video-vpt": ["vpt", "vpt_video"],
     "bf16": ["vpt", "strategy/bf16"],
     "ddp": ["vpt", "strategy/ddp"],
     "tensorboard": ["vpt", "logger/tensorboard"],
@@ -137,7 +138,7 @@ def test_a_collection_records(name: str, tmp_path: Path) -> None:
         pytest.importorskip("cynes", reason="the NES's emulator: pip install '.[nes]'")
     words = ["--config", str(CONFIGS / f"{name}.yaml"), "--out", str(tmp_path / "out"), "--workers", "1"]
     assert main(["collect", *words, "--seeds", "30000-30001", "--max_frames", "5"]) == 0
-    assert len(list((tmp_path / "out").glob("*.meta.json"))) == 2
+    assert len(list((tmp_path / "out").glob("*.meta.json"))) == 2 * len(config.get("renditions", [None]))
     assert len(list((tmp_path / "out").glob("*.jsonl"))) == (0 if config.get("video_only", False) else 2)
 
 

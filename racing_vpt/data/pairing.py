@@ -75,7 +75,7 @@ def pair_recordings(
     base = folder if folder.is_dir() else folder.parent
     names = [_safe(str(recording.video.relative_to(base).with_suffix(""))) for recording in recordings]
     repeated = {name for name, count in Counter(names).items() if count > 1}
-    labelled = None if labels is None else _labels_by_video(labels)
+    labelled = None if labels is None else labels_by_video(labels)
     episodes = []
     for name, recording in zip(names, recordings, strict=True):
         try:
@@ -117,7 +117,8 @@ def split_episodes(names: list[str], val_fraction: float, seed: int = 0) -> list
     return ["val" if name in validation else "train" for name in names]
 
 
-def _labels_by_video(folder: Path) -> dict[str, tuple[Path, dict]]:
+def labels_by_video(folder: Path) -> dict[str, tuple[Path, dict]]:
+    """Label files NAME.jsonl of a folder, with the source of their controls, by the sha256 of their video."""
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder of labels {folder}; make them with: racing-vpt predict")
     found: dict[str, tuple[Path, dict]] = {}

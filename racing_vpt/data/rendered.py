@@ -101,25 +101,49 @@ def render(task: RenditionTask) -> int:
         draft.publish()
     finally:
         draft.discard()
-    uneven = rendition.frames_per_second is None
-    mean_rate = (len(times) - 1) / times[-1] if len(times) > 1 else source.frames_per_second
+    size = rendition.height or video.height, rendition.width or video.width
     meta = {
-        **{"environment": None, "seed": None, "versions": {}, **source.meta},
-        "format": FORMAT,
-        "name": task.name,
-        "kind": "recording",
-        "frames_per_second": mean_rate if uneven else rendition.frames_per_second,
-        "num_frames": len(shown),
-        "height": rendition.height or video.height,
-        "width": rendition.width or video.width,
-        "video": path.name,
+        **about_rendition(path, rendition, times, source.frames_per_second, size, source.meta),
         "video_sha256": sha256_of(path),
         "actions": source.has_actions,
-        **({"uneven": True} if uneven else {}),
         **task.origin,
     }
     write_json(path.with_name(f"{task.name}.meta.json"), meta)
     return len(shown)
+
+
+def about_rendition(
+    path: Path,
+    rendition: Rendition,
+    times: np.ndarray,
+    recorded_rate: float,
+    size: tuple[int, int],
+    meta: Mapping[str, object],
+) -> dict[str, object]:
+    """Fields of the meta file of a rendition.
+
+    Args:
+        path: its video.
+        rendition: encoding.
+        times: time of each frame in seconds, float64 [M].
+        recorded_rate: frames per second of the recording, for a rendition of one frame.
+        size: height and width in pixels.
+        meta: further fields, those of the recording.
+    """
+    uneven = rendition.frames_per_second is None
+    mean_rate = (len(times) - 1) / float(times[-1]) if len(times) > 1 else recorded_rate
+    return {
+        **{"environment": None, "seed": None, "versions": {}, **meta},
+        "format": FORMAT,
+        "name": path.stem,
+        "kind": "recording",
+        "frames_per_second": mean_rate if uneven else rendition.frames_per_second,
+        "num_frames": len(times),
+        "height": size[0],
+        "width": size[1],
+        "video": path.name,
+        **({"uneven": True} if uneven else {}),
+    }
 
 
 class Renderer:

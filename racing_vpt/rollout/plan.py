@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.agents.styles import ExpertStyle
+from racing_vpt.data.renditions import Rendition
 
 if TYPE_CHECKING:
     from racing_vpt.types import Agent
@@ -44,6 +45,7 @@ class Plan:
     video_only: bool
     pictures: bool
     max_frames: int | None
+    renditions: tuple[Rendition, ...] = ()  # in place of one near-lossless mp4
     count: Path | None = None  # file of a `FrameCount`
     seeds: tuple[int, ...] = ()
 
@@ -63,6 +65,11 @@ class Plan:
         """Name of a seed's recording: seed and agent."""
         words = "".join(letter if letter.isalnum() else "-" for letter in Path(self.driver_of(seed).agent).name)
         return f"{seed:06d}-{words}"
+
+    def recordings_of(self, seed: int) -> list[str]:
+        """Names of the recordings of a seed's episode."""
+        name = self.name_of(seed)
+        return [f"{name}-{rendition.name}" for rendition in self.renditions] or [name]
 
     def settings_of(self, seed: int) -> dict[str, object]:
         """The settings that determine the content of a seed's recording, as JSON values."""

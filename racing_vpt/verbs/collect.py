@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from racing_vpt.agents.perturbation import Perturbation
+from racing_vpt.data.renditions import Rendition
 from racing_vpt.rollout.plan import Driver, Plan
 from racing_vpt.seeds import FIRST_TRAINING_SEED, JUDGING, SHORT_TRAINING, VALIDATION
 
 if TYPE_CHECKING:
-    from racing_vpt.data.recording import RecordingWriter
-    from racing_vpt.rollout.episodes import EpisodeResult
+    from racing_vpt.rollout.episodes import EpisodeResult, EpisodeWriter
     from racing_vpt.types import Agent
 
 
@@ -26,6 +26,7 @@ def collect(
     video_only: bool = False,
     truth: Path | None = None,
     pictures: bool = False,
+    renditions: list[Rendition] | None = None,
     max_frames: int | None = None,
     workers: int | None = None,
     allow_judging_seeds: bool = False,
@@ -46,6 +47,8 @@ def collect(
         video_only: keep the controls out of `out`: video for the inverse dynamics model to label.
         truth: folder for the controls of --video_only, for scoring. Default: OUT-truth.
         pictures: write folders of PNG frames instead of mp4 files.
+        renditions: write each episode as ordinary tools would, one recording per encoding, instead of as our own
+            near-lossless mp4; as the recipes of `racing-vpt renditions`, but encoded once only.
         max_frames: longest episode in frames. Default: the environment's (CarRacing: 1000).
         workers: processes. Default: one per core.
         allow_judging_seeds: allow seeds below 10000.
@@ -85,7 +88,11 @@ def collect(
     drivers = tuple(agents or [Driver(played.driver) if played.driver else Driver()])
     if min(driver.share for driver in drivers) < 0 or sum(driver.share for driver in drivers) <= 0:
         raise ValueError(f"shares must not be negative, nor all 0; given: {[driver.share for driver in drivers]}")
-    plan = Plan(out, env, drivers, perturb, truth, video_only, pictures, max_frames)
+    encodings = tuple(renditions or ())
+    names = [rendition.name for rendition in encodings]
+    if (pictures and names) or len(set(names)) < len(names):
+        raise ValueError(f"renditions need names of their own, and no --pictures with them; given: {names}")
+    plan = Plan(out, env, drivers, perturb, truth, video_only, pictures, max_frames, encodings)
     for seed in {plan.driver_of(number).agent: number for number in numbers}.values():
         plan.load_driver(seed)  # a wrong name is an error here, not in a worker
     frames_per_second = check_env(env, any(plan.perturbation_of(seed) for seed in numbers))
@@ -99,7 +106,8 @@ def collect(
                 results.append(result)
                 progress.episode("", result.frames, "")
     print(summary(plan, results, len(numbers) - len(results), frames_per_second))
-    idm = "zoo:idm-carracing" if played.name == "carracing" else "runs/idm/NAME"
+    ours = "zoo:idm-carracing-video" if encodings else "zoo:idm-carracing"
+    idm = ours if played.name == "carracing" else "runs/idm/NAME"
     label = f"racing-vpt predict --config label --ckpt_path {idm} --data.videos {out} --out LABELS"
     print(f"next: {label if video_only else f'racing-vpt pack --recordings {out} --out SHARDS'}")
     return sorted(results, key=lambda result: result.seed)
@@ -118,17 +126,19 @@ def check_env(env: str, perturbed: bool) -> float:
 
 
 def is_recorded(plan: Plan, seed: int) -> bool:
-    """Whether that recording exists; ValueError if it was made with other settings."""
+    """Whether its recordings exist; ValueError if they were made with other settings."""
     from racing_vpt.files import read_json
 
-    meta_file = plan.out / f"{plan.name_of(seed)}.meta.json"
-    if not meta_file.is_file():
-        return False
-    meta = read_json(meta_file)
     wanted = {"environment": plan.env, "actions": not plan.video_only, "settings": plan.settings_of(seed)}
-    there = {key: meta.get(key) for key in wanted}
-    if there != wanted:
-        raise ValueError(f"{meta_file} was recorded with {there}, not {wanted}; remove it or choose another --out")
+    asked: list[dict | None] = [{**rendition.settings, "seed": seed} for rendition in plan.renditions]
+    for name, rendition in zip(plan.recordings_of(seed), asked or [None], strict=True):
+        meta_file = plan.out / f"{name}.meta.json"
+        if not meta_file.is_file():  # those of one episode are published together
+            return False
+        meta, wanted = read_json(meta_file), {**wanted, "rendition": rendition}
+        there = {key: meta.get(key) for key in wanted}
+        if there != wanted:
+            raise ValueError(f"{meta_file} was recorded with {there}, not {wanted}; remove it or choose another --out")
     return True
 
 
@@ -161,22 +171,35 @@ def record(plan: Plan, seeds: Iterable[int]) -> Iterator[tuple[int, EpisodeResul
         env.close()
 
 
-def recording_writer(plan: Plan, frames_per_second: float, seed: int) -> RecordingWriter:
-    """The writer of that seed's recording."""
+def recording_writer(plan: Plan, frames_per_second: float, seed: int) -> EpisodeWriter:
+    """The writer of that seed's recording, or of its renditions."""
     from racing_vpt.cli.versions import deciding_versions
     from racing_vpt.data.recording import RecordingWriter
+    from racing_vpt.data.rendition_recording import RenditionRecordingWriter
 
+    meta = {
+        "environment": plan.env,
+        "seed": seed,
+        "agent": plan.driver_of(seed).agent,
+        "settings": plan.settings_of(seed),
+        "versions": deciding_versions(plan.env),
+    }
+    if plan.renditions:
+        return RenditionRecordingWriter(
+            plan.out,
+            plan.name_of(seed),
+            plan.renditions,
+            frames_per_second=frames_per_second,
+            meta=meta,
+            actions=not plan.video_only,
+            truth_folder=plan.truth,
+            seed=seed,
+        )
     return RecordingWriter(
         plan.out,
         plan.name_of(seed),
         frames_per_second=frames_per_second,
-        meta={
-            "environment": plan.env,
-            "seed": seed,
-            "agent": plan.driver_of(seed).agent,
-            "settings": plan.settings_of(seed),
-            "versions": deciding_versions(plan.env),
-        },
+        meta=meta,
         video=not plan.pictures,
         actions=not plan.video_only,
         truth_folder=plan.truth,

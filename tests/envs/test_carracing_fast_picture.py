@@ -90,6 +90,13 @@ def test_the_windows_frames_are_the_stock_ones_and_its_rewards_too() -> None:
         frame, reward, *_ = window.step(np.array([0.3, 0.6, 0.0]))
         assert reward == stock.step(np.array([0.3, 0.6, 0.0]))[1]
     assert window.observation_space.contains(frame)
+    for env in (
+        window.unwrapped,
+        stock.unwrapped,
+    ):  # zoomed in, at the edge of the field, with most polygons off the screen
+        env.t, env.reward = 2.0, 7.0
+        env.car.hull.position, env.car.hull.angle = (325.0, 100.0), -1.0
+    np.testing.assert_array_equal(window.unwrapped.draw(), stock.render())
 
 
 def test_coverage_shares_pixels_out_among_cells() -> None:

@@ -14,7 +14,10 @@ from racing_vpt.agents.perturbation import Perturbation
 from racing_vpt.agents.styles import ExpertStyle
 from racing_vpt.cli.main import tool_parser
 from racing_vpt.data.label_files import read_labels
+from racing_vpt.data.pairing import pair_recordings
 from racing_vpt.data.recordings import find_recordings
+from racing_vpt.data.rendered import RenditionTask, render
+from racing_vpt.data.renditions import Rendition
 from racing_vpt.rollout.plan import Driver, Plan
 from racing_vpt.verbs.collect import collect
 
@@ -76,6 +79,7 @@ def test_video_only_keeps_the_controls_in_another_folder(tmp_path: Path) -> None
         ({"agents": [Driver("expert:reckless")]}, "no style"),
         ({"agents": [Driver("expert", -1.0)]}, "shares"),
         ({"env": "CarRacing-v2"}, "v3"),
+        ({"renditions": [Rendition("a"), Rendition("a", crf=28)]}, "names of their own"),
     ],
 )
 def test_collect_refuses_bad_options(tmp_path: Path, options: dict, message: str) -> None:
@@ -103,6 +107,43 @@ def test_a_style_can_be_given_in_numbers(tmp_path: Path) -> None:
     assert max(float(record.observation["speed"] or 0) for record in recording.records()) < 20
     assert recording.meta["settings"]["style"]["top_speed"] == 15.0
     assert result.frames == 60
+
+
+def test_renditions_written_while_driving_have_the_lines_of_those_made_afterwards(tmp_path: Path) -> None:
+    asked = [Rendition("film", preset="ultrafast", frames_per_second=30), Rendition("phone", frames_per_second=None)]
+    options = {"seeds": "10000-10001", "max_frames": 21, "workers": 1}
+    collect(tmp_path / "plain", **options)
+    collect(tmp_path / "seen", renditions=asked, **options)
+    for seed, source in enumerate(pair_recordings(tmp_path / "plain"), 10_000):
+        for rendition in asked:
+            render(RenditionTask(source, rendition, tmp_path / "made", seed))
+    made, seen = (pair_recordings(tmp_path / name) for name in ("made", "seen"))
+    assert [one.name for one in seen] == [one.name for one in made]
+    for ours, theirs in zip(seen, made, strict=True):
+        count = theirs.recording.num_frames  # afterwards an end of a fraction of a frame is left out
+        assert count <= ours.recording.num_frames <= count + 1
+        before, after = (one.recording.records()[: count - 1] for one in (ours, theirs))
+        assert before == after
+        assert ours.recording.open_video().num_frames == ours.recording.num_frames
+        assert ours.recording.meta["rendition"] == theirs.recording.meta["rendition"]
+    assert len({one.drive for one in seen}) == 2
+
+
+def test_renditions_keep_the_controls_apart_and_are_recorded_once(tmp_path: Path) -> None:
+    asked = [Rendition("small", preset="ultrafast", height=48, width=64), Rendition("half", frames_per_second=25)]
+    options = {"seeds": "10000", "video_only": True, "max_frames": 12, "workers": 1}
+    collect(tmp_path / "watched", renditions=asked, **options)
+    before = contents(tmp_path / "watched")
+    assert sorted(before) == [
+        f"010000-expert-calm-{name}" for name in ("half.meta.json", "half.mkv", "small.meta.json", "small.mkv")
+    ]
+    (truth,) = [one for one in pair_recordings(tmp_path / "watched", tmp_path / "watched-truth") if "half" in one.name]
+    assert [one.recording.num_frames for one in [truth]] == [6]
+    assert len(truth.columns().controls["steering"]) == 6
+    assert collect(tmp_path / "watched", renditions=asked, **options) == []
+    assert contents(tmp_path / "watched") == before
+    with pytest.raises(ValueError, match="other --out"):
+        collect(tmp_path / "watched", renditions=[Rendition("small", crf=28), asked[1]], **options)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
