@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo nes test test-faults lint bench collect pack idm label vpt drive rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
+.PHONY: help setup demo nes test test-faults lint bench collect pack idm label vpt drive loop rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,35 @@ vpt: setup  ## 5. (after label) clone a policy from those labels: runs/vpt/defau
 drive: setup  ## 6. (after vpt) drive unseen tracks of the stock environment: runs/vpt/default/drive.*
 	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \
 		--video $(VPT)/drive.mp4 --json $(VPT)/drive.json
+
+# The circle on ordinary video: LOOP_SEEDS=20000-20047 is 12 minutes of it; LOOP_RECIPE= trains configs/vpt.yaml as it is.
+LOOP ?= data/loop
+LOOP_SEEDS ?=
+LOOP_IDM ?= zoo:idm-carracing-video
+LOOP_RECIPE ?= --config configs/demo/vpt.yaml
+LOOP_LABELS = $(if $(filter true,$(1)),$(LOOP)/small-truth,$(LOOP)/labels/$(1))
+define LOOP_LABEL
+$(BIN)/racing-vpt predict --config configs/label.yaml --ckpt_path $(LOOP_IDM) --data.window_stride 192 \
+	--data.videos '$(LOOP)/$(1)/*-$(2).mkv' --out $(LOOP)/labels/$(2)
+$(BIN)/racing-vpt inspect $(LOOP)/labels/$(2) --truth $(LOOP)/$(1)-truth --out $(LOOP)/labels-$(2).png
+endef
+define LOOP_POLICY
+$(BIN)/racing-vpt pack --recordings $(LOOP)/$(1) --labels $(call LOOP_LABELS,$(2)) --out $(LOOP)/shards/$(2)
+$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/vpt.yaml $(LOOP_RECIPE) --config configs/vpt_video.yaml \
+	--name loop-$(2) --data.train $(LOOP)/shards/$(2) --data.val $(LOOP)/shards/$(2) $(call GO_ON,vpt/loop-$(2))
+$(BIN)/racing-vpt drive --checkpoint runs/vpt/loop-$(2) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \
+	--json runs/vpt/loop-$(2)/drive.json
+endef
+loop: setup  ## policies from ordinary video, labelled by zoo:idm-carracing-video: runs/vpt/loop-*; resumes
+	$(foreach kind,small window,$(BIN)/racing-vpt collect --config configs/collect/watched_$(kind).yaml \
+		$(if $(LOOP_SEEDS),--seeds $(LOOP_SEEDS)) --out $(LOOP)/$(kind) --workers $(WORKERS) &&) true
+	$(call LOOP_LABEL,small,small)
+	$(call LOOP_LABEL,window,window)
+	$(call LOOP_LABEL,window,window-30)
+	$(call LOOP_POLICY,small,true)
+	$(call LOOP_POLICY,small,small)
+	$(call LOOP_POLICY,window,window)
+	$(call LOOP_POLICY,window,window-30)
 
 NEEDS = @test -e $(1) || { echo "make $@ needs $(1), which is not there; first: $(2)"; exit 2; }
 GO_ON = $(if $(wildcard runs/$(1)/checkpoints/last.ckpt),--ckpt_path last)

@@ -12,16 +12,23 @@ if TYPE_CHECKING:
     from racing_vpt.games.game import Game
 
 
-def inspect_data(path: str, *, out: Path = Path("inspect.png"), game: str | None = None) -> None:
+def inspect_data(
+    path: str, *, out: Path = Path("inspect.png"), game: str | None = None, truth: Path | None = None
+) -> None:
     """Show what is in recordings, labels or shards: counts, lengths, how controls are used, how sure an IDM was.
 
     With --game also which classes of each control are used, which episodes are not of that game, and sample frames as
-    its models see them.
+    its models see them. With --truth also how far labels agree with what was really done.
 
     Args:
         path: folder of recordings, labels or shards, a URL of shards, or a single recording or video.
         out: picture to write: histograms and strips of sample frames.
-        game: name or YAML file of the game.
+        game: name or YAML file of the game. With --truth the default is carracing.
+        truth: folder of the true controls of labelled videos, as `collect --video_only` writes them; pairs are found by
+            the video's sha256.
+
+    Raises:
+        FileNotFoundError: `truth` was given, but no labels in `path` have a true counterpart there.
     """
     from racing_vpt.data.overview import survey
     from racing_vpt.frames import prepare
@@ -38,6 +45,8 @@ def inspect_data(path: str, *, out: Path = Path("inspect.png"), game: str | None
         print(as_of_game(overview, asked))
         strips = overview.strips
         overview.strips = [(caption, prepare(frames, asked.frames), columns) for caption, frames, columns in strips]
+    if truth is not None:
+        print(beside_truth(Path(path), truth, asked or load_game("carracing")))
     with sole_writer_of(out):
         write_overview(overview, joined(overview), out)
     print(f"picture: {out}")
@@ -103,6 +112,38 @@ def as_of_game(overview: Overview, game: Game) -> str:
             f"{name}: {int((counts > 0).sum())} of {head.num_classes} classes used, class {most} in "
             f"{counts[most] / counts.sum():.1%} of the frames"
         )
+    return "\n".join(lines)
+
+
+def beside_truth(labels: Path, truth: Path, game: Game) -> str:
+    """Table of how far labels agree with the true controls, by the protocol of `racing-vpt test`.
+
+    Args:
+        labels: folder of labels.
+        truth: folder of the true controls.
+        game: their game.
+    """
+    from racing_vpt.data.columns import Columns
+    from racing_vpt.data.label_files import read_labels
+    from racing_vpt.data.pairing import labels_by_video
+    from racing_vpt.models.idm_protocol import Episode, agreement
+
+    said, true = labels_by_video(labels), labels_by_video(truth)
+    shared = sorted({*said} & {*true})
+    if not shared:
+        raise FileNotFoundError(
+            f"none of the {len(said)} label files in {labels} is of a video whose true controls are in {truth}, which "
+            f"has those of {len(true)} (they are paired by the video's sha256)"
+        )
+    scheme, episodes = game.scheme(), []
+    for video in shared:
+        ours, theirs = (Columns.of_records(read_labels(each[video][0])[0]).controls for each in (said, true))
+        ours, theirs = ({name: each[name].astype(float) for name in scheme.controls} for each in (ours, theirs))
+        episodes.append(Episode(np.arange(len(ours[scheme.controls[0]])), ours, theirs, {}, {}))
+    lines = [f"beside the true controls of {len(shared)} videos (95% intervals over videos):"]
+    for control, figures in agreement(scheme, episodes, game.stops).items():
+        for name, (value, low, high) in figures.items():
+            lines.append(f"  {control:14}{name:18}{value:8.3f}  ({low:.3f} to {high:.3f})")
     return "\n".join(lines)
 
 

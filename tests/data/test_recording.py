@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from racing_vpt.data.label_files import read_labels, write_labels
 from racing_vpt.data.recording import Recording, RecordingWriter
@@ -164,6 +165,15 @@ def test_an_explicit_decoder_never_falls_back() -> None:
     except Exception:
         with pytest.raises(ValueError, match="pip install"):
             choose_decoder("torchcodec", "cpu")
+
+
+@pytest.mark.parametrize("rate", [20, 30, 60])
+def test_policies_for_video_of_any_rate_look_back_over_a_whole_number_of_its_frames(rate: int) -> None:
+    config = yaml.safe_load((Path(__file__).parents[2] / "configs" / "vpt_video.yaml").read_text())
+    _, back = config["model"]["init_args"]["network"]["look_back"]
+    shown = resample(np.arange(600) / rate, 50)
+    assert np.unique(shown[back:] - shown[:-back]).tolist() == [back * rate / 50]
+    assert len(np.unique(shown[4:] - shown[:-4])) == 2, "as the other policies look back"
 
 
 def test_resampling_follows_the_time_stamps() -> None:

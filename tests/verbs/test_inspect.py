@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -10,8 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.text import Text
 
+from racing_vpt.data.label_files import read_labels, write_labels
 from racing_vpt.data.overview import survey
 from racing_vpt.play.overview_picture import overview_figure
+from racing_vpt.rollout.plan import Driver
+from racing_vpt.verbs.collect import collect
 from racing_vpt.verbs.inspect import inspect_data, joined
 
 
@@ -56,3 +60,26 @@ def test_inspect_says_what_there_is_and_writes_the_picture(
     printed = capsys.readouterr().out
     assert "steering" in printed
     assert f"picture: {tmp_path / 'it.png'}" in printed
+
+
+def test_labels_are_compared_with_the_true_controls_of_their_video(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos, truth, labels = (tmp_path / name for name in ("videos", "videos-truth", "labels"))
+    collect(videos, "10000", [Driver("expert:sporty")], video_only=True, max_frames=60, workers=1)
+    (true,) = truth.glob("*.jsonl")
+    records, meta = read_labels(true)
+    late = [
+        replace(record, action={**record.action, "steering": records[max(0, place - 2)].action["steering"]})
+        for place, record in enumerate(records)
+    ]
+    write_labels(labels / true.name, late, {"video_sha256": meta["video_sha256"], "checkpoint": "x"})
+    capsys.readouterr()
+    inspect_data(str(labels), out=tmp_path / "it.png", truth=truth)
+    found = {tuple(line.split()[:2]): line.split()[2] for line in capsys.readouterr().out.splitlines()}
+    assert found["throttle", "r2"] == "1.000"
+    assert found["steering", "lag"] == "2.000"
+    assert 0 < float(found["steering", "r2_clipped"]) < 0.99
+    write_labels(truth / true.name, records, {"kind": "truth", "video_sha256": "another"})
+    with pytest.raises(FileNotFoundError, match="none of the 1 label files"):
+        inspect_data(str(labels), out=tmp_path / "it.png", truth=truth)
