@@ -76,7 +76,8 @@ def test_labels_are_compared_with_the_true_controls_of_their_video(
     write_labels(labels / true.name, late, {"video_sha256": meta["video_sha256"], "checkpoint": "x"})
     capsys.readouterr()
     inspect_data(str(labels), out=tmp_path / "it.png", truth=truth)
-    found = {tuple(line.split()[:2]): line.split()[2] for line in capsys.readouterr().out.splitlines()}
+    words = [line.split() for line in capsys.readouterr().out.split("beside the true controls")[1].splitlines()[1:-1]]
+    found = {(control, figure): value for control, figure, value, *_ in words}
     assert found["throttle", "r2"] == "1.000"
     assert found["steering", "lag"] == "2.000"
     assert 0 < float(found["steering", "r2_clipped"]) < 0.99
