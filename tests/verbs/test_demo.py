@@ -99,7 +99,7 @@ def test_the_end_is_scores_a_film_and_a_plot(went_round: Path, capsys: pytest.Ca
     assert {"env", "checkpoint", "seeds", "returns", "mean", "ci95", "median", "p10", "laps_finished", "frames"} <= set(
         scores
     )
-    assert scores["env"] == "CarRacing-v3"
+    assert scores["env"] == "racing_vpt/CarRacingFast-v3"
     assert (went_round / "drive.mp4").stat().st_size > 1000
     assert (went_round / "training.png").read_bytes().startswith(b"\x89PNG")
     assert f"{scores['mean']:.1f}" in capsys.readouterr().out
