@@ -43,6 +43,7 @@ MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import it
     "nn": ALL,
     "checkpoints": ALL,
     "data": ALL | {"video"},
+    "exchange": ALL | {"video", "data"},
     "replay": ALL | {"video", "data"},
     "models": ALL | {"nn", "checkpoints"},
     "agents": MODELS | {"screen", "envs", "window"},

@@ -19,7 +19,8 @@ data
   renditions encode recordings again as ordinary tools write video: codecs, qualities, sizes, rates
   inspect    show what is in recordings, labels or shards, as text and one picture
   verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256; --idm: controls that lag
-  import-contractor  turn OpenAI's recordings of people playing Minecraft into recordings
+  import     turn data in the formats of others into recordings: tables, OpenAI's contractor recordings
+  export     write recordings, labels or shards in the formats of others
 
 training: racing-vpt fit --config NAME --name RUN, where NAME is a shipped recipe (idm, vpt, dqn, iris, ...) or a file
   fit        train a model: runs/MODEL/RUN; --ckpt_path last resumes it
@@ -30,7 +31,7 @@ training: racing-vpt fit --config NAME --name RUN, where NAME is a shipped recip
 comparing and exchanging checkpoints
   ladder     judge an IDM on the same recordings in a ladder of encodings: codecs, sizes, rates, light
   compare    several drivers on the same tracks, with paired differences
-  export     turn a checkpoint into a small folder of weights, as in the zoo
+  export-weights  turn a checkpoint into a small folder of weights, as in the zoo
   import-vpt turn OpenAI VPT's F.model and F.weights into a checkpoint
   export-vpt turn a checkpoint with Minecraft's controls into F.model and F.weights
 
@@ -84,14 +85,15 @@ class Tool:
 TOOLS = {
     "collect": Tool("racing_vpt.verbs.collect", "collect"),
     "record": Tool("racing_vpt.verbs.record", "record"),
-    "import-contractor": Tool("racing_vpt.verbs.import_contractor", "import_contractor", positional=True),
+    "import": Tool("racing_vpt.verbs.import_data", "import_data", positional=True),
+    "export": Tool("racing_vpt.verbs.export_data", "export_data", positional=True),
     "pack": Tool("racing_vpt.verbs.pack", "pack"),
     "renditions": Tool("racing_vpt.verbs.renditions", "renditions", positional=True),
     "ladder": Tool("racing_vpt.verbs.ladder", "ladder", positional=True),
     "inspect": Tool("racing_vpt.verbs.inspect", "inspect_data", positional=True),
     "view": Tool("racing_vpt.verbs.view", "view", positional=True),
     "verify": Tool("racing_vpt.verbs.verify", "verify", positional=True),
-    "export": Tool("racing_vpt.verbs.export", "export", positional=True),
+    "export-weights": Tool("racing_vpt.verbs.export_weights", "export_weights", positional=True),
     "import-vpt": Tool("racing_vpt.verbs.import_vpt", "import_vpt"),
     "export-vpt": Tool("racing_vpt.verbs.export_vpt", "export_vpt"),
     "drive": Tool("racing_vpt.verbs.drive", "drive"),
@@ -145,6 +147,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         if renamed is not None:
             return _fail(verb, renamed, named=False)
         return _fail(verb, f"there is no verb {verb!r}{nearest(verb, known)}; see: racing-vpt --help", named=False)
+    if verb == "export":
+        from racing_vpt.cli.renamed import export_of_weights
+
+        moved = export_of_weights(rest)
+        if moved is not None:
+            return _fail(verb, moved)
     log, handler = logging.getLogger("racing_vpt"), logging.StreamHandler()
     level = log.level
     log.setLevel(logging.INFO)

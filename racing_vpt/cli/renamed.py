@@ -7,14 +7,28 @@ are listed under its name. The same rows answer old keys in YAML files.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 STAGES = "stages"  # owner of the options shared by fit, validate, test and predict
 
-VERBS: dict[str, str] = {}  # old verb: new verb, or a sentence with what to type
+VERBS: dict[str, str] = {  # old verb: new verb, or a sentence with what to type
+    "import-contractor": "it is now: racing-vpt import FOLDER --format contractor --out OUT, and its options begin "
+    "with --contractor, as in --contractor.null_actions drop",
+}
 
 # owner (a verb, `stages`, or a class such as IDM): {old option: new option, or a sentence}; dotted, without `--`
 OPTIONS: dict[str, dict[str, str]] = {
+    "import": {
+        "null_actions": "contractor.null_actions",
+        "draw_pointer": "contractor.draw_pointer",
+        "recorder_version": "contractor.recorder_version",
+        "release_stuck_attack": "contractor.release_stuck_attack",
+        "slot_keys": "contractor.slot_keys",
+        "escape_is_inventory": "contractor.escape_is_inventory",
+        "height": "contractor.height",
+        "width": "contractor.width",
+        "resize": "contractor.resize",
+    },
     STAGES: {
         "model.scheme": "controls come with the game now: --model.game NAME or --model.game FILE.yaml",
         "data.labels": "data.controls.labels",
@@ -206,6 +220,21 @@ def renamed_option(
             if old in names or (not names and (old == unknown or old.endswith(f".{unknown}"))):
                 return _sentence(f"--{old}", new, "--")
     return None
+
+
+def export_of_weights(words: Sequence[str]) -> str | None:
+    """Message for `export CHECKPOINT OUT`, as `export-weights` was called before; None for an export of data.
+
+    Args:
+        words: command line after the verb.
+    """
+    named = [word.split("=")[0] for word in words if word.startswith("-")]
+    if not words or words[0].startswith("-") or {"--format", "--config", "-h", "--help"} & set(named):
+        return None
+    return (
+        f"of a checkpoint it is called racing-vpt export-weights now: racing-vpt export-weights {words[0]} OUT; "
+        f"of recordings, labels or shards say the format: racing-vpt export {words[0]} --format table --out OUT"
+    )
 
 
 def _sentence(old: str, new: str, prefix: str) -> str:

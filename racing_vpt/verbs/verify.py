@@ -94,7 +94,10 @@ def _check_checkpoints(path: str, game: Game | None) -> Iterator[tuple[str, str]
             return
         bad = list(non_finite({"state_dict": checkpoint.state_dict}))
         if checkpoint.not_covered:
-            print(f"{path}: not covered by a checksum: {checkpoint.not_covered}; write it anew with: racing-vpt export")
+            print(
+                f"{path}: not covered by a checksum: {checkpoint.not_covered}; write it anew with: "
+                "racing-vpt export-weights"
+            )
         yield path, f"{', '.join(bad)} hold NaN or infinity" if bad else ""
     except (ValueError, OSError) as error:
         yield path, str(error)

@@ -9,11 +9,13 @@ import io
 import os
 import shlex
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from racing_vpt.files import refuse_link_out, require_regular
 
@@ -21,6 +23,7 @@ Source = Path | bytes  # path or bytes of a video
 VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".avi", ".mov", ".webm", ".m4v", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"})
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"  # first bytes of a picture
+JPEG_SUFFIXES = (".jpg", ".jpeg")
 LARGEST_PNG = 8192  # pixels a side, as of a video
 
 
@@ -152,11 +155,17 @@ class TorchcodecVideo(Video):
 
 
 class PictureFolder(Video):
-    """A folder of PNG frames, in order of their names, with a given frame rate."""
+    """A folder of pictures, one per frame, with a given frame rate.
 
-    def __init__(self, source: Path, frames_per_second: float) -> None:
+    Args:
+        source: the folder.
+        frames_per_second: frame rate.
+        files: the pictures in order, PNG or JPEG. Default: the PNG files of the folder, in order of their names.
+    """
+
+    def __init__(self, source: Path, frames_per_second: float, files: Sequence[Path] | None = None) -> None:
         self.source, self.frames_per_second = source, frames_per_second
-        self._files = sorted(source.glob("*.png"))
+        self._files = sorted(source.glob("*.png")) if files is None else list(files)
         self.num_frames = len(self._files)
         if not self._files:
             raise FileNotFoundError(f"{source} holds no PNG frames")
@@ -170,7 +179,7 @@ class PictureFolder(Video):
         file = self._files[index]
         refuse_link_out(file, file.parent)
         require_regular(file)
-        check_png(file)
+        check_picture(file)
         try:
             picture = cv2.imread(str(file), cv2.IMREAD_COLOR)
         except cv2.error as error:  # exceeds OpenCV's limit of pixels
@@ -180,14 +189,28 @@ class PictureFolder(Video):
         return np.ascontiguousarray(picture[..., ::-1])
 
 
-def check_png(file: Path) -> None:
-    """Raise ValueError if a file is not a PNG, or its header asks for more pixels than a frame has."""
+def check_picture(file: Path) -> None:
+    """Raise ValueError if a file is not a PNG or JPEG picture, or its header asks for more pixels than a frame has."""
+    if file.suffix.lower() in JPEG_SUFFIXES:
+        check_jpeg(file)
+        return
     with file.open("rb") as opened:
         head = opened.read(24)
     width, height = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
     if len(head) < 24 or not head.startswith(PNG):
         raise ValueError(f"{file} is not a PNG picture")
     if not (0 < width <= LARGEST_PNG and 0 < height <= LARGEST_PNG):
+        raise ValueError(f"{file} says that it has {width}x{height} pixels; up to {LARGEST_PNG} a side can be read")
+
+
+def check_jpeg(file: Path) -> None:
+    """Raise ValueError if a file is not a JPEG, or its header asks for more pixels than a frame has."""
+    try:
+        with Image.open(file, formats=["JPEG"]) as picture:
+            width, height = picture.size
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{file} is not a JPEG picture") from error
+    if max(width, height) > LARGEST_PNG:
         raise ValueError(f"{file} says that it has {width}x{height} pixels; up to {LARGEST_PNG} a side can be read")
 
 

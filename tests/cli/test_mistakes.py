@@ -67,12 +67,16 @@ def test_a_required_option_that_is_missing(capsys: pytest.CaptureFixture[str]) -
     answer = said(capsys, "drive")
     assert "--checkpoint is missing (who drives: zoo:NAME" in answer
     assert answer.endswith("see: racing-vpt drive --help")
-    assert said(capsys, "export", "zoo:vpt-carracing").endswith("type: racing-vpt export CHECKPOINT OUT")
+    assert said(capsys, "export-weights", "zoo:vpt-carracing").endswith(
+        "type: racing-vpt export-weights CHECKPOINT OUT"
+    )
 
 
 def test_a_word_without_its_option(capsys: pytest.CaptureFixture[str]) -> None:
     assert "did you mean --checkpoint zoo:vpt-carracing?" in said(capsys, "drive", "zoo:vpt-carracing")
-    assert "it stands without a name: racing-vpt export CHECKPOINT OUT" in said(capsys, "export", "x", "--out", "y")
+    assert "it stands without a name: racing-vpt export-weights CHECKPOINT OUT" in said(
+        capsys, "export-weights", "x", "--out", "y"
+    )
 
 
 @pytest.mark.parametrize("words", [["zoo:a", "zoo:b"], ["zoo:a,zoo:b"], ["[zoo:a,zoo:b]"]])

@@ -131,7 +131,9 @@ def import_contractor(folder: Path, log: Path) -> Case:
     for index in range(len(lines)):
         writer.add(np.full((32, 48, 3), 20 * index, np.uint8))
     writer.close()
-    return same_bytes(["import-contractor", str(source), f"--out={folder / 'out'}"], folder / "out", beside(), log)
+    return same_bytes(
+        ["import", str(source), "--format=contractor", f"--out={folder / 'out'}"], folder / "out", beside(), log
+    )
 
 
 def import_vpt(folder: Path, log: Path) -> Case:
@@ -206,7 +208,7 @@ def beside(fill: Callable[[Path], object] = lambda out: out.mkdir(parents=True))
 
 ONLY_IN_FULL = ("collect", "predict", "fit --ckpt_path last")  # dearer, and published as the others
 CASES = {
-    "collect": collect, "pack": pack, "predict": predict, "import-contractor": import_contractor,
+    "collect": collect, "pack": pack, "predict": predict, "import": import_contractor,
     "import-vpt": import_vpt, "fit": fit, "fit --ckpt_path last": fit_on,
 }  # fmt: skip
 

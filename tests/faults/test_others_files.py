@@ -94,7 +94,18 @@ def verbs(inputs: Path, out: Path) -> dict[str, tuple[list[str], Taken]]:
              f"--out={out}", f"--runs={inputs}/runs", "--trainer.accelerator=cpu"],
             {"a.jsonl": controls},
         ),
-        "export": (["export", "zoo:vpt-carracing", str(out)], {"README.md": "theirs", "config.json": foreign}),
+        "export-weights": (
+            ["export-weights", "zoo:vpt-carracing", str(out)],
+            {"README.md": "theirs", "config.json": foreign},
+        ),
+        "export": (
+            ["export", f"{inputs}/recordings", "--format=table", f"--out={out}"],
+            {"tiny-10000.csv": "theirs", "tiny-10000.mp4": "theirs"},
+        ),
+        "import": (
+            ["import", f"{inputs}/recordings", "--format=table", f"--out={out}"],
+            {"tiny-10000.jsonl": controls},
+        ),
         "import-vpt": (["import-vpt", f"--model={POLICY}", f"--out={out}"], {"README.md": "theirs"}),
         "export-vpt": (["export-vpt", f"--checkpoint={POLICY}", f"--model={out}/x.model"], {"x.weights": "theirs"}),
         "drive": (

@@ -11,12 +11,12 @@ from types import FrameType
 
 import pytest
 
-from racing_vpt.data.contractor import read_contractor
 from racing_vpt.data.lines import read_lines
 from racing_vpt.data.manifest import MANIFEST, read_manifest
 from racing_vpt.data.recordings import find_recordings
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.windows import find_videos, windows_of
+from racing_vpt.exchange.contractor import read_contractor
 from racing_vpt.files import read_json, require_regular, sha256_of
 from racing_vpt.types import FrameSpec
 from racing_vpt.video.decode import open_video

@@ -221,7 +221,7 @@ def test_recordings_alone_teach_an_actor_that_drives(
         pytest.approx(said[0], abs=1e-5) for said in together
     ]
     assert agent.repeat == 3
-    assert main(["export", str(run), str(tmp_path / "small")]) == 0
+    assert main(["export-weights", str(run), str(tmp_path / "small")]) == 0
     exported = load_module(tmp_path / "small")
     assert isinstance(exported, IRIS)
     own = {name: x for name, x in module.state_dict().items() if not name.startswith("target_critic.")}

@@ -125,7 +125,7 @@ def test_a_run_without_curves_is_named(tmp_path: Path) -> None:
         plot_training({"nothing": tmp_path}, tmp_path / "plot.png")
 
 
-def step_for(tmp_path: Path, config: str = "{}", verb: str = "export") -> Step:
+def step_for(tmp_path: Path, config: str = "{}", verb: str = "export-weights") -> Step:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text(config)
     made = tmp_path / "made"
@@ -166,7 +166,7 @@ def test_a_step_whose_recipe_changed_is_made_anew(exported: tuple[Step, Path], t
     step_for(tmp_path, "{} # changed")
     assert fingerprint(step, []) != before
     with pytest.raises(ValueError, match="status 2"):  # OpenAI's test checkpoint is none of a module of ours
-        run_step(Step(step.title, ("export",), step.makes, 5), "other", record)
+        run_step(Step(step.title, ("export-weights",), step.makes, 5), "other", record)
     assert not (step.makes / "old").exists()
     assert json.loads(record.read_text())["finished"] is False
 

@@ -1,17 +1,18 @@
-"""Import of a single recording by `import-contractor`."""
+"""Import of OpenAI's contractor recordings: each NAME.mp4 with its NAME.jsonl."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from racing_vpt.data.contractor import FRAMES_PER_SECOND, ContractorFrame, Quirks, draw_pointer, read_contractor
 from racing_vpt.data.recording import RecordingWriter
-from racing_vpt.files import TEMPORARY, read_json, sha256_of
+from racing_vpt.exchange.contractor import FRAMES_PER_SECOND, ContractorFrame, Quirks, draw_pointer, read_contractor
+from racing_vpt.files import TEMPORARY
 from racing_vpt.frames import resize
 from racing_vpt.games.read import load_game
 from racing_vpt.types import FrameRecord, Resize
@@ -24,7 +25,7 @@ CHUNK = 64  # frames decoded at once
 
 @dataclass(frozen=True)
 class Import:
-    """Options of `import-contractor`."""
+    """Options of the import."""
 
     quirks: Quirks
     drop_null: bool
@@ -58,40 +59,57 @@ def pairs_of(folder: Path) -> dict[str, tuple[Path, Path]]:
     return found
 
 
-def source_of(video: Path, lines: Path, how: Import) -> dict[str, object]:
-    """The source of a recording, stored in the meta file; an equal one means that it is imported already."""
-    how_said = {**asdict(how), "size": list(how.size) if how.size else None}
-    return {"source_sha256": [sha256_of(video), sha256_of(lines)], "import": how_said}
+@dataclass(frozen=True)
+class ContractorEpisode:
+    """A recording to import (`incoming.Incoming`).
 
-
-def is_imported(out: Path, name: str, video: Path, lines: Path, how: Import) -> bool:
-    """Whether this recording was already imported with these options."""
-    meta_file = out / f"{name}.meta.json"
-    if not meta_file.is_file():
-        return False
-    meta, source = read_json(meta_file), source_of(video, lines, how)
-    return {key: meta.get(key) for key in source} == source
-
-
-def earlier_import(out: Path, name: str) -> list[Path]:
-    """The files of a recording that was imported in another way, or from another source, whose place a new one takes.
-
-    Raises:
-        ValueError: its meta file is damaged.
+    Args:
+        name: name of the new recording.
+        video: NAME.mp4.
+        lines: NAME.jsonl.
+        options: options of the import.
     """
-    meta_file = out / f"{name}.meta.json"
-    if not meta_file.is_file() or "import" not in read_json(meta_file):
-        return []
-    return [file for suffix in (".jsonl", ".mp4", ".meta.json") if (file := out / f"{name}{suffix}").exists()]
+
+    name: str
+    video: Path
+    lines: Path
+    options: Import
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        """The files that it is read from."""
+        return self.video, self.lines
+
+    @property
+    def how(self) -> dict[str, object]:
+        """The options as JSON values."""
+        return {**asdict(self.options), "size": list(self.options.size) if self.options.size else None}
+
+    def write(self, out: Path, origin: Mapping[str, object], replaced: Sequence[Path]) -> tuple[int, list[str]]:
+        """Write the recording; returns its number of frames, and remarks.
+
+        Raises:
+            ValueError: video or lines cannot be read, do not belong together, or no frame is left.
+            FileExistsError: another file has the recording's name.
+        """
+        return import_one(self.video, self.lines, out, self.name, self.options, origin, replaced), []
 
 
-def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> int:
-    """Import one recording; returns its number of frames.
+def contractor_episodes(folder: Path, options: Import) -> list[ContractorEpisode]:
+    """The recordings of a folder, in order; FileNotFoundError if there are none."""
+    return [ContractorEpisode(name, *pair, options) for name, pair in pairs_of(folder).items()]
 
-    Raises:
-        ValueError: video or lines are damaged, do not belong together, or no frame is left.
-        FileExistsError: another file has the recording's name.
-    """
+
+def import_one(
+    video: Path,
+    lines: Path,
+    out: Path,
+    name: str,
+    how: Import,
+    origin: Mapping[str, object],
+    replaced: Sequence[Path],
+) -> int:
+    """Import one recording; returns its number of frames."""
     frames, source = read_contractor(lines, how.quirks), open_video(video)
     rate = (source.num_frames - 1) / (source.timestamps[-1] - source.timestamps[0]) if source.num_frames > 1 else 0.0
     if source.num_frames > 1 and abs(rate - FRAMES_PER_SECOND) > 0.5:
@@ -111,12 +129,11 @@ def import_one(video: Path, lines: Path, out: Path, name: str, how: Import) -> i
         "environment": "Minecraft",
         "scheme": "minecraft",
         "null_actions": int(idle.sum()),
-        **source_of(video, lines, how),
+        **origin,
     }
-    earlier = earlier_import(out, name)
     examined_once(video)  # in a process of its own: a stranger wrote it
     with RecordingWriter(
-        out, name, frames_per_second=FRAMES_PER_SECOND, meta=meta, crf=how.crf, replaced=earlier
+        out, name, frames_per_second=FRAMES_PER_SECOND, meta=meta, crf=how.crf, replaced=replaced
     ) as writer:
         for start in range(0, len(kept), CHUNK):
             rows = kept[start : start + CHUNK]

@@ -1,11 +1,11 @@
-"""`racing-vpt export`: a checkpoint as a small folder, as in the zoo."""
+"""`racing-vpt export-weights`: a checkpoint as a small folder, as in the zoo."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 
-def export(checkpoint: str, out: Path, card: Path | None = None, overwrite: bool = False) -> None:
+def export_weights(checkpoint: str, out: Path, card: Path | None = None, overwrite: bool = False) -> None:
     """Write a checkpoint as a folder of model.safetensors, config.json and README.md, without its training state.
 
     Args:

@@ -14,16 +14,17 @@ from torch.utils.data import DataLoader
 from racing_vpt.cli.main import main
 from racing_vpt.data.clip_datamodule import ClipDataModule
 from racing_vpt.data.clip_source import Reading
-from racing_vpt.data.contractor import DEGREES, Quirks, draw_pointer, read_contractor
 from racing_vpt.data.recording import Recording
 from racing_vpt.data.shards import read_manifest
 from racing_vpt.envs.make import MEADOW_ID, make_env
 from racing_vpt.envs.minecraft import OTHER_KEYS
+from racing_vpt.exchange.contractor import DEGREES, Quirks, draw_pointer, read_contractor
+from racing_vpt.exchange.options import ContractorOptions
 from racing_vpt.frames import prepare
 from racing_vpt.games.minecraft import BUTTONS, CAMERA
 from racing_vpt.games.read import load_game
 from racing_vpt.types import FrameSpec
-from racing_vpt.verbs.import_contractor import import_contractor
+from racing_vpt.verbs.import_data import import_data
 from racing_vpt.video.encode import VideoWriter
 
 REST = {**dict.fromkeys(BUTTONS, 0.0), **dict.fromkeys(CAMERA, 0.0)}
@@ -83,6 +84,10 @@ def contractors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def import_contractor(folder: Path, out: Path, on_error: Any = "raise", **options: Any) -> dict[str, int]:
+    return import_data(folder, format="contractor", out=out, contractor=ContractorOptions(**options), on_error=on_error)
+
+
 def understood(tmp_path: Path, *lines: dict, quirks: Quirks | None = None) -> list[dict[str, float]]:
     file = tmp_path / "lines.jsonl"
     file.write_text("\n".join(json.dumps(one) for one in lines))
@@ -95,7 +100,7 @@ def pressed(controls: dict[str, float]) -> set[str]:
 
 def test_what_was_played_is_what_is_imported_and_packed(contractors: Path, tmp_path: Path) -> None:
     out = tmp_path / "recordings"
-    assert main(["import-contractor", str(contractors), "--out", str(out)]) == 0
+    assert main(["import", str(contractors), "--format", "contractor", "--out", str(out)]) == 0
     for seed in (1, 2):
         played, frames = play(seed)
         recording = Recording.open(out / f"Player{seed}-1a2b-20220401-120000.mp4")

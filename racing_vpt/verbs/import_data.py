@@ -1,0 +1,109 @@
+"""`racing-vpt import`: recordings from data in the formats of others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from racing_vpt.exchange.options import ColumnMapping, ContractorOptions, ImportFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from racing_vpt.exchange.incoming import Incoming
+    from racing_vpt.games.game import Game
+
+
+def import_data(
+    folder: Path,
+    *,
+    format: ImportFormat,
+    out: Path,
+    mapping: ColumnMapping = ColumnMapping(),
+    game: str | None = None,
+    frames_per_second: float | None = None,
+    timestamps: bool = True,
+    slack: int = 0,
+    pictures: bool = False,
+    crf: int = 12,
+    contractor: ContractorOptions = ContractorOptions(),
+    on_error: Literal["raise", "skip"] = "raise",
+) -> dict[str, int]:
+    """Turn data in another format (data/README.md describes each) into recordings, to be packed, trained from and
+    viewed.
+
+    Checked are: one row per frame, rising time stamps, finite values in range; told are frames without any control and
+    whatever was changed. A video that is all of one file is copied as it is. Started again, it passes over recordings
+    that are done.
+
+    Args:
+        folder: the data, in this folder or below it.
+        format: `table`: NAME.mp4, or a folder NAME of pictures, with NAME.csv, .jsonl or .parquet beside it;
+            `contractor`: OpenAI's recordings of people playing Minecraft, NAME.mp4 with keys and mouse in NAME.jsonl.
+        out: folder for the new recordings, another one.
+        mapping: which column is which control.
+        game: name or YAML file of the game whose controls all recordings must have.
+        frames_per_second: rate of pictures without time stamps.
+        timestamps: use the time stamps of a table.
+        slack: largest difference between the numbers of frames and rows; the longer one is cut.
+        pictures: keep pictures as a folder of PNG files, without loss, instead of encoding them.
+        crf: quality of videos that have to be encoded; lower is better.
+        contractor: options of OpenAI's contractor recordings.
+        on_error: stop at a recording that cannot be read, or report it and go on.
+
+    Returns:
+        Numbers of recordings `done`, `passed_over` and `failed`, and of `frames`.
+    """
+    from racing_vpt.exchange.incoming import import_all
+    from racing_vpt.games.read import load_game
+
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder} to import from")
+    played = None if game is None else load_game(game)
+    if format == "contractor":
+        episodes = _contractor(folder, contractor)
+    else:
+        how = {"format": format, "game": game, "pictures": pictures, "crf": crf}
+        episodes = _tables(folder, mapping, frames_per_second, timestamps, slack, how, played)
+    return import_all(episodes, out, on_error, "data that is imported")
+
+
+def _contractor(folder: Path, options: ContractorOptions) -> Sequence[Incoming]:
+    from racing_vpt.exchange.contractor import GUI_SCALES, Quirks
+    from racing_vpt.exchange.contractor_files import Import, contractor_episodes
+
+    version = options.recorder_version
+    if version is not None and not version.replace(".", "").isdigit():
+        known = ", ".join(GUI_SCALES)
+        raise ValueError(
+            f"--contractor.recorder_version {version!r} is no version such as 6.8; those that matter: {known}"
+        )
+    quirks = Quirks(version, options.release_stuck_attack, options.slot_keys, options.escape_is_inventory)
+    size = None if options.height is None or options.width is None else (options.height, options.width)
+    drop = options.null_actions == "drop"
+    how = Import(quirks, drop, options.draw_pointer, size, options.resize, options.slack, options.crf)
+    return contractor_episodes(folder, how)
+
+
+def _tables(
+    folder: Path,
+    mapping: ColumnMapping,
+    frames_per_second: float | None,
+    timestamps: bool,
+    slack: int,
+    how: Mapping[str, object],
+    game: Game | None,
+) -> Sequence[Incoming]:
+    from dataclasses import asdict
+    from functools import partial
+
+    from racing_vpt.exchange.incoming import IncomingEpisode
+    from racing_vpt.exchange.table_import import TableReading, read_table_episode, table_sources
+
+    reading = TableReading(mapping, frames_per_second, timestamps, slack)
+    return [
+        IncomingEpisode(
+            source.name, source.files, {**how, **asdict(reading)}, partial(read_table_episode, source, reading), game
+        )
+        for source in table_sources(folder)
+    ]
