@@ -19,7 +19,7 @@ data
   renditions encode recordings again as ordinary tools write video: codecs, qualities, sizes, rates
   inspect    show what is in recordings, labels or shards, as text and one picture
   verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256; --idm: controls that lag
-  import     turn data in the formats of others into recordings: tables, OpenAI's contractor recordings
+  import     turn data in the formats of others into recordings: tables, LeRobot, OpenAI's contractors
   export     write recordings, labels or shards in the formats of others
 
 training: racing-vpt fit --config NAME --name RUN, where NAME is a shipped recipe (idm, vpt, dqn, iris, ...) or a file

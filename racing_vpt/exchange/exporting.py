@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -16,6 +17,9 @@ from racing_vpt.outputs import check_no_inputs, sole_writer
 class Exporter(Protocol):
     """Writes episodes in a format."""
 
+    def begin(self) -> None:
+        """Read what an earlier run wrote, once nobody else can write."""
+
     def is_done(self, episode: Outgoing) -> bool:
         """Whether this content was exported before in the same way."""
 
@@ -24,6 +28,9 @@ class Exporter(Protocol):
 
     def close(self) -> None:
         """Write what stands at the end, after the last episode."""
+
+    def abort(self) -> None:
+        """Remove what is unfinished, after an error."""
 
 
 def export_all(
@@ -37,7 +44,9 @@ def export_all(
     counts = {"done": 0, "passed_over": 0, "failed": 0, "frames": 0}
     check_no_inputs(out, (file for episode in episodes for file in episode.inputs), "data that is exported")
     with sole_writer(out):
-        with tqdm(episodes, unit="episode", desc=out.name) as bar:
+        exporter.begin()
+        with ExitStack() as unfinished, tqdm(episodes, unit="episode", desc=out.name) as bar:
+            unfinished.callback(exporter.abort)
             for episode in bar:
                 try:
                     if exporter.is_done(episode):
@@ -53,7 +62,8 @@ def export_all(
                         raise
                     counts["failed"] += 1
                     bar.write(f"passed over {episode.name}: {reason(error)}")
-        exporter.close()
+            exporter.close()
+            unfinished.pop_all()
     print(f"{out}: " + ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in counts.items()))
     if counts["failed"] and not counts["done"] and not counts["passed_over"]:
         raise ValueError(f"none of the {counts['failed']} episodes could be exported; the reasons stand above")

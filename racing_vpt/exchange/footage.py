@@ -15,8 +15,9 @@ from racing_vpt.data.store import Clip, Store
 from racing_vpt.types import Frame
 from racing_vpt.video.decode import MOST_BYTES, open_video
 from racing_vpt.video.decoders import Video
-from racing_vpt.video.encode import VideoWriter
+from racing_vpt.video.encode import MAX_GROUP, VideoWriter
 from racing_vpt.video.packets import Encoding, PacketSource, PacketWriter, packets_of
+from racing_vpt.video.pyav_video import PyAVVideo
 
 Stretch = tuple[PacketSource, int, int]  # frames [start, stop) of a video
 
@@ -30,6 +31,9 @@ class Footage(Protocol):
 
     def frames(self) -> Iterator[Frame]:
         """Every frame in order, uint8 [H, W, 3]."""
+
+    def samples(self) -> np.ndarray:
+        """A frame in 64, uint8 [N, H, W, 3], for statistics of the picture."""
 
     def stretches(self) -> list[Stretch]:
         """The encoded videos that hold the frames, in order; none if they are not encoded."""
@@ -53,6 +57,11 @@ class VideoFootage:
         with closing(open_video(self.path)) as video:
             yield from _read(video, self.start, self.stop)
 
+    def samples(self) -> np.ndarray:
+        """A frame in 64, uint8 [N, H, W, 3]."""
+        with closing(PyAVVideo(self.path)) as video:
+            return video.read(np.arange(self.start, self.stop, MAX_GROUP))
+
     def stretches(self) -> list[Stretch]:
         """The stretch itself."""
         return [(packets_of(self.path), self.start, self.stop)]
@@ -75,6 +84,11 @@ class ClipFootage:
         for clip in self.clips:
             video, offset = self.store.open(clip)
             yield from _read(video, offset, offset + clip.frames)
+
+    def samples(self) -> np.ndarray:
+        """The first frame of each clip, uint8 [N, H, W, 3]."""
+        opened = [self.store.open(clip) for clip in self.clips]
+        return np.concatenate([video.read([offset]) for video, offset in opened])
 
     def stretches(self) -> list[Stretch]:
         """The clips."""
@@ -101,6 +115,10 @@ class PictureFootage:
     def frames(self) -> Iterator[Frame]:
         """Every frame in order, uint8 [H, W, 3]."""
         yield from _read(self.video, 0, self.video.num_frames)
+
+    def samples(self) -> np.ndarray:
+        """A frame in 64, uint8 [N, H, W, 3]."""
+        return self.video.read(np.arange(0, self.video.num_frames, MAX_GROUP))
 
     def stretches(self) -> list[Stretch]:
         """None: nothing is encoded as video."""
@@ -142,6 +160,12 @@ def save_video(footage: Footage, path: Path, frames_per_second: float, crf: int)
             for stretch in stretches:
                 copy.add(*stretch)
         return True
+    encode_video(footage, path, frames_per_second, crf)
+    return False
+
+
+def encode_video(footage: Footage, path: Path, frames_per_second: float, crf: int) -> None:
+    """Encode footage as an mp4; arguments as `save_video`."""
     encoded: VideoWriter | None = None
     try:
         for frame in footage.frames():
@@ -152,7 +176,6 @@ def save_video(footage: Footage, path: Path, frames_per_second: float, crf: int)
     finally:
         if encoded is not None:
             encoded.close()
-    return False
 
 
 def _read(video: Video, start: int, stop: int) -> Iterator[Frame]:

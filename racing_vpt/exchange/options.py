@@ -7,8 +7,8 @@ from typing import Literal
 
 from racing_vpt.types import Resize
 
-ImportFormat = Literal["contractor", "table"]
-ExportFormat = Literal["table"]
+ImportFormat = Literal["contractor", "lerobot", "table"]
+ExportFormat = Literal["lerobot", "table"]
 Rows = Literal["csv", "jsonl", "parquet"]
 
 

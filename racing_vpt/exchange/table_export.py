@@ -33,6 +33,9 @@ class TableExport:
     rows: Rows
     crf: int
 
+    def begin(self) -> None:
+        """Nothing is read before the first episode."""
+
     def is_done(self, episode: Outgoing) -> bool:
         """Whether this content was exported before in the same way."""
         meta_file = self.out / f"{episode.name}.meta.json"
@@ -78,6 +81,9 @@ class TableExport:
 
     def close(self) -> None:
         """Nothing is left to write."""
+
+    def abort(self) -> None:
+        """Nothing is unfinished between two episodes."""
 
     def _origin(self, episode: Outgoing) -> dict[str, object]:
         return {**episode.origin, "rows": self.rows, "crf": self.crf}

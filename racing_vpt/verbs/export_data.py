@@ -15,6 +15,8 @@ def export_data(
     out: Path,
     labels: Path | None = None,
     rows: Rows = "csv",
+    task: str = "drive",
+    file_mib: float = 64.0,
     crf: int = 12,
     on_error: Literal["raise", "skip"] = "raise",
 ) -> dict[str, int]:
@@ -24,10 +26,12 @@ def export_data(
 
     Args:
         folder: recordings, videos (with --labels), or shards.
-        format: `table`: each episode as its video and a table of one row per frame.
+        format: `table`: each episode as its video and a table of one row per frame; `lerobot`: a LeRobotDataset v3.0.
         out: folder to write, another one.
         labels: labels that an IDM wrote for the videos, in place of recorded controls.
         rows: format of a table: csv, jsonl or parquet.
+        task: what is done, in words, for LeRobot.
+        file_mib: size in MiB above which a video file of a LeRobot dataset is closed.
         crf: quality of videos that have to be encoded again; lower is better.
         on_error: stop at an episode that cannot be read, or report it and go on.
 
@@ -39,11 +43,18 @@ def export_data(
             f"there is no folder {folder}; export takes recordings, labels or shards (a checkpoint: racing-vpt "
             "export-weights CHECKPOINT OUT)"
         )
-    from racing_vpt.exchange.exporting import export_all
+    if file_mib <= 0:
+        raise ValueError(f"--file_mib {file_mib}: a size above 0 is expected")
+    from racing_vpt.exchange.exporting import Exporter, export_all
+    from racing_vpt.exchange.lerobot_export import LeRobotExport
     from racing_vpt.exchange.outgoing import outgoing_episodes
     from racing_vpt.exchange.table_export import TableExport
     from racing_vpt.exchange.table_rows import pyarrow_of
 
     if rows == "parquet":
         pyarrow_of("--rows parquet")
-    return export_all(outgoing_episodes(folder, labels), TableExport(out, rows, crf), out, on_error)
+    episodes = outgoing_episodes(folder, labels)
+    exporter: Exporter = TableExport(out, rows, crf)
+    if format == "lerobot":
+        exporter = LeRobotExport(out, episodes, task, crf, file_mib)
+    return export_all(episodes, exporter, out, on_error)

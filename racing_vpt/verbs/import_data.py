@@ -24,6 +24,7 @@ def import_data(
     frames_per_second: float | None = None,
     timestamps: bool = True,
     slack: int = 0,
+    camera: str | None = None,
     pictures: bool = False,
     crf: int = 12,
     contractor: ContractorOptions = ContractorOptions(),
@@ -40,12 +41,14 @@ def import_data(
         folder: the data, in this folder or below it.
         format: `table`: NAME.mp4, or a folder NAME of pictures, with NAME.csv, .jsonl or .parquet beside it;
             `contractor`: OpenAI's recordings of people playing Minecraft, NAME.mp4 with keys and mouse in NAME.jsonl.
+            `lerobot`: a LeRobotDataset v3.0 with video.
         out: folder for the new recordings, another one.
         mapping: which column is which control.
         game: name or YAML file of the game whose controls all recordings must have.
         frames_per_second: rate of pictures without time stamps.
         timestamps: use the time stamps of a table.
         slack: largest difference between the numbers of frames and rows; the longer one is cut.
+        camera: key of the video of a LeRobot dataset that has several, such as observation.images.front.
         pictures: keep pictures as a folder of PNG files, without loss, instead of encoding them.
         crf: quality of videos that have to be encoded; lower is better.
         contractor: options of OpenAI's contractor recordings.
@@ -60,10 +63,12 @@ def import_data(
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder} to import from")
     played = None if game is None else load_game(game)
+    how = {"format": format, "game": game, "pictures": pictures, "crf": crf}
     if format == "contractor":
         episodes = _contractor(folder, contractor)
+    elif format == "lerobot":
+        episodes = _lerobot(folder, mapping, camera, how, played)
     else:
-        how = {"format": format, "game": game, "pictures": pictures, "crf": crf}
         episodes = _tables(folder, mapping, frames_per_second, timestamps, slack, how, played)
     return import_all(episodes, out, on_error, "data that is imported")
 
@@ -83,6 +88,27 @@ def _contractor(folder: Path, options: ContractorOptions) -> Sequence[Incoming]:
     drop = options.null_actions == "drop"
     how = Import(quirks, drop, options.draw_pointer, size, options.resize, options.slack, options.crf)
     return contractor_episodes(folder, how)
+
+
+def _lerobot(
+    folder: Path, mapping: ColumnMapping, camera: str | None, how: Mapping[str, object], game: Game | None
+) -> Sequence[Incoming]:
+    from dataclasses import asdict
+    from functools import partial
+
+    from racing_vpt.exchange.incoming import IncomingEpisode
+    from racing_vpt.exchange.lerobot_import import lerobot_episodes, read_lerobot_episode
+
+    return [
+        IncomingEpisode(
+            source.name,
+            source.files,
+            {**how, "mapping": asdict(mapping), "episode": source.index, "camera": camera},
+            partial(read_lerobot_episode, source, mapping),
+            game,
+        )
+        for source in lerobot_episodes(folder, camera)
+    ]
 
 
 def _tables(

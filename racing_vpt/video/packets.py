@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 
+from racing_vpt.known_files import identity_of
 from racing_vpt.video.containers import open_container
 from racing_vpt.video.decoders import Source
 from racing_vpt.video.orientation import Orientation
@@ -96,9 +97,13 @@ class PacketSource:
         return self.source if isinstance(self.source, Path) else BytesIO(self.source)
 
 
-@lru_cache(maxsize=4)
 def packets_of(path: Path) -> PacketSource:
     """The packets of a file, whose index is kept for the next episode that lies in it."""
+    return _packets_of(path, identity_of(path))
+
+
+@lru_cache(maxsize=4)
+def _packets_of(path: Path, identity: str) -> PacketSource:
     return PacketSource(path)
 
 

@@ -1,0 +1,117 @@
+"""Judge of the LeRobot export: the real lerobot reads every frame of a dataset by its index.
+
+    python tests/exchange/judge_lerobot.py            (1,000 episodes; installs lerobot into build/lerobot-judge)
+    python tests/exchange/judge_lerobot.py --episodes 50 --python PYTHON   (a Python that has lerobot already)
+
+No test: lerobot needs another torch than this project, and some gigabytes. It ends with status 3 and says why where
+lerobot cannot be installed. Each frame shows its own number in black and white blocks, which no encoding blurs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+LEROBOT = ("lerobot==0.4.4", "torch<2.11")  # reads v3.0 on Python 3.11
+ROOT = Path(__file__).parents[2]
+BLOCK, ROWS, COLUMNS = 8, 4, 8  # 32 bits of a number as blocks of 8x8 pixels
+FRAMES = (5, 6, 7, 8, 9)  # lengths of the episodes, in turn
+
+
+def make(folder: Path, episodes: int) -> None:
+    """Write recordings whose frames show their number, and export them."""
+    import numpy as np
+
+    from racing_vpt.cli.main import main
+    from racing_vpt.data.recording import RecordingWriter
+    from racing_vpt.types import FrameRecord
+
+    number, begun = 0, time.monotonic()
+    for episode in range(episodes):
+        name = f"episode-{episode:05d}"
+        length = FRAMES[episode % len(FRAMES)]
+        if not (folder / "recordings" / f"{name}.meta.json").is_file():
+            with RecordingWriter(folder / "recordings", name, frames_per_second=30.0, meta={}) as writer:
+                for index in range(length):
+                    bits = np.unpackbits(np.array([number + index], ">u4").view(np.uint8)).reshape(ROWS, COLUMNS)
+                    picture = np.kron(bits * 255, np.ones((BLOCK, BLOCK))).astype(np.uint8)
+                    controls = {"steering": np.sin(number + index), "throttle": index / 10}
+                    record = FrameRecord(
+                        index, index / 30, {n: float(np.float32(v)) for n, v in controls.items()},
+                        reward=float(number + index), first=index == 0,
+                    )  # fmt: skip
+                    writer.add(np.repeat(picture[..., None], 3, 2), record)
+        number += length
+    made = time.monotonic()
+    words = ["export", str(folder / "recordings"), "--format", "lerobot", "--out", str(folder / "dataset")]
+    assert main(words) == 0
+    print(f"{number} frames of {episodes} episodes recorded in {made - begun:.0f} s, ", end="")
+    print(f"exported in {time.monotonic() - made:.0f} s")
+
+
+def read(folder: Path) -> int:
+    """Compare every frame that the real lerobot reads with its number; returns the number of mismatches."""
+    import lerobot
+    import numpy as np
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    dataset = LeRobotDataset("local/judge", root=folder / "dataset")
+    mismatches, begun = 0, time.monotonic()
+    number = episode = index = 0
+    for position in range(len(dataset)):
+        item = dataset[position]
+        picture = item["observation.image"].numpy().mean(0).reshape(ROWS, BLOCK, COLUMNS, BLOCK).mean((1, 3))
+        shown = int(np.packbits(picture.reshape(-1) > 0.5).view(">u4")[0])
+        controls = np.array([np.sin(number), index / 10], np.float32)
+        good = shown == number and item["index"].item() == number and item["episode_index"].item() == episode
+        good = good and item["frame_index"].item() == index and item["next.reward"].item() == number
+        good = good and bool(item["first"].item()) == (index == 0) and np.array_equal(item["action"].numpy(), controls)
+        mismatches += not good
+        number, index = number + 1, index + 1
+        if index == FRAMES[episode % len(FRAMES)]:
+            episode, index = episode + 1, 0
+    seconds = time.monotonic() - begun
+    stated = json.loads((folder / "dataset" / "meta" / "info.json").read_text())
+    mismatches += (stated["total_frames"], stated["total_episodes"]) != (number, episode)
+    mismatches += dataset.meta.total_episodes != episode or "action" not in dataset.meta.stats
+    print(
+        f"lerobot {lerobot.__version__} ({dataset.video_backend}) read {number} frames of {episode} episodes by index "
+        f"in {seconds:.0f} s: {mismatches} mismatches"
+    )
+    return mismatches
+
+
+def install(folder: Path) -> str:
+    """A Python of its own with lerobot; status 3 where it cannot be installed."""
+    python = folder / "venv" / "bin" / "python"
+    if not (folder / "venv" / "installed").is_file():
+        subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+        done = subprocess.run([python, "-m", "pip", "install", "--quiet", *LEROBOT])
+        if done.returncode:
+            print(f"{' '.join(LEROBOT)} cannot be installed here (pip says why above); nothing was judged")
+            sys.exit(3)
+        (folder / "venv" / "installed").touch()
+    return str(python)
+
+
+def main() -> int:
+    """Make a dataset here, and read it in a Python with lerobot."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--episodes", type=int, default=1000)
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "lerobot-judge")
+    parser.add_argument("--python", help="Python with lerobot; default: one that is installed into FOLDER/venv")
+    parser.add_argument("--read", action="store_true", help="only read, in this very Python")
+    given = parser.parse_args()
+    if given.read:
+        return int(read(given.folder) > 0)
+    make(given.folder, given.episodes)
+    words = [given.python or install(given.folder), __file__, "--read", "--folder", str(given.folder)]
+    return subprocess.run(words).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
