@@ -7,8 +7,8 @@ from typing import Literal
 
 from racing_vpt.types import Resize
 
-ImportFormat = Literal["contractor", "lerobot", "table"]
-ExportFormat = Literal["lerobot", "table"]
+ImportFormat = Literal["arrays", "contractor", "lerobot", "table"]
+ExportFormat = Literal["arrays", "lerobot", "table"]
 Rows = Literal["csv", "jsonl", "parquet"]
 
 

@@ -26,7 +26,8 @@ def export_data(
 
     Args:
         folder: recordings, videos (with --labels), or shards.
-        format: `table`: each episode as its video and a table of one row per frame; `lerobot`: a LeRobotDataset v3.0.
+        format: `table`: each episode as its video and a table of one row per frame; `lerobot`: a LeRobotDataset v3.0;
+            `arrays`: numpy arrays of frames, actions, rewards.
         out: folder to write, another one.
         labels: labels that an IDM wrote for the videos, in place of recorded controls.
         rows: format of a table: csv, jsonl or parquet.
@@ -45,6 +46,7 @@ def export_data(
         )
     if file_mib <= 0:
         raise ValueError(f"--file_mib {file_mib}: a size above 0 is expected")
+    from racing_vpt.exchange.arrays import ArrayExport
     from racing_vpt.exchange.exporting import Exporter, export_all
     from racing_vpt.exchange.lerobot_export import LeRobotExport
     from racing_vpt.exchange.outgoing import outgoing_episodes
@@ -54,7 +56,9 @@ def export_data(
     if rows == "parquet":
         pyarrow_of("--rows parquet")
     episodes = outgoing_episodes(folder, labels)
-    exporter: Exporter = TableExport(out, rows, crf)
+    exporter: Exporter = ArrayExport(out)
     if format == "lerobot":
         exporter = LeRobotExport(out, episodes, task, crf, file_mib)
+    elif format == "table":
+        exporter = TableExport(out, rows, crf)
     return export_all(episodes, exporter, out, on_error)

@@ -41,11 +41,11 @@ def import_data(
         folder: the data, in this folder or below it.
         format: `table`: NAME.mp4, or a folder NAME of pictures, with NAME.csv, .jsonl or .parquet beside it;
             `contractor`: OpenAI's recordings of people playing Minecraft, NAME.mp4 with keys and mouse in NAME.jsonl.
-            `lerobot`: a LeRobotDataset v3.0 with video.
+            `lerobot`: a LeRobotDataset v3.0 with video; `arrays`: NAME_frames.npy and NAME_actions.npy.
         out: folder for the new recordings, another one.
         mapping: which column is which control.
         game: name or YAML file of the game whose controls all recordings must have.
-        frames_per_second: rate of pictures without time stamps.
+        frames_per_second: rate of arrays, and of pictures without time stamps.
         timestamps: use the time stamps of a table.
         slack: largest difference between the numbers of frames and rows; the longer one is cut.
         camera: key of the video of a LeRobot dataset that has several, such as observation.images.front.
@@ -68,6 +68,8 @@ def import_data(
         episodes = _contractor(folder, contractor)
     elif format == "lerobot":
         episodes = _lerobot(folder, mapping, camera, how, played)
+    elif format == "arrays":
+        episodes = _arrays(folder, mapping, frames_per_second, how, played)
     else:
         episodes = _tables(folder, mapping, frames_per_second, timestamps, slack, how, played)
     return import_all(episodes, out, on_error, "data that is imported")
@@ -88,6 +90,28 @@ def _contractor(folder: Path, options: ContractorOptions) -> Sequence[Incoming]:
     drop = options.null_actions == "drop"
     how = Import(quirks, drop, options.draw_pointer, size, options.resize, options.slack, options.crf)
     return contractor_episodes(folder, how)
+
+
+def _arrays(
+    folder: Path,
+    mapping: ColumnMapping,
+    frames_per_second: float | None,
+    how: Mapping[str, object],
+    game: Game | None,
+) -> Sequence[Incoming]:
+    from dataclasses import asdict
+    from functools import partial
+
+    from racing_vpt.exchange.arrays import array_sources, read_array_episode
+    from racing_vpt.exchange.incoming import IncomingEpisode
+
+    told = {**how, "mapping": asdict(mapping), "frames_per_second": frames_per_second}
+    return [
+        IncomingEpisode(
+            source.name, source.files, told, partial(read_array_episode, source, mapping, frames_per_second), game
+        )
+        for source in array_sources(folder)
+    ]
 
 
 def _lerobot(
