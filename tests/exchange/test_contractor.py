@@ -260,8 +260,9 @@ def test_files_that_do_not_belong_together_are_refused_or_passed_over(contractor
     (raw / "fast.mp4").unlink()
     with pytest.raises(ValueError, match="nothing is done"):
         import_contractor(raw, out=tmp_path / "out", null_actions="drop", slack=50)
+    (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="holds no"):
-        import_contractor(tmp_path / "out" / "nowhere", out=tmp_path / "other")
+        import_contractor(tmp_path / "empty", out=tmp_path / "other")
     with pytest.raises(ValueError, match="another"):
         import_contractor(contractors, out=contractors)
     with pytest.raises(ValueError, match="both sides or none"):
