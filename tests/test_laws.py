@@ -56,7 +56,7 @@ FREE = {"verbs", "cli", "bench", "studies", "__main__"}  # everything, imported 
 MAY_BE_LONG = {  # path: why it is over 250 lines
     "racing_vpt/cli/main.py": "the help page, which names every verb, and their table",
     "racing_vpt/files.py": "drafts, temporary names and files that are published together are one idea",
-    "racing_vpt/exchange/lerobot_export.py": "rows, features and files of a dataset are written in step, with one state",
+    "racing_vpt/exchange/lerobot_export.py": "rows, features and files of a dataset are written in step",
     "racing_vpt/data/recording.py": "one format is written and read in one place",
     "racing_vpt/types.py": "the nouns that cross rooms; most of it is their shapes",
     "racing_vpt/envs/nes_road/rules.py": "the C source of one game, function by function",

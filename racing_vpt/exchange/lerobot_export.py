@@ -39,7 +39,7 @@ from racing_vpt.exchange.lerobot_files import (
 )
 from racing_vpt.exchange.outgoing import Outgoing
 from racing_vpt.exchange.table_rows import Table, pyarrow_of
-from racing_vpt.files import Draft, published, read_json, remove_leftovers, write_json
+from racing_vpt.files import TEMPORARY, Draft, published, read_json, remove_leftovers, write_json
 from racing_vpt.video.packets import Encoding, PacketSource, PacketWriter
 
 PLAN = Path("meta/racing_vpt.json")  # what this dataset is made of
@@ -93,7 +93,7 @@ class LeRobotExport:
             raise ValueError(f"{self.out} already holds another dataset; remove it, or choose another --out")
         if not plan.is_file():
             write_json(plan, {"kind": "lerobot", "plan": self._plan})
-        for folder in {file.parent for file in self.out.rglob(".tmp-*")}:
+        for folder in {file.parent for file in self.out.rglob(f"{TEMPORARY}*")}:
             remove_leftovers(folder)
         while (file := episodes_file(self.out, self._number)).is_file():
             self._done += self._parquet.read_table(file).to_pylist()

@@ -23,7 +23,7 @@ from tests.faults.harness import FULL, command, none_left, note, tries, wait_unt
 from tests.faults.test_signal_faults import fit
 
 LIMIT = 10.0  # seconds from the signal to the end, on cores that nothing else uses
-SHORT = {"inspect", "export", "import-vpt", "export-vpt", "returns"}  # they end by themselves sooner than that
+SHORT = {"inspect", "export-weights", "import-vpt", "export-vpt", "returns"}  # they end by themselves sooner than that
 SPACE = "key.keyboard.space"
 
 
@@ -90,7 +90,8 @@ def works(inputs: Path, out: Path) -> dict[str, Work]:
         "pack": Work(["pack", f"--recordings={recordings}", f"--out={out}/a", "--workers=2"], "a/*", 2.0),
         "renditions": Work(["renditions", recordings, f"--out={out}/a", "--workers=2"], "a/*", 2.0),
         "ladder": Work(["ladder", recordings, f"--out={out}/a", "--workers=2"], "a/*", 4.0),
-        "import-contractor": Work(["import-contractor", f"{inputs}/contractor", f"--out={out}/a"], "a/*"),
+        "import": Work(["import", f"{inputs}/contractor", "--format=contractor", f"--out={out}/a"], "a/*"),
+        "export": Work(["export", recordings, "--format=arrays", f"--out={out}/a"], "a/*"),
         "view": Work(["view", f"{recordings}/tiny-10000.mp4", f"--out={out}/a.mp4"], "*a.mp4"),
         "verify": Work(["verify", recordings], "verify", 0.2),
         "drive": Work(
@@ -118,7 +119,7 @@ NAMES = [*works(Path(), Path()), *sorted({*TOOLS, *STAGES} - {*SHORT, *works(Pat
 def test_a_signal_ends_a_verb_within_ten_seconds(name: str, inputs: Path, tmp_path: Path) -> None:
     assert name in works(inputs, tmp_path), f"add to `works` a command line of {name} that takes long"
     count, survived, slowest = tries(3, 1), 0, 0.0
-    if name == "import-contractor":
+    if name == "import":
         for episode in range(3):
             source = inputs / "recordings" / f"tiny-{10_000 + episode}.mp4"
             as_contractor(source, inputs / "contractor" / f"{episode}.mp4")
