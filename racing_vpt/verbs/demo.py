@@ -59,15 +59,15 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
     drive = words("drive", "--checkpoint", vpt, *tracks, "--json", scores, "--video", out / "drive.mp4")
     wander = words("drive", "--checkpoint", "brownian", *tracks, "--json", brownian)
     return [
-        Step("Record minutes of driving with the controls", collect("labelled", labelled), labelled, 18),
-        Step("Pack them", words("pack", "--recordings", labelled, "--out", shards_idm), shards_idm, 4, (labelled,)),
-        Step("Train an inverse dynamics model on them", fit("idm", shards_idm), idm, 104, (shards_idm,)),
-        Step("Record other driving as video only", collect("watched", watched), watched, 44),
+        Step("Record minutes of driving with the controls", collect("labelled", labelled), labelled, 17),
+        Step("Pack them", words("pack", "--recordings", labelled, "--out", shards_idm), shards_idm, 3, (labelled,)),
+        Step("Train an inverse dynamics model on them", fit("idm", shards_idm), idm, 96, (shards_idm,)),
+        Step("Record other driving as video only", collect("watched", watched), watched, 39),
         Step("Let that model say which controls were used in the video", label, labels, 51, (idm, watched)),
-        Step("Pack the video with those labels", pack_labels, shards_vpt, 5, (watched, labels)),
-        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, 415, (shards_vpt,)),
-        Step("Drive at random, for comparison", wander, brownian, 15),
-        Step("Let the policy drive tracks that it never saw", drive, scores, 76, (vpt,)),
+        Step("Pack the video with those labels", pack_labels, shards_vpt, 6, (watched, labels)),
+        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, 267, (shards_vpt,)),
+        Step("Drive at random, for comparison", wander, brownian, 12),
+        Step("Let the policy drive tracks that it never saw", drive, scores, 29, (vpt,)),
     ]
 
 
