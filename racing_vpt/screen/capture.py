@@ -1,4 +1,8 @@
-"""Pictures of a part of the screen, through shared memory."""
+"""Pictures of a part of the screen.
+
+Through libX11: mss's own way, libxcb with shared memory, crashes a process that has loaded PyAV or decord, which bring
+libxcbs of their own.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ class Capture:
     """
 
     def __init__(self, display: str) -> None:
-        self._shots = mss.MSS(display=display, with_cursor=False)
+        self._shots = mss.MSS(display=display, with_cursor=False, backend="xlib")
         self.milliseconds: deque[float] = deque(maxlen=100_000)  # that each picture took
 
     def take(self, place: Place) -> Frame | None:

@@ -142,7 +142,7 @@ def test_unplayable_checkpoints_are_refused(
         ([str(run), out, "--episodes"], "no recording or film"),
         ([str(tmp_path / "nowhere"), out], "does not exist"),
         (["zoo:vpt-carracing", out, *keys, "--game=enduro"], "for the game carracing, but --game enduro"),
-        (["keyboard", out, *keys, "--game=nes"], "the game nes names no environment"),
+        (["keyboard", out, *keys, "--game=nes"], "the game nes comes without a ROM"),
     ]
     for words, said in cases:
         assert main(["play", *words]) == 2, words
