@@ -141,10 +141,7 @@ class ClipDataset(Dataset[Batch]):
 
 
 def _copy(frames: np.ndarray, to: np.ndarray, mirror: bool) -> None:
-    """Copy frames uint8 [T, H, W, 3], mirrored if asked for; pixel by pixel takes half the time of byte by byte.
-
-    PyTorch's flip would wake its threads for each clip, which takes longer than the copy.
-    """
+    """Copy frames uint8 [T, H, W, 3], mirrored if asked for; pixel by pixel takes half the time of byte by byte."""
     if mirror:
         to.view("V3")[...] = frames.view("V3")[:, :, ::-1]
     else:

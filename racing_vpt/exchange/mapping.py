@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from racing_vpt.data.columns import Columns
 from racing_vpt.data.lines import HUGE, RANGES
 from racing_vpt.exchange.options import ColumnMapping
 from racing_vpt.exchange.table_rows import Table
+from racing_vpt.games.forms import near
 
 ACTION = "action."  # prefix of controls in our own tables
 OTHERS = ("reward", "first", "confidence", "timestamp", "image")  # what else a column can be
@@ -72,8 +72,7 @@ def map_columns(table: Table, mapping: ColumnMapping, where: str) -> Mapped:
 def nearest(word: str, known: Iterable[str]) -> str:
     """`; did you mean X?` with the most similar name; otherwise all names."""
     names = list(known)
-    match = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
-    return f"; did you mean {match[0]}?" if match else f"; there are {_listed(names)}"
+    return near(word, names) or f"; there are {_listed(names)}"
 
 
 def _chosen(table: Table, mapping: ColumnMapping, where: str) -> dict[str, str]:
