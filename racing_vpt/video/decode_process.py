@@ -7,20 +7,24 @@ file can send wrong numbers, but nothing else. The process ends with its parent.
 from __future__ import annotations
 
 import atexit
+import fcntl
 import json
 import os
 import select
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 
-SECONDS = 60.0  # timeout between two messages
+from racing_vpt.video.silence import Silence
+
+SECONDS = 60.0  # of silence between two messages
 LARGEST = 4 << 30  # bytes of one array
+PIPE = 1 << 20  # bytes that fit into the pipe, the most that Linux allows; with 64 KiB a window takes a hundred turns
 DTYPES = ("uint8", "bool", "int64", "float64")
 Arrays = dict[str, np.ndarray]
 
@@ -33,7 +37,7 @@ class DecodeProcess:
     """The parent's side of the decoding process, which is started with the first request and restarted after a kill.
 
     Args:
-        seconds: time without a message after which it is killed.
+        seconds: silence (`silence.py`) after which it is killed.
     """
 
     def __init__(self, seconds: float = SECONDS) -> None:
@@ -86,6 +90,9 @@ class DecodeProcess:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0,
             start_new_session=False, env={**os.environ, "RACING_VPT_PARENT": str(os.getpid())},
         )  # fmt: skip
+        assert self._process.stdout is not None
+        with suppress(OSError, AttributeError):  # the user's pipes are too many already, or this is not Linux
+            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, PIPE)
         self._parent = os.getpid()
         try:
             self._receive(Path("its start"), max(SECONDS, self.seconds))
@@ -109,22 +116,23 @@ class DecodeProcess:
         return message, arrays
 
     def _read(self, size: int, path: Path, seconds: float) -> bytearray:
-        """Read exactly `size` bytes; ValueError if they do not come in time."""
+        """Read exactly `size` bytes; ValueError if the process hangs or dies."""
         assert self._process is not None
         assert self._process.stdout is not None
-        source, content, view, filled = self._process.stdout.fileno(), bytearray(size), None, 0
-        view = memoryview(content)
-        deadline = time.monotonic() + seconds
+        source, content, filled = self._process.stdout.fileno(), bytearray(size), 0
+        view, silence = memoryview(content), Silence(self._process.pid, seconds)
         while filled < size:
-            ready, _, _ = select.select([source], [], [], max(0.0, deadline - time.monotonic()))
+            ready, _, _ = select.select([source], [], [], silence.between)
             if not ready:
-                self.close()
-                raise ValueError(f"{path} kept the decoder busy for {seconds:g} s without a frame; it was stopped")
+                if silence.too_long():
+                    self.close()
+                    raise ValueError(f"{path} kept the decoder busy for {seconds:g} s without a frame; it was stopped")
+                continue
             count = os.readv(source, [view[filled:]])
             if not count:
                 raise ValueError(f"{path} {self._death()}")
             filled += count
-            deadline = time.monotonic() + seconds
+            silence.broken()
         return content
 
     def _death(self) -> str:

@@ -1,4 +1,7 @@
-"""Main program of the decoding process: answers the requests of `decode_process.py` on its pipes."""
+"""Main program of the decoding process: answers the requests of `decode_process.py` on its pipes.
+
+A thread writes the answers, so that the next window is decoded while the parent computes with the last one.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,11 @@ import os
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import Queue
 from typing import BinaryIO
 
 import av
@@ -22,19 +27,22 @@ from racing_vpt.video.examine import ExaminedVideo, examine
 from racing_vpt.video.windows import cut_windows
 
 MEMORY = 12 << 30  # bytes of address space: enough for 4K video and a decoder's threads
+AHEAD = 1  # answers that wait to be written: a window of frames each
 Arrays = dict[str, np.ndarray]
+Answer = tuple[bytes, Arrays]
+"""A header and the arrays that it names."""
 
 
 def serve(requests: BinaryIO, answers: BinaryIO) -> None:
     """Say that it is ready, then answer requests until there are no more."""
 
+    waiting: Queue[Answer | None] = Queue(AHEAD)
+    writer = threading.Thread(target=_write, args=(answers, waiting), daemon=True)
+    writer.start()
+
     def send(kind: str, arrays: Arrays | None = None, **message: object) -> None:
         named = [[name, array.dtype.name, list(array.shape)] for name, array in (arrays or {}).items()]
-        header = json.dumps({"kind": kind, "arrays": named, **message}).encode() + b"\n"
-        answers.write(len(header).to_bytes(4, "little") + header)
-        for array in (arrays or {}).values():
-            answers.write(np.ascontiguousarray(array).tobytes())
-        answers.flush()
+        waiting.put((json.dumps({"kind": kind, "arrays": named, **message}).encode() + b"\n", arrays or {}))
 
     send("ready")
     for line in requests:
@@ -54,6 +62,21 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
             send("error", text=f"{request['path']} needs more memory than the {gib:.1f} GiB that a decoder may take")
         except Exception as error:  # a stranger's file can make libraries raise anything
             send("error", text=str(error) or type(error).__name__)
+    waiting.put(None)
+    writer.join()
+
+
+def _write(answers: BinaryIO, waiting: Queue[Answer | None]) -> None:
+    """Write answers in order until there are no more; the process ends if nobody reads them."""
+    try:
+        while (answer := waiting.get()) is not None:
+            header, arrays = answer
+            answers.write(len(header).to_bytes(4, "little") + header)
+            for array in arrays.values():
+                answers.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+            answers.flush()
+    except OSError:
+        os._exit(1)
 
 
 def _answer(request: dict, send: Callable[..., None], beat: Callable[[], None]) -> None:
