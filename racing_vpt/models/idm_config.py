@@ -24,6 +24,8 @@ class View:
         features: features computed from it for each frame.
         channels: channels of its first convolution; the second has twice as many.
         noise: standard deviation of noise added to its pixels in training (pixels are normalized to deviation 1).
+        points: features whose places in the view are followed from frame to frame (`nn/points.py`), for a car that
+            moves in the picture; `features` and `noise` then have no effect. 0: none, the view's pixels are looked at.
     """
 
     top: int = 0
@@ -33,11 +35,11 @@ class View:
     features: int = 64
     channels: int = 12
     noise: float = 0.0
+    points: int = 0
 
     def __post_init__(self) -> None:
-        wrong = (
-            min(self.top, self.left, self.height, self.width, self.noise) < 0 or min(self.features, self.channels) < 1
-        )
+        least = min(self.top, self.left, self.height, self.width, self.noise, self.points)
+        wrong = least < 0 or min(self.features, self.channels) < 1
         if wrong or bool(self.height) != bool(self.width):
             raise ValueError(
                 "a view needs features and channels of 1 or more, all else of 0 or more, height and width together; "

@@ -2,11 +2,12 @@
 
 - A view: a crop of the frame in full resolution. In CarRacing the car is always at the same place, 4 x 10 pixels of
   the picture; its front wheels show the steering joint. A wheel covers part of a pixel, so that brightness is the
-  ground's times the uncovered share: a sum in logarithms, from which the ground drops out in a difference.
+  ground's times the uncovered share: a sum in logarithms, from which the ground drops out in a difference. Where the
+  car itself moves in the picture, feature points follow it across the view instead, in colour (`nn/points.py`).
 - Motion: how the whole picture moves (`idm_motion.py`).
 
-Both are normalized to mean 0 and deviation 1, feature by feature: a wheel changes a hundredth of what is always there,
-which a network would take long to find. Convolutions over time then see what changes.
+Pixels and motion are normalized to mean 0 and deviation 1, feature by feature: a wheel changes a hundredth of what is
+always there, which a network would take long to find. Convolutions over time then see what changes.
 
 With `reach`, attention sees this many frames to either side. The label of a frame then depends on its neighbourhood
 only, and not on where a video was cut into windows.
@@ -21,6 +22,7 @@ from torch.nn import functional as F
 
 from racing_vpt.models.idm_config import IDMConfig, View
 from racing_vpt.models.idm_motion import LUMA, NUM_MOTION, GlobalMotion
+from racing_vpt.nn.points import PER_POINT, FeaturePoints
 from racing_vpt.nn.transformer import MASKED
 
 BLACK = 6.0  # added to luma of 0 to 255 before its logarithm: below it, differences are noise of the video
@@ -108,9 +110,13 @@ class Senses(nn.Module):
         self.over_time = over_time
         inputs = 0
         if view is not None:
-            self.pixel_norm = RunningNorm(view.height * view.width, floor=0.05)
-            self.look = look(view, dropout)
-            inputs += view.features
+            if view.points:
+                self.points = FeaturePoints(view.points, channels=view.channels)
+                inputs += PER_POINT * view.points
+            else:
+                self.pixel_norm = RunningNorm(view.height * view.width, floor=0.05)
+                self.look = look(view, dropout)
+                inputs += view.features
         self.motion = motion
         if motion is not None:
             self.motion_norm = RunningNorm(NUM_MOTION, floor=0.01)
@@ -123,7 +129,8 @@ class Senses(nn.Module):
     @property
     def context(self) -> int:
         """Frames to either side that the features of a frame depend on."""
-        return len(self.convs) * (self.over_time // 2) + (self.motion is not None)
+        moves = self.motion is not None or (self.view is not None and self.view.points > 0)
+        return len(self.convs) * (self.over_time // 2) + moves
 
     def forward(self, frames: Tensor, valid: Tensor | None) -> Tensor:
         """`valid` is bool [B, T], false for padding, or None. Runs in float32: bf16 would lose changes of speed."""
@@ -140,17 +147,24 @@ class Senses(nn.Module):
         """Features of view and motion for each frame, float32 [B, T, n] each."""
         senses = []
         if self.view is not None:
-            top, left, height, width = self.view.top, self.view.left, self.view.height, self.view.width
-            crop = frames[:, :, top : top + height, left : left + width].float()
-            light = torch.log(255 * (crop @ torch.tensor(LUMA, device=crop.device)) + BLACK)
-            pixels = self.pixel_norm(rearrange(light, "b t h w -> b t (h w)")).clamp(-6, 6)
-            if self.training and self.view.noise:
-                pixels = pixels + self.view.noise * torch.randn_like(pixels)
-            pictures = rearrange(pixels, "b t (h w) -> (b t) 1 h w", h=height)
-            senses.append(rearrange(self.look(pictures), "(b t) d -> b t d", b=len(frames)))
+            rows = slice(self.view.top, self.view.top + self.view.height)
+            crop = frames[:, :, rows, self.view.left : self.view.left + self.view.width].float()
+            if self.view.points:
+                senses.append(self.points(rearrange(crop / 127.5 - 1, "b t h w c -> b t c h w"), valid))
+            else:
+                senses.append(self.look_closely(crop, self.view))
         if self.motion is not None:
             senses.append(self.motion_norm(self.motion(frames, valid)).clamp(-10, 10))
         return senses
+
+    def look_closely(self, crop: Tensor, view: View) -> Tensor:
+        """The view float32 [B, T, h, w, 3], of 0 to 255, to features of its pixels [B, T, view.features]."""
+        light = torch.log(255 * (crop @ torch.tensor(LUMA, device=crop.device)) + BLACK)
+        pixels = self.pixel_norm(rearrange(light, "b t h w -> b t (h w)")).clamp(-6, 6)
+        if self.training and view.noise:
+            pixels = pixels + view.noise * torch.randn_like(pixels)
+        pictures = rearrange(pixels, "b t (h w) -> (b t) 1 h w", h=view.height)
+        return rearrange(self.look(pictures), "(b t) d -> b t d", b=len(crop))
 
 
 def build_senses(config: IDMConfig, motion: GlobalMotion | None, width: int) -> Senses:

@@ -31,6 +31,7 @@ TINY = NetSize(
 SPEC = FrameSpec(height=48, width=48)
 NETWORK, LOSS = ({field.name for field in fields(kind)} for kind in (IDMConfig, IDMLossConfig))
 VIEW = View(top=30, left=20, height=10, width=8, features=8)
+POINTS = View(top=30, left=0, height=10, width=48, channels=4, points=3)
 
 
 def tiny_idm(**changes: object) -> IDM:
@@ -91,7 +92,13 @@ def test_the_loss_falls_on_one_batch() -> None:
 
 
 def test_every_trainable_weight_gets_a_gradient() -> None:
-    for changes in ({}, {"cnn": False}, {"view": None, "motion": False}, {"close_heads": ("steering",)}):
+    for changes in (
+        {},
+        {"cnn": False},
+        {"view": None, "motion": False},
+        {"view": POINTS},
+        {"close_heads": ("steering",)},
+    ):
         model, batch = tiny_idm(**changes), clip_batch()
         sum(
             model.cross_entropy(model(batch.frames, batch.valid), model.targets(batch), batch.weight).values()
@@ -100,8 +107,9 @@ def test_every_trainable_weight_gets_a_gradient() -> None:
         assert not missing
 
 
-def test_a_label_depends_on_its_neighbourhood_alone() -> None:
-    model = tiny_idm().eval()
+@pytest.mark.parametrize("changes", [{}, {"view": POINTS, "motion": False, "cnn": False}])
+def test_a_label_depends_on_its_neighbourhood_alone(changes: dict) -> None:
+    model = tiny_idm(**changes).eval()
     context = model.context
     assert context == 2 * 1 + 1 + 4  # two convolutions of 3 and the next frame, and the attention's reach
     frames = torch.randint(0, 256, (1, 40, 48, 48, 3), dtype=torch.uint8)
