@@ -2,7 +2,8 @@
 
 OpenMP's threads wait for each other after each parallel section. By default they spin for milliseconds, occupying the
 core that the slowest one needs if other programs are running: beside one busy process labelling fell from 1,272 to 42
-frames/s. Here they spin briefly and then sleep, and their number is that of the free cores.
+frames/s. Here they spin briefly and then sleep, and their number is that of the free cores, at the start
+(`share_cores`) and later (`CoreWatch`).
 """
 
 from __future__ import annotations
@@ -12,15 +13,21 @@ import math
 import os
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from contextlib import suppress
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
 STATISTICS = Path("/proc/stat")
+PROCESSES = Path("/proc")
 SECONDS = 0.2  # of measuring; the kernel counts in hundredths
+BETWEEN_LOOKS = 1.0  # seconds over which `CoreWatch` measures at least
 SPINS = "10000"  # of a waiting thread of GNU's OpenMP, below a millisecond; its own default is 300,000
 SPIN_VARIABLES = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")
 THREADS_VARIABLE = "OMP_NUM_THREADS"
+CHOSEN_VARIABLE = "RACING_VPT_CHOSE_THREADS"  # id of the process whose number of threads we chose, not the user
+ROUNDING = 0.5  # a core of which half is free gets a thread
+ROUNDING_BESIDE = 0.35  # beside our own threads other programs get less of a core than they want, so more counts
 log = logging.getLogger(__name__)
 
 
@@ -45,9 +52,9 @@ def free_cores(seconds: float = SECONDS) -> float:
     return min(float(cores), (after - before + sum(os.times()[:2]) - own) / took)
 
 
-def threads_for(free: float) -> int:
+def threads_for(free: float, rounding: float = ROUNDING) -> int:
     """Number of threads for a number of free cores; at least one."""
-    return max(1, min(num_cores(), math.floor(free + 0.5)))
+    return max(1, min(num_cores(), math.floor(free + rounding)))
 
 
 def share_cores(environment: MutableMapping[str, str] | None = None) -> None:
@@ -63,6 +70,7 @@ def share_cores(environment: MutableMapping[str, str] | None = None) -> None:
         environment["GOMP_SPINCOUNT"] = SPINS
     if THREADS_VARIABLE in environment:
         return
+    environment[CHOSEN_VARIABLE] = str(os.getpid())
     free = free_cores()
     threads = threads_for(free)
     if threads < num_cores():
@@ -72,6 +80,42 @@ def share_cores(environment: MutableMapping[str, str] | None = None) -> None:
             "%s=%d takes all",
             free, num_cores(), threads, "s" * (threads > 1), THREADS_VARIABLE, num_cores(),
         )  # fmt: skip
+
+
+def chose_threads(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether `share_cores` chose the number of threads of this process, which may then change."""
+    return environment.get(CHOSEN_VARIABLE) == str(os.getpid())
+
+
+class CoreWatch:
+    """Measures how many cores other programs leave free, without sleeping: from one look to the next."""
+
+    def __init__(self) -> None:
+        self._note()
+
+    def threads(self) -> int | None:
+        """Number of threads for the cores free since the last measurement; None if it is too recent, or unknown."""
+        took, idle, used = time.monotonic() - self._at, self._idle, self._used
+        if took < BETWEEN_LOOKS:
+            return None
+        self._note()
+        if idle is None or self._idle is None:
+            return None
+        return threads_for((self._idle - idle + self._used - used) / took, ROUNDING_BESIDE)
+
+    def _note(self) -> None:
+        self._at, self._idle, self._used = time.monotonic(), _idle_seconds(), _used_seconds(os.getpid())
+
+
+def _used_seconds(process: int) -> float:
+    """Processor time of a process and its descendants, those that ended included, in seconds."""
+    folder, used = PROCESSES / str(process), 0.0
+    with suppress(OSError, ValueError, IndexError):  # it ends just now
+        used = sum(int(ticks) for ticks in (folder / "stat").read_text().rsplit(")", 1)[1].split()[11:15])
+        used /= os.sysconf("SC_CLK_TCK")
+        for children in (folder / "task").glob("*/children"):
+            used += sum(_used_seconds(int(child)) for child in children.read_text().split())
+    return used
 
 
 def _idle_seconds() -> float | None:

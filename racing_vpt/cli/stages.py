@@ -24,6 +24,7 @@ from jsonargparse import Namespace
 from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from racing_vpt.callbacks.follow_load import FollowLoad
 from racing_vpt.cli.guard import guard
 from racing_vpt.cli.held import held_output
 from racing_vpt.cli.outcome import outcome
@@ -42,6 +43,7 @@ from racing_vpt.cli.words import with_nulls
 from racing_vpt.data.clip_datamodule import ClipDataModule
 from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.files import write_json
+from racing_vpt.free_cores import chose_threads
 from racing_vpt.games.game import check_same_game
 from racing_vpt.games.read import load_game
 
@@ -168,6 +170,8 @@ class StageCLI(LightningCLI):
             given = self.options.trainer.callbacks or []
             guard(trainer, own_bar=any("ProgressBar" in callback.class_path for callback in given))
         callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+        if chose_threads():
+            callbacks.append(FollowLoad())
         if self.stage == "test":
             from racing_vpt.callbacks.idm_report import IdmReport
 
