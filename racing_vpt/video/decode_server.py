@@ -60,8 +60,9 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         except (MemoryError, av.error.MemoryError):
             gib = resource.getrlimit(resource.RLIMIT_AS)[0] / 2**30
             send("error", text=f"{request['path']} needs more memory than the {gib:.1f} GiB that a decoder may take")
-        except Exception as error:  # a stranger's file can make libraries raise anything
-            send("error", text=str(error) or type(error).__name__)
+        except Exception as error:  # a stranger's file can make libraries raise anything, which need not name it
+            text = str(error) or type(error).__name__
+            send("error", text=text if Path(request["path"]).name in text else f"{request['path']}: {text}")
     waiting.put(None)
     writer.join()
 

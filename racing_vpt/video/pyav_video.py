@@ -202,4 +202,6 @@ def video_stream(container: av.container.InputContainer) -> av.VideoStream:
         kinds = ", ".join(sorted({str(stream.type) for stream in container.streams})) or "nothing"
         raise ValueError(f"has no video stream; it holds {kinds}")
     assert isinstance(stream, av.VideoStream)
+    if stream.codec_context is None:
+        raise ValueError("has a video stream of a codec that FFmpeg does not know")
     return stream

@@ -94,9 +94,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_a_full_disk_leaves_the_checkpoint_and_saving_goes_on_once_there_is_room(small_disk: Path) -> None:
     io, path, count = AtomicCheckpointIO(), small_disk / "last.ckpt", tries(20, 3)
-    io.save_checkpoint(checkpoint_of(1, 200_000), path)  # 0.8 MB
+    io.save_checkpoint(checkpoint_of(1, 200_000), path)  # 0.8 MB of 4 MiB; what follows has 3.6 MB and more
     survived = 0
-    for size in random.sample(range(700_000, 3_000_000), count):
+    for size in random.sample(range(900_000, 3_000_000), count):
         with pytest.raises(OSError, match=r"last\.ckpt could not be written.*--ckpt_path last"):
             io.save_checkpoint(checkpoint_of(2, size), path)
         survived += fault_of(path) is None and [file.name for file in small_disk.iterdir()] == ["last.ckpt"]

@@ -56,6 +56,7 @@ BAD: dict[str, tuple[str, Make, str]] = {
     ),
     "turned by 30 degrees": ("mp4", of(videos.rotated), "turned by -29 degrees"),
     "no video stream": ("mp4", holding(b"this is no video at all" * 40), "no video that can be"),
+    "unknown codec": ("mkv", of(videos.unknown), "has a video stream of a codec that FFmpeg does not know"),
     "audio only": ("mp4", videos.write_sound, "has no video stream; it holds audio"),
 }
 
