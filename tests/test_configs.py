@@ -41,7 +41,8 @@ COLLECTS = tuple(
         ]
     )
 )
-NES = ("nes/idm", "nes/vpt")  # tests/verbs/test_circle.py
+SWAG = ("swag/idm", "swag/vpt", "swag/idm_small", "swag/vpt_small")  # tests/models/test_swag.py
+NES = ("nes/idm", "nes/vpt", *SWAG)  # tests/verbs/test_circle.py
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
 DOING = ("", "_plain", "_actions", "_demonstrations", "_taught", "_laps")  # tests/callbacks/test_experience.py

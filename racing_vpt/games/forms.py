@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ NAMED_HEADS: dict[type, str] = {
     CameraAxis: "minecraft-camera-axis",
 }
 HEAD_FORMS = (
-    "button, {axis: [low, high], bins: 11}, {choice: [-1, 0, 1]} or {joint: [control, control], rows: [[0, 0], [0, 1]]}"
+    "button, {axis: [low, high], bins: 11}, {choice: [-1, 0, 1]}, {products: [[left, right], a]} or "
+    "{joint: [control, control], rows: [[0, 0], [0, 1]]}"
 )
 
 
@@ -51,7 +53,7 @@ def _head(name: str, form: object, what: str) -> Head:
                 f"{what} is {form!r}{near(form, ['button', *NAMED_HEADS.values()])}; expected {HEAD_FORMS}"
             )
         return named(name)
-    given = read_mapping(form, what, ["axis", "bins", "mu", "choice", "control", "joint", "rows"])
+    given = read_mapping(form, what, ["axis", "bins", "mu", "choice", "control", "joint", "rows", "products"])
     if "axis" in given:
         low, high = _numbers(given["axis"], 2, f"{what}.axis")
         return Axis(
@@ -59,10 +61,19 @@ def _head(name: str, form: object, what: str) -> Head:
         )
     if "choice" in given:
         return Choice(name, _numbers(given["choice"], None, f"{what}.choice"), given.get("control"))
+    if isinstance(given.get("products"), Sequence):
+        return products(name, [read_names(group, f"{what}.products") for group in given["products"]])
     if "joint" in given and isinstance(given.get("rows"), Sequence):
         controls = read_names(given["joint"], f"{what}.joint")
         return Joint(name, controls, tuple(_row(row, controls, what) for row in given["rows"]))
     raise ValueError(f"{what} is {form!r}; expected {HEAD_FORMS}")
+
+
+def products(name: str, groups: Sequence[tuple[str, ...]]) -> Joint:
+    """All combinations of buttons: of each group none or one, such as (left, right), (a,) for 3 x 2 classes."""
+    controls = tuple(button for group in groups for button in group)
+    held = itertools.product(*[(None, *group) for group in groups])
+    return Joint(name, controls, tuple(tuple(float(button in row) for button in controls) for row in held))
 
 
 def _row(row: object, controls: tuple[str, ...], what: str) -> tuple[float, ...]:

@@ -7,15 +7,18 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 from torchmetrics import Metric
+from torchmetrics.functional.classification import multiclass_confusion_matrix
 
 from racing_vpt.games.controls import Axis, ControlScheme
-from racing_vpt.models.idm_metrics import STEERING_STOP, pressed
+from racing_vpt.games.heads import Joint
+from racing_vpt.models.idm_metrics import STEERING_STOP, pressed, top3
 
 
 class ControlMetrics(Metric):
     """MAE, R2 and pressed-or-not accuracy (steering: left, right, neither) of each axis' mean; accuracy of other heads.
 
-    Steering is also measured clipped to +-0.4, where CarRacing's joint stops. Keys as in `idm_metrics`.
+    Of a table of four actions or more also macro-F1, and whether the true one is among the three likeliest. Steering is
+    also measured clipped to +-0.4, where CarRacing's joint stops. Keys as in `idm_metrics`.
 
     Args:
         scheme: control scheme.
@@ -35,6 +38,11 @@ class ControlMetrics(Metric):
         for name in scheme.heads:
             self.add_state(f"right_{name}", torch.zeros(()), dist_reduce_fx="sum")
             self.add_state(f"seen_{name}", torch.zeros(()), dist_reduce_fx="sum")  # number of frames counted, by head
+        tables = [head for head in scheme.heads.values() if isinstance(head, Joint) and head.num_classes > 3]
+        self.tables = {head.name: head.num_classes for head in tables}
+        for name, classes in self.tables.items():
+            self.add_state(f"top3_{name}", torch.zeros(()), dist_reduce_fx="sum")
+            self.add_state(f"confusion_{name}", torch.zeros(classes, classes), dist_reduce_fx="sum")
         self.add_state("judged", torch.zeros(()), dist_reduce_fx="sum")
 
     def update(self, probabilities: Mapping[str, Tensor], controls: Mapping[str, Tensor], counts: Tensor) -> None:
@@ -51,6 +59,12 @@ class ControlMetrics(Metric):
             right += (agreed & counts & relevant.get(name, counts)).sum()
             seen = getattr(self, f"seen_{name}")
             seen += (counts & relevant.get(name, counts)).sum()
+        for name, count in self.tables.items():
+            likely, true = probabilities[name][counts], classes[name][counts]
+            among = getattr(self, f"top3_{name}")
+            among += top3(likely, true).sum()
+            confusion = getattr(self, f"confusion_{name}")
+            confusion += multiclass_confusion_matrix(likely.argmax(-1), true, count)
         for name, suffix in self.judged_axes:
             guess, truth = predicted[name][counts].float(), controls[name][counts].float()
             if suffix:
@@ -65,6 +79,12 @@ class ControlMetrics(Metric):
             f"{name}_accuracy": (getattr(self, f"right_{name}") / getattr(self, f"seen_{name}").clamp(min=1)).float()
             for name in self.scheme.heads
         }
+        for name in self.tables:
+            confusion = getattr(self, f"confusion_{name}")
+            occurring = confusion.sum(0) + confusion.sum(1)
+            f1 = 2 * confusion.diagonal() / occurring.clamp(min=1)
+            values[f"{name}_f1"] = f1.sum() / (occurring > 0).sum().clamp(min=1)
+            values[f"{name}_top3"] = getattr(self, f"top3_{name}") / n
         for name, suffix in self.judged_axes:
             absolute, squared, total, total_squared = getattr(self, f"sums_{name}{suffix}")
             spread = total_squared - total.square() / n

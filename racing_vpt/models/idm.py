@@ -74,7 +74,8 @@ class IDM(TrainingMean, ControlModule):
     ) -> None:
         super().__init__(
             game=game, frames=frames, optimizer=optimizer, schedule=schedule, warmup_steps=warmup_steps,
-            class_weighting=loss.class_weighting, init_from=init_from,
+            class_weighting=loss.class_weighting, init_from=init_from, min_class_count=loss.min_class_count,
+            scheme=network.scheme,
         )  # fmt: skip
         if margin < 0:
             raise ValueError(f"margin must be at least 0, but {margin} was given")

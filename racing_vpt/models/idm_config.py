@@ -82,6 +82,7 @@ class IDMConfig:
             wheels do.
         reach: frames to either side that attention sees in each block; None: the whole window.
         dropout: share of features dropped in training.
+        scheme: one of the game's control schemes, such as `products` of a console's games; None: its controls.
     """
 
     size: str | NetSize = "small"
@@ -97,6 +98,7 @@ class IDMConfig:
     close_channels: int = 128
     reach: int | None = None
     dropout: float = 0.0
+    scheme: str | None = None
 
     def __post_init__(self) -> None:
         if self.close_heads is not None:
@@ -135,11 +137,13 @@ class IDMLossConfig:
         mean_weight: weight of the error of the axes' means, beside the cross entropy of their distributions.
         label_smoothing: share of the target that is spread over all classes.
         class_weighting: p in class weight = frequency^-p, against the rarity of braking; 0 weights all alike.
+        min_class_count: number of frames as which rarer classes count in `class_weighting`.
     """
 
     mean_weight: float = 0.0
     label_smoothing: float = 0.0
     class_weighting: float = 0.0
+    min_class_count: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.label_smoothing < 1:

@@ -24,6 +24,7 @@ from torchmetrics.functional.classification import (
 from torchmetrics.functional.regression import mean_absolute_error, r2_score
 
 from racing_vpt.games.controls import Axis, ControlScheme, Head
+from racing_vpt.games.heads import Joint
 from racing_vpt.models.agreement import CALIBRATION_BINS
 from racing_vpt.types import Batch
 
@@ -125,10 +126,11 @@ def measure(
 
     Returns:
         Of an axis `_r2`, `_mae`, and accuracy and macro F1 of pressed or not (`_accuracy`, `_f1`; steering: left, right
-        or neither); of other heads `_accuracy` and `_f1` of the classes; `steering_r2_clipped`; expected calibration
-        error of each head (`_ece`) and of the confidence that is written (`ece`): how far the confidence is from the
-        share of frames with every head's nearest class right; and the mean error of the least confident tenth of the
-        frames, of the rest, and their ratio.
+        or neither); of other heads `_accuracy` and `_f1` of the classes, and of a table of four actions or more
+        `_top3`, the share of frames whose action is among the three likeliest; `steering_r2_clipped`; expected
+        calibration error of each head (`_ece`) and of the confidence that is written (`ece`): how far the confidence is
+        from the share of frames with every head's nearest class right; and the mean error of the least confident tenth
+        of the frames, of the rest, and their ratio.
     """
     classes = scheme.encode(truth)
     figures: dict[str, float] = {}
@@ -144,6 +146,8 @@ def measure(
             predicted, true, count = probabilities[name].argmax(-1), classes[name], head.num_classes
         figures[f"{name}_accuracy"] = multiclass_accuracy(predicted, true, count, average="micro").item()
         figures[f"{name}_f1"] = multiclass_f1_score(predicted, true, count, average="macro").item()
+        if isinstance(head, Joint) and count > 3:
+            figures[f"{name}_top3"] = top3(probabilities[name], classes[name]).float().mean().item()
     trust = confidence(probabilities)
     figures["ece"] = calibration_error(trust, all_right)
     error = frame_error(scheme, labels, truth)
@@ -156,6 +160,11 @@ def measure(
             ratio = figures["error_least_confident_tenth"] / figures["error_rest"]
             figures["error_least_confident_tenth_ratio"] = ratio
     return figures
+
+
+def top3(probabilities: Tensor, classes: Tensor) -> Tensor:
+    """Bool [...]: whether the class int64 [...] is among the three likeliest of probabilities [..., classes]."""
+    return (probabilities.topk(3).indices == classes.unsqueeze(-1)).any(-1)
 
 
 def axis_figures(name: str, labels: Tensor, truth: Tensor) -> dict[str, float]:

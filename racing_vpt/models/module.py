@@ -38,6 +38,8 @@ class ControlModule(LightningModule):
         schedule: shape of the learning rate after the warm-up, over the steps of the run.
         warmup_steps: steps over which the learning rate rises from 0.
         class_weighting: p in class weight = frequency^-p, normalized to mean 1; 0 weights all samples alike.
+        min_class_count: number of frames as which rarer classes count in `class_weighting`.
+        scheme: one of the game's control schemes; None: the one for this kind of model.
         init_from: checkpoint to take initial weights from (path, run folder or zoo:NAME).
     """
 
@@ -54,6 +56,8 @@ class ControlModule(LightningModule):
         warmup_steps: int,
         class_weighting: float,
         init_from: str | None,
+        min_class_count: int = 0,
+        scheme: str | None = None,
     ) -> None:
         super().__init__()
         if not 0 <= class_weighting <= 1:
@@ -62,11 +66,11 @@ class ControlModule(LightningModule):
             raise ValueError(f"warmup_steps must be 0 or more, but {warmup_steps} was given")
         self.game = as_game(game)
         self.frames = frame_spec(frames, self.game.frames)
-        self.scheme: ControlScheme = self.game.scheme(kind=self.kind)
+        self.scheme: ControlScheme = self.game.scheme(scheme, kind=self.kind)
         self.optimizer = optimizer
         self.schedule = schedule
         self.warmup_steps = warmup_steps
-        self.class_weighting = class_weighting
+        self.class_weighting, self.min_class_count = class_weighting, min_class_count
         self.init_from = init_from
         for name, classes in self.scheme.num_classes.items():
             self.register_buffer(f"class_counts_{name}", torch.zeros(classes))
@@ -137,7 +141,7 @@ class ControlModule(LightningModule):
 
     def class_weights(self, name: str) -> Tensor:
         """Weights float32 [classes] of a head's classes: frequency^-class_weighting, with mean 1 over the data."""
-        counts: Tensor = getattr(self, f"class_counts_{name}")
+        counts: Tensor = getattr(self, f"class_counts_{name}").clamp(min=self.min_class_count)
         frequency = (counts + 1e-3 * counts.sum() / len(counts) + 1e-6) / (counts.sum() * 1.001 + 1e-6 * len(counts))
         weights = frequency**-self.class_weighting
         return weights / (weights * frequency).sum()

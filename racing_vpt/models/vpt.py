@@ -74,7 +74,8 @@ class VPT(ControlModule):
     ) -> None:
         super().__init__(
             game=game, frames=frames, optimizer=optimizer, schedule=schedule, warmup_steps=warmup_steps,
-            class_weighting=cloning.class_weighting, init_from=init_from,
+            class_weighting=cloning.class_weighting, init_from=init_from, min_class_count=cloning.min_class_count,
+            scheme=network.scheme,
         )  # fmt: skip
         if recompute is not None and recompute < 1:
             raise ValueError(f"recompute must be at least 1, but {recompute} was given")

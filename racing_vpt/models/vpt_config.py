@@ -20,6 +20,7 @@ class PolicyConfig:
         memory_frames: frames that attention reaches back to, the current one included; None: as the size has it.
         recurrence_layers: transformer blocks; 0: only look_back is seen; None: as the size has it.
         temperature: divisor of the logits, in training too (OpenAI: 2).
+        scheme: one of the game's control schemes, such as `products` of a console's games; None: the one for policies.
     """
 
     size: str | NetSize = "tiny"
@@ -27,6 +28,7 @@ class PolicyConfig:
     memory_frames: int | None = None
     recurrence_layers: int | None = None
     temperature: float = 1.0
+    scheme: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "look_back", tuple(self.look_back))  # YAML and JSON give lists
@@ -66,6 +68,7 @@ class CloningConfig:
             (`--data.confidence_weighting true`); above 1, doubtful labels count even less.
         label_smoothing: share of the target that is spread over all classes.
         class_weighting: p in class weight = frequency^-p; 0 weights all classes alike.
+        min_class_count: number of frames as which rarer classes count in `class_weighting`.
     """
 
     carry_memory: bool = False
@@ -75,6 +78,7 @@ class CloningConfig:
     confidence_power: float = 1.0
     label_smoothing: float = 0.0
     class_weighting: float = 0.0
+    min_class_count: int = 0
 
     def __post_init__(self) -> None:
         for name in ("forget", "label_smoothing"):

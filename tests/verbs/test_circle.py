@@ -50,12 +50,13 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", ["idm", "vpt"])
-def test_its_recipes_train(kind: str, recordings: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["nes/idm", "nes/vpt", "swag/idm_small", "swag/vpt_small"])
+def test_its_recipes_train(recipe: str, recordings: Path, tmp_path: Path) -> None:
     tiny = ["--trainer.max_steps=1", "--trainer.val_check_interval=1", "--trainer.limit_val_batches=1"]
     data = [f"--data.train={recordings}", f"--data.val={recordings}", "--data.batch_size=2"]
-    assert main(["fit", "--config", str(NES / f"{kind}.yaml"), *data, *tiny, f"--runs={tmp_path}", "--name=tiny"]) == 0
-    assert list((tmp_path / kind / "tiny" / "checkpoints").glob("*.ckpt"))
+    config = str(ROOT / "configs" / f"{recipe}.yaml")
+    assert main(["fit", "--config", config, *data, *tiny, f"--runs={tmp_path}", "--name=tiny"]) == 0
+    assert list((tmp_path / recipe.split("/")[1].split("_")[0] / "tiny" / "checkpoints").glob("*.ckpt"))
 
 
 def test_a_circle_without_a_game_or_driver_is_named(tmp_path: Path) -> None:
