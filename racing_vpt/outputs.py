@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import re
 import shlex
 import socket
 import sys
@@ -19,10 +20,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from racing_vpt.files import check_free, process_runs, read_json, remove_leftovers
+from racing_vpt.files import check_free, open_regular, process_runs, read_json, remove_leftovers
 
 OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES)
 LOCK = ".racing-vpt.lock"  # in a folder that is being written to
+FILM_COMMENT = "racing-vpt"  # comment in the mp4 files that verbs write as films
+END_OF_FILM = 1 << 12  # bytes at the end of an mp4 in which its comment lies
 SECONDS_AFTER_DEATH = 15.0  # to wait for the workers of a killed process to end
 
 
@@ -93,9 +96,20 @@ def check_own_report(path: Path | None, field: str = "checkpoint") -> None:
 
 
 def check_own_film(path: Path | None) -> None:
-    """Raise FileExistsError if a film would replace the video of a recording or of labels."""
-    if path is not None and any(path.with_suffix(suffix).exists() for suffix in (".jsonl", ".meta.json")):
+    """Raise FileExistsError if an existing file does not say that we wrote it as a film, or labels lie beside it."""
+    if path is None or not os.path.lexists(path):
+        return
+    if any(path.with_suffix(suffix).exists() for suffix in (".jsonl", ".meta.json")) or not _is_own_film(path):
         check_free(path)
+
+
+def _is_own_film(path: Path) -> bool:
+    """Whether a file ends as an mp4 with `FILM_COMMENT` does."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open_regular(path) as file:
+        file.seek(max(0, path.stat().st_size - END_OF_FILM))
+        return re.search(rb"\xa9cmt.{16}" + FILM_COMMENT.encode(), file.read(), re.DOTALL) is not None
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from racing_vpt.files import Draft
 from racing_vpt.frames import resize
+from racing_vpt.outputs import FILM_COMMENT
 from racing_vpt.play.panel import Panel, captioned, enlarged, figures_of, progress_of, with_panel
 from racing_vpt.types import Controls, Frame, FrameRecord
 from racing_vpt.video.encode import VideoWriter
@@ -37,7 +38,9 @@ class FilmWriter:
         if self.video is None:
             self.draft = Draft(self.path)
             rate, (height, width) = self.frames_per_second, picture.shape[:2]
-            self.video = VideoWriter(self.draft.temporary, rate, height, width, crf=20, pixel_format="yuv420p")
+            self.video = VideoWriter(
+                self.draft.temporary, rate, height, width, crf=20, pixel_format="yuv420p", comment=FILM_COMMENT
+            )
         height, width = self.video.shape[:2]
         self.video.add(resize(picture, height, width, "letterbox"))
 

@@ -86,6 +86,7 @@ def play(
         raise ValueError(f"--scale counts from 1, but {scale} was given")
     if keys is not None and out is None:
         raise ValueError("--keys is a script for a film: give --out FILM.mp4 with it, or leave it out for a window")
+    check_own_film(out)
     asked = None if game is None else load_game(game)
     if rom is not None:
         env = env or (asked or load_game("nes")).place(training=False, rom=rom)
@@ -98,7 +99,6 @@ def play(
         world = PlayedWorld(env, world_model, agent_in_world_model, reconstruction, tau, asked)
         options = PlayerOptions(header=header, save_mode=save_mode, scale=scale)
         screen = player_of(run, world, recordings or media / "recordings", options, seed)
-    check_own_film(out)
     with closing(screen), sole_writer_of(out):
         script = None if keys is None else parse_keys(keys, screen.script_keys)
         if out is None and not has_display():  # only now: a mistyped run is no matter of the display

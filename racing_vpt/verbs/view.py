@@ -56,8 +56,8 @@ def view(
         show(Viewer(film, speed, first_frame), f"racing-vpt view: {film.title}")
         return None
     out = out or Path(f"{film.title}.view.mp4")
-    pictures = (film.picture(index) for index in range(first_frame, stop))
     check_own_film(out)
+    pictures = (film.picture(index) for index in range(first_frame, stop))
     with sole_writer_of(out):
         write_film(pictures, film.frames_per_second * speed, out, stop - first_frame)
     if film.true is not None:

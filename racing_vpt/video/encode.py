@@ -33,6 +33,7 @@ class VideoWriter:
         width: pixels.
         crf: x264's constant rate factor: 0 is lossless, 12 is hard to tell from the original, 23 is x264's default.
         pixel_format: `yuv444p`, or `yuv420p` for decoders on a GPU (which needs an even height and width).
+        comment: text that is kept in the file, such as who wrote it; None: none.
     """
 
     def __init__(
@@ -43,10 +44,13 @@ class VideoWriter:
         width: int,
         crf: int = 12,
         pixel_format: PixelFormat = "yuv444p",
+        comment: str | None = None,
     ) -> None:
         self.num_frames = 0
         self.shape = (height, width, 3)
         self._container = av.open(str(target) if isinstance(target, Path) else target, "w", format="mp4")
+        if comment is not None:
+            self._container.metadata["comment"] = comment
         rate = Fraction(frames_per_second).limit_denominator(1001)
         self._stream = self._container.add_stream("libx264", rate=rate)
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, pixel_format

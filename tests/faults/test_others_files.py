@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from racing_vpt.cli.main import main
-from racing_vpt.video.encode import VideoWriter
+from racing_vpt.video.encode import VideoWriter, count_frames
 from tests.conftest import write_tiny_recording
 from tests.faults.harness import note
 
@@ -75,8 +75,8 @@ def inputs(tmp_path: Path) -> Path:
     return folder
 
 
-def verbs(inputs: Path, out: Path) -> dict[str, tuple[list[str], Taken]]:
-    """Command line of each verb, and files that it must refuse to replace."""
+def verbs(inputs: Path, out: Path) -> dict[str, tuple[list[str], Taken | list[Taken]]]:
+    """Command line of each verb, and files that it must refuse to replace: together, or each of several sets."""
     recording = f"{inputs}/recordings/tiny-10000.mp4"
     controls = json.dumps({"frame": 0, "timestamp": 0.0, "action": {"steering": 0.5}})
     driven = ["--seeds=10000", "--max_frames=2", "--workers=1"]
@@ -111,11 +111,15 @@ def verbs(inputs: Path, out: Path) -> dict[str, tuple[list[str], Taken]]:
         "drive": (
             ["drive", "--checkpoint=brownian", f"--json={out}/scores.json", f"--video={out}/film.mp4",
              "--env=racing_vpt/CarRacingFast-v3", *driven],
-            {"scores.json": foreign, "film.mp4": "theirs", "film.jsonl": controls},
+            [{"scores.json": foreign}, {"film.mp4": "theirs"}],
         ),
         "view": (
             ["view", recording, f"--out={out}/film.mp4"],
-            {"film.mp4": "theirs", "film.meta.json": foreign, "film.jsonl": controls},
+            [{"film.mp4": "theirs"}, {"film.mp4": "theirs", "film.jsonl": controls}],
+        ),
+        "play": (
+            ["play", "zoo:world-model-carracing", "--world_model", "--keys=up*2", f"--out={out}/film.mp4"],
+            {"film.mp4": "theirs"},
         ),
         "inspect": (["inspect", recording, f"--out={out}/picture.png"], {"picture.png": "theirs"}),
         "returns": (["returns", f"{inputs}/run", f"--out={out}/returns.png"], {"returns.png": "theirs"}),
@@ -125,12 +129,11 @@ def verbs(inputs: Path, out: Path) -> dict[str, tuple[list[str], Taken]]:
 @pytest.mark.parametrize("verb", verbs(Path("inputs"), Path("out")))
 def test_a_verb_leaves_the_files_of_others_as_they_are(verb: str, inputs: Path, tmp_path: Path) -> None:
     kept = 0
-    for place, refuses in (("free", False), ("taken", True)):
-        out = tmp_path / place / "out"
-        words, taken = verbs(inputs, out)[verb]
-        if refuses and not taken:
-            continue
-        plant(out, taken if refuses else {})
+    _, sets = verbs(inputs, tmp_path)[verb]
+    for number, taken in enumerate([{}, *(sets if isinstance(sets, list) else [sets])]):
+        out, refuses = tmp_path / str(number) / "out", bool(taken)
+        words, _ = verbs(inputs, out)[verb]
+        plant(out, taken)
         before = snapshot(out)
         status = main(words)
         after = snapshot(out)
@@ -139,6 +142,16 @@ def test_a_verb_leaves_the_files_of_others_as_they_are(verb: str, inputs: Path, 
         assert refuses == (after.keys() == before.keys())
         kept += 1
     note(f"{verb} in a folder with files of others: none changed", kept, kept)
+
+
+def test_a_film_of_ours_is_replaced_unless_controls_lie_beside_it(inputs: Path, tmp_path: Path) -> None:
+    film = tmp_path / "film.mp4"
+    words = ["view", f"{inputs}/recordings/tiny-10000.mp4", f"--out={film}", "--num_frames"]
+    assert [main([*words, number]) for number in ("2", "5")] == [0, 0]
+    assert count_frames(film) == 5
+    film.with_suffix(".jsonl").write_text("somebody's labels of it")
+    assert main([*words, "2"]) == 2
+    assert count_frames(film) == 5
 
 
 def test_a_run_begins_in_no_folder_of_others(tmp_path: Path, tiny_shards: Path) -> None:
