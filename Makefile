@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo nes test test-faults lint bench collect pack idm label vpt drive loop rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
+.PHONY: help setup demo nes swag test test-faults lint bench collect pack idm label vpt drive loop rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ demo: setup  ## the whole circle on CarRacing, from nothing: a score, a film and
 
 nes: setup  ## the circle on nes-road, our race for the NES, with comparisons: runs/nes-road/results.json; resumes
 	$(BIN)/racing-vpt circle
+
+SWAG_STEPS ?= 1 2 3 4 5 6 7
+swag: setup  ## SWAG's eight steps with its network in small on nes-road (8: fine-tune, FROM=RUN): make swag SWAG_STEPS="2 3"
+	for step in $(SWAG_STEPS); do SRUN= GAME=nes-road RECIPES=configs/swag SIZE=small COLLECT=configs/nes RUNS=runs/swag \
+		LABELLED=data/nes/labelled WATCHED=data/nes/watched VIDEOS=data/nes/watched JUDGE=data/nes/judge LABELS=data/nes/labels \
+		SHARDS=data/nes/shards/labelled WATCHED_SHARDS=data/nes/shards/watched SEEDS=$(SEEDS) NAME=$(NAME) FROM=$(FROM) \
+		bash scripts/slurm/$${step}_*.sh || exit $$?; done
 
 test: setup  ## run the tests
 	$(BIN)/python -m pytest -n auto --dist worksteal

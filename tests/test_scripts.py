@@ -120,6 +120,21 @@ def test_the_tasks_of_an_array_share_the_videos_and_keep_their_names(cluster: Cl
     assert sorted(found) == ["a.mp4", "b.mp4", "below/a.mp4", "c.mp4"]
 
 
+def test_a_button_game_has_its_own_recipes_and_raw_arrays(cluster: Cluster) -> None:
+    settings = {"SRUN": "", "GAME": "nes-road", "RECIPES": "configs/swag", "SIZE": "small", "RAW": "raw"}
+    lines = [line for script in SCRIPTS for line in cluster.run(script, **settings)[1]]
+    assert lines[:2] == [
+        "racing-vpt import raw --format arrays --out data/labelled --game nes-road",
+        "racing-vpt pack --recordings data/labelled --out data/shards/labelled --workers 2 --game nes-road",
+    ]
+    trained = [line.split()[1:4] for line in lines if line.startswith("racing-vpt fit")]
+    recipes = [f"configs/swag/{kind}_small.yaml" for kind in ("idm", "vpt", "vpt")]
+    assert trained == [["fit", "--config", recipe] for recipe in recipes]
+    assert all((ROOT / recipe).is_file() for recipe in recipes)
+    assert any("drive --checkpoint runs/vpt/default --game nes-road --seeds" in line for line in lines)
+    assert not any("srun" in line or "carracing" in line.lower() for line in lines if "init_from" not in line)
+
+
 def test_a_named_container_is_used(cluster: Cluster) -> None:
     _, lines = cluster.run(SCRIPTS[6], CONTAINER="image.sif")
     assert any(line.startswith("apptainer exec --nv --bind") and "image.sif racing-vpt drive" in line for line in lines)

@@ -13,5 +13,5 @@ source "${PROJECT:-${SLURM_SUBMIT_DIR:-$PWD}}/scripts/slurm/common.sh"
 
 shards=${WATCHED_SHARDS:-data/shards/watched}
 step 1 racing-vpt pack --recordings "${VIDEOS:-data/watched}" --labels "${LABELS:-data/labels}" --out "$shards" \
-  --workers "${SLURM_CPUS_PER_TASK:-2}"
+  --workers "${SLURM_CPUS_PER_TASK:-2}" ${GAME:+--game "$GAME"}
 train vpt --data.train "$shards" --data.val "$shards" "$@"

@@ -12,7 +12,10 @@ NODES=${SLURM_JOB_NUM_NODES:-${NODES:-1}}
 STRATEGY=${STRATEGY:-ddp}                     # a file of configs/strategy, where there are several processes
 CONTAINER=${CONTAINER:-}                      # an Apptainer image; empty: the virtual environment
 BIND=${BIND:-$PROJECT}                        # what a container sees of the disk, separated by commas
-SRUN=${SRUN:-srun}                            # the launcher
+SRUN=${SRUN-srun}                             # the launcher; empty: this machine, without one
+GAME=${GAME:-}                                # of the recordings; empty: CarRacing
+RECIPES=${RECIPES:-}                          # a folder of its own recipes, such as configs/swag; empty: CarRacing's
+SIZE=${SIZE:-}                                # of those recipes: SIZE=small trains idm_small and vpt_small
 
 cd "$PROJECT"
 if [[ -z $CONTAINER ]]; then
@@ -28,13 +31,20 @@ step() {
   if [[ -n $CONTAINER ]]; then
     inside=(apptainer exec --nv --bind "$BIND" --pwd "$PROJECT" "$CONTAINER")
   fi
-  "$SRUN" --ntasks="$((tasks * NODES))" --ntasks-per-node="$tasks" --kill-on-bad-exit=1 ${inside[@]+"${inside[@]}"} "$@"
+  if [[ -n $SRUN ]]; then
+    inside=("$SRUN" --ntasks="$((tasks * NODES))" --ntasks-per-node="$tasks" --kill-on-bad-exit=1 ${inside[@]+"${inside[@]}"})
+  fi
+  ${inside[@]+"${inside[@]}"} "$@"
 }
 
 # A training that resumes an earlier job of the same name, and is requeued after a signal.
 train() {
   local kind=$1 checkpoints=$RUNS/$1/$NAME/checkpoints
   shift
+  local recipe=(--config configs/base.yaml --config "configs/$kind.yaml")
+  if [[ -n $RECIPES ]]; then
+    recipe=(--config "$RECIPES/$kind${SIZE:+_$SIZE}.yaml")
+  fi
   local more=(--trainer.devices "$DEVICES" --trainer.num_nodes "$NODES" --runs "$RUNS" --name "$NAME") first=()
   if ((DEVICES * NODES > 1)); then
     first=(--config "configs/strategy/$STRATEGY.yaml")
@@ -43,7 +53,7 @@ train() {
     more+=(--ckpt_path last)
   fi
   local status=0
-  step "$DEVICES" racing-vpt fit --config configs/base.yaml --config "configs/$kind.yaml" \
+  step "$DEVICES" racing-vpt fit "${recipe[@]}" \
     ${first[@]+"${first[@]}"} "${more[@]}" "$@" || status=$?
   requeue_after_signal "$status"
 }
