@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+
+# OpenMP reads both as torch is imported: commands compute alike however busy the machine is, and the threads of tests
+# that ask for several sleep while they wait, as those of `racing-vpt` do, instead of taking the other tests' cores
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
 import shutil
 import subprocess
 import sys
@@ -19,7 +25,6 @@ from racing_vpt.types import Frame, FrameRecord
 from racing_vpt.verbs.pack import pack
 from tests.logged_keys import is_explained
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # commands compute alike, however busy the machine is
 os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="racing-vpt-cache-")  # not what this user knows of files
 torch.set_num_threads(1)  # with networks this small, threads wait for each other longer than they work
 

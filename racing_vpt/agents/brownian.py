@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import gymnasium
 import numpy as np
-import torch
 
 from racing_vpt.agents.solo import SoloAgent
 from racing_vpt.envs.actions import AXES
 from racing_vpt.envs.offers import check_driver
-from racing_vpt.games.controls import ControlScheme
 from racing_vpt.games.game import Game
 from racing_vpt.types import Controls, Frame
+
+if TYPE_CHECKING:
+    from racing_vpt.games.controls import ControlScheme
 
 NAMES = tuple(name for name, _, _ in AXES)
 LOW, HIGH = (np.array(ends) for ends in ([low for _, low, _ in AXES], [high for _, _, high in AXES]))
@@ -41,6 +43,8 @@ class RandomAgent(SoloAgent):
     def act(self, frame: Frame) -> Controls:
         if self.scheme is None:
             return dict(zip(NAMES, self.random.uniform(LOW, HIGH).tolist(), strict=True))
+        import torch  # here, because CarRacing's drivers need none of it, and it takes seconds to load
+
         drawn = {name: torch.tensor(self.random.integers(n)) for name, n in self.scheme.num_classes.items()}
         return {name: float(value) for name, value in self.scheme.decode(drawn).items()}
 

@@ -159,9 +159,7 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[tuple[int, Episode
     from racing_vpt.agents.load import load_agent
     from racing_vpt.envs.make import make_env
     from racing_vpt.play.film import EpisodeFilm
-    from racing_vpt.play.players import watch_episodes
     from racing_vpt.play.sharp_view import make_shown_env, sharp_view
-    from racing_vpt.play.world_view import world_view_of
     from racing_vpt.rollout.episodes import run_episodes
     from racing_vpt.rollout.frame_count import FrameCount
 
@@ -170,6 +168,8 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[tuple[int, Episode
             return None
         rate = float(envs[0].metadata.get("render_fps", 50))
         title = f"{Path(trial.checkpoint).name}, seed {seed}"
+        from racing_vpt.play.world_view import world_view_of
+
         beside = world_view_of(agent) if agent else None
         view = partial(sharp_view, envs[0])  # the seed that is filmed comes first
         return EpisodeFilm(trial.film, title, rate, trial.film_scale, beside, view)
@@ -180,6 +180,8 @@ def run_trial(trial: Trial, seeds: Iterable[int]) -> Iterator[tuple[int, Episode
     on_step = FrameCount(trial.count, trial.seeds).note if trial.count else None
     try:
         if agent is None or trial.render:
+            from racing_vpt.play.players import watch_episodes  # here, because it imports torch and Lightning
+
             name, limit = trial.checkpoint, trial.max_frames
             results = watch_episodes(envs[0], trial.env, agent, name, seeds, open_film, limit, on_step, trial.game)
         else:
