@@ -16,7 +16,7 @@ from racing_vpt.data.clip_source import ClipSource, Reading, listed
 from racing_vpt.data.codes import Codes, CodesFrames
 from racing_vpt.data.manifest import PACK_HINT
 from racing_vpt.data.sampler import ClipOrder, LaneClips, RandomClips, StepSampler, TiledClips
-from racing_vpt.data.trainer_facts import rank_of, steps_done, wanted_frames, world_size_of
+from racing_vpt.data.trainer_facts import frames_seen, rank_of, steps_done, wanted_frames, world_size_of
 from racing_vpt.types import Batch
 from racing_vpt.video.decode import Decoder, Device, choose_decoder
 
@@ -172,8 +172,8 @@ class ClipDataModule(pl.LightningDataModule):
         return paths
 
     def _loader(self, name: str, steps: StepSampler) -> DataLoader:
-        codes = self._codes(name)
-        return self.source.loader(self.source.clips(name, self.clip_frames, codes), steps, self.loading.num_workers)
+        clips = self.source.clips(name, self.clip_frames, self._codes(name), frames_seen(self, self.clip_frames))
+        return self.source.loader(clips, steps, self.loading.num_workers)
 
     def _codes(self, name: str) -> Codes | None:
         if self.mirror and isinstance(self.trainer and self.trainer.lightning_module, CodesFrames):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -58,6 +59,8 @@ class ClipDataset(Dataset[Batch]):
         controls: source and weights of the controls.
         encoded: leave the frames encoded, for decoding on a GPU.
         codes: codes of the reader's frames, read instead of the frames.
+        seen: increasing numbers of the frames of a clip that the model looks at; the others stay black, except in clips
+            in which an episode starts. None: all.
     """
 
     def __init__(
@@ -67,8 +70,10 @@ class ClipDataset(Dataset[Batch]):
         controls: ClipControls,
         encoded: bool = False,
         codes: Codes | None = None,
+        seen: Sequence[int] | None = None,
     ) -> None:
         self.codes = codes
+        self.seen = None if seen is None else np.array(seen, np.int64)
         self.reader, self.clip_frames, self.controls, self.encoded = reader, clip_frames, controls, encoded
 
     def __getitem__(self, items: list[ClipIndex]) -> Batch:
@@ -95,11 +100,10 @@ class ClipDataset(Dataset[Batch]):
                 codes[row, :length] = self.codes.read(item.episode, item.start, stop)
             elif self.encoded:
                 clips[-1] = self._encoded(item, stop)
-            else:
-                part = self.reader.frames(item.episode, item.start, stop)
-                _copy(part, frames[row, :length], item.mirror)
             times[row] = padded_times(self.reader.times(item.episode, item.start, stop), T, step)
             columns = self.reader.columns(item.episode, item.start, stop)
+            if not unseen:
+                self._read(item, columns.first, frames[row])
             known, weight[row, :length] = self.controls.apply(columns)
             for name in names:
                 if name not in known:
@@ -129,6 +133,15 @@ class ClipDataset(Dataset[Batch]):
             return EncodedBatch(**vars(batch), encoded=clips, mirrored=[item.mirror for item in items])
         return batch
 
+    def _read(self, item: ClipIndex, first: np.ndarray, to: np.ndarray) -> None:
+        """Read the frames of a clip that the model looks at into uint8 [T, H, W, 3]."""
+        if self.seen is None or first.any():
+            _copy(self.reader.frames(item.episode, item.start, item.start + len(first)), to[: len(first)], item.mirror)
+            return
+        seen = self.seen[self.seen < len(first)]
+        for number, frame in zip(seen, self.reader.frames_at(item.episode, item.start + seen), strict=True):
+            _copy(frame, to[number], item.mirror)
+
     def _control_names(self, items: list[ClipIndex]) -> list[str]:
         known = [self.reader.columns(item.episode, 0, 1).controls for item in items[:1] if item.episode >= 0]
         known = known or [self.reader.columns(0, 0, 1).controls]
@@ -141,8 +154,8 @@ class ClipDataset(Dataset[Batch]):
 
 
 def _copy(frames: np.ndarray, to: np.ndarray, mirror: bool) -> None:
-    """Copy frames uint8 [T, H, W, 3], mirrored if asked for; pixel by pixel takes half the time of byte by byte."""
+    """Copy frames uint8 [..., H, W, 3], mirrored if asked for; pixel by pixel takes half the time of byte by byte."""
     if mirror:
-        to.view("V3")[...] = frames.view("V3")[:, :, ::-1]
+        to.view("V3")[...] = frames.view("V3")[..., ::-1, :]
     else:
         to[...] = frames

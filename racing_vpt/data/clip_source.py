@@ -110,9 +110,11 @@ class ClipSource:
         reader = next(iter(self.readers.values()))
         return tuple(reader.columns(0, 0, 1).controls)
 
-    def clips(self, name: str, clip_frames: int, codes: Codes | None = None) -> ClipDataset:
+    def clips(
+        self, name: str, clip_frames: int, codes: Codes | None = None, seen: tuple[int, ...] | None = None
+    ) -> ClipDataset:
         """The clips of a split, of `clip_frames` frames each, with codes instead of frames if given."""
-        return ClipDataset(self.readers[name], clip_frames, self.controls, encoded=self.on_gpu, codes=codes)
+        return ClipDataset(self.readers[name], clip_frames, self.controls, self.on_gpu, codes, seen)
 
     def examples(
         self, name: str, controls: list[str], episodes: int = 20, most: int = 350

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,11 +52,13 @@ class EpisodeReader:
         self.spec, self.mean_controls = spec, mean_controls
         self._episodes = [(store, episode) for store in stores for episode in store.episodes]
         self._sources = [_sources(episode, spec) for _, episode in self._episodes]
-        self._columns: dict[tuple[int, int], Columns] = {}
+        self._columns: dict[int, Columns] = {}  # by number of the part
         if drop_null:
             scheme = load_game(drop_null).scheme()
             self._sources = [sources[~self._null(episode, scheme)] for episode, sources in enumerate(self._sources)]
+        self.lengths = [len(sources) for sources in self._sources]  # number of model frames of each episode
         self._parts: list[list[Part]] = []
+        self._begins: list[list[int]] = []  # number of each part's first model frame
         number = 0
         for (_, episode), sources in zip(self._episodes, self._sources, strict=True):
             bounds = np.searchsorted(sources, [clip.start for clip in episode.clips] + [episode.num_frames])
@@ -64,13 +67,9 @@ class EpisodeReader:
                 parts.append(Part(clip, number, int(begin), sources[begin:end] - clip.start))
                 number += 1
             self._parts.append(parts)
+            self._begins.append([part.begin for part in parts])
         sizes = [len(part.rows) for parts in self._parts for part in parts]
         self._cache = FrameCache(sizes, (spec.height, spec.width, 3), cache_gib) if cache_gib > 0 else None
-
-    @property
-    def lengths(self) -> list[int]:
-        """Number of model frames of each episode."""
-        return [len(sources) for sources in self._sources]
 
     def name(self, episode: int) -> str:
         """Name of an episode."""
@@ -99,32 +98,57 @@ class EpisodeReader:
     def frames(self, episode: int, start: int, stop: int) -> np.ndarray:
         """The model frames [start, stop) of an episode, uint8 [T, H, W, 3]."""
         return np.concatenate(
-            [self._read(episode, part, low, high) for part, low, high in self.parts(episode, start, stop)]
+            [self._read(episode, part, slice(low, high)) for part, low, high in self.parts(episode, start, stop)]
         )
+
+    def frames_at(self, episode: int, numbers: np.ndarray) -> np.ndarray:
+        """The model frames of these increasing numbers int64 [N] of an episode, uint8 [N, H, W, 3]."""
+        read, parts = [], self.parts(episode, int(numbers[0]), int(numbers[-1]) + 1)
+        for part, _, _ in parts:
+            rows = numbers - part.begin
+            if len(parts) > 1:
+                rows = rows[(rows >= 0) & (rows < len(part.rows))]
+            if len(rows):
+                read.append(self._read(episode, part, rows))
+        return read[0] if len(read) == 1 else np.concatenate(read)
 
     def parts(self, episode: int, start: int, stop: int) -> list[tuple[Part, int, int]]:
         """The clips that contain the model frames [start, stop), each with its wanted rows [low, high)."""
-        found = []
-        for part in self._parts[episode]:
+        found, parts = [], self._parts[episode]
+        for part in parts[max(0, bisect_right(self._begins[episode], start) - 1) :]:
             low, high = max(start - part.begin, 0), min(stop - part.begin, len(part.rows))
+            if part.begin >= stop:
+                break
             if low < high:
                 found.append((part, low, high))
         return found
 
     def columns(self, episode: int, start: int, stop: int) -> Columns:
         """Columns of the model frames [start, stop) of an episode."""
+        return Columns.join(
+            [self._columns_of(episode, part)[low:high] for part, low, high in self.parts(episode, start, stop)]
+        )
+
+    def _columns_of(self, episode: int, part: Part) -> Columns:
+        """Columns of the model frames of a part."""
+        if part.number not in self._columns:
+            self._columns[part.number] = self._spans(episode, part.begin, part.begin + len(part.rows))
+        return self._columns[part.number]
+
+    def _spans(self, episode: int, start: int, stop: int) -> Columns:
+        """Columns of the model frames [start, stop), each of all stored frames that it stands for."""
         sources, stored = self._sources[episode], self._episodes[episode][1]
         begin = int(sources[start])
         end = int(sources[stop]) if stop < len(sources) else stored.num_frames
         end = max(end, int(sources[stop - 1]) + 1)
         clips = [clip for clip in stored.clips if clip.start < end and clip.start + clip.frames > begin]
-        known = Columns.join([self._columns_of(episode, clip) for clip in clips])
+        known = Columns.join([self.store(episode).columns(clip) for clip in clips])
         origin = clips[0].start
         return known.spans(sources[start:stop] - origin, end - origin, self.mean_controls)
 
     def _null(self, episode: int, scheme: ControlScheme) -> np.ndarray:
         """Whether each model frame of an episode has no action and is not its first, bool."""
-        columns = self.columns(episode, 0, len(self._sources[episode]))
+        columns = self._spans(episode, 0, len(self._sources[episode]))
         missing = [name for name in scheme.controls if name not in columns.controls]
         if missing:
             raise ValueError(
@@ -134,24 +158,18 @@ class EpisodeReader:
         controls = {name: torch.from_numpy(columns.controls[name]) for name in scheme.controls}
         return scheme.is_null(controls).numpy() & ~columns.first
 
-    def _columns_of(self, episode: int, clip: Clip) -> Columns:
-        key = (episode, clip.start)
-        if key not in self._columns:
-            self._columns[key] = self.store(episode).columns(clip)
-        return self._columns[key]
-
-    def _read(self, episode: int, part: Part, low: int, high: int) -> np.ndarray:
+    def _read(self, episode: int, part: Part, rows: slice | np.ndarray) -> np.ndarray:
         if self._cache is not None and self._cache.holds(part.number):
             kept = self._cache.get(part.number)
             if kept is None:
-                kept = self._decode(episode, part, 0, len(part.rows))
+                kept = self._decode(episode, part, slice(None))
                 self._cache.put(part.number, kept)
-            return kept[low:high]
-        return self._decode(episode, part, low, high)
+            return kept[rows]
+        return self._decode(episode, part, rows)
 
-    def _decode(self, episode: int, part: Part, low: int, high: int) -> np.ndarray:
+    def _decode(self, episode: int, part: Part, rows: slice | np.ndarray) -> np.ndarray:
         video, offset = self.store(episode).open(part.clip)
-        return read_prepared(video, part.rows[low:high] + offset, self.spec)
+        return read_prepared(video, part.rows[rows] + offset, self.spec)
 
 
 class FrameCache:

@@ -15,6 +15,12 @@ def wanted_frames(data: LightningDataModule, given: FrameSpec | None) -> FrameSp
     return spec if isinstance(spec, FrameSpec) else FrameSpec()
 
 
+def frames_seen(data: LightningDataModule, clip_frames: int) -> tuple[int, ...] | None:
+    """Numbers of the frames of a clip that the trainer's model looks at; None: all."""
+    ask = getattr(data.trainer and data.trainer.lightning_module, "frames_seen", None)
+    return None if ask is None else ask(clip_frames)
+
+
 def steps_done(data: LightningDataModule) -> int:
     """Number of training batches so far, over all epochs, including those before a resume."""
     if data.trainer is None:

@@ -172,6 +172,16 @@ class VPT(ControlModule):
             self.net.compile()
         return self
 
+    def frames_seen(self, clip_frames: int) -> tuple[int, ...] | None:
+        """Numbers of the frames that the loss of a clip depends on, unless an episode starts in it; None: all.
+
+        They are read instead of the whole clip: two of five frames with the settings of `configs/vpt.yaml`.
+        """
+        if self.size.n_recurrence_layers or self.cloning.carry_memory or self.cloning.forget:
+            return None
+        seen = {max(0, frame - back) for frame in range(self.burn_in, clip_frames) for back in self.stack.look_back}
+        return tuple(sorted(seen))
+
     def loss_weight(self, batch: Batch, continued: bool) -> Tensor:
         """Weight of each frame in the loss, float32 [B, T]: validity, burn-in, confidence, null actions.
 
