@@ -90,6 +90,13 @@ class StageCLI(LightningCLI):
             args=[stage, *with_nulls(words)],
         )
 
+    def __deepcopy__(self, memo: dict[int, object]) -> StageCLI:
+        """Itself: a model's optimizer refers to it, and a model is copied to average its weights.
+
+        With several processes it holds those that the trainer started, which cannot be copied.
+        """
+        return self
+
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
         """Only the requested stage, because building four parsers takes four times as long."""
         ours = {"ckpt_path", "weights_only", "return_predictions"}
