@@ -35,7 +35,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "racing-vpt needs Python 3.11 or later; give one with: make setup PYTHON=/path/to/python3.11"; exit 2; }
 	@echo 'installing into $(VENV); this takes some minutes the first time'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 	@echo 'installed; to have racing-vpt on your PATH, once per shell: . $(VENV)/bin/activate'
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import pytest
 
 import racing_vpt
 from racing_vpt.cli.main import main
 from racing_vpt.cli.runs import alike
+from racing_vpt.cli.stages import StageCLI
 from tests.cli.answers import said
 
 
@@ -83,3 +87,9 @@ def test_options_that_are_newer_than_a_run_do_not_keep_it_from_going_on() -> Non
     assert alike(old, {"frames": {"height": 96, "fit": "stretch", "resize": "area"}, "size": "tiny", "freeze": None})
     assert not alike(old, {"frames": {"height": 64, "fit": "stretch", "resize": "area"}, "size": "tiny"})
     assert not alike(old, {"frames": {"height": 96}, "size": "tiny"})
+
+
+def test_a_model_that_refers_to_the_command_line_can_be_copied() -> None:
+    cli = object.__new__(StageCLI)
+    cli.stage = Lock()  # stands for the processes of a trainer, which cannot be copied either
+    assert copy.deepcopy({"optimizer": partial(print, cli)})["optimizer"].args == (cli,)

@@ -17,6 +17,7 @@ from racing_vpt.data.clip_datamodule import ClipDataModule, Loading
 from racing_vpt.data.clip_source import Reading
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.data.recordings import find_recordings
+from racing_vpt.data.sampler import ClipIndex
 from racing_vpt.types import Batch, FrameRecord, FrameSpec
 from racing_vpt.verbs.pack import pack
 
@@ -150,6 +151,24 @@ def test_a_mirror_turns_the_picture_and_the_steering(tiny_shards: Path) -> None:
     assert torch.equal(turned.frames, plain.frames.flip(3))
     assert torch.equal(turned.controls["steering"], -plain.controls["steering"])
     assert torch.equal(turned.controls["throttle"], plain.controls["throttle"])
+
+
+@pytest.mark.parametrize("cache_gib", [0.0, 1.0])
+def test_of_clips_in_mid_episode_only_the_frames_that_are_seen_are_read(tiny_shards: Path, cache_gib: float) -> None:
+    data = ClipDataModule(str(tiny_shards), clip_frames=5, reading=Reading(frames=SPEC, cache_gib=cache_gib))
+    data.setup("fit")
+    items = [
+        ClipIndex(1, 29),
+        ClipIndex(0, 40, True),
+        ClipIndex(0, 0),
+        ClipIndex(1, data.source.lengths("train")[1] - 3),
+    ]
+    whole, part = data.source.clips("train", 5)[items], data.source.clips("train", 5, seen=(0, 4))[items]
+    wanted = whole.frames.clone()
+    wanted[:2, 1:4], wanted[3, 1:] = 0, 0  # the third clip starts an episode; the last one ends before its fifth frame
+    assert torch.equal(part.frames, wanted)
+    assert wanted[0, 4].any()
+    assert all(torch.equal(part.controls[name], column) for name, column in whole.controls.items())
 
 
 def test_a_stride_sums_rewards_and_averages_controls(tiny_shards: Path, tiny_recordings: Path) -> None:

@@ -169,6 +169,20 @@ def test_a_forward_pass_of_selected_frames_gives_their_logits() -> None:
         assert not logits[~wanted].any()
 
 
+def test_the_loss_depends_on_no_other_frames_than_those_that_are_read() -> None:
+    model, batch = model_of("stack"), batch_of(T=5)
+    batch.first[1:, 0] = False  # only the first clip starts an episode, and is read as a whole
+    seen = model.frames_seen(5)
+    assert seen == (0, 1, 3, 4)
+    before = [loss.item() for loss in model.losses(batch)[0].values()]
+    batch.frames[1:, 2] = 99
+    assert [loss.item() for loss in model.losses(batch)[0].values()] == before
+    batch.frames[1:, 3] = 99
+    assert [loss.item() for loss in model.losses(batch)[0].values()] != before
+    assert all(model_of(kind).frames_seen(5) is None for kind in ("memory", "both"))
+    assert model_of("stack", {"cloning.forget": 0.1}).frames_seen(5) is None
+
+
 def test_a_policy_made_faster_gives_nearly_the_same_probabilities() -> None:
     model, batch = model_of(), batch_of()
     with torch.no_grad():
