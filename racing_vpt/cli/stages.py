@@ -91,10 +91,7 @@ class StageCLI(LightningCLI):
         )
 
     def __deepcopy__(self, memo: dict[int, object]) -> StageCLI:
-        """Itself: a model's optimizer refers to it, and a model is copied to average its weights.
-
-        With several processes it holds those that the trainer started, which cannot be copied.
-        """
+        """Itself: a model, copied to average its weights, refers to it, and it to processes, which cannot be copied."""
         return self
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
