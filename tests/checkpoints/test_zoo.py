@@ -12,6 +12,8 @@ import racing_vpt
 from racing_vpt.agents.load import load_agent
 from racing_vpt.checkpoints.load import load_module, zoo_names
 from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.envs.register import ROAD_ID
+from racing_vpt.frames import prepare
 from tests.episodes import run_episode
 
 ZOO = Path(racing_vpt.__file__).parent / "zoo"
@@ -27,6 +29,7 @@ ZOO = Path(racing_vpt.__file__).parent / "zoo"
         (("dqn-carracing-five",), 3e6),
         (("iris-carracing",), 20e6),
         (("iris-world-carracing",), 20e6),
+        (("idm-nes-road",), 5e6),
     ],
 )
 def test_the_zoo_is_small(names: tuple[str, ...], bytes_: float) -> None:
@@ -60,3 +63,20 @@ def test_the_shipped_idm_reads_pedals_from_moving_pictures() -> None:
     probabilities = idm.label_frames(torch.randint(0, 255, (1, 40, 96, 96, 3), dtype=torch.uint8))
     assert probabilities["throttle"].shape == (1, 40, 11)
     torch.testing.assert_close(probabilities["steering"].sum(-1), torch.ones(1, 40))
+
+
+def test_the_shipped_idm_of_nes_road_reads_the_buttons_of_a_race() -> None:
+    idm = load_module("zoo:idm-nes-road", expected="IDM")
+    env, driver = make_env(ROAD_ID), load_agent("road-expert:calm")
+    driver.seed(0)  # type: ignore[attr-defined]
+    frame, frames, held = env.reset(seed=10_100)[0], [], []
+    driver.attach(env)  # type: ignore[attr-defined]
+    for _ in range(120):
+        frames.append(frame)
+        held.append(driver.act(frame))
+        frame = env.step_controls(held[-1])[0]  # type: ignore[attr-defined]
+    seen = torch.from_numpy(prepare(np.stack(frames), idm.frames))[None]
+    labels = idm.labels(idm.label_frames(seen))
+    for control in ("left", "right"):
+        true = torch.tensor([controls[control] for controls in held])
+        assert (labels[control][0] == true).float().mean() > 0.8
