@@ -13,7 +13,6 @@ import re
 import tarfile
 from collections import OrderedDict
 from collections.abc import Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -54,16 +53,16 @@ class ShardWriter:
         self.path, self.split, self.plan = path, split, plan
         check_free(path)
         check_free(entry_of(path))
+        import webdataset  # here, because it imports torch, which would slow down `pack --help`
+
         self._draft = Draft(path)
-        self._file = self._draft.temporary.open("wb")
-        self._tar = tarfile.open(fileobj=self._file, mode="w|")  # noqa: SIM115  (`close` and `abort` close it)
+        self._tar = webdataset.TarWriter(str(self._draft.temporary), encoder=False, mtime=0)
         self._about: dict[str, dict] = {}
         self.num_bytes = 0
 
     def add(self, sample: Sample) -> None:
         """Append a sample."""
-        for suffix, content in (("json", sample.json), ("mp4", sample.mp4)):
-            self._tar.addfile(member(f"{sample.key}.{suffix}", len(content)), BytesIO(content))
+        self._tar.write({"__key__": sample.key, "json": sample.json, "mp4": sample.mp4})
         about = json.loads(sample.json)
         known = {name: about[name] for name in ("episode", "start", "frames")}
         self._about[sample.key] = {**known, "json_crc32": crc32(sample.json), "mp4_crc32": crc32(sample.mp4)}
@@ -72,10 +71,9 @@ class ShardWriter:
     def close(self) -> None:
         """Publish the tar together with its entry; FileExistsError where something has one of these names."""
         self._tar.close()
-        self._file.close()
         places = []
         with tarfile.open(self._draft.temporary) as tar:
-            members = {found.name: found for found in tar}
+            members = {member.name: member for member in tar}
         for key, about in self._about.items():
             text, video = members[f"{key}.json"], members[f"{key}.mp4"]
             places.append(Place(key, text.offset_data, text.size, video.offset_data, video.size, **about))
@@ -94,15 +92,7 @@ class ShardWriter:
     def abort(self) -> None:
         """Remove the unfinished shard."""
         self._tar.close()
-        self._file.close()
         self._draft.discard()
-
-
-def member(name: str, size: int) -> tarfile.TarInfo:
-    """Header of a member of a shard, byte for byte as `webdataset.TarWriter(mtime=0)` writes it."""
-    header = tarfile.TarInfo(name)
-    header.size, header.mode, header.mtime, header.uname, header.gname = size, 0o444, 0, "bigdata", "bigdata"
-    return header
 
 
 def entry_of(path: Path) -> Path:
