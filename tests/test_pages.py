@@ -62,13 +62,6 @@ def commands() -> set[str]:
     return {command for command in found if command.startswith("racing-vpt ") and "racing-vpt VERB" not in command}
 
 
-def different() -> list[str]:
-    """One command of those that differ in names and seeds alone."""
-    return list(
-        {re.sub(r"(--name|--seeds|--out|--json|zoo:|runs/)\s*\S+", "", one): one for one in sorted(commands())}.values()
-    )
-
-
 def parse(command: str) -> None:
     """Parse a command line of racing-vpt; raises where an option or its value is wrong."""
     verb, *words = shlex.split(command.replace(" --print_config", ""))[1:]

@@ -17,7 +17,7 @@ import racing_vpt
 from racing_vpt.files import write_text
 
 PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "gymnasium", "box2d", "decord", "av",
-            "opencv-python-headless")  # fmt: skip
+            "webdataset", "opencv-python-headless")  # fmt: skip
 MOST_DIFF = 1 << 20  # characters; a longer diff is cut, with a note
 
 

@@ -85,7 +85,10 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
             if not shards:
                 raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
             manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, how.seed, skipped)})
-            log.info("%s: %d shards, %s; skipped %s", out, len(shards), manifest["splits"], skipped or "nothing")
+            splits = [f"{name} {', '.join(f'{n} {of}' for of, n in held.items())}"
+                      for name, held in manifest["splits"].items()]  # fmt: skip
+            left_out = f"; skipped {', '.join(f'{name} ({why})' for name, why in skipped.items())}" if skipped else ""
+            log.info("%s: %d shards; %s%s", out, len(shards), "; ".join(splits), left_out)
         tidy(out, manifest)
     return manifest
 

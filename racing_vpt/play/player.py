@@ -82,8 +82,8 @@ class Player:
         if self.keys and (self.by_hand or self.options.hands_over):
             lines += self.keys.help
         if self.options.hands_over and self.course.has_agent:
-            lines.append(("m", "you drive, the agent drives"))
-        lines.append(("p", "pause") if self.by_hand else ("space, p", "pause"))
+            lines.append(("m", "take the wheel, or hand it back"))
+        lines.append(("p", "pause" if self.by_hand else "pause; so does space while the agent drives"))
         if self.recordings is not None:
             lines.append((", (comma)", "start, stop a recording"))
         if self.options.save_mode:

@@ -27,7 +27,7 @@ PRELOADED = ["racing_vpt.cli.stages", "racing_vpt.models.idm", "racing_vpt.model
              "racing_vpt.callbacks.finite_guard", "racing_vpt.callbacks.stop_signals",
              "racing_vpt.callbacks.checkpoint_io", "racing_vpt.data.packing", "racing_vpt.agents.expert",
              "racing_vpt.envs", "racing_vpt.rollout", "racing_vpt.checkpoints", "tensorboard.summary.writer",
-             "torch.utils.tensorboard", "decord", "attrs", "gymnasium.envs.box2d", "racing_vpt.envs.make",
+             "torch.utils.tensorboard", "decord", "attrs", "webdataset", "gymnasium.envs.box2d", "racing_vpt.envs.make",
              "racing_vpt.rollout.episodes", "racing_vpt.callbacks.environment", "tests.faults.frozen"]  # fmt: skip
 
 
