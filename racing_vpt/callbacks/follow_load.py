@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -16,7 +17,8 @@ class FollowLoad(Callback):
     """Computes with as many threads as cores are free, also after other programs start or end.
 
     Two threads of which one shares its core wait for each other: labelling took four times as long beside a program
-    that started after it. Nothing changes with several processes, or on a GPU.
+    that started after it. Nothing changes with several processes, on a GPU, or in what torch.compile compiled, which it
+    would compile again for another number of threads.
     """
 
     def __init__(self) -> None:
@@ -30,7 +32,7 @@ class FollowLoad(Callback):
     def follow(self) -> None:
         """Change the number of threads if that of the free cores has changed."""
         threads = self.watch.threads() if self.watch is not None else None
-        if threads is None or threads == torch.get_num_threads():
+        if threads is None or threads == torch.get_num_threads() or _compiled():
             return
         if threads < torch.get_num_threads() and not self.said:
             self.said = True
@@ -52,3 +54,9 @@ class FollowLoad(Callback):
 
     def on_predict_batch_end(self, *about: object) -> None:
         self.follow()
+
+
+def _compiled() -> bool:
+    """Whether torch.compile has compiled anything in this process."""
+    dynamo = sys.modules.get("torch._dynamo.utils")  # importing it takes seconds
+    return dynamo is not None and bool(dynamo.counters["stats"])

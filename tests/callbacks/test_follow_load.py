@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -36,16 +38,27 @@ def threads_as_before() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.usefixtures("threads_as_before")
-def test_threads_follow_the_load_of_a_stage(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    model = Model(machine(monkeypatch, tmp_path, 0.0))
+def threads_of_a_stage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Number of threads of each of five steps, beginning with four."""
+    model = Model(machine(monkeypatch, folder, 0.0))
     torch.set_num_threads(4)
     trainer = Trainer(
         accelerator="cpu", logger=False, callbacks=[FollowLoad()], limit_predict_batches=5, enable_progress_bar=False
     )
+    trainer.predict(model)
+    return model.threads
+
+
+@pytest.mark.usefixtures("threads_as_before")
+def test_threads_follow_the_load_of_a_stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.WARNING):
-        trainer.predict(model)
-    assert model.threads == [4, 4, 1, 1, 4]
+        assert threads_of_a_stage(tmp_path, monkeypatch) == [4, 4, 1, 1, 4]
     assert caplog.text.count("goes on with 1 thread of 4") == 1
+
+
+@pytest.mark.usefixtures("threads_as_before")
+def test_what_was_compiled_for_some_threads_keeps_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch._dynamo.utils", SimpleNamespace(counters={"stats": {"unique_graphs": 1}}))
+    assert threads_of_a_stage(tmp_path, monkeypatch) == [4, 4, 4, 4, 4]
