@@ -16,7 +16,7 @@ from racing_vpt.cli.steps import Step, announce, run_steps, words
 CONFIGS = Path("configs/nes")
 RECIPES = ("labelled", "watched", "judge", "idm", "vpt")
 SECONDS = {  # of each kind of step on the reference machine: estimates, from processor time per frame and step
-    "labelled": 20.0, "watched": 90.0, "judge": 15.0, "pack": 60.0, "idm": 160.0, "test": 20.0, "label": 60.0,
+    "labelled": 20.0, "watched": 105.0, "judge": 15.0, "pack": 60.0, "idm": 400.0, "test": 20.0, "label": 210.0,
     "vpt": 300.0, "drive": 60.0,
 }  # fmt: skip
 
@@ -97,7 +97,7 @@ def steps_of(out: Path, configs: Path, seeds: str) -> list[Step]:
     )  # fmt: skip
     return [
         collect("labelled"),
-        pack("Pack them", labelled, "shards-labelled", (labelled,)),
+        pack("Pack them", labelled, "shards-labelled", (labelled,), *clip_options(recipes["idm"])),
         Step("Train an inverse dynamics model on them", learn, idm, SECONDS["idm"], (out / "shards-labelled",)),
         collect("judge"),
         Step("Judge its labels on a driver that it has not seen", test, report, SECONDS["test"], (idm, judge)),
@@ -114,6 +114,18 @@ def steps_of(out: Path, configs: Path, seeds: str) -> list[Step]:
         drive("the driver of the video", drivers[0], "driver"),
         drive("random buttons", "random", "random"),
     ]
+
+
+def clip_options(recipe: Path) -> tuple[object, ...]:
+    """Options of `pack` for clips of the size that the model of a recipe sees, almost without loss.
+
+    In clips of the game's own size, for policies, and with their usual quality, a press of a button may not be seen.
+    """
+    import yaml
+
+    frames = yaml.safe_load(recipe.read_text()).get("model", {}).get("init_args", {}).get("frames", {})
+    sides = [word for side in ("height", "width") if side in frames for word in (f"--{side}", frames[side])]
+    return (*sides, "--crf", 1)
 
 
 def summarize(out: Path, seconds: float) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from racing_vpt.cli.main import TOOLS, main
+from racing_vpt.cli.steps import words
 from racing_vpt.seeds import parse_seeds
 from racing_vpt.verbs.circle import steps_of, summarize
 from tests.test_pages import parse
@@ -30,6 +31,9 @@ def test_each_command_parses_and_reads_what_was_made_before() -> None:
         assert not [word for word in read if word not in known], step.title
         made.add(str(step.makes))
     assert len(made) == len(steps)
+    clips = {str(step.makes): step.words[7:] for step in steps if step.words[0] == "pack"}
+    frames = yaml.safe_load((NES / "idm.yaml").read_text())["model"]["init_args"]["frames"]
+    assert clips["out/shards-labelled"] == words("--height", frames["height"], "--width", frames["width"], "--crf", 1)
 
 
 def test_what_is_judged_was_not_seen() -> None:
