@@ -45,8 +45,8 @@ def overview_figure(overview: Overview, table: dict[str, np.ndarray]) -> Figure:
     rows, strips = -(-count // COLUMNS), overview.strips
     figure = Figure((14, ROW * rows + STRIP * len(strips) + 0.3), dpi=80, layout="constrained")
     heights = [ROW] * rows + [STRIP] * len(strips)
-    grid = figure.add_gridspec(len(heights), 1, height_ratios=heights)
-    cells = [grid[row].subgridspec(1, COLUMNS)[column] for row in range(rows) for column in range(COLUMNS)]
+    grid = figure.add_gridspec(len(heights), COLUMNS, height_ratios=heights)
+    cells = [grid[row, column] for row in range(rows) for column in range(COLUMNS)]
     for name, cell in zip(plotted, cells, strict=False):
         draw_histogram(figure.add_subplot(cell), name, table[name])
     if buttons:
@@ -59,7 +59,7 @@ def overview_figure(overview: Overview, table: dict[str, np.ndarray]) -> Figure:
     axes.set_ylabel("episodes", fontsize=8)
     axes.tick_params(labelsize=8)
     for row, (caption, frames, columns) in enumerate(strips):
-        draw_strip(figure.add_subplot(grid[rows + row]), caption, frames, columns)
+        draw_strip(figure.add_subplot(grid[rows + row, :]), caption, frames, columns)
     return figure
 
 
@@ -74,6 +74,7 @@ def draw_histogram(axes: Axes, name: str, values: np.ndarray) -> None:
         axes.set_yscale("log")
         axes.set_ylim(bottom=0.7)
         axes.minorticks_off()
+    axes.locator_params(axis="x", nbins=4)  # labels of a narrow range are long
     axes.tick_params(labelsize=8)
 
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
 import pytest
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from racing_vpt.data.label_files import read_labels, write_labels
@@ -33,12 +35,27 @@ def texts_of(axes: Axes) -> list[Text]:
 
 def test_the_picture_has_no_text_over_another(data: str) -> None:
     overview = survey(data)
-    figure = overview_figure(overview, joined(overview))
+    assert_no_text_over_another(overview_figure(overview, joined(overview)), texts=40)
+
+
+def test_the_picture_of_labels_in_narrow_ranges_has_no_text_over_another(tiny_recordings: Path) -> None:
+    without_frames, random = replace(survey(str(tiny_recordings)), strips=[]), np.random.default_rng(0)
+    table = {
+        "throttle": random.normal(0.5, 0.003, 300),
+        "brake": random.integers(2, size=300),
+        "confidence": random.normal(0.013, 0.0005, 300),
+        "left": random.integers(2, size=300),
+    }
+    assert_no_text_over_another(overview_figure(without_frames, table), texts=25)
+
+
+def assert_no_text_over_another(figure: Figure, texts: int) -> None:
+    """The figure has more than that many texts, and they are apart."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    texts = [text for axes in figure.axes for text in texts_of(axes) if text.get_text()]
-    assert len(texts) > 40
-    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in texts]
+    found = [text for axes in figure.axes for text in texts_of(axes) if text.get_text()]
+    assert len(found) > texts
+    boxes = [(text.get_text(), text.get_window_extent(canvas.get_renderer())) for text in found]
     over = [(one, other) for (one, a), (other, b) in combinations(boxes, 2) if a.shrunk(0.9, 0.9).overlaps(b)]
     assert not over
 
