@@ -15,6 +15,11 @@ CAR: dict[str, Widget] = {
     "throttle": Pedal("throttle", left=52),
     "brake": Pedal("brake", left=122),
 }
+STEERING_KEYS: tuple[Widget, ...] = (Key("left", "left", (38, 4, 62, 36)), Key("right", "right", (108, 4, 62, 36)))
+CAR_BY_KEYS: dict[str, Widget] = {
+    "throttle": Pedal("throttle", left=52, top=50),
+    "brake": Pedal("brake", left=122, top=50),
+}
 CAR_WITH_GEARS: dict[str, Widget] = {
     **CAR,
     "throttle": Pedal("throttle", left=22),
@@ -52,12 +57,15 @@ def used(controls: Mapping[str, np.ndarray | float]) -> list[str]:
 
 def widgets_of(names: Sequence[str]) -> list[Widget]:
     """Widgets for controls: those of a game if all its controls are among them, numbers otherwise."""
-    car = CAR_WITH_GEARS if "gear_change" in names else CAR
+    car = CAR_WITH_GEARS if "gear_change" in names else CAR if "steering" in names else CAR_BY_KEYS
     found: list[Widget] = [car[name] for name in names if name in car]
     for game in (PAD, JOYSTICK, tuple(minecraft_widgets())):
         if {one.control for one in game} <= {*names}:
             found += game
     drawn = {one.control for one in found}
+    if car is CAR_BY_KEYS and {"left", "right"} <= {*names} - drawn:
+        found += STEERING_KEYS
+        drawn |= {"left", "right"}
     if "camera_yaw" in drawn:
         drawn.add("camera_pitch")
     below = max((one.bottom for one in found), default=0)

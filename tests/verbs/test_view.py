@@ -61,6 +61,17 @@ def film_of(folder: Path, scheme: str) -> LabelledFilm:
     return open_film(folder / f"{scheme}.mp4", folder / "labels" / f"{scheme}.jsonl", None, 0.1)
 
 
+def test_a_game_that_is_steered_by_buttons_shows_keys_in_the_place_of_the_wheel() -> None:
+    widgets = widgets_of(["left", "right", "throttle", "brake", "nitro"])
+    assert [type(one).__name__ for one in widgets] == ["Pedal", "Pedal", "Key", "Key", "Bar"]
+    canvas, height = np.full((600, 600, 3), BACKGROUND, np.uint8), box_height(["left", "right", "throttle", "brake"])
+    for widget in widgets[:-1]:
+        before = canvas.copy()
+        widget.draw(canvas, {"left": 1.0, "right": 0.0, "throttle": 0.5, "brake": 1.0}, Look())
+        assert (before[(canvas != before).any(-1)] == BACKGROUND).all(), f"{widget} is drawn over another"
+    assert np.argwhere((canvas != BACKGROUND).any(-1))[:, 0].max() < height < box_height(["steering", "throttle"])
+
+
 @pytest.mark.parametrize("scheme", SIZES)
 def test_no_picture_is_cut_off(scheme: str, recordings: Path) -> None:
     controls = some_controls(scheme, 2)[0]
