@@ -177,6 +177,14 @@ def test_the_help_of_tools_is_quick_because_it_imports_nothing_heavy() -> None:
     assert loaded == {"jsonargparse"}
 
 
+def test_a_scripted_driver_drives_without_torch_and_lightning() -> None:
+    call = "drive('expert:calm', 'racing_vpt/CarRacingFast-v3', '1000', max_frames=2, workers=1)"
+    quietly = (
+        "import contextlib\nfrom racing_vpt.verbs.drive import drive\nwith contextlib.redirect_stdout(None):\n    "
+    )
+    assert loaded_by(f"{quietly}{call}") == set()
+
+
 @pytest.mark.parametrize("verb", [None, *TOOLS])
 def test_help_answers_at_once(verb: str | None) -> None:
     words = [sys.executable, "-m", "racing_vpt", *([verb] if verb else []), "--help"]
