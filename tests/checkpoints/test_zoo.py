@@ -30,6 +30,7 @@ ZOO = Path(racing_vpt.__file__).parent / "zoo"
         (("iris-carracing",), 20e6),
         (("iris-world-carracing",), 20e6),
         (("idm-nes-road",), 5e6),
+        (("vpt-nes-road",), 5e6),
     ],
 )
 def test_the_zoo_is_small(names: tuple[str, ...], bytes_: float) -> None:
@@ -48,6 +49,11 @@ def test_a_card_tells_data_seeds_command_and_limits(name: str) -> None:
 def test_a_shipped_driver_pulls_away_and_stays_on_the_road(name: str) -> None:
     result = run_episode(make_env(FAST_ID), load_agent(f"zoo:{name}"), seed=1090, max_frames=200)
     assert result.score > 100  # a hundred frames of expert driving earn more; standing still loses 20
+
+
+def test_the_shipped_policy_of_nes_road_keeps_to_the_road() -> None:
+    result = run_episode(make_env(ROAD_ID), load_agent("zoo:vpt-nes-road"), seed=10_100, max_frames=200)
+    assert result.score > 200  # metres; the driver that it watched makes 361, random buttons 6
 
 
 def test_the_shipped_policy_acts_by_name_on_one_frame() -> None:
