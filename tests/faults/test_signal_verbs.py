@@ -24,6 +24,7 @@ from tests.faults.test_signal_faults import fit
 
 LIMIT = 10.0  # seconds from the signal to the end, on cores that nothing else uses
 SHORT = {"inspect", "export-weights", "import-vpt", "export-vpt", "returns"}  # they end by themselves sooner than that
+UNTRIED = {"record"}  # needs a window, of which the server of these processes has none
 SPACE = "key.keyboard.space"
 
 
@@ -87,13 +88,13 @@ def works(inputs: Path, out: Path) -> dict[str, Work]:
              "--ckpt_path=zoo:idm-carracing", *on_cpu], "labels/*", 2.0,
         ),
         "collect": Work(["collect", f"--out={out}/a", "--seeds=10000-10099", "--workers=2"], "a/*"),
-        "pack": Work(["pack", f"--recordings={recordings}", f"--out={out}/a", "--workers=2"], "a/*", 2.0),
+        "pack": Work(["pack", f"--recordings={recordings}", f"--out={out}/a", "--workers=2"], "a/*", 0.2),
         "renditions": Work(["renditions", recordings, f"--out={out}/a", "--workers=2"], "a/*", 2.0),
         "ladder": Work(["ladder", recordings, f"--out={out}/a", "--workers=2"], "a/*", 4.0),
         "import": Work(["import", f"{inputs}/contractor", "--format=contractor", f"--out={out}/a"], "a/*"),
-        "export": Work(["export", recordings, "--format=arrays", f"--out={out}/a"], "a/*"),
+        "export": Work(["export", recordings, "--format=arrays", f"--out={out}/a"], "a/*", 0.2),
         "view": Work(["view", f"{recordings}/tiny-10000.mp4", f"--out={out}/a.mp4"], "*a.mp4"),
-        "verify": Work(["verify", recordings], "verify", 0.2),
+        "verify": Work(["verify", recordings, "--idm=zoo:idm-carracing-video"], "verify"),
         "drive": Work(
             ["drive", "--checkpoint=zoo:vpt-carracing", "--seeds=1000-1009", f"--video={out}/a.mp4"], "*a.mp4", 4.0
         ),
@@ -107,12 +108,13 @@ def works(inputs: Path, out: Path) -> dict[str, Work]:
             ["iris-experiments", f"--recordings={recordings}", f"--out={out}/a"], "a/tokenizer/*", 8.0
         ),
         "demo": Work(["demo", f"--out={out}/a"], "[1/9] Record minutes of driving with the controls\n$", 8.0),
+        "circle": Work(["circle", f"--out={out}/a"], "a/labelled/*", 4.0),
         "bench": Work(["bench"], "", 8.0),
-        "doctor": Work(["doctor"], "", 2.0),
+        "doctor": Work(["doctor"], "Python", 0.1),
     }  # fmt: skip
 
 
-NAMES = [*works(Path(), Path()), *sorted({*TOOLS, *STAGES} - {*SHORT, *works(Path(), Path())})]
+NAMES = [*works(Path(), Path()), *sorted({*TOOLS, *STAGES} - {*SHORT, *UNTRIED, *works(Path(), Path())})]
 
 
 @pytest.mark.parametrize("name", NAMES if FULL else ["fit", "drive"])
