@@ -29,6 +29,10 @@ help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo 'to have racing-vpt on your PATH, once per shell: . $(VENV)/bin/activate'
 
+# Compiled to bytecode on all cores: pip would take one, and where Python may not write it each start would take 15 s more
+SLOW_TO_START := aiohttp attr dateutil docstring_parser filelock fsspec gymnasium idna jsonargparse lightning matplotlib \
+	mpmath numpy packaging PIL pyparsing scipy sympy tensorboard torch torchmetrics yaml
+
 setup: $(INSTALLED)  ## create .venv and install the exact versions of constraints.txt
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -36,6 +40,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@echo 'installing into $(VENV); this takes some minutes the first time'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev]'
+	@cd $(VENV)/lib/python3*/site-packages && $(abspath $(BIN))/python -m compileall -q -j 0 -x '/(tests?|testing)/' $(SLOW_TO_START) $(CURDIR)/racing_vpt
 	@touch $@
 	@echo 'installed; to have racing-vpt on your PATH, once per shell: . $(VENV)/bin/activate'
 
