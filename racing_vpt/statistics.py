@@ -1,4 +1,4 @@
-"""95% intervals: of means, of paired differences (for a paired comparison), and of figures of sums over episodes."""
+"""95% intervals: of means, of paired differences (for a paired comparison), of several training seeds, and of sums."""
 
 from __future__ import annotations
 
@@ -21,6 +21,40 @@ def bootstrap_interval(returns: np.ndarray) -> tuple[float, float]:
     random = np.random.default_rng(SEED)
     interval = bootstrap((returns,), np.mean, n_resamples=RESAMPLES, rng=random).confidence_interval
     return float(interval.low), float(interval.high)
+
+
+def interquartile_mean(returns: np.ndarray) -> float:
+    """The mean of the middle half of all values, which single lost tracks do not move.
+
+    Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice", arXiv:2108.13264.
+    """
+    from scipy.stats import trim_mean
+
+    return float(trim_mean(returns, 0.25, axis=None))
+
+
+def interval_over_seeds(returns: np.ndarray, less: np.ndarray | None = None) -> tuple[float, float]:
+    """The 95% interval of the mean over training seeds and tracks, or of its difference to another method's mean.
+
+    With several training seeds both seeds and tracks are drawn again (the percentile bootstrap of two crossed factors:
+    Owen 2007, "The pigeonhole bootstrap"), so that the interval holds for the method and not for one lucky run. With
+    few seeds it is too narrow: three values say little about a spread. With one it is `bootstrap_interval` over tracks.
+
+    Args:
+        returns: float64 [S, K], returns of S training seeds on the same K tracks.
+        less: float64 [S', K], the method to compare with, on the same tracks, which are drawn together.
+    """
+    less = np.zeros((1, returns.shape[1])) if less is None else less
+    if max(len(returns), len(less)) == 1:
+        return bootstrap_interval(returns[0] - less[0])
+    random, tracks = np.random.default_rng(SEED), returns.shape[1]
+
+    def drawn(count: int) -> np.ndarray:
+        return random.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count  # [R, count], shares
+
+    by_track = drawn(len(returns)) @ returns - drawn(len(less)) @ less  # [R, K]
+    low, high = np.quantile((by_track * drawn(tracks)).sum(1), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def normal_interval(mean: float, deviation: float, count: int) -> tuple[float, float]:

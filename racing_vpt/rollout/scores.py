@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from racing_vpt.statistics import bootstrap_interval
+from racing_vpt.statistics import bootstrap_interval, interquartile_mean
 
 if TYPE_CHECKING:
     from racing_vpt.rollout.episodes import EpisodeResult
@@ -26,6 +26,7 @@ class Report:
     mean: float
     ci95: tuple[float, float]
     median: float
+    iqm: float  # mean of the middle half
     p10: float
     laps_finished: int
     frames: list[int]
@@ -50,6 +51,7 @@ def report_of(
         mean=round(float(returns.mean()), 4),
         ci95=(round(low, 4), round(high, 4)),
         median=round(float(np.median(returns)), 4),
+        iqm=round(interquartile_mean(returns), 4),
         p10=round(float(np.percentile(returns, 10)), 4),
         laps_finished=sum(result.lap_finished for result in driven),
         frames=[result.frames for result in driven],
@@ -76,6 +78,7 @@ def table(results: Sequence[EpisodeResult], report: Report) -> str:
     laps = f"{report.laps_finished} laps finished, " if any(result.tiles for result in results) else ""
     lines.append(
         f"{report.checkpoint} in {report.env}, {episodes}: mean {report.mean:.1f}{interval}, "
-        f"median {report.median:.1f}, 10th percentile {report.p10:.1f}, {laps}{sum(report.frames)} frames"
+        f"median {report.median:.1f}, middle half {report.iqm:.1f}, "
+        f"10th percentile {report.p10:.1f}, {laps}{sum(report.frames)} frames"
     )
     return "\n".join(lines)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from racing_vpt.seeds import JUDGING
+from racing_vpt.statistics import interquartile_mean, interval_over_seeds
 
 
 def compare(
@@ -23,7 +24,8 @@ def compare(
     Tracks differ more than agents do, so the paired differences per track are much more precise than two means.
 
     Args:
-        checkpoints: agents, the reference first: zoo:vpt-carracing runs/vpt/mine expert:calm.
+        checkpoints: agents, the reference first: zoo:vpt-carracing runs/vpt/mine expert:calm. Training seeds of one
+            method are joined by plus signs, runs/a+runs/b+runs/c, and are one row, its interval over seeds and tracks.
         env: environment. Default: that of the game.
         seeds: tracks, such as 0-99 or 5,7-9. Choose models on 1000-1099; 0-99 are for the final figure.
         json: file for all scores and differences.
@@ -32,7 +34,8 @@ def compare(
         game: name or YAML file of the game, which all checkpoints must be of. Default: that of the reference.
 
     Returns:
-        By agent: the report of `drive`, with `difference` and `difference_ci95` to the first.
+        By row: `reports` of `drive`, one per training seed, `mean` and `ci95` over seeds and tracks, `iqm`, `median`,
+        `p10`, `laps_finished`, and `difference` and `difference_ci95` to the first row.
 
     Raises:
         ValueError: fewer than two different agents, or one of another game.
@@ -44,45 +47,64 @@ def compare(
     from racing_vpt.games.game import check_same_game
     from racing_vpt.games.read import load_game
     from racing_vpt.outputs import check_own_report, sole_writer_of
-    from racing_vpt.statistics import bootstrap_interval
     from racing_vpt.verbs.drive import drive
 
     if len(set(checkpoints)) < 2:
         raise ValueError(f"compare takes two or more different checkpoints, but got: {checkpoints}")
     check_own_report(json)
     asked = None if game is None else load_game(game)
-    games = [game_of(load_agent(checkpoint, device)) for checkpoint in checkpoints]  # errors now, not after an hour
-    for checkpoint, held in zip(checkpoints, games, strict=True):
+    methods = {row: row.split("+") for row in checkpoints}
+    every = [checkpoint for runs in methods.values() for checkpoint in runs]
+    games = [game_of(load_agent(checkpoint, device)) for checkpoint in every]  # errors now, not after an hour
+    for checkpoint, held in zip(every, games, strict=True):
         if asked is not None and held is not None:
             check_same_game(held, asked, checkpoint)
     env = env or (asked or games[0] or load_game("carracing")).place(training=False)
     found: dict[str, dict] = {}
-    first = np.empty(0)
+    first = np.empty((0, 0))
     with sole_writer_of(json):
-        for checkpoint in checkpoints:
-            report = drive(checkpoint, env, seeds, workers=workers, device=device)
-            if report is None:
+        for row, runs in methods.items():
+            reports = [drive(checkpoint, env, seeds, workers=workers, device=device) for checkpoint in runs]
+            driven = [report for report in reports if report is not None]
+            if len(driven) < len(runs):
                 break
-            returns = np.array(report.returns)
+            returns = np.array([report.returns for report in driven])  # [S, K]
             first = first if found else returns
-            low, high = bootstrap_interval(returns - first)
-            difference = {"difference": round(float((returns - first).mean()), 4), "difference_ci95": (low, high)}
-            found[checkpoint] = asdict(report) | difference
+            found[row] = summary(returns, first) | {
+                "laps_finished": sum(report.laps_finished for report in driven),
+                "reports": [asdict(report) for report in driven],
+            }
             if json is not None:
                 write_json(json, found)
     print(table(found))
     return found
 
 
+def summary(returns: np.ndarray, first: np.ndarray) -> dict[str, object]:
+    """Figures of returns [S, K] of a method's training seeds on K tracks, and the difference to the first [S', K]."""
+    return {
+        "mean": round(float(returns.mean()), 4),
+        "ci95": interval_over_seeds(returns),
+        "iqm": round(interquartile_mean(returns), 4),
+        "median": round(float(np.median(returns)), 4),
+        "p10": round(float(np.percentile(returns, 10)), 4),
+        "difference": round(float(returns.mean() - first.mean()), 4),
+        "difference_ci95": (0.0, 0.0) if returns is first else interval_over_seeds(returns, first),
+    }
+
+
 def table(found: dict[str, dict]) -> str:
     """Markdown: means with intervals, and paired differences to the first."""
-    lines = ["| driver | mean (95%) | median | laps | more than the first, paired (95%) |", "|---|---|---|---|---|"]
-    for number, (checkpoint, report) in enumerate(found.items()):
-        low, high = report["ci95"]
-        below, above = report["difference_ci95"]
-        difference = f"{report['difference']:+.1f} ({below:+.1f} to {above:+.1f})" if number else ""
-        lines.append(
-            f"| {checkpoint} | {report['mean']:.1f} ({low:.1f} to {high:.1f}) | {report['median']:.1f} | "
-            f"{report['laps_finished']} of {len(report['seeds'])} | {difference} |"
-        )
+    lines = [
+        "| driver | mean (95%) | middle half | median | p10 | laps | more than the first, paired (95%) |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for number, (row, figures) in enumerate(found.items()):
+        low, high = figures["ci95"]
+        below, above = figures["difference_ci95"]
+        difference = f"{figures['difference']:+.1f} ({below:+.1f} to {above:+.1f})" if number else ""
+        drives = sum(len(report["seeds"]) for report in figures["reports"])
+        middle = " | ".join(f"{figures[name]:.1f}" for name in ("iqm", "median", "p10"))
+        mean, laps = f"{figures['mean']:.1f} ({low:.1f} to {high:.1f})", f"{figures['laps_finished']} of {drives}"
+        lines.append(f"| {row} | {mean} | {middle} | {laps} | {difference} |")
     return "\n".join(lines)

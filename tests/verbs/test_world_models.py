@@ -40,14 +40,20 @@ def test_a_film_shows_reconstructions_and_predictions(controller: Path, tmp_path
 
 def test_drivers_are_compared_on_the_same_tracks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "compared.json"
-    words = ["--checkpoints=[brownian,random,expert:calm]", "--env=racing_vpt/CarRacingFast-v3", "--seeds=10000-10002"]
+    words = [
+        "--checkpoints=[brownian,expert:brisk+expert:calm]",
+        "--env=racing_vpt/CarRacingFast-v3",
+        "--seeds=10000-10002",
+    ]
     assert main(["compare", *words, "--workers=1", f"--json={out}"]) == 0
     found = json.loads(out.read_text())
-    first, calm = found["brownian"], found["expert:calm"]
-    assert calm["difference"] == pytest.approx(np.mean(calm["returns"]) - np.mean(first["returns"]), abs=1e-3)
-    assert calm["difference_ci95"][0] > 500
+    first, experts = found["brownian"], found["expert:brisk+expert:calm"]
+    returns = np.array([report["returns"] for report in experts["reports"]])
+    assert returns.shape == (2, 3)
+    assert experts["difference"] == pytest.approx(returns.mean() - first["mean"], abs=1e-3)
+    assert experts["difference_ci95"][0] > 500
     assert first["difference"] == 0
-    assert "| expert:calm |" in capsys.readouterr().out
+    assert "| expert:brisk+expert:calm |" in capsys.readouterr().out
     assert main(["compare", "--checkpoints=[brownian]"]) == 2
     assert "two or more different checkpoints" in capsys.readouterr().err
     assert main(["compare", "--checkpoints", "zoo:dqn-carracing", "brownian", "--game=enduro"]) == 2
