@@ -27,7 +27,7 @@ def export_data(
     Args:
         folder: recordings, videos (with --labels), or shards.
         format: `table`: each episode as its video and a table of one row per frame; `lerobot`: a LeRobotDataset v3.0;
-            `arrays`: numpy arrays of frames, actions, rewards.
+            `arrays`: numpy arrays of frames, actions, rewards; `minari`: a Minari dataset, of recordings with rewards.
         out: folder to write, another one.
         labels: labels that an IDM wrote for the videos, in place of recorded controls.
         rows: format of a table: csv, jsonl or parquet.
@@ -59,6 +59,10 @@ def export_data(
     exporter: Exporter = ArrayExport(out)
     if format == "lerobot":
         exporter = LeRobotExport(out, episodes, task, crf, file_mib)
+    elif format == "minari":
+        from racing_vpt.exchange.minari_export import MinariExport
+
+        exporter = MinariExport(out, episodes)
     elif format == "table":
         exporter = TableExport(out, rows, crf)
     return export_all(episodes, exporter, out, on_error)

@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from own_python import own_python
+
 LEROBOT = ("lerobot==0.4.4", "torch<2.11")  # reads v3.0 on Python 3.11
 ROOT = Path(__file__).parents[2]
 BLOCK, ROWS, COLUMNS = 8, 4, 8  # 32 bits of a number as blocks of 8x8 pixels
@@ -85,19 +87,6 @@ def read(folder: Path) -> int:
     return mismatches
 
 
-def install(folder: Path) -> str:
-    """A Python of its own with lerobot; status 3 where it cannot be installed."""
-    python = folder / "venv" / "bin" / "python"
-    if not (folder / "venv" / "installed").is_file():
-        subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
-        done = subprocess.run([python, "-m", "pip", "install", "--quiet", *LEROBOT])
-        if done.returncode:
-            print(f"{' '.join(LEROBOT)} cannot be installed here (pip says why above); nothing was judged")
-            sys.exit(3)
-        (folder / "venv" / "installed").touch()
-    return str(python)
-
-
 def main() -> int:
     """Make a dataset here, and read it in a Python with lerobot."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -109,7 +98,7 @@ def main() -> int:
     if given.read:
         return int(read(given.folder) > 0)
     make(given.folder, given.episodes)
-    words = [given.python or install(given.folder), __file__, "--read", "--folder", str(given.folder)]
+    words = [given.python or own_python(given.folder, LEROBOT), __file__, "--read", "--folder", str(given.folder)]
     return subprocess.run(words).returncode
 
 
