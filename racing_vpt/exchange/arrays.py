@@ -6,13 +6,13 @@ holding an episode in memory; nothing is unpickled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from racing_vpt.data.columns import Columns
+from racing_vpt.exchange.episode_files import EpisodeFiles
 from racing_vpt.exchange.footage import PictureFootage
 from racing_vpt.exchange.incoming import Episode, recording_name
 from racing_vpt.exchange.mapping import ACTION, map_columns
@@ -20,7 +20,7 @@ from racing_vpt.exchange.options import ColumnMapping
 from racing_vpt.exchange.outgoing import Outgoing
 from racing_vpt.exchange.table_import import KEPT
 from racing_vpt.exchange.table_rows import Table
-from racing_vpt.files import TEMPORARY, Draft, json_text, plain_name, publish_together, read_json, require_regular
+from racing_vpt.files import TEMPORARY, Draft, read_json, require_regular
 from racing_vpt.video.decoders import Video
 
 KIND = "arrays"  # in the meta file of what is exported
@@ -136,10 +136,13 @@ class ArrayExport:
     def begin(self) -> None:
         """Nothing is read before the first episode."""
 
+    @property
+    def _files(self) -> EpisodeFiles:
+        return EpisodeFiles(self.out, KIND, {})
+
     def is_done(self, episode: Outgoing) -> bool:
         """Whether this content was exported before."""
-        meta_file = self.out / f"{episode.name}.meta.json"
-        return meta_file.is_file() and read_json(meta_file).get("export") == episode.origin
+        return self._files.is_done(episode)
 
     def write(self, episode: Outgoing) -> str:
         """Write an episode; returns what was changed.
@@ -154,28 +157,16 @@ class ArrayExport:
             )
         columns, name = episode.columns(), episode.name
         arrays = _arrays(columns)
-        frames, meta = Draft(self.out / f"{name}{FRAMES}"), Draft(self.out / f"{name}.meta.json")
+        frames = Draft(self.out / f"{name}{FRAMES}")
         others = {end: Draft(self.out / f"{name}{end}") for end in arrays}
-        try:
+
+        def fill() -> None:
             _write_frames(frames.temporary, episode)
             for end, draft in others.items():
                 with draft.temporary.open("wb") as file:
                     np.save(file, arrays[end], allow_pickle=False)
-            about = {
-                "kind": KIND,
-                "name": name,
-                "frames_per_second": episode.frames_per_second,
-                "num_frames": episode.num_frames,
-                "actions": [*columns.controls],
-                "files": [draft.path.name for draft in (frames, *others.values())],
-                **episode.about,
-                "export": episode.origin,
-            }
-            meta.temporary.write_text(json_text(about))
-            publish_together([frames, *others.values(), meta], self._earlier(name))
-        finally:
-            for draft in (frames, *others.values(), meta):
-                draft.discard()
+
+        self._files.write(episode, [frames, *others.values()], fill, {"actions": [*columns.controls]})
         return ""
 
     def close(self) -> None:
@@ -183,16 +174,6 @@ class ArrayExport:
 
     def abort(self) -> None:
         """Nothing is unfinished between two episodes."""
-
-    def _earlier(self, name: str) -> list[Path]:
-        """Files of an earlier export of this episode, which give way."""
-        meta_file = self.out / f"{name}.meta.json"
-        about: Mapping[str, object] = read_json(meta_file) if meta_file.is_file() else {}
-        files = about.get("files") if about.get("kind") == KIND else None
-        if not isinstance(files, list):
-            return []
-        listed = [self.out / file for file in files if plain_name(file, ".npy") and file.startswith(f"{name}_")]
-        return [*(file for file in listed if file.is_file()), meta_file]
 
 
 def _arrays(columns: Columns) -> dict[str, np.ndarray]:

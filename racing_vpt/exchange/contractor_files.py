@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from racing_vpt.data.recording import RecordingWriter
+from racing_vpt.data.columns import Columns
+from racing_vpt.exchange.check import mean_rate
 from racing_vpt.exchange.contractor import FRAMES_PER_SECOND, ContractorFrame, Quirks, draw_pointer, read_contractor
+from racing_vpt.exchange.footage import Footage, Stretch, VideoFootage
+from racing_vpt.exchange.incoming import Episode
 from racing_vpt.files import TEMPORARY
 from racing_vpt.frames import resize
 from racing_vpt.games.read import load_game
-from racing_vpt.types import FrameRecord, Resize
+from racing_vpt.types import Frame, Resize
 from racing_vpt.video.decode import open_video
 from racing_vpt.video.trust import examined_once
 
@@ -60,93 +64,113 @@ def pairs_of(folder: Path) -> dict[str, tuple[Path, Path]]:
 
 
 @dataclass(frozen=True)
-class ContractorEpisode:
-    """A recording to import (`incoming.Incoming`).
+class DrawnFootage:
+    """Frames of a contractor's video with the pointer drawn, without those left out, at another size.
+
+    Args:
+        path: the video, which was checked.
+        rows: its frames, int64 [T].
+        pointers: pointer of each, or None.
+        how: options of the import.
+    """
+
+    path: Path
+    rows: np.ndarray
+    pointers: tuple[tuple[float, float] | None, ...]
+    how: Import
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return len(self.rows)
+
+    def frames(self) -> Iterator[Frame]:
+        """Every frame in order, uint8 [H, W, 3]."""
+        with closing(open_video(self.path)) as video:
+            for start in range(0, len(self.rows), CHUNK):
+                stop = start + CHUNK
+                for picture, pointer in zip(video.read(self.rows[start:stop]), self.pointers[start:stop], strict=True):
+                    yield self._changed(picture, pointer)
+
+    def samples(self) -> np.ndarray:
+        """A frame in 64, uint8 [N, H, W, 3]."""
+        with closing(open_video(self.path)) as video:
+            pictures = zip(video.read(self.rows[::CHUNK]), self.pointers[::CHUNK], strict=True)
+            return np.stack([self._changed(picture, pointer) for picture, pointer in pictures])
+
+    def stretches(self) -> list[Stretch]:
+        """None: the frames are not those of the file."""
+        return []
+
+    def _changed(self, picture: Frame, pointer: tuple[float, float] | None) -> Frame:
+        if self.how.draws_pointer and pointer is not None:
+            picture = draw_pointer(picture, pointer)
+        return picture if self.how.size is None else resize(picture, *self.how.size, "stretch", self.how.resize)
+
+
+@dataclass(frozen=True)
+class ContractorSource:
+    """The files of a recording to import.
 
     Args:
         name: name of the new recording.
         video: NAME.mp4.
         lines: NAME.jsonl.
-        options: options of the import.
     """
 
     name: str
     video: Path
     lines: Path
-    options: Import
 
     @property
     def files(self) -> tuple[Path, Path]:
         """The files that it is read from."""
         return self.video, self.lines
 
-    @property
-    def how(self) -> dict[str, object]:
-        """The options as JSON values."""
-        return {**asdict(self.options), "size": list(self.options.size) if self.options.size else None}
 
-    def write(self, out: Path, origin: Mapping[str, object], replaced: Sequence[Path]) -> tuple[int, list[str]]:
-        """Write the recording; returns its number of frames, and remarks.
-
-        Raises:
-            ValueError: video or lines cannot be read, do not belong together, or no frame is left.
-            FileExistsError: another file has the recording's name.
-        """
-        return import_one(self.video, self.lines, out, self.name, self.options, origin, replaced), []
-
-
-def contractor_episodes(folder: Path, options: Import) -> list[ContractorEpisode]:
+def contractor_sources(folder: Path) -> list[ContractorSource]:
     """The recordings of a folder, in order; FileNotFoundError if there are none."""
-    return [ContractorEpisode(name, *pair, options) for name, pair in pairs_of(folder).items()]
+    return [ContractorSource(name, *pair) for name, pair in pairs_of(folder).items()]
 
 
-def import_one(
-    video: Path,
-    lines: Path,
-    out: Path,
-    name: str,
-    how: Import,
-    origin: Mapping[str, object],
-    replaced: Sequence[Path],
-) -> int:
-    """Import one recording; returns its number of frames."""
-    frames, source = read_contractor(lines, how.quirks), open_video(video)
-    rate = (source.num_frames - 1) / (source.timestamps[-1] - source.timestamps[0]) if source.num_frames > 1 else 0.0
-    if source.num_frames > 1 and abs(rate - FRAMES_PER_SECOND) > 0.5:
-        raise ValueError(f"{video} has {rate:.2f} frames/s; a contractor's recording has {FRAMES_PER_SECOND:g}")
-    if abs(source.num_frames - len(frames)) > how.slack:
+def read_contractor_episode(source: ContractorSource, how: Import) -> Episode:
+    """Read a recording; its video is kept as it is, unless a pointer is drawn, frames are dropped or made smaller.
+
+    Raises:
+        ValueError: video or lines cannot be read, do not belong together, or no frame is left.
+    """
+    frames, (stored, _) = read_contractor(source.lines, how.quirks), examined_once(source.video)
+    with closing(open_video(source.video)) as video:
+        times = video.timestamps
+    rate = mean_rate(times)
+    if len(times) > 1 and abs(rate - FRAMES_PER_SECOND) > 0.5:
+        raise ValueError(f"{source.video} has {rate:.2f} frames/s; a contractor's recording has {FRAMES_PER_SECOND:g}")
+    if abs(stored - len(frames)) > how.slack:
         raise ValueError(
-            f"{video} has {source.num_frames} frames, {lines} has {len(frames)} lines; they may differ by --slack "
+            f"{source.video} has {stored} frames, {source.lines} has {len(frames)} lines; they may differ by --slack "
             f"{how.slack}: is one of them half a download, or of another recording?"
         )
-    total = min(source.num_frames, len(frames))
+    total = min(stored, len(frames))
     idle = at_rest(frames[:total])
     kept = np.flatnonzero(~idle) if how.drop_null else np.arange(total)
     if not len(kept):
-        raise ValueError(f"{lines}: nothing is done in any of its {total} frames; give --null_actions keep")
-    meta = {
-        "agent": "contractor",
-        "environment": "Minecraft",
-        "scheme": "minecraft",
-        "null_actions": int(idle.sum()),
-        **origin,
-    }
-    examined_once(video)  # in a process of its own: a stranger wrote it
-    with RecordingWriter(
-        out, name, frames_per_second=FRAMES_PER_SECOND, meta=meta, crf=how.crf, replaced=replaced
-    ) as writer:
-        for start in range(0, len(kept), CHUNK):
-            rows = kept[start : start + CHUNK]
-            for offset, (row, picture) in enumerate(zip(rows.tolist(), source.read(rows), strict=True)):
-                pointer = frames[row].pointer
-                if how.draws_pointer and pointer is not None:
-                    picture = draw_pointer(picture, pointer)
-                if how.size is not None:
-                    picture = resize(picture, *how.size, "stretch", how.resize)
-                place = start + offset
-                time = place / FRAMES_PER_SECOND
-                writer.add(picture, FrameRecord(place, time, frames[row].controls, first=place == 0))
-    return len(kept)
+        raise ValueError(f"{source.lines}: nothing is done in any of its {total} frames; give --null_actions keep")
+    pointers = tuple(frames[row].pointer for row in kept.tolist())
+    drawn = sum(pointer is not None for pointer in pointers) if how.draws_pointer else 0
+    remarks = [f"the last {abs(stored - len(frames))} {'lines' if len(frames) > total else 'frames'} are cut off"]
+    remarks = remarks if stored != len(frames) else []
+    remarks += [f"{total - len(kept)} frames in which nothing is done are left out"] if len(kept) < total else []
+    remarks += [f"a pointer is drawn in {drawn} frames"] if drawn else []
+    remarks += [f"made {how.size[0]} rows high and {how.size[1]} columns wide"] if how.size is not None else []
+    footage: Footage = VideoFootage(source.video, 0, total)
+    if len(kept) < total or drawn or how.size is not None:
+        footage = DrawnFootage(source.video, kept, pointers, how)
+        remarks.append(f"its video is encoded again, at crf {how.crf}")
+    names = [*frames[0].controls]
+    controls = {name: np.array([frames[row].controls[name] for row in kept], np.float32) for name in names}
+    meta = {"agent": "contractor", "environment": "Minecraft", "scheme": "minecraft", "null_actions": int(idle.sum())}
+    first = np.arange(len(kept)) == 0
+    return Episode(footage, Columns(first, controls), FRAMES_PER_SECOND, None, meta, tuple(remarks))
 
 
 def at_rest(frames: list[ContractorFrame]) -> np.ndarray:

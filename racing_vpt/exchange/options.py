@@ -8,7 +8,7 @@ from typing import Literal
 from racing_vpt.types import Resize
 
 ImportFormat = Literal["arrays", "contractor", "lerobot", "table"]
-ExportFormat = Literal["arrays", "lerobot", "minari", "table"]
+ExportFormat = Literal["arrays", "contractor", "lerobot", "mcap", "minari", "table"]
 Rows = Literal["csv", "jsonl", "parquet"]
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
+from racing_vpt.exchange.episode_files import EpisodeFiles
 from racing_vpt.exchange.footage import PictureFootage, save_video, whole_file
 from racing_vpt.exchange.mapping import ACTION
 from racing_vpt.exchange.options import Rows
 from racing_vpt.exchange.outgoing import Outgoing
 from racing_vpt.exchange.table_rows import Table, write_table
-from racing_vpt.files import Draft, DraftFolder, json_text, plain_name, publish_together, read_json
+from racing_vpt.files import Draft, DraftFolder
 
 KIND = "table"  # in the meta file of what is exported
 
@@ -27,19 +28,26 @@ class TableExport:
         out: folder to write.
         rows: format of the table.
         crf: quality of videos that have to be encoded again.
+        pictures: write every frame as a PNG file, without loss, instead of a video.
     """
 
     out: Path
     rows: Rows
     crf: int
+    pictures: bool = False
 
     def begin(self) -> None:
         """Nothing is read before the first episode."""
 
+    @property
+    def _files(self) -> EpisodeFiles:
+        return EpisodeFiles(
+            self.out, KIND, {"rows": self.rows, "crf": self.crf, **({"pictures": True} if self.pictures else {})}
+        )
+
     def is_done(self, episode: Outgoing) -> bool:
         """Whether this content was exported before in the same way."""
-        meta_file = self.out / f"{episode.name}.meta.json"
-        return meta_file.is_file() and read_json(meta_file).get("export") == self._origin(episode)
+        return self._files.is_done(episode)
 
     def write(self, episode: Outgoing) -> str:
         """Write an episode; returns what was changed.
@@ -48,35 +56,28 @@ class TableExport:
             FileExistsError: a file of one of the names is not an earlier export.
         """
         footage, name = episode.footage(), episode.name
-        pictures = isinstance(footage, PictureFootage) and bool(footage.files)
+        copied = isinstance(footage, PictureFootage) and bool(footage.files)
         whole = whole_file(footage)
         shown: Draft | DraftFolder
-        shown = (
-            DraftFolder(self.out / name) if pictures else Draft(self.out / f"{name}{whole.suffix if whole else '.mp4'}")
-        )
-        table, meta = Draft(self.out / f"{name}.{self.rows}"), Draft(self.out / f"{name}.meta.json")
-        try:
-            kept = True
-            if isinstance(footage, PictureFootage) and pictures:
+        if copied or self.pictures:
+            shown = DraftFolder(self.out / name)
+        else:
+            shown = Draft(self.out / f"{name}{whole.suffix if whole else '.mp4'}")
+        table, kept = Draft(self.out / f"{name}.{self.rows}"), True
+
+        def fill() -> None:
+            nonlocal kept
+            if isinstance(footage, PictureFootage) and copied:
                 for file in footage.files:
                     shutil.copyfile(file, shown.temporary / file.name)
+            elif self.pictures:
+                for index, frame in enumerate(footage.frames()):
+                    cv2.imwrite(str(shown.temporary / f"{index:06d}.png"), np.ascontiguousarray(frame[..., ::-1]))
             else:
                 kept = save_video(footage, shown.temporary, episode.frames_per_second, self.crf)
             write_table(table.temporary, table_of(episode), self.rows)
-            about = {
-                "kind": KIND,
-                "name": name,
-                "frames_per_second": episode.frames_per_second,
-                "num_frames": episode.num_frames,
-                "files": [shown.path.name, table.path.name],
-                **episode.about,
-                "export": self._origin(episode),
-            }
-            meta.temporary.write_text(json_text(about))
-            publish_together([table, shown, meta], self._earlier(name))
-        finally:
-            for draft in (table, shown, meta):
-                draft.discard()
+
+        self._files.write(episode, [table, shown], fill)
         return "" if kept else f"its video is encoded again, at crf {self.crf}"
 
     def close(self) -> None:
@@ -84,21 +85,6 @@ class TableExport:
 
     def abort(self) -> None:
         """Nothing is unfinished between two episodes."""
-
-    def _origin(self, episode: Outgoing) -> dict[str, object]:
-        return {**episode.origin, "rows": self.rows, "crf": self.crf}
-
-    def _earlier(self, name: str) -> Sequence[Path]:
-        """Files of an earlier export of this episode, which give way; a folder of pictures is not replaced."""
-        meta_file = self.out / f"{name}.meta.json"
-        if not meta_file.is_file():
-            return []
-        meta = read_json(meta_file)
-        files = meta.get("files") if meta.get("kind") == KIND else None
-        if not isinstance(files, list):
-            return []
-        listed = [self.out / file for file in files if plain_name(file) and Path(file).stem == name]
-        return [*(file for file in listed if file.is_file()), meta_file]
 
 
 def table_of(episode: Outgoing) -> Table:

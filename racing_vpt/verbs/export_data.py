@@ -15,6 +15,8 @@ def export_data(
     out: Path,
     labels: Path | None = None,
     rows: Rows = "csv",
+    pictures: bool = False,
+    game: str | None = None,
     task: str = "drive",
     file_mib: float = 64.0,
     crf: int = 12,
@@ -27,10 +29,14 @@ def export_data(
     Args:
         folder: recordings, videos (with --labels), or shards.
         format: `table`: each episode as its video and a table of one row per frame; `lerobot`: a LeRobotDataset v3.0;
-            `arrays`: numpy arrays of frames, actions, rewards; `minari`: a Minari dataset, of recordings with rewards.
+            `arrays`: numpy arrays of frames, actions, rewards; `minari`: a Minari dataset, of recordings with rewards;
+            `mcap`: OWAMcap, a video with the keys, axes and mouse of each moment; `contractor`: as OpenAI's recordings
+            of people playing Minecraft.
         out: folder to write, another one.
         labels: labels that an IDM wrote for the videos, in place of recorded controls.
         rows: format of a table: csv, jsonl or parquet.
+        pictures: write a table's frames as PNG files, without loss, instead of a video.
+        game: name or YAML file of the game whose keys an OWAMcap's buttons are. Default: the usual keys of their names.
         task: what is done, in words, for LeRobot.
         file_mib: size in MiB above which a video file of a LeRobot dataset is closed.
         crf: quality of videos that have to be encoded again; lower is better.
@@ -64,5 +70,14 @@ def export_data(
 
         exporter = MinariExport(out, episodes)
     elif format == "table":
-        exporter = TableExport(out, rows, crf)
+        exporter = TableExport(out, rows, crf, pictures)
+    elif format == "contractor":
+        from racing_vpt.exchange.contractor_export import ContractorExport
+
+        exporter = ContractorExport(out, crf)
+    elif format == "mcap":
+        from racing_vpt.exchange.mcap_export import McapExport
+        from racing_vpt.games.read import load_game
+
+        exporter = McapExport(out, crf, None if game is None else load_game(game))
     return export_all(episodes, exporter, out, on_error)

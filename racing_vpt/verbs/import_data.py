@@ -65,7 +65,7 @@ def import_data(
     played = None if game is None else load_game(game)
     how = {"format": format, "game": game, "pictures": pictures, "crf": crf}
     if format == "contractor":
-        episodes = _contractor(folder, contractor)
+        episodes = _contractor(folder, contractor, how, played)
     elif format == "lerobot":
         episodes = _lerobot(folder, mapping, camera, how, played)
     elif format == "arrays":
@@ -75,9 +75,15 @@ def import_data(
     return import_all(episodes, out, on_error, "data that is imported")
 
 
-def _contractor(folder: Path, options: ContractorOptions) -> Sequence[Incoming]:
+def _contractor(
+    folder: Path, options: ContractorOptions, how: Mapping[str, object], game: Game | None
+) -> Sequence[Incoming]:
+    from dataclasses import asdict
+    from functools import partial
+
     from racing_vpt.exchange.contractor import GUI_SCALES, Quirks
-    from racing_vpt.exchange.contractor_files import Import, contractor_episodes
+    from racing_vpt.exchange.contractor_files import Import, contractor_sources, read_contractor_episode
+    from racing_vpt.exchange.incoming import IncomingEpisode
 
     version = options.recorder_version
     if version is not None and not version.replace(".", "").isdigit():
@@ -88,8 +94,12 @@ def _contractor(folder: Path, options: ContractorOptions) -> Sequence[Incoming]:
     quirks = Quirks(version, options.release_stuck_attack, options.slot_keys, options.escape_is_inventory)
     size = None if options.height is None or options.width is None else (options.height, options.width)
     drop = options.null_actions == "drop"
-    how = Import(quirks, drop, options.draw_pointer, size, options.resize, options.slack, options.crf)
-    return contractor_episodes(folder, how)
+    read_as = Import(quirks, drop, options.draw_pointer, size, options.resize, options.slack, options.crf)
+    told = {**how, **asdict(read_as), "size": list(size) if size else None}
+    return [
+        IncomingEpisode(source.name, source.files, told, partial(read_contractor_episode, source, read_as), game)
+        for source in contractor_sources(folder)
+    ]
 
 
 def _arrays(

@@ -4,7 +4,7 @@
     python tests/exchange/judge_lerobot.py --episodes 50 --python PYTHON   (a Python that has lerobot already)
 
 No test: lerobot needs another torch than this project, and some gigabytes. It ends with status 3 and says why where
-lerobot cannot be installed. Each frame shows its own number in black and white blocks, which no encoding blurs.
+lerobot cannot be installed. Each frame shows its own number (`numbered.py`).
 """
 
 from __future__ import annotations
@@ -16,42 +16,24 @@ import sys
 import time
 from pathlib import Path
 
+from numbered import controls_of, number_of, write_numbered
 from own_python import own_python
 
 LEROBOT = ("lerobot==0.4.4", "torch<2.11")  # reads v3.0 on Python 3.11
 ROOT = Path(__file__).parents[2]
-BLOCK, ROWS, COLUMNS = 8, 4, 8  # 32 bits of a number as blocks of 8x8 pixels
 FRAMES = (5, 6, 7, 8, 9)  # lengths of the episodes, in turn
 
 
 def make(folder: Path, episodes: int) -> None:
     """Write recordings whose frames show their number, and export them."""
-    import numpy as np
-
     from racing_vpt.cli.main import main
-    from racing_vpt.data.recording import RecordingWriter
-    from racing_vpt.types import FrameRecord
 
-    number, begun = 0, time.monotonic()
-    for episode in range(episodes):
-        name = f"episode-{episode:05d}"
-        length = FRAMES[episode % len(FRAMES)]
-        if not (folder / "recordings" / f"{name}.meta.json").is_file():
-            with RecordingWriter(folder / "recordings", name, frames_per_second=30.0, meta={}) as writer:
-                for index in range(length):
-                    bits = np.unpackbits(np.array([number + index], ">u4").view(np.uint8)).reshape(ROWS, COLUMNS)
-                    picture = np.kron(bits * 255, np.ones((BLOCK, BLOCK))).astype(np.uint8)
-                    controls = {"steering": np.sin(number + index), "throttle": index / 10}
-                    record = FrameRecord(
-                        index, index / 30, {n: float(np.float32(v)) for n, v in controls.items()},
-                        reward=float(number + index), first=index == 0,
-                    )  # fmt: skip
-                    writer.add(np.repeat(picture[..., None], 3, 2), record)
-        number += length
+    begun = time.monotonic()
+    frames = write_numbered(folder / "recordings", episodes, FRAMES)
     made = time.monotonic()
     words = ["export", str(folder / "recordings"), "--format", "lerobot", "--out", str(folder / "dataset")]
     assert main(words) == 0
-    print(f"{number} frames of {episodes} episodes recorded in {made - begun:.0f} s, ", end="")
+    print(f"{frames} frames of {episodes} episodes recorded in {made - begun:.0f} s, ", end="")
     print(f"exported in {time.monotonic() - made:.0f} s")
 
 
@@ -66,9 +48,8 @@ def read(folder: Path) -> int:
     number = episode = index = 0
     for position in range(len(dataset)):
         item = dataset[position]
-        picture = item["observation.image"].numpy().mean(0).reshape(ROWS, BLOCK, COLUMNS, BLOCK).mean((1, 3))
-        shown = int(np.packbits(picture.reshape(-1) > 0.5).view(">u4")[0])
-        controls = np.array([np.sin(number), index / 10], np.float32)
+        shown = number_of(item["observation.image"].numpy().transpose(1, 2, 0) * 255)
+        controls = np.array([*controls_of(number, index).values()], np.float32)
         good = shown == number and item["index"].item() == number and item["episode_index"].item() == episode
         good = good and item["frame_index"].item() == index and item["next.reward"].item() == number
         good = good and bool(item["first"].item()) == (index == 0) and np.array_equal(item["action"].numpy(), controls)

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from own_python import own_python
 
-READERS = {"minari[hdf5]==0.5.4": "test_minari.py"}  # package: the test that reads with it
+READERS = {
+    "minari[hdf5]==0.5.4": "test_minari.py",
+    "mcap==1.6.0": "test_mcap.py",
+}  # package: the test that reads with it
 ROOT = Path(__file__).parents[2]
 
 

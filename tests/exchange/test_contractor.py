@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 from racing_vpt.cli.main import main
 from racing_vpt.data.clip_datamodule import ClipDataModule
 from racing_vpt.data.clip_source import Reading
-from racing_vpt.data.recording import Recording
+from racing_vpt.data.recording import Recording, RecordingWriter
 from racing_vpt.data.shards import read_manifest
 from racing_vpt.envs.make import MEADOW_ID, make_env
 from racing_vpt.envs.minecraft import OTHER_KEYS
@@ -23,9 +24,10 @@ from racing_vpt.exchange.options import ContractorOptions
 from racing_vpt.frames import prepare
 from racing_vpt.games.minecraft import BUTTONS, CAMERA
 from racing_vpt.games.read import load_game
-from racing_vpt.types import FrameSpec
+from racing_vpt.types import FrameRecord, FrameSpec
 from racing_vpt.verbs.import_data import import_data
 from racing_vpt.video.encode import VideoWriter
+from tests.cli.answers import said
 
 REST = {**dict.fromkeys(BUTTONS, 0.0), **dict.fromkeys(CAMERA, 0.0)}
 NAMES = {
@@ -280,3 +282,50 @@ def test_a_damaged_video_is_refused_though_it_can_be_decoded(tmp_path: Path) -> 
     with pytest.raises(ValueError, match=r"damaged\.mp4 is damaged near frame"):
         import_contractor(tmp_path / "raw", out=tmp_path / "out")
     assert not list((tmp_path / "out").glob("*.mp4"))
+
+
+def test_what_was_imported_goes_out_again_and_comes_back_with_every_pixel(contractors: Path, tmp_path: Path) -> None:
+    one, out, two = tmp_path / "one", tmp_path / "out", tmp_path / "two"
+    import_contractor(contractors, one)
+    for _ in range(2):
+        assert main(["export", str(one), "--format", "contractor", "--out", str(out)]) == 0
+    import_contractor(out, two)
+    for seed in (1, 2):
+        name = f"Player{seed}-1a2b-20220401-120000"
+        before, after = Recording.open(one / f"{name}.mp4"), Recording.open(two / f"{name}.mp4")
+        assert before.sha256 == after.sha256  # the video is the contractor's own
+        assert before.sha256 == hashlib.sha256((contractors / f"{name}.mp4").read_bytes()).hexdigest()
+        for control, column in before.controls().items():
+            np.testing.assert_array_equal(column, after.controls()[control])
+
+
+def test_an_attack_from_the_first_frame_on_is_not_taken_for_a_stuck_one(tmp_path: Path) -> None:
+    with RecordingWriter(tmp_path / "in", "fell", frames_per_second=20.0, meta={}) as writer:
+        for index in range(4):
+            held = REST | {"attack": 1.0, "hotbar.4": float(index == 2), "hotbar.2": float(index == 3)}
+            writer.add(np.zeros((16, 16, 3), np.uint8), FrameRecord(index, index / 20, held, reward=1.0))
+    assert main(["export", str(tmp_path / "in"), "--format", "contractor", "--out", str(tmp_path / "out")]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out/fell.jsonl").read_text().splitlines()]
+    assert [line["hotbar"] for line in lines] == [0, 0, 3, 1]
+    back = understood(tmp_path, *lines)
+    assert [pressed(one) for one in back] == [{"attack"}, {"attack"}, {"attack", "hotbar.4"}, {"attack", "hotbar.2"}]
+
+
+def test_recordings_that_are_not_minecrafts_are_refused(
+    tiny_recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = said(capsys, "export", str(tiny_recordings), "--format", "contractor", "--out", str(tmp_path / "out"))
+    assert "tiny-10000 has no attack: contractor recordings have Minecraft's 22 controls" in answer
+    assert not list((tmp_path / "out").glob("*"))
+
+
+def test_a_pointer_and_an_idle_stretch_are_told(contractors: Path, tmp_path: Path) -> None:
+    lines = [line(REST, isGuiOpen=index < 3) for index in range(NUM_FRAMES)]
+    save(tmp_path / "in", "idle", lines, play(1)[1])
+    import_contractor(tmp_path / "in", tmp_path / "out")
+    remarks = Recording.open(tmp_path / "out" / "idle.mp4").meta["remarks"]
+    assert remarks == [
+        "a pointer is drawn in 3 frames",
+        "its video is encoded again, at crf 14",
+        "100% of the frames have no control",
+    ]
