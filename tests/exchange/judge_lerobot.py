@@ -14,6 +14,7 @@ import json
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 from numbered import controls_of, number_of, write_numbered
@@ -43,7 +44,12 @@ def read(folder: Path) -> int:
     import numpy as np
     from lerobot.datasets.lerobot_dataset import LeRobotDataset
 
-    dataset = LeRobotDataset("local/judge", root=folder / "dataset")
+    try:
+        import_module("torchcodec.decoders")  # its default, which needs FFmpeg's libraries on the system
+        backend = "torchcodec"
+    except (ImportError, RuntimeError):
+        backend = "pyav"
+    dataset = LeRobotDataset("local/judge", root=folder / "dataset", video_backend=backend)
     mismatches, begun = 0, time.monotonic()
     number = episode = index = 0
     for position in range(len(dataset)):
