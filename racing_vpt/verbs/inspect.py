@@ -24,8 +24,8 @@ def inspect_data(
         path: folder of recordings, labels or shards, a URL of shards, or a single recording or video.
         out: picture to write: histograms and strips of sample frames.
         game: name or YAML file of the game. With --truth the default is carracing.
-        truth: folder of the true controls of labelled videos, as `collect --video_only` writes them; pairs are found by
-            the video's sha256.
+        truth: folder of the true controls of labelled videos: recordings, or what `collect --video_only` writes; pairs
+            are found by the video's sha256.
 
     Raises:
         FileNotFoundError: `truth` was given, but no labels in `path` have a true counterpart there.
@@ -126,9 +126,12 @@ def beside_truth(labels: Path, truth: Path, game: Game) -> str:
     from racing_vpt.data.columns import Columns
     from racing_vpt.data.label_files import read_labels
     from racing_vpt.data.pairing import labels_by_video
+    from racing_vpt.data.recordings import find_recordings
     from racing_vpt.models.idm_protocol import Episode, agreement
 
-    said, true = labels_by_video(labels), labels_by_video(truth)
+    said = labels_by_video(labels)
+    true = {video: read_labels(file)[0] for video, (file, _) in labels_by_video(truth).items()}
+    true |= {recording.sha256: recording.records() for recording in find_recordings(truth) if recording.has_actions}
     shared = sorted({*said} & {*true})
     if not shared:
         raise FileNotFoundError(
@@ -137,10 +140,12 @@ def beside_truth(labels: Path, truth: Path, game: Game) -> str:
         )
     scheme, episodes = game.scheme(), []
     for video in shared:
-        ours, theirs = (Columns.of_records(read_labels(each[video][0])[0]).controls for each in (said, true))
+        ours, theirs = (
+            Columns.of_records(records).controls for records in (read_labels(said[video][0])[0], true[video])
+        )
         ours, theirs = ({name: each[name].astype(float) for name in scheme.controls} for each in (ours, theirs))
         episodes.append(Episode(np.arange(len(ours[scheme.controls[0]])), ours, theirs, {}, {}))
-    lines = [f"beside the true controls of {len(shared)} videos (95% intervals over videos):"]
+    lines = [f"beside the true controls of {len(shared)} video{'s' * (len(shared) > 1)} (95% intervals over videos):"]
     for control, figures in agreement(scheme, episodes, game.stops).items():
         for name, (value, low, high) in figures.items():
             lines.append(f"  {control:14}{name:18}{value:8.3f}  ({low:.3f} to {high:.3f})")

@@ -15,6 +15,7 @@ from matplotlib.text import Text
 
 from racing_vpt.data.label_files import read_labels, write_labels
 from racing_vpt.data.overview import survey
+from racing_vpt.data.recordings import find_recordings
 from racing_vpt.play.overview_picture import overview_figure
 from racing_vpt.rollout.plan import Driver
 from racing_vpt.verbs.collect import collect
@@ -101,3 +102,12 @@ def test_labels_are_compared_with_the_true_controls_of_their_video(
     write_labels(truth / true.name, records, {"kind": "truth", "video_sha256": "another"})
     with pytest.raises(FileNotFoundError, match="none of the 1 label files"):
         inspect_data(str(labels), out=tmp_path / "it.png", truth=truth)
+
+
+def test_recordings_are_true_controls_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recorded, labels = tmp_path / "recorded", tmp_path / "labels"
+    collect(recorded, "10000", [Driver("expert:sporty")], max_frames=30, workers=1)
+    (recording,) = find_recordings(recorded)
+    write_labels(labels / "a.jsonl", recording.records(), {"video_sha256": recording.sha256, "checkpoint": "x"})
+    inspect_data(str(labels), out=tmp_path / "it.png", truth=recorded)
+    assert "beside the true controls of 1 video (" in capsys.readouterr().out
