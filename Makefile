@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo nes swag test test-faults lint bench collect pack idm label vpt drive loop rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
+.PHONY: help setup demo nes swag test test-faults lint bench collect pack idm label vpt drive rl loop rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,6 +97,11 @@ vpt: setup  ## 5. (after label) clone a policy from those labels: runs/vpt/defau
 drive: setup  ## 6. (after vpt) drive unseen tracks of the stock environment: runs/vpt/default/drive.*
 	$(BIN)/racing-vpt drive --checkpoint $(VPT) --env CarRacing-v3 --seeds $(SEEDS) --workers $(WORKERS) \
 		--video $(VPT)/drive.mp4 --json $(VPT)/drive.json
+
+CLONE ?= $(if $(wildcard runs/vpt/$(NAME)),runs/vpt/$(NAME),zoo:vpt-carracing)
+rl: setup  ## 7. (after vpt; else from zoo:vpt-carracing) the cloned policy learns by driving: runs/vptrl/default; resumes
+	$(BIN)/racing-vpt fit --config configs/base.yaml --config configs/rl.yaml --name $(NAME) --model.init_from $(CLONE) \
+		$(call GO_ON,vptrl/$(NAME))
 
 # The circle on ordinary video: LOOP_SEEDS=20000-20047 is 12 minutes of it; LOOP_RECIPE= trains configs/vpt.yaml as it is.
 LOOP ?= data/loop

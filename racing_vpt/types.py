@@ -242,6 +242,36 @@ class Transitions:
 
 
 @dataclass
+class PolicyBatch:
+    """B sequences of T consecutive decisions of a policy that learns from what it just did.
+
+    Args:
+        seen: uint8 [B, T, H, W, C], the frames that the network sees at once, stacked as channels; or float32
+            [B, T, E], what its frozen convolutions made of them.
+        first: bool [B, T], true where an episode starts.
+        valid: bool [B, T], false where the action was ignored.
+        classes: int64 [B, T] by head, the action taken.
+        log_prob: float32 [B, T], its log-probability when it was taken.
+        advantage: float32 [B, T], normalized over the rollout.
+        returns: float32 [B, T], discounted returns in the unit of the rewards.
+        anchor: log-probabilities float32 [B, T, classes] of the frozen clone by head; empty: there is none.
+        memory: memory of the network before each sequence; None: it has none.
+        iteration: number of the rollout, from 0.
+    """
+
+    seen: Tensor
+    first: Tensor
+    valid: Tensor
+    classes: dict[str, Tensor]
+    log_prob: Tensor
+    advantage: Tensor
+    returns: Tensor
+    anchor: dict[str, Tensor] = field(default_factory=dict)
+    memory: Any = None
+    iteration: int = 0
+
+
+@dataclass
 class Segments:
     """B segments of T consecutive steps of one environment each, for a world model.
 

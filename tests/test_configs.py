@@ -54,7 +54,19 @@ LOOP = ("iris", "iris/tiny", "iris/settle", "iris/stock", "iris/enduro", "iris/b
 STAGES = (*(f"iris/tokenizer{x}" for x in TOKENIZER), *(f"iris/token_world{x}" for x in TOKEN_WORLD))
 IRIS = (*STAGES, *LOOP)
 VERBS = ("label", "ladder", "late")  # predict, ladder and renditions
-ELSEWHERE = ("base", "logger/wandb", *VERBS, "strategy/fsdp", *WORLD, *IRIS, *PAPER, *(f"dqn{x}" for x in DOING), *NES)
+RL = ("rl", "rl_scratch")  # tests/callbacks/test_reinforcement.py
+ELSEWHERE = (
+    "base",
+    "logger/wandb",
+    *VERBS,
+    "strategy/fsdp",
+    *WORLD,
+    *IRIS,
+    *PAPER,
+    *(f"dqn{x}" for x in DOING),
+    *NES,
+    *RL,
+)
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
 
 

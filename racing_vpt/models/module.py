@@ -107,7 +107,9 @@ class ControlModule(LightningModule):
                 "frames (for a policy: --model.network.size init_from), or another checkpoint"
             )
         self.load_state_dict(fitting, strict=False)
-        left, foreign = sorted(own.keys() - fitting.keys() - counts), sorted(state.keys() - fitting.keys() - counts)
+        twins = tuple(twin for twin, _ in getattr(self, "TWINS", ()))
+        left = sorted(key for key in own.keys() - fitting.keys() - counts if not key.startswith(twins))
+        foreign = sorted(key for key in state.keys() - fitting.keys() - counts if not key.startswith(twins))
         if left or foreign:
             logger.warning(
                 "init_from %s: weights left at their initial values: %s; not loaded: %s", name, left, foreign

@@ -145,7 +145,7 @@ def checkpoint_size(size: str | NetSize, init_from: str | None) -> str | NetSize
             "with --model.init_from, such as OpenAI's F.model"
         )
     checkpoint = read_checkpoint(init_from)
-    if not checkpoint.class_path.endswith(".VPT"):
+    if not checkpoint.class_path.endswith((".VPT", ".VPTRL")):
         raise ValueError(f"init_from {init_from} holds a {checkpoint.class_path}, but a policy (VPT) is to be trained")
     network = structured(PolicyConfig, checkpoint.init_args.get("network", {}))
     if not isinstance(network, PolicyConfig):

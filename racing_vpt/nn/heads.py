@@ -96,13 +96,17 @@ class NormalizeEwma(nn.Module):
         mean = self.running_mean / debias
         return mean, (self.running_mean_sq / debias - mean**2).clamp(min=self.min_variance)
 
-    @torch.no_grad()
     def update(self, values: Tensor) -> None:
         """Update the averages with raw values (..., width)."""
         values = values.float().flatten(0, -2)
+        self.follow(values.mean(0), values.square().mean(0))
+
+    @torch.no_grad()
+    def follow(self, mean: Tensor, mean_square: Tensor) -> None:
+        """Update the averages with the mean and mean square of raw values, each (width,)."""
         for average, new in (
-            (self.running_mean, values.mean(0)),
-            (self.running_mean_sq, values.square().mean(0)),
+            (self.running_mean, mean),
+            (self.running_mean_sq, mean_square),
             (self.debiasing_term, torch.ones_like(self.debiasing_term)),
         ):
             average.lerp_(new, 1 - self.beta)
@@ -137,6 +141,24 @@ class ValueHead(nn.Module):
     def update(self, returns: Tensor) -> None:
         """Update the normalizer with raw returns (..., 1); call it before `loss` in a training step."""
         self.normalizer.update(returns)
+
+    @torch.no_grad()
+    def rescale(self, mean: Tensor, mean_square: Tensor) -> None:
+        """Update the normalizer and adapt the layer, so that denormalised values stay what they were.
+
+        PopArt, van Hasselt et al. 2016 (arXiv:1602.07714). Before the first update there is nothing to preserve.
+
+        Args:
+            mean: mean of raw returns (1,).
+            mean_square: mean of their squares (1,).
+        """
+        begun = bool(self.normalizer.debiasing_term > 0)
+        old_mean, old_variance = self.normalizer.moments()
+        self.normalizer.follow(mean, mean_square)
+        if begun:
+            new_mean, new_variance = self.normalizer.moments()
+            self.linear.weight.mul_((old_variance / new_variance).sqrt())
+            self.linear.bias.mul_(old_variance.sqrt()).add_(old_mean - new_mean).div_(new_variance.sqrt())
 
     def loss(self, value: Tensor, returns: Tensor) -> Tensor:
         """Squared error (B, T, 1) of a normalized value against raw returns, both (B, T, 1); not reduced."""

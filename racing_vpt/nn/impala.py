@@ -113,12 +113,16 @@ class ImpalaCNN(nn.Module):
             height, width = (height + 1) // 2, (width + 1) // 2
         self.dense = normed_linear(channels * height * width, size.cnn_outsize, scale=1.4)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def convolve(self, x: Tensor) -> Tensor:
+        """What the stem and the stacks make of a picture, (N, inputs of the dense layer)."""
         if self.stem is not None:
             x = self.stem(x)
         for stack in self.stacks:
             x = stack(x)
-        return self.dense(x.flatten(1))  # C, H, W order, whatever the memory format
+        return x.flatten(1)  # C, H, W order, whatever the memory format
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dense(self.convolve(x))
 
 
 class ImgObsProcess(nn.Module):

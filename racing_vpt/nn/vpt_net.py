@@ -82,12 +82,29 @@ class VPTNet(nn.Module):
         if state is None:
             state = self.initial_state(B, frames.device)
         features = rearrange(self.image_features(frames, valid), "(b t) d -> b t d", b=B)
+        return self.over_time(features, first, state, valid)
+
+    def over_time(
+        self, features: Tensor, first: Tensor, state: NetState, valid: Tensor | None = None
+    ) -> tuple[Tensor, NetState]:
+        """All that follows the image features (B, T, D); arguments and results as of `forward`."""
         recompute = bool(self.recompute and torch.is_grad_enabled())
         features, state = self.recurrent_layer(features, first, state, valid, recompute)
         features = F.relu(features)
         if self.causal:
             features = self.lastlayer(features)
         return self.final_ln(features), state
+
+    def convolve(self, frames: Tensor) -> Tensor:
+        """What the convolutions make of each frame uint8 (B, T, H, W, C), (B, T, E); for `forward_convolved`."""
+        return self.img_process.cnn.convolve(self.pictures(frames, None)).unflatten(0, frames.shape[:2])
+
+    def forward_convolved(self, convolved: Tensor, first: Tensor, state: NetState | None) -> tuple[Tensor, NetState]:
+        """As `forward`, from what `convolve` returned; saves most of the time where convolutions are frozen."""
+        if state is None:
+            state = self.initial_state(len(convolved), convolved.device)
+        process = self.img_process
+        return self.over_time(process.linear(process.cnn.dense(convolved)), first, state)
 
     def image_features(self, frames: Tensor, valid: Tensor | None) -> Tensor:
         """Features of the CNN for each frame, (B * T, D).

@@ -75,7 +75,7 @@ class RunningEpisode:
 
     def step(self, intended: Controls) -> None:
         """Execute the controls, perturbed if so configured, and pass the frame to the writer."""
-        intended = _in_one_gear(intended, self.env.game.control_names)  # type: ignore[attr-defined]
+        intended = in_one_gear(intended, self.env.game.control_names)  # type: ignore[attr-defined]
         disturbed = self.disturbance.apply(intended) if self.disturbance else None
         executed = intended if disturbed is None else disturbed
         core = self.env.unwrapped
@@ -197,6 +197,6 @@ def run_episodes(
                 episode.writer.abort()
 
 
-def _in_one_gear(controls: Controls, known: Sequence[str]) -> Controls:
+def in_one_gear(controls: Controls, known: Sequence[str]) -> Controls:
     """Controls with `gear_change` 0 in CarRacing, whose car has one gear, so that recordings never show a change."""
     return {**controls, "gear_change": 0.0} if {"steering", "gear_change"} <= {*known} else controls

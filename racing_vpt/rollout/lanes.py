@@ -20,9 +20,10 @@ import gymnasium
 import numpy as np
 
 from racing_vpt.agents.action_expert import ActionExpert
-from racing_vpt.envs.make import FAST_ID, make_env
+from racing_vpt.envs.make import CARRACING_IDS, FAST_ID, make_env
 from racing_vpt.envs.offers import Step, step_controls
 from racing_vpt.frames import prepare
+from racing_vpt.rollout.episodes import in_one_gear
 from racing_vpt.rollout.progress import LapProgress
 from racing_vpt.seeds import FIRST_TRAINING_SEED
 from racing_vpt.types import FrameSpec
@@ -78,6 +79,7 @@ class LaneSpec:
         frames: how frames are prepared; an action is held for `frames.stride` frames.
         env: environment id.
         first_seed: seed of the first track; lane i of N drives first_seed + i, then first_seed + i + N, ...
+        seeds_apart: distance between the seeds of a lane's episodes; None: the number of lanes N.
         max_frames: maximum length of an episode in frames; None: the environment's own.
         patience: frames without a new tile after which an episode is cut off; also cut off is an episode with missed
             tiles and none left ahead. A cut-off is a truncation, whose value is bootstrapped: as a termination, being
@@ -94,13 +96,18 @@ class LaneSpec:
     patience: int | None = None
     controls: tuple[str, ...] = ()
     teacher: ActionExpert | None = None
+    seeds_apart: int | None = None
+
+    @property
+    def held_frames(self) -> int:
+        """Steps for which a lane itself holds an action; CarRacing's environments skip frames by themselves."""
+        return 1 if self.env in CARRACING_IDS else self.frames.stride
 
     @property
     def frame_shape(self) -> tuple[int, ...]:
         """(H, W), or (H, W, 3) for colour."""
-        return (
-            (self.frames.height, self.frames.width) if self.frames.grey else (self.frames.height, self.frames.width, 3)
-        )
+        size = (self.frames.height, self.frames.width)
+        return size if self.frames.grey else (*size, 3)
 
     @property
     def action_shape(self) -> tuple[int, ...]:
@@ -126,8 +133,8 @@ class Lane:
         now, row = self.now, self.row
         now.valid[row], now.first[row], now.cut_off[row], now.missed[row] = not self.ended, self.ended, False, False
         if self.ended:
-            seed = self.lane_spec.first_seed + row + int(now.episodes[row]) * len(now.episodes)
-            frame, info = self.env.reset(seed=seed)
+            before = int(now.episodes[row]) * (self.lane_spec.seeds_apart or len(now.episodes))
+            frame, info = self.env.reset(seed=self.lane_spec.first_seed + row + before)
             reward, terminated, truncated = 0.0, False, False
             self.progress = LapProgress(self.env)
             if self.teacher is not None:
@@ -154,7 +161,16 @@ class Lane:
         """Step the environment with an action: an index into the table, or controls [A]."""
         if self.lane_spec.table is not None:
             return self.env.step(self.lane_spec.table[action])
-        return step_controls(self.env, dict(zip(self.lane_spec.controls, action.tolist(), strict=True)))
+        controls = in_one_gear(
+            dict(zip(self.lane_spec.controls, action.tolist(), strict=True)), self.lane_spec.controls
+        )
+        earned = 0.0
+        for _ in range(self.lane_spec.held_frames):
+            frame, reward, terminated, truncated, info = step_controls(self.env, controls)
+            earned += float(reward)
+            if terminated or truncated:
+                break
+        return frame, earned, terminated, truncated, info
 
     def drive_again(self, actions: np.ndarray) -> None:
         """Restore an unfinished episode by replaying its actions [T, ...] from its seed."""
@@ -182,10 +198,8 @@ def shared_memory(lanes: int, lane_spec: LaneSpec) -> Memory:
 def lanes_in(memory: Memory, lane_spec: LaneSpec) -> LaneStates:
     """The arrays in shared memory."""
     shapes = lane_shapes(len(memory["valid"]), lane_spec)  # type: ignore[arg-type]
-    return LaneStates(**{
-        name: np.frombuffer(memory[name], dtype).reshape(shape)  # type: ignore[call-overload]
-        for name, (shape, dtype) in shapes.items()
-    })  # fmt: skip
+    arrays = {name: np.frombuffer(memory[name], dtype).reshape(shape) for name, (shape, dtype) in shapes.items()}  # type: ignore[call-overload]
+    return LaneStates(**arrays)
 
 
 def lane_shapes(lanes: int, lane_spec: LaneSpec) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
@@ -200,10 +214,7 @@ def lane_shapes(lanes: int, lane_spec: LaneSpec) -> dict[str, tuple[tuple[int, .
 
 
 def serve_lanes(
-    lane_spec: LaneSpec,
-    memory: Memory,
-    rows: Sequence[int],
-    running: Sequence[np.ndarray | None],
+    lane_spec: LaneSpec, memory: Memory, rows: Sequence[int], running: Sequence[np.ndarray | None],
     connection: Connection,
 ) -> None:  # fmt: skip
     """Main loop of a worker process: steps its lanes at each message until the connection closes.
@@ -235,4 +246,5 @@ def serve_lanes(
 
 def lane_env(lane_spec: LaneSpec) -> gymnasium.Env:
     """A lane's environment."""
-    return make_env(lane_spec.env, frame_skip=lane_spec.frames.stride, max_episode_steps=lane_spec.max_frames)
+    skipped = lane_spec.frames.stride // lane_spec.held_frames
+    return make_env(lane_spec.env, frame_skip=skipped, max_episode_steps=lane_spec.max_frames)

@@ -17,20 +17,30 @@ class LapProgress:
     """
 
     def __init__(self, env: gymnasium.Env) -> None:
-        self.road = getattr(env.unwrapped, "road", None)
+        self.core = env.unwrapped
+        self.road = getattr(self.core, "road", None)
         self.furthest = self.tiles = self.missed = self.since = 0
         if self.road is not None:
-            self.at_start = self.touched()
+            self.known, self.untouched = np.zeros(len(self.road), bool), list(range(len(self.road)))
+            self.at_start = self.touched().copy()
             self.tiles = int(self.at_start.sum())
 
     def touched(self) -> np.ndarray:
-        """Whether each tile was touched, bool [tiles], in the order of the track."""
+        """Whether each tile was touched, bool [tiles], in the order of the track; the same array each time."""
         assert self.road is not None
-        return np.array([tile.road_visited for tile in self.road])
+        if new := [number for number in self.untouched if self.road[number].road_visited]:
+            self.known[new] = True
+            self.untouched = np.flatnonzero(~self.known).tolist()
+        return self.known
 
     def advance(self) -> bool:
         """Update after a decision; returns whether one or more tiles were missed in it."""
         if self.road is None:
+            return False
+        if (
+            getattr(self.core, "tile_visited_count", None) == self.tiles
+        ):  # looking at every tile takes as long as a frame
+            self.since += 1
             return False
         touched = self.touched()
         tiles, missed = int(touched.sum()), self.missed
