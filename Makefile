@@ -23,7 +23,7 @@ ROLLOUTS ?=
 GENERATIONS ?= 70
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo nes swag test test-faults lint bench collect pack idm label vpt drive rl loop rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
+.PHONY: help setup demo nes enduro swag test test-faults lint bench collect pack idm label vpt drive rl loop rollouts vae mdnrnn controller-dream controller study-memory iris-tokenizer iris-world iris iris-experiments dqn tensorboard clean
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ demo: setup  ## the whole circle on CarRacing, from nothing: a score, a film and
 
 nes: setup  ## the circle on nes-road, our race for the NES, with comparisons: runs/nes-road/results.json; resumes
 	$(BIN)/racing-vpt circle
+
+enduro: setup  ## the same on Atari's Enduro: runs/enduro/results.json; resumes
+	$(BIN)/racing-vpt circle --out runs/enduro --configs configs/enduro --max_frames 5000
 
 SWAG_STEPS ?= 1 2 3 4 5 6 7
 swag: setup  ## SWAG's eight steps with its network in small on nes-road (8: fine-tune, FROM=RUN): make swag SWAG_STEPS="2 3"

@@ -31,18 +31,19 @@ FITS = {  # what is given one after the other: base, stage, and what is tried
 }
 POLICY = ROOT / "tests" / "vpt_parity" / "policy.model"  # for what starts from a checkpoint
 TOO_LARGE = {"size-small", "size-1x", "size-2x", "size-3x"}  # tried with the smallest network, all else as it is
+GAMES = ("nes", "enduro")  # with a circle of their own
 COLLECTS = tuple(
     str(path.relative_to(CONFIGS).with_suffix(""))
     for path in sorted(
         [
             *(CONFIGS / "collect").rglob("*.yaml"),
             *(CONFIGS / "demo").glob("*ed.yaml"),
-            *(CONFIGS / "nes" / f"{name}.yaml" for name in ("labelled", "watched", "judge")),
+            *(CONFIGS / game / f"{name}.yaml" for game in GAMES for name in ("labelled", "watched", "judge")),
         ]
     )
 )
 SWAG = ("swag/idm", "swag/vpt", "swag/idm_small", "swag/vpt_small")  # tests/models/test_swag.py
-NES = ("nes/idm", "nes/vpt", *SWAG)  # tests/verbs/test_circle.py
+CIRCLES = (*(f"{game}/{kind}" for game in GAMES for kind in ("idm", "vpt")), *SWAG)  # tests/verbs/test_circle.py
 WORLD = ("vae", "mdn_rnn", "controller", "controller_dream")
 PAPER = ("paper/vae", "paper/mdn_rnn", "paper/controller")
 DOING = ("", "_plain", "_actions", "_demonstrations", "_taught", "_laps")  # tests/callbacks/test_experience.py
@@ -64,7 +65,7 @@ ELSEWHERE = (
     *IRIS,
     *PAPER,
     *(f"dqn{x}" for x in DOING),
-    *NES,
+    *CIRCLES,
     *RL,
 )
 TINY = ["--trainer.max_steps=1", "--trainer.limit_val_batches=1", "--trainer.devices=1", "--data.batch_size=2"]
@@ -145,7 +146,7 @@ def test_the_sizes_of_a_paper_apply_to_a_stage(name: str) -> None:
 @pytest.mark.parametrize("name", COLLECTS)
 def test_a_collection_records(name: str, tmp_path: Path) -> None:
     config = yaml.safe_load((CONFIGS / f"{name}.yaml").read_text())
-    if config.get("env", "").startswith("ALE/"):
+    if config.get("env", "").startswith("ALE/") or config.get("game") in ("enduro", "breakout"):
         pytest.importorskip("ale_py", reason="Atari's games come with ale-py: pip install '.[atari]'")
     if config.get("game", "").startswith("nes"):
         pytest.importorskip("cynes", reason="the NES's emulator: pip install '.[nes]'")

@@ -13,8 +13,9 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
     """The agent of that name, ready to drive.
 
     Args:
-        name: `expert` or `expert:STYLE` of CarRacing, `road-expert` or `road-expert:STYLE` of nes-road, `brownian`,
-            `random`, `keyboard`, or a checkpoint: `zoo:NAME`, a run folder, a file, an OpenAI `F.model`.
+        name: `expert` or `expert:STYLE` of CarRacing, `road-expert` or `road-expert:STYLE` of nes-road, `enduro-expert`
+            or `enduro-expert:STYLE` of Atari's Enduro, `brownian`, `random`, `keyboard`, or a checkpoint: `zoo:NAME`, a
+            run folder, a file, an OpenAI `F.model`.
         device: device of a checkpoint's network.
         seed: seed of random agents; a rollout seeds them again with the seed of each episode.
         greedy: a checkpoint acts as its configuration says (mean or mode); False: its controls are sampled.
@@ -49,6 +50,10 @@ def load_agent(name: str, device: str = "cpu", *, seed: int = 0, greedy: bool = 
         from racing_vpt.agents.road_expert import RoadExpert
 
         return RoadExpert(style or "limit", seed)
+    if kind == "enduro-expert":
+        from racing_vpt.agents.enduro_expert import EnduroExpert
+
+        return EnduroExpert(style or "limit", seed)
     if name == "brownian":
         from racing_vpt.agents.brownian import BrownianAgent
 

@@ -29,7 +29,7 @@ from racing_vpt.types import Agent
 from racing_vpt.window.window import Keys, Window
 
 FILM_SECONDS = 60.0  # maximum length of a film without a key script
-SCRIPTED = ("expert", "road-expert", "brownian", "random")  # agents other than checkpoints
+SCRIPTED = ("expert", "road-expert", "enduro-expert", "brownian", "random")  # agents other than checkpoints
 log = logging.getLogger(__name__)
 
 

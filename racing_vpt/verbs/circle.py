@@ -21,7 +21,12 @@ SECONDS = {  # of each kind of step on the reference machine: estimates, from pr
 }  # fmt: skip
 
 
-def circle(out: Path = Path("runs/nes-road"), configs: Path = CONFIGS, seeds: str = "1000-1029") -> None:
+def circle(
+    out: Path = Path("runs/nes-road"),
+    configs: Path = CONFIGS,
+    seeds: str = "1000-1029",
+    max_frames: int | None = None,
+) -> None:
     """Run the circle of a button game: record, train, label, clone, drive, compare. Started again, it continues.
 
     Args:
@@ -30,17 +35,18 @@ def circle(out: Path = Path("runs/nes-road"), configs: Path = CONFIGS, seeds: st
             watched the driver of the video.
         seeds: episodes to drive in the end, in the game's environment for training, which has the dynamics of that for
             judging; unseen in training and labelling.
+        max_frames: longest of those episodes in frames. Default: the environment's.
     """
     from racing_vpt.bench.pace import slowdown
     from racing_vpt.outputs import sole_writer
 
-    steps = steps_of(out, configs, seeds)
+    steps = steps_of(out, configs, seeds, max_frames)
     with sole_writer(out):
         announce(steps, slowdown())
         summarize(out, run_steps(steps, out / "steps"))
 
 
-def steps_of(out: Path, configs: Path, seeds: str) -> list[Step]:
+def steps_of(out: Path, configs: Path, seeds: str, max_frames: int | None = None) -> list[Step]:
     """The commands in order.
 
     Raises:
@@ -83,7 +89,10 @@ def steps_of(out: Path, configs: Path, seeds: str) -> list[Step]:
     def drive(who: str, driver: object, name: str, *needs: Path) -> Step:
         made = out / f"{name}.json"
         film = ("--video", out / f"{name}.mp4") if needs else ()
-        command = words("drive", "--checkpoint", driver, "--env", env, "--seeds", seeds, "--json", made, *film)
+        longest = () if max_frames is None else ("--max_frames", max_frames)
+        command = words(
+            "drive", "--checkpoint", driver, "--env", env, "--seeds", seeds, "--json", made, *film, *longest
+        )
         return Step(f"Drive: {who}", command, made, SECONDS["drive"], needs)
 
     learn = words(

@@ -37,8 +37,8 @@ def play(
     meta files mark.
 
     Args:
-        run: who drives: zoo:NAME, a run folder or file; expert, road-expert, brownian or random; or keyboard, for you
-            alone.
+        run: who drives: zoo:NAME, a run folder or file; expert, road-expert, enduro-expert, brownian or random; or
+            keyboard, for you alone.
         env: environment in which the agent drives. Default: that of the game.
         seed: of the first episode or dream; the next one has the next.
         world_model: drive in the world model yourself.

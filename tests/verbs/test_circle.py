@@ -17,10 +17,12 @@ from tests.test_pages import parse
 
 ROOT = Path(__file__).parents[2]
 NES = ROOT / "configs" / "nes"
+CIRCLES = {"nes": "road-expert", "enduro": "enduro-expert"}
 
 
-def test_each_command_parses_and_reads_what_was_made_before() -> None:
-    steps = steps_of(Path("out"), NES, "1000-1029")
+@pytest.mark.parametrize(("game", "longest"), [("nes", None), ("enduro", 5000)])
+def test_each_command_parses_and_reads_what_was_made_before(game: str, longest: int | None) -> None:
+    steps = steps_of(Path("out"), ROOT / "configs" / game, "1000-1029", longest)
     made: set[str] = set()
     for step in steps:
         if step.words[0] in TOOLS:  # parsing a stage takes seconds; `fit` is run below
@@ -32,35 +34,44 @@ def test_each_command_parses_and_reads_what_was_made_before() -> None:
         made.add(str(step.makes))
     assert len(made) == len(steps)
     clips = {str(step.makes): step.words[7:] for step in steps if step.words[0] == "pack"}
-    frames = yaml.safe_load((NES / "idm.yaml").read_text())["model"]["init_args"]["frames"]
+    frames = yaml.safe_load((ROOT / "configs" / game / "idm.yaml").read_text())["model"]["init_args"]["frames"]
     assert clips["out/shards-labelled"] == words("--height", frames["height"], "--width", frames["width"], "--crf", 1)
+    limits = [step.words[-1] for step in steps if step.words[0] == "drive" and "--max_frames" in step.words]
+    assert limits == ([] if longest is None else [str(longest)] * 5)
 
 
-def test_what_is_judged_was_not_seen() -> None:
-    recipes = {name: yaml.safe_load((NES / f"{name}.yaml").read_text()) for name in ("labelled", "watched", "judge")}
+@pytest.mark.parametrize("game", CIRCLES)
+def test_what_is_judged_was_not_seen(game: str) -> None:
+    folder = ROOT / "configs" / game
+    recipes = {name: yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in ("labelled", "watched", "judge")}
     seeds = [{*parse_seeds(recipe["seeds"])} for recipe in recipes.values()]
     seeds.append({*parse_seeds("1000-1029")})
     assert sum(map(len, seeds)) == len(set.union(*seeds))
     labelled = {each["agent"] for each in recipes["labelled"]["agents"]}
-    assert [each["agent"] for each in recipes["watched"]["agents"]] == ["road-expert:watched"]
-    assert "road-expert:watched" not in labelled
+    assert [each["agent"] for each in recipes["watched"]["agents"]] == [f"{CIRCLES[game]}:watched"]
+    assert f"{CIRCLES[game]}:watched" not in labelled
 
 
-@pytest.fixture(scope="module")
-def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("nes") / "labelled"
+@pytest.fixture(scope="module", params=CIRCLES)
+def recordings(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    pytest.importorskip("cynes" if request.param == "nes" else "ale_py", reason="pip install '.[nes,atari]'")
+    folder = tmp_path_factory.mktemp(request.param) / "labelled"
+    config = ROOT / "configs" / request.param / "labelled.yaml"
     words = ["--seeds=10000-10003", "--max_frames=40", "--workers=1", f"--out={folder}"]
-    assert main(["collect", "--config", str(NES / "labelled.yaml"), *words]) == 0
-    return folder
+    assert main(["collect", "--config", str(config), *words]) == 0
+    return request.param, folder
 
 
-@pytest.mark.parametrize("recipe", ["nes/idm", "nes/vpt", "swag/idm_small", "swag/vpt_small"])
-def test_its_recipes_train(recipe: str, recordings: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recipe", ["idm", "vpt", "swag/idm_small", "swag/vpt_small"])
+def test_its_recipes_train(recipe: str, recordings: tuple[str, Path], tmp_path: Path) -> None:
+    game, folder = recordings
+    if game != "nes" and recipe.startswith("swag"):
+        pytest.skip("SWAG's recipes are those of nes-road")
     tiny = ["--trainer.max_steps=1", "--trainer.val_check_interval=1", "--trainer.limit_val_batches=1"]
-    data = [f"--data.train={recordings}", f"--data.val={recordings}", "--data.batch_size=2"]
-    config = str(ROOT / "configs" / f"{recipe}.yaml")
+    data = [f"--data.train={folder}", f"--data.val={folder}", "--data.batch_size=2"]
+    config = str(ROOT / "configs" / f"{recipe if '/' in recipe else f'{game}/{recipe}'}.yaml")
     assert main(["fit", "--config", config, *data, *tiny, f"--runs={tmp_path}", "--name=tiny"]) == 0
-    assert list((tmp_path / recipe.split("/")[1].split("_")[0] / "tiny" / "checkpoints").glob("*.ckpt"))
+    assert list((tmp_path / recipe.split("/")[-1].split("_")[0] / "tiny" / "checkpoints").glob("*.ckpt"))
 
 
 def test_a_circle_without_a_game_or_driver_is_named(tmp_path: Path) -> None:
