@@ -122,9 +122,11 @@ def test_the_tasks_of_an_array_share_the_videos_and_keep_their_names(cluster: Cl
 
 def test_a_button_game_has_its_own_recipes_and_raw_arrays(cluster: Cluster) -> None:
     settings = {"SRUN": "", "GAME": "nes-road", "RECIPES": "configs/swag", "SIZE": "small", "RAW": "raw"}
+    settings["RAW_WATCHED"] = "videos"
     lines = [line for script in SCRIPTS for line in cluster.run(script, **settings)[1]]
-    assert lines[:2] == [
+    assert lines[:3] == [
         "racing-vpt import raw --format arrays --out data/labelled --game nes-road",
+        "racing-vpt import videos --format arrays --video_only --out data/watched",
         "racing-vpt pack --recordings data/labelled --out data/shards/labelled --workers 2 --game nes-road",
     ]
     trained = [line.split()[1:4] for line in lines if line.startswith("racing-vpt fit")]

@@ -6,7 +6,8 @@ holding an episode in memory; nothing is unpickled.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,11 @@ class ArraySource:
         """A file of the same NAME."""
         return self.frames.with_name(self.frames.name.removesuffix(FRAMES) + end)
 
+    def about(self) -> Mapping[str, object]:
+        """What NAME.meta.json says, if it is there."""
+        file = self.beside(".meta.json")
+        return read_json(file) if file.is_file() else {}
+
     @property
     def files(self) -> list[Path]:
         """The files that it is read from."""
@@ -88,13 +94,12 @@ def read_array_episode(source: ArraySource, mapping: ColumnMapping, frames_per_s
         ValueError: an array has another shape or type than expected, or no rate is known.
         FileNotFoundError: there are no actions.
     """
-    about_file = source.beside(".meta.json")
-    about = read_json(about_file) if about_file.is_file() else {}
-    frames = _array(source.frames)
-    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
-        raise ValueError(f"{source.frames} is {frames.dtype} {list(frames.shape)}; uint8 [T, H, W, 3] is expected")
+    frames, about = _frames(source), source.about()
     if not source.beside(ACTIONS).is_file():
-        raise FileNotFoundError(f"{source.frames}: there is no {source.beside(ACTIONS).name} beside it")
+        raise FileNotFoundError(
+            f"{source.frames}: there is no {source.beside(ACTIONS).name} beside it; to import it for labelling: "
+            "--video_only"
+        )
     actions = _array(source.beside(ACTIONS))
     if actions.ndim != 2 or actions.dtype.kind not in "biuf" or len(actions) != len(frames):
         raise ValueError(
@@ -113,14 +118,24 @@ def read_array_episode(source: ArraySource, mapping: ColumnMapping, frames_per_s
             if table[column].shape != (len(frames),):
                 raise ValueError(f"{source.beside(f'_{column}.npy')} has not one number per frame")
     mapped = map_columns(table, mapping, str(source.beside(ACTIONS)))
+    remarks = [f"columns that are not used: {', '.join(mapped.unused)}"] if mapped.unused else []
+    return replace(read_array_video(source, frames_per_second), columns=mapped.columns, remarks=tuple(remarks))
+
+
+def read_array_video(source: ArraySource, frames_per_second: float | None) -> Episode:
+    """The frames of arrays, as video without controls.
+
+    Raises:
+        ValueError: the array has another shape or type than expected, or no rate is known.
+    """
+    about, frames = source.about(), _frames(source)
     stated = about.get("frames_per_second")
     rate = frames_per_second or (float(stated) if isinstance(stated, int | float) and 0 < stated < 1000 else 0.0)
     if not rate:
         raise ValueError(f"{source.frames}: no rate is known; give it, such as --frames_per_second 60")
-    remarks = [f"columns that are not used: {', '.join(mapped.unused)}"] if mapped.unused else []
-    kept = {key: about[key] for key in KEPT if key in about}
     footage = PictureFootage(ArrayVideo(source.frames, frames, rate))
-    return Episode(footage, mapped.columns, rate, None, kept, tuple(remarks))
+    kept = {key: about[key] for key in KEPT if key in about}
+    return Episode(footage, Columns.unknown(len(frames)), rate, None, kept)
 
 
 @dataclass(frozen=True)
@@ -196,6 +211,13 @@ def _write_frames(path: Path, episode: Outgoing) -> None:
         stored[index] = frame
     if stored is not None:
         stored.flush()
+
+
+def _frames(source: ArraySource) -> np.ndarray:
+    frames = _array(source.frames)
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+        raise ValueError(f"{source.frames} is {frames.dtype} {list(frames.shape)}; uint8 [T, H, W, 3] is expected")
+    return frames
 
 
 def _array(path: Path) -> np.ndarray:

@@ -25,6 +25,7 @@ def import_data(
     timestamps: bool = True,
     slack: int = 0,
     camera: str | None = None,
+    video_only: bool = False,
     pictures: bool = False,
     crf: int = 12,
     contractor: ContractorOptions = ContractorOptions(),
@@ -49,6 +50,7 @@ def import_data(
         timestamps: use the time stamps of a table.
         slack: largest difference between the numbers of frames and rows; the longer one is cut.
         camera: key of the video of a LeRobot dataset that has several, such as observation.images.front.
+        video_only: read arrays without their actions, of which there need be none: video for an IDM to label.
         pictures: keep pictures as a folder of PNG files, without loss, instead of encoding them.
         crf: quality of videos that have to be encoded; lower is better.
         contractor: options of OpenAI's contractor recordings.
@@ -62,6 +64,8 @@ def import_data(
 
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder} to import from")
+    if video_only and format != "arrays":
+        raise ValueError(f"--video_only is for --format arrays; a video of {format} can be labelled as it is")
     played = None if game is None else load_game(game)
     how = {"format": format, "game": game, "pictures": pictures, "crf": crf}
     if format == "contractor":
@@ -69,7 +73,7 @@ def import_data(
     elif format == "lerobot":
         episodes = _lerobot(folder, mapping, camera, how, played)
     elif format == "arrays":
-        episodes = _arrays(folder, mapping, frames_per_second, how, played)
+        episodes = _arrays(folder, mapping, frames_per_second, video_only, how, played)
     else:
         episodes = _tables(folder, mapping, frames_per_second, timestamps, slack, how, played)
     return import_all(episodes, out, on_error, "data that is imported")
@@ -106,16 +110,23 @@ def _arrays(
     folder: Path,
     mapping: ColumnMapping,
     frames_per_second: float | None,
+    video_only: bool,
     how: Mapping[str, object],
     game: Game | None,
 ) -> Sequence[Incoming]:
     from dataclasses import asdict
     from functools import partial
 
-    from racing_vpt.exchange.arrays import array_sources, read_array_episode
+    from racing_vpt.exchange.arrays import array_sources, read_array_episode, read_array_video
     from racing_vpt.exchange.incoming import IncomingEpisode
 
-    told = {**how, "mapping": asdict(mapping), "frames_per_second": frames_per_second}
+    told = {**how, "frames_per_second": frames_per_second}
+    if video_only:
+        return [
+            IncomingEpisode(source.name, [source.frames], told, partial(read_array_video, source, frames_per_second))
+            for source in array_sources(folder)
+        ]
+    told["mapping"] = asdict(mapping)
     return [
         IncomingEpisode(
             source.name, source.files, told, partial(read_array_episode, source, mapping, frames_per_second), game

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # 1. Record minutes with controls, hours of video only, and a held-out driver (variables: LABELLED, WATCHED, JUDGE,
-# COLLECT for a folder of recipes), or import raw numpy arrays with their buttons (RAW, and RAW_JUDGE of another driver).
+# COLLECT for a folder of recipes), or import raw numpy arrays with their buttons (RAW, and RAW_JUDGE of another driver)
+# and without (RAW_WATCHED).
 #SBATCH --job-name=vpt-collect
 #SBATCH --output=%x-%j.out
 #SBATCH --open-mode=append
@@ -19,6 +20,9 @@ if [[ -n ${RAW:-} ]]; then
   step 1 racing-vpt import "$RAW" --format arrays --out "${LABELLED:-data/labelled}" ${game[@]+"${game[@]}"} "$@"
   if [[ -n ${RAW_JUDGE:-} ]]; then
     step 1 racing-vpt import "$RAW_JUDGE" --format arrays --out "${JUDGE:-data/judge}" ${game[@]+"${game[@]}"} "$@"
+  fi
+  if [[ -n ${RAW_WATCHED:-} ]]; then
+    step 1 racing-vpt import "$RAW_WATCHED" --format arrays --video_only --out "${WATCHED:-data/watched}" "$@"
   fi
 else
   step 1 racing-vpt collect --config "$COLLECT/labelled.yaml" --out "${LABELLED:-data/labelled}" --workers "$WORKERS" "$@"

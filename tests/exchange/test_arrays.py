@@ -50,6 +50,23 @@ def test_buttons_without_names_are_chosen_by_their_place(tmp_path: Path) -> None
     np.testing.assert_array_equal(controls["up"], buttons[:, 4])
 
 
+def test_frames_without_buttons_are_a_video_to_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = tmp_path / "nes", tmp_path / "out"
+    source.mkdir()
+    frames = np.random.default_rng(0).integers(0, 255, (6, 32, 32, 3), np.uint8)
+    np.save(source / "mario_frames.npy", frames)
+    words = ["import", str(source), "--format", "arrays", "--out", str(out), "--frames_per_second", "60"]
+    assert "to import it for labelling: --video_only" in said(capsys, *words)
+    for answer in ("1 done, 0 passed over", "0 done, 1 passed over"):
+        assert main([*words, "--video_only", "--pictures"]) == 0
+        assert answer in capsys.readouterr().out
+    recording = Recording.open(out / "mario")
+    np.testing.assert_array_equal(recording.open_video().read(np.arange(6)), frames)
+    assert not recording.meta["actions"]
+    assert not list(out.glob("*.jsonl"))
+    assert "for --format arrays" in said(capsys, *words[:3], "table", *words[4:], "--video_only")
+
+
 FRAMES = np.zeros((6, 8, 8, 3), np.uint8)
 BAD = {
     "floats": (FRAMES.astype(np.float32), np.zeros((6, 2)), "is float32 [6, 8, 8, 3]; uint8 [T, H, W, 3] is expected"),
