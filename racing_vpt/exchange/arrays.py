@@ -6,7 +6,6 @@ holding an episode in memory; nothing is unpickled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,7 +63,7 @@ class ArraySource:
         """A file of the same NAME."""
         return self.frames.with_name(self.frames.name.removesuffix(FRAMES) + end)
 
-    def about(self) -> Mapping[str, object]:
+    def about(self) -> dict:
         """What NAME.meta.json says, if it is there."""
         file = self.beside(".meta.json")
         return read_json(file) if file.is_file() else {}
