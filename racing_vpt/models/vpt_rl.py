@@ -116,15 +116,18 @@ class VPTRL(VPT):
         if not isinstance(clone, VPT):
             raise ValueError(f"init_from {name} holds a {type(clone).__name__}, but a policy (VPT) is to be tuned")
         own, held = vars(replace(self.frames, stride=1)), vars(replace(clone.frames, stride=1))
-        unlike = [f"frames.{key}" for key in own if own[key] != held[key]]
-        own_span, held_span = ([x * each.frames.stride for x in each.stack.look_back] for each in (self, clone))
-        if unlike or own_span != held_span:
-            held["look_back"], own["look_back"] = held_span, own_span
-            key = unlike[0] if unlike else "network.look_back"
-            field = key.rsplit(".", 1)[-1]
+        unlike = next((key for key in own if own[key] != held[key]), None)
+        if unlike is not None:
             raise ValueError(
-                f"init_from {name} was cloned with {field} {held[field]}, but this policy has {own[field]}: give "
-                f"--model.{key} {held[field]}, or another clone"
+                f"init_from {name} was cloned with frames.{unlike} {held[unlike]}, but this policy has {own[unlike]}: "
+                f"give --model.frames.{unlike} {held[unlike]}, or another clone"
+            )
+        span, held_span = ([x * each.frames.stride for x in each.stack.look_back] for each in (self, clone))
+        if span != held_span:
+            stride = self.frames.stride if not any(x % self.frames.stride for x in held_span) else clone.frames.stride
+            raise ValueError(
+                f"init_from {name} was cloned from frames {held_span} back, but this policy sees those {span} back: "
+                f"give --model.frames.stride {stride} --model.network.look_back {[x // stride for x in held_span]}"
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

@@ -18,7 +18,8 @@ class LapProgress:
 
     def __init__(self, env: gymnasium.Env) -> None:
         self.core = env.unwrapped
-        self.road = getattr(self.core, "road", None)
+        road = getattr(self.core, "road", None)
+        self.road = road if isinstance(road, list) else None  # of other games it is something else
         self.furthest = self.tiles = self.missed = self.since = 0
         if self.road is not None:
             self.known, self.untouched = np.zeros(len(self.road), bool), list(range(len(self.road)))

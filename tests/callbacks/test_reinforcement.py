@@ -16,6 +16,7 @@ from logged_keys import is_explained
 
 from racing_vpt.agents.load import load_agent
 from racing_vpt.callbacks.reinforcement import Reinforcement
+from racing_vpt.checkpoints.load import read_checkpoint
 from racing_vpt.cli.main import main
 from racing_vpt.models.rl_config import AnchorConfig, RewardConfig
 from racing_vpt.models.vpt_rl import VPTRL
@@ -83,12 +84,25 @@ def test_a_run_learns_writes_its_curve_and_resumes_exactly(tmp_path: Path) -> No
 
 
 def test_a_policy_with_memory_learns_in_another_game(tmp_path: Path) -> None:
-    """In the meadow, with Minecraft's heads, of which one depends on another; from nothing."""
+    """In the meadow, with Minecraft's heads, of which one depends on another; from nothing, in bf16."""
     words = ["--config", str(CONFIGS / "rl_scratch.yaml"), "--game=meadow", "--model.network.size=mini",
              "--model.network.look_back=[0]", "--model.network.recurrence_layers=1", "--model.network.memory_frames=4",
              "--model.reward.missed=0"]  # fmt: skip
-    assert fit(tmp_path, "--name=meadow", "--trainer.max_steps=8", *words) == 0
+    bf16 = "--trainer.precision=bf16-mixed"
+    assert fit(tmp_path, "--name=meadow", "--trainer.max_steps=8", bf16, *words) == 0
     assert saved(tmp_path / "vptrl" / "meadow")["global_step"] == 8
+
+
+def test_a_clone_of_another_game_starts_from_its_weights(tmp_path: Path) -> None:
+    """The command of configs/README.md; in its first iterations only the critic learns."""
+    words = ["--game=nes-road", "--model.init_from=zoo:vpt-nes-road", "--model.frames.stride=1",
+             "--model.acting.temperature=1", "--model.ppo.critic_iterations=9"]  # fmt: skip
+    assert fit(tmp_path, "--name=road", "--trainer.max_steps=4", *words) == 0
+    weights, clone = saved(tmp_path / "vptrl" / "road")["state_dict"], read_checkpoint("zoo:vpt-nes-road").state_dict
+    for name in (name for name in clone if name.startswith(("net.", "pi_head."))):
+        assert torch.equal(weights[name], clone[name])
+        assert torch.equal(weights[f"original.{name}"], clone[name])
+    assert not torch.equal(weights["value_head.linear.weight"], clone["value_head.linear.weight"])
 
 
 def test_what_was_driven_is_what_is_learned_from(tmp_path: Path) -> None:
@@ -122,8 +136,10 @@ def test_the_learned_reward_is_a_weighted_sum() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({}, r"cloned with look_back \[0, 4\].*--model.network.look_back \[0, 4\]"),
-        ({"network.look_back": (0, 4), "frames.hide": ()}, "cloned with hide .*--model.frames.hide"),
+        ({}, r"frames \[0, 4\] back.*\[0, 3\] back.*--model.network.look_back \[0, 4\]"),
+        ({"frames.stride": 2}, r"\[0, 6\] back.*--model.frames.stride 2 --model.network.look_back \[0, 2\]"),
+        ({"frames.stride": 3}, r"\[0, 9\] back.*--model.frames.stride 1 --model.network.look_back \[0, 4\]"),
+        ({"network.look_back": (0, 4), "frames.hide": ()}, "cloned with frames.hide .*--model.frames.hide"),
         ({"init_from": "zoo:dqn-carracing"}, "zoo:dqn-carracing holds a DQN, but a policy"),
         ({"init_from": None}, "none was given: name one with --model.init_from"),
     ],
