@@ -39,10 +39,11 @@ MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import it
     "window": ALL,
     "video": ALL,
     "screen": ALL,
+    "hub": ALL,
     "envs": ALL | {"screen"},
     "nn": ALL,
-    "checkpoints": ALL,
-    "data": ALL | {"video"},
+    "checkpoints": ALL | {"hub"},
+    "data": ALL | {"video", "hub"},
     "exchange": ALL | {"video", "data"},
     "replay": ALL | {"video", "data"},
     "models": ALL | {"nn", "checkpoints"},
@@ -50,7 +51,7 @@ MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import it
     "dream": ALL | {"models", "nn"},
     "rollout": DRIVING - {"rollout"},
     "play": DRIVING,
-    "callbacks": DRIVING | {"play"},
+    "callbacks": DRIVING | {"play", "hub"},
 }
 FREE = {"verbs", "cli", "bench", "studies", "__main__"}  # everything, imported inside functions
 MAY_BE_LONG = {  # path: why it is over 250 lines

@@ -15,9 +15,10 @@ import torch
 
 import racing_vpt
 from racing_vpt.files import write_text
+from racing_vpt.hub.fetch import pinned_names
 
 PACKAGES = ("torch", "lightning", "jsonargparse", "torchmetrics", "numpy", "gymnasium", "box2d", "decord", "av",
-            "webdataset", "opencv-python-headless")  # fmt: skip
+            "webdataset", "opencv-python-headless", "huggingface_hub")  # fmt: skip
 MOST_DIFF = 1 << 20  # characters; a longer diff is cut, with a note
 
 
@@ -40,7 +41,7 @@ def write_environment(folder: Path) -> Path:
 
 
 def describe_environment() -> dict[str, object]:
-    """Versions, machine, git commit and diff (None outside a git checkout), and the command."""
+    """Versions, machine, revisions from the Hub, git commit and diff (None outside a git checkout), and the command."""
     source = Path(racing_vpt.__file__).parent
     ours = _git(source, "ls-files", "--error-unmatch", "__init__.py") is not None  # not the checkout around a .venv
     return {
@@ -53,6 +54,7 @@ def describe_environment() -> dict[str, object]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "cuda": torch.version.cuda,
         "versions": {"racing-vpt": racing_vpt.__version__} | {name: _version(name) for name in PACKAGES},
+        "hub": pinned_names(),  # what each name of the Hub meant
         "commit": _git(source, "rev-parse", "HEAD") if ours else None,
         "diff": _git(source, "diff", "HEAD") if ours else None,
     }

@@ -1,7 +1,8 @@
 """Loads checkpoints of all kinds.
 
-A checkpoint is named by a run folder, a Lightning `.ckpt`, a folder of ours, `zoo:NAME`, or OpenAI's `F.model` with
-`F.weights` beside it. Only tensors and plain data are unpickled, and only classes of this package are built.
+A checkpoint is named by a run folder, a Lightning `.ckpt`, a folder of ours, `zoo:NAME`, `hf:OWNER/NAME[@REVISION]` on
+the Hugging Face Hub, or OpenAI's `F.model` with `F.weights` beside it. Only tensors and plain data are unpickled, and
+only classes of this package are built.
 """
 
 import importlib
@@ -15,16 +16,18 @@ from torch import Tensor, nn
 
 from racing_vpt.checkpoints.fit_check import WeightsError, check_weights, no_larger_than, with_twins
 from racing_vpt.checkpoints.folder import CONFIG, TRAINING_ONLY, Checkpoint, read_folder, save_checkpoint
+from racing_vpt.checkpoints.hub_checkpoint import fetch_checkpoint, pinned_name
 from racing_vpt.checkpoints.lightning_run import best_of_run, read_lightning
 from racing_vpt.checkpoints.migrate import how_to_read
 from racing_vpt.checkpoints.openai import read_openai
 from racing_vpt.checkpoints.structured import structured_arguments
+from racing_vpt.hub.names import is_hub
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule
 
 ZOO = Path(__file__).parents[1] / "zoo"
-KINDS = "a run folder, a .ckpt, a folder with config.json, zoo:NAME or an OpenAI F.model (F.weights beside it)"
+KINDS = "a run folder, a .ckpt, a folder with config.json, zoo:NAME, hf:OWNER/NAME or OpenAI's F.model with F.weights"
 LONGEST_SAID = 1000  # characters of what a file gives, in a message
 logger = logging.getLogger(__name__)
 
@@ -40,6 +43,7 @@ def read_checkpoint(name: str | Path) -> Checkpoint:
     Raises:
         FileNotFoundError: there is nothing of that name.
         ValueError: it is damaged, or not a checkpoint.
+        ConnectionError: the Hub does not answer, and the cache does not have it.
     """
     if str(name).startswith("zoo:"):
         wanted = str(name).removeprefix("zoo:")
@@ -47,6 +51,8 @@ def read_checkpoint(name: str | Path) -> Checkpoint:
             there = ", ".join(f"zoo:{known}" for known in zoo_names()) or "nothing"
             raise FileNotFoundError(f"{name} is not in the zoo, which holds {there}")
         return read_folder(ZOO / wanted)
+    if is_hub(name):
+        return read_folder(fetch_checkpoint(name))
     path = Path(name)
     if not path.exists():
         raise FileNotFoundError(f"checkpoint {name} does not exist; expected {KINDS}")
@@ -79,7 +85,8 @@ def load_module(
         FileNotFoundError: there is nothing of that name.
         ValueError: damaged, of another class, or weights that do not fit the module.
     """
-    return build_module(read_checkpoint(name), str(name), expected=expected, device=device)
+    said = pinned_name(name) if is_hub(name) else str(name)
+    return build_module(read_checkpoint(said), said, expected=expected, device=device)
 
 
 def build_module(

@@ -32,6 +32,7 @@ comparing and exchanging checkpoints
   ladder     judge an IDM on the same recordings in a ladder of encodings: codecs, sizes, rates, light
   compare    several drivers on the same tracks, with paired differences
   export-weights  turn a checkpoint into a small folder of weights, as in the zoo
+  push       publish a checkpoint or data on the Hugging Face Hub, with its card; read anywhere as hf:OWNER/NAME
   import-vpt turn OpenAI VPT's F.model and F.weights into a checkpoint
   export-vpt turn a checkpoint with Minecraft's controls into F.model and F.weights
 
@@ -41,8 +42,9 @@ studies
   iris-experiments  tokenizers and world models that differ in one setting each, measured
   bench      measure speeds on this machine
 
-A checkpoint is a run folder, a file, zoo:NAME, or an OpenAI F.model. Every verb takes --config FILE.yaml; what is given
-later wins. --version shows the version, --debug the traceback of an error. Errors end with status 2.
+A checkpoint is a run folder, a file, zoo:NAME, hf:OWNER/NAME, or an OpenAI F.model. Every verb takes --config
+FILE.yaml; what is given later wins. --version shows the version, --debug the traceback of an error. Errors end with
+status 2.
 """
 
 from __future__ import annotations
@@ -94,6 +96,7 @@ TOOLS = {
     "view": Tool("racing_vpt.verbs.view", "view", positional=True),
     "verify": Tool("racing_vpt.verbs.verify", "verify", positional=True),
     "export-weights": Tool("racing_vpt.verbs.export_weights", "export_weights", positional=True),
+    "push": Tool("racing_vpt.verbs.push", "push", positional=True),
     "import-vpt": Tool("racing_vpt.verbs.import_vpt", "import_vpt"),
     "export-vpt": Tool("racing_vpt.verbs.export_vpt", "export_vpt"),
     "drive": Tool("racing_vpt.verbs.drive", "drive"),
@@ -219,6 +222,7 @@ def _run(verb: str, words: list[str]) -> int:
             return 0
 
         return run_stage(verb, words)
+    from racing_vpt.cli.hub_names import with_hub
     from racing_vpt.cli.lists import with_lists
 
     parser, function = tool_parser(verb)
@@ -231,7 +235,7 @@ def _run(verb: str, words: list[str]) -> int:
     arguments = parser.instantiate(options).as_dict()
     arguments.pop("config", None)
     arguments.pop("__path__", None)
-    status = function(**arguments)
+    status = function(**with_hub(verb, arguments))
     return status if type(status) is int else 0
 
 

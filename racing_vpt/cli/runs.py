@@ -20,9 +20,11 @@ from racing_vpt.checkpoints.integrity import PREVIOUS, fault_of, newest_whole
 from racing_vpt.checkpoints.migrate import migrate_config
 from racing_vpt.checkpoints.run_config import model_of_run
 from racing_vpt.cli.configs import is_inline
+from racing_vpt.cli.hub_names import same_repository
 from racing_vpt.cli.words import with_changes
 from racing_vpt.games.game import Game
 from racing_vpt.games.read import as_game, fields_of
+from racing_vpt.hub.names import is_hub
 from racing_vpt.types import frame_spec
 
 NAMED = ("racing_vpt", "lightning", "torch")  # packages whose classes YAML may name
@@ -84,7 +86,7 @@ def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:
         ValueError: it is not a training checkpoint, or it is damaged and the run has no whole one.
         FileNotFoundError: it does not exist.
     """
-    if given.startswith("zoo:") or given.endswith((".model", ".weights", ".safetensors")):
+    if given.startswith(("zoo:", "hf:")) or given.endswith((".model", ".weights", ".safetensors")):
         raise ValueError(
             f"fit --ckpt_path resumes a training run, which {given} is not; to start from its weights: "
             f"--model.init_from {given}"
@@ -106,6 +108,12 @@ def checkpoint_to_resume(given: str, checkpoints: Path) -> Path:
     if fault is not None:
         raise ValueError(f"{fault}; the one before it, if there is one, is {path}{PREVIOUS}; or take --ckpt_path last")
     return path
+
+
+def short_name(checkpoint: str) -> str:
+    """Last part of a checkpoint's name, without a revision of the Hub; names the folder of what is measured with it."""
+    name = checkpoint.partition("@")[0] if is_hub(checkpoint) else checkpoint.removeprefix("zoo:")
+    return Path(name).resolve().name
 
 
 def check_unused(folder: Path) -> None:
@@ -178,10 +186,10 @@ def check_resumed_game(held: Game, asked: Game, checkpoint: Path) -> None:
 
 
 def alike(old: object, new: object) -> bool:
-    """Whether a new value equals the old one, apart from options that did not exist then."""
+    """Whether a new value equals the old one, apart from options that did not exist then, and revisions."""
     if isinstance(old, dict) and isinstance(new, dict):
         return all(alike(value, new.get(key)) for key, value in old.items())
-    return old == new
+    return old == new or same_repository(old, new)
 
 
 def loggers_into(

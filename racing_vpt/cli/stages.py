@@ -5,8 +5,7 @@ Differences from LightningCLI, each deliberate:
 - all files of a run are in one folder: `runs/idm/NAME`, `runs/vpt/NAME` for `fit`, `runs/STAGE/NAME` for the others;
 - `fit --ckpt_path` only resumes (`last` or a training checkpoint), and refuses a checkpoint of another configuration,
   where Lightning lets the checkpoint's hyperparameters win silently;
-- the other stages take any name of a checkpoint (run folder, file, `zoo:NAME`, OpenAI's `F.model`) and build the model
-  that it holds, so that `--model` is not needed;
+- the other stages take any name of a checkpoint and build the model that it holds, so that `--model` is not needed;
 - YAML can name classes of racing_vpt, lightning and torch only.
 """
 
@@ -27,6 +26,7 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from racing_vpt.callbacks.follow_load import FollowLoad
 from racing_vpt.cli.guard import guard
 from racing_vpt.cli.held import held_output
+from racing_vpt.cli.hub_names import pin_options
 from racing_vpt.cli.outcome import outcome
 from racing_vpt.cli.parse_errors import ParseError
 from racing_vpt.cli.run_config import SaveConfig
@@ -38,6 +38,7 @@ from racing_vpt.cli.runs import (
     know_models,
     loggers_into,
     settle_game,
+    short_name,
 )
 from racing_vpt.cli.words import with_nulls
 from racing_vpt.data.clip_datamodule import ClipDataModule
@@ -108,7 +109,7 @@ class StageCLI(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the checkpoint, the run folder, and the label folder of `predict`."""
-        meaning = "Checkpoint: run folder, file, zoo:NAME or OpenAI's F.model."
+        meaning = "Checkpoint: run folder, file, zoo:NAME, hf:OWNER/NAME[@REVISION] or OpenAI's F.model."
         if self.stage == "fit":
             meaning = "Training checkpoint of the same configuration to resume from: `last`, a file or a run folder."
         parser.add_argument("--ckpt_path", type=str | None, default=None, help=meaning)
@@ -150,10 +151,11 @@ class StageCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Determine the run folder and the checkpoint."""
         options = self.options
+        pin_options(options, resumed=self.stage == "fit" and options.ckpt_path is not None)
         if self.stage != "fit":
             self.checkpoint = options.ckpt_path
             if self.checkpoint is None:
-                raise ValueError(f"{self.stage} needs --ckpt_path: a run folder, a file, zoo:NAME or an OpenAI F.model")
+                raise ValueError(f"{self.stage} needs --ckpt_path: a run, a file, zoo:NAME, hf:OWNER/NAME or F.model")
             self.expected = options.model.class_path if options.get("model") else None
             options.model = options.ckpt_path = None
         else:
@@ -234,8 +236,7 @@ class StageCLI(LightningCLI):
         if self.stage == "fit":
             kind = options.model.class_path.rsplit(".", 1)[-1].lower()
             return options.runs / kind / (options.name or "default")
-        checkpoint = Path(self.checkpoint.removeprefix("zoo:"))
-        return options.runs / self.stage / (options.name or checkpoint.resolve().name)
+        return options.runs / self.stage / (options.name or short_name(self.checkpoint))
 
     def _check_run(self) -> None:
         """Resume only from a training checkpoint of the same model; never overwrite an earlier run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from racing_vpt.data.hub_data import at_hand, folder_at_hand
 from racing_vpt.data.manifest import MANIFEST, PACK_HINT, read_manifest
 from racing_vpt.data.pairing import pair_recordings, split_episodes
 from racing_vpt.data.remote import Remote, RemoteFiles, is_remote
@@ -24,7 +25,7 @@ def open_store(
     """Open the store of a path's split.
 
     Args:
-        path: folder or URL of shards, or folder of recordings.
+        path: folder or URL of shards, folder of recordings, or `hf:OWNER/NAME[@REVISION]` with either.
         split: `train` or `val`.
         val_fraction: fraction of plain recordings in `val`; None: all recordings belong to this split.
         seed: seed of the split of plain recordings.
@@ -39,6 +40,7 @@ def open_store(
         FileNotFoundError: there is nothing to read.
         ValueError: the shards are damaged, or lack the split.
     """
+    path, labels = at_hand(path), labels and folder_at_hand(labels)
     if is_remote(path) or (Path(path) / MANIFEST).is_file():
         manifest = read_manifest(path, RemoteFiles(remote))
         if labels is not None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from racing_vpt.data.hub_data import at_hand
 from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.files import TEMPORARY, refuse_link_out
 from racing_vpt.known_files import identity_of, known_sha256
@@ -44,9 +45,10 @@ class PredictWindow(CutWindow):
 
 
 def find_videos(videos: str | Sequence[str]) -> dict[str, Path]:
-    """Video files by unique name, sorted, from a folder and its subfolders, a file, a glob, or several of these."""
+    """Video files by unique name, sorted, from a folder and below, a file, a glob, a dataset on the Hub, or several."""
     found: dict[str, Path] = {}
     for pattern in [videos] if isinstance(videos, str) else videos:
+        pattern = at_hand(pattern)
         root = Path(pattern)
         if root.is_dir():
             files = [file for file in root.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES and not file.is_dir()]

@@ -74,7 +74,8 @@ def media_of(run: str) -> Path:
         return path / "media"
     if path.suffix == ".ckpt" and path.parent.name == "checkpoints":
         return path.parent.parent / "media"
-    name = run.removeprefix("zoo:").strip("/").split("/")[-1].replace(":", "-")
+    name = run.partition("@")[0] if run.startswith("hf:") else run.removeprefix("zoo:")
+    name = name.strip("/").split("/")[-1].replace(":", "-")
     return Path("runs/play") / name / "media"
 
 

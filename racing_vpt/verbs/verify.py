@@ -69,7 +69,7 @@ def verify(path: str, *, game: str | None = None, idm: str | None = None) -> Non
 
 def _is_checkpoint(path: str) -> bool:
     """Whether a path names weights: a run folder, a folder of ours, a file, `zoo:NAME`."""
-    if path.startswith("zoo:") or path.endswith((".ckpt", ".ckpt.previous", ".safetensors", ".model")):
+    if path.startswith(("zoo:", "hf:")) or path.endswith((".ckpt", ".ckpt.previous", ".safetensors", ".model")):
         return True
     return (Path(path) / "checkpoints").is_dir() or (Path(path) / "model.safetensors").is_file()
 
