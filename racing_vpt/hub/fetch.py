@@ -11,14 +11,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import logging
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
-from racing_vpt.files import give_second_name, open_regular, write_text
+from racing_vpt.files import give_second_name, open_regular, read_json, write_json, write_text
 from racing_vpt.hub.client import (
     OutOfReach,
     api,
@@ -32,11 +32,9 @@ from racing_vpt.hub.client import (
 )
 from racing_vpt.hub.names import COMMIT, RepoName
 
-if TYPE_CHECKING:
-    from huggingface_hub.hf_api import RepoFile
-
 log = logging.getLogger(__name__)
 KEPT = "racing-vpt"  # folder of verified files in a repository's folder of the cache
+SHA256 = re.compile(r"[0-9a-f]{64}")
 SPARE = 1 << 26  # bytes that a download leaves free
 TIMEOUT = 20.0  # seconds for an answer about a repository
 _commits: dict[RepoName, RepoName] = {}  # what was found in this process, so that it stays the same in it
@@ -114,35 +112,42 @@ def _counted(paths: Sequence[str]) -> str:
 
 
 def listing(name: RepoName) -> dict[str, Listed]:
-    """The files of a repository at a commit, by path, as the cache or the Hub lists them."""
+    """The files of a repository at a commit, by path, as this cache, the Hub, or the library knows them."""
+    kept = cache_of(name) / KEPT / f"{name.revision}.json"
+    with suppress(OSError, ValueError, TypeError):
+        return _inside(name, {path: Listed(*about) for path, about in read_json(kept).items()})
+    if not is_offline():
+        listed = list_files(name)
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_json(kept, {path: list(vars(about).values()) for path, about in listed.items()})
+        return listed
     hub = library()
-    cache = cache_of(name).parent
-    try:
-        files = hub.get_cached_repo_tree(name.repo, repo_type=name.kind, revision=name.revision, cache_dir=cache)
+    try:  # what another program fetched
+        files = hub.get_cached_repo_tree(
+            name.repo, repo_type=name.kind, revision=name.revision, cache_dir=cache_of(name).parent
+        )
     except hub.errors.CachedRepoTreeNotFoundError:
-        if is_offline():
-            raise OutOfReach(_not_kept(name)) from None
-        return list_files(name)
-    return _listed(name, files)
+        raise OutOfReach(_not_kept(name)) from None
+    return _inside(name, {file.path: Listed(file.size, None, file.blob_id) for file in files})
 
 
 def list_files(name: RepoName) -> dict[str, Listed]:
     """The files of a repository at a commit, by path, as the Hub lists them."""
-    with plain_errors(name):
-        tree = api().list_repo_tree(name.repo, repo_type=name.kind, revision=name.revision, recursive=True)
-        files = [file for file in tree if not hasattr(file, "tree_id")]  # folders have one
-    return _listed(name, files)
-
-
-def _listed(name: RepoName, files: Sequence[RepoFile]) -> dict[str, Listed]:
     listed = {}
-    for file in files:
-        lfs = file.lfs  # a dict without content, so that it counts as false
-        size, sha256 = (file.size, None) if lfs is None else (lfs.size, lfs.sha256)
-        listed[file.path] = Listed(size, sha256, file.blob_id)
+    with plain_errors(name):
+        for file in api().list_repo_tree(name.repo, repo_type=name.kind, revision=name.revision, recursive=True):
+            if hasattr(file, "tree_id"):  # a folder
+                continue
+            lfs = file.lfs
+            size, sha256 = (file.size, None) if lfs is None else (lfs.size, lfs.sha256)
+            listed[file.path] = Listed(size, sha256, file.blob_id)
+    return _inside(name, listed)
+
+
+def _inside(name: RepoName, listed: dict[str, Listed]) -> dict[str, Listed]:
+    """The files, if none of their names leaves the folder."""
     for path in listed:
-        parts = PurePosixPath(path).parts
-        if path.startswith("/") or ".." in parts or "\\" in path:
+        if path.startswith("/") or ".." in PurePosixPath(path).parts or "\\" in path:
             raise ValueError(f"{name} lists a file {path!r}, whose name leaves the folder; it is not read")
     return listed
 
@@ -214,19 +219,19 @@ def _verify(name: RepoName, path: str, file: Path, listed: Listed) -> None:
     """Raise ValueError and remove the file if it is not the listed one."""
     if not file.is_file():
         raise OutOfReach(f"{name}: {path} did not arrive; try again")
-    size = file.stat().st_size
-    digest = hashlib.sha256() if listed.sha256 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    size, blob = file.stat().st_size, file.resolve()
+    sha256 = listed.sha256 or (blob.name if SHA256.fullmatch(blob.name) else None)  # the library's name of a large file
+    digest = hashlib.sha256() if sha256 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
     with open_regular(file) as opened:
         while block := opened.read(1 << 20):
             digest.update(block)
-    found, expected = digest.hexdigest(), listed.sha256 or listed.blob
+    found, expected = digest.hexdigest(), sha256 or listed.blob
     if found == expected and size == listed.size:
         return
-    blob = file.resolve()
     for remove in (file, blob):
         with suppress(OSError):
             remove.unlink()
-    kind = "sha256" if listed.sha256 else "git's sha1"
+    kind = "sha256" if sha256 else "git's sha1"
     raise ValueError(
         f"{name}: {path} has {size} bytes and {kind} {found}, but the Hub lists {listed.size} bytes and {expected}: it "
         "was changed on the way or on the server, and is removed; try again, or ask the owner to upload it again"

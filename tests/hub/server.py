@@ -246,6 +246,8 @@ def entry(path: str, content: bytes) -> dict:
     """A file in a listing."""
     about: dict = {"type": "file", "path": path, "size": len(content), "oid": blob_id(content)}
     if mode(path) == "lfs":
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{hashlib.sha256(content).hexdigest()}\n"
+        about["oid"] = blob_id(f"{pointer}size {len(content)}\n".encode())  # git holds a pointer only
         about["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
     return about
 

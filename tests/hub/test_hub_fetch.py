@@ -77,18 +77,33 @@ def test_a_cut_connection_is_resumed_where_it_was_cut(
     assert hub.asked("GET", "resolve.*model.safetensors") == ["", "bytes=300000-", "bytes=500000-"]
 
 
+@pytest.mark.parametrize(("file", "kind"), [("model.safetensors", "sha256"), ("config.json", "git's sha1")])
 def test_a_file_with_another_hash_is_refused_and_removed(
-    hub: Hub, zoo_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    hub: Hub, zoo_files: Files, tmp_path: Path, capsys: pytest.CaptureFixture[str], file: str, kind: str
 ) -> None:
     hub.repo(NAME).commit(zoo_files)
-    for file, kind in (("model.safetensors", "sha256"), ("config.json", "git's sha1")):
-        hub.garble = file
-        line = said(capsys, "verify", "hf:me/road")
-        assert file in line
-        assert f"{kind} " in line
-        assert not [path for path in files_below(tmp_path) if path.name == file]
+    hub.garble = file
+    line = said(capsys, "verify", "hf:me/road")
+    assert f"{file} has {len(zoo_files[file])} bytes and {kind} " in line
+    assert not [path for path in files_below(tmp_path) if path.name == file]
     hub.garble = ""
     assert main(["verify", "hf:me/road"]) == 0
+
+
+def test_what_another_program_fetched_is_verified_and_used(
+    hub: Hub, zoo_files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import snapshot_download
+
+    commit = hub.repo(NAME).commit(zoo_files)
+    folder = snapshot_download("me/road", cache_dir=tmp_path / "cache", endpoint=hub.address)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert read_checkpoint("hf:me/road").path.name == commit
+    (tmp_path / "cache" / "models--me--road" / "racing-vpt" / commit / "model.safetensors").unlink()
+    with (Path(folder) / "model.safetensors").open("r+b") as file:
+        file.write(b"another")
+    with pytest.raises(ValueError, match=r"model\.safetensors has .* and sha256"):
+        read_checkpoint("hf:me/road")
 
 
 def test_a_repository_of_pickles_is_refused_unread(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
