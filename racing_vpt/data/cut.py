@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import av
 import numpy as np
@@ -89,8 +89,11 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
     samples = []
     for number, start in enumerate(range(piece.start, piece.stop, form.clip_frames)):
         stop = min(start + form.clip_frames, len(sources))
-        end = int(sources[stop]) if stop < len(sources) else len(columns)
+        last = episode.span[1] if episode.span else len(columns)
+        end = int(sources[stop]) if stop < len(sources) else last
         rows = columns.spans(sources[start:stop], end)
+        if episode.span and start == 0:  # what was before the gap must not be remembered
+            rows = replace(rows, first=rows.first | (np.arange(len(rows)) == 0))
         if copies:
             mp4 = copies[number]
         else:
@@ -112,6 +115,15 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
 
 def _sources(episode: PairedRecording, form: ClipFormat) -> np.ndarray:
     """Source frame of each output frame, int64 [M]."""
+    sources = _all_sources(episode, form)
+    if episode.span is None:
+        return sources
+    start, stop = episode.span
+    return sources[(start <= sources) & (sources < stop)]
+
+
+def _all_sources(episode: PairedRecording, form: ClipFormat) -> np.ndarray:
+    """As `_sources`, of the whole recording."""
     recording = episode.recording
     recording.check()
     if form.frames_per_second is None:

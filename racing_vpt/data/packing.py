@@ -15,6 +15,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
+from racing_vpt.data.excluded import described, read_stretches, without
 from racing_vpt.data.game_check import misfit
 from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
@@ -40,6 +41,7 @@ class Packing:
         workers: number of processes.
         on_error: what to do with a recording that cannot be read, or is not one of `game`.
         game: game whose controls all recordings must have; None: no check.
+        exclude: file of stretches to leave out (`data/excluded.py`).
     """
 
     labels: Path | None = None
@@ -49,6 +51,7 @@ class Packing:
     workers: int = 1
     on_error: Literal["raise", "skip"] = "raise"
     game: Game | None = None
+    exclude: Path | None = None
 
 
 def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing = Packing()) -> dict:
@@ -65,10 +68,14 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
         FileNotFoundError: there are no recordings, or none of the labels belongs to one.
     """
     failed: dict[Path, Exception] | None = {} if how.on_error == "skip" else None
-    episodes = pair_recordings(recordings, how.labels, failed)
+    stretches = read_stretches(how.exclude) if how.exclude else []
+    whole = pair_recordings(recordings, how.labels, failed)
+    episodes, gone = without(whole, stretches, how.exclude) if how.exclude else (whole, {})
+    if not episodes:
+        raise ValueError(f"{how.exclude} leaves out every frame of the {len(whole)} recordings in {recordings}")
     splits = split_episodes([episode.drive for episode in episodes], how.val_fraction, how.seed)
     pieces, skipped = _plan(episodes, form, how)
-    skipped |= {path.relative_to(recordings).as_posix(): reason(error) for path, error in (failed or {}).items()}
+    skipped |= gone | {path.relative_to(recordings).as_posix(): reason(error) for path, error in (failed or {}).items()}
     plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
     check_no_inputs(out, (episode.recording.video for episode in episodes), "recordings")
     check_no_inputs(out, (episode.labels for episode in episodes if episode.labels), "labels")
@@ -84,7 +91,9 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
             shards = _write_shards(out, plan, todo, form, how, skipped)
             if not shards:
                 raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
-            manifest = write_manifest(out, shards, {"plan": plan, **_about(episodes, shards, form, how.seed, skipped)})
+            about = _about(episodes, shards, form, how.seed, skipped)
+            about |= {"excluded": described(stretches)} if stretches else {}
+            manifest = write_manifest(out, shards, {"plan": plan, **about})
             splits = [f"{name} {', '.join(f'{n} {of}' for of, n in held.items())}"
                       for name, held in manifest["splits"].items()]  # fmt: skip
             left_out = f"; skipped {', '.join(f'{name} ({why})' for name, why in skipped.items())}" if skipped else ""
@@ -181,7 +190,8 @@ def _fingerprint(episodes: list[PairedRecording], form: ClipFormat, *options: fl
     for episode in episodes:
         lines = episode.labels or episode.recording.lines
         controls = None if lines is None else sha256_of(lines)
-        inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls])
+        part = [episode.span] if episode.span else []
+        inputs.append([episode.name, episode.recording.sha256, episode.actions_from, controls, *part])
     how = {**asdict(form), "decoder": None}
     if form.resize == "area":  # the only value of earlier versions, whose shards keep their fingerprint
         del how["resize"]
@@ -221,8 +231,17 @@ def _about(
                 "video_sha256": episode.recording.sha256,
                 "actions_from": episode.actions_from,
                 **{name: episode.recording.meta[name] for name in kept if name in episode.recording.meta},
+                **_of_part(episode),
             }
             for episode in packed
         },
         "skipped": skipped,
     }
+
+
+def _of_part(episode: PairedRecording) -> dict[str, object]:
+    """What an episode's entry says where it is a part of a recording; only the last part ends as the drive did."""
+    if episode.span is None:
+        return {}
+    ended = {} if episode.span[1] == episode.recording.num_frames else {"lap_finished": False}
+    return {"part_of": episode.part_of, "frames": list(episode.span), **ended}

@@ -27,20 +27,24 @@ class PairedRecording:
         recording: the video.
         labels: label file that replaces the recording's own controls, or None.
         actions_from: `{"kind": "recorded"}`, `{"kind": "idm", "checkpoint": FINGERPRINT, ...}`, or None: no controls.
+        part_of: name of the whole recording, where this is a part of one.
+        span: frames [start, stop) of that part; None: the whole recording.
     """
 
     name: str
     recording: Recording
     labels: Path | None
     actions_from: dict | None
+    part_of: str | None = None
+    span: tuple[int, int] | None = None
 
     @property
     def drive(self) -> str:
-        """Name shared by all renditions of one drive, which are never divided between training and validation."""
-        return str(self.recording.meta.get("rendition_of") or self.name)
+        """Name shared by all renditions and parts of one drive, which are never divided between training and validation."""
+        return str(self.recording.meta.get("rendition_of") or self.part_of or self.name)
 
     def columns(self) -> Columns:
-        """Columns of all frames; ValueError if the number of lines is not that of frames."""
+        """Columns of all frames of the whole recording; ValueError if the number of lines is not that of frames."""
         if self.actions_from is None:
             return Columns.unknown(self.recording.num_frames)
         if self.labels is None:

@@ -15,6 +15,7 @@ def pack(
     out: Path,
     *,
     labels: Path | None = None,
+    exclude: Path | None = None,
     val_fraction: float = 0.1,
     clip_frames: int = 64,
     height: int | None = None,
@@ -40,6 +41,8 @@ def pack(
         out: folder for the shards.
         labels: folder of labels written by an IDM, in place of recorded controls. Only the videos that they belong to
             (by sha256) are packed.
+        exclude: JSON file of stretches to leave out, as marked in the page of `racing-vpt view --html`. What is left of
+            such a recording is packed as episodes of their own, encoded again, so that no clip crosses a gap.
         val_fraction: fraction of the episodes in the split `val`; 0 for none, 1 for all.
         clip_frames: frames in a clip.
         height: pixels. Default: the game's, or 96.
@@ -87,5 +90,5 @@ def pack(
         pixel_format,
         decoder,
     )
-    how = Packing(labels, val_fraction, shard_mib, seed, workers, on_error, played)
+    how = Packing(labels, val_fraction, shard_mib, seed, workers, on_error, played, exclude)
     return pack_recordings(recordings, out, form, how)
