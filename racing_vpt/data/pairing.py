@@ -40,7 +40,7 @@ class PairedRecording:
 
     @property
     def drive(self) -> str:
-        """Name shared by all renditions and parts of one drive, which are never divided between training and validation."""
+        """Name shared by renditions and parts of one drive, never divided between training and validation."""
         return str(self.recording.meta.get("rendition_of") or self.part_of or self.name)
 
     def columns(self) -> Columns:

@@ -8,10 +8,8 @@ from functools import cached_property
 
 import cv2
 import numpy as np
-import torch
 
-from racing_vpt.data.lines import RANGES
-from racing_vpt.games.minecraft import CAMERA, camera_class
+from racing_vpt.data.agreement import agreement
 from racing_vpt.play.controls_box import box_height, draw_box, used
 from racing_vpt.play.time_line import TimeLine
 from racing_vpt.play.widgets import BOX_WIDTH, strength_of
@@ -36,22 +34,6 @@ MARGIN, HEADER, HEADING, ROW = 16, 78, 26, 20  # pixels: margin, and heights of 
 WIDEST = 960  # maximum columns of the enlarged picture
 FEW = 8  # controls, above which the table has two columns
 CHUNK = 64  # frames decoded at once
-
-
-def agreement(
-    said: Mapping[str, np.ndarray], true: Mapping[str, np.ndarray], tolerance: float
-) -> dict[str, np.ndarray]:
-    """Whether controls [T] agree, bool [T] by name: axes within the tolerance, the camera by class, others exactly."""
-    agreed = {}
-    for name in said.keys() & true.keys():
-        if name in CAMERA:
-            classes = [camera_class(torch.from_numpy(column)).numpy() for column in (said[name], true[name])]
-            agreed[name] = classes[0] == classes[1]
-        else:
-            agreed[name] = np.abs(said[name] - true[name]) <= (
-                tolerance if name in RANGES and name != "gear_change" else 0.5
-            )
-    return {name: agreed[name] for name in said if name in agreed}
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 
 def view(
@@ -15,8 +16,16 @@ def view(
     num_frames: int | None = None,
     tolerance: float = 0.1,
     speed: float = 1.0,
+    html: Path | None = None,
+    films: Literal["auto", "inside", "beside"] = "auto",
+    camera: str | None = None,
+    workers: int = 1,
 ) -> Path | None:
     """Show a video with its labels, frame by frame: steering wheel, pedals and gear, or gamepad, or keys and mouse.
+
+    With --html, write a page instead that any browser opens from disk: every episode of a folder (recordings, videos
+    with --labels, shards, a LeRobot dataset) with film, controls, labels beside truth, confidence and rewards over
+    time, its least confident and most wrong moments, and marks of what to leave out for `racing-vpt pack --exclude`.
 
     Colours are weaker where the labels are uncertain. Below, a time line shows label (blue) and truth (white). Where
     the truth is known, what agrees is edged green, what does not red, with the share that was right so far. In the
@@ -24,7 +33,8 @@ def view(
     right step a frame, page up and page down a second, up and down change the speed, Escape ends.
 
     Args:
-        video: a video, or a recording (its mp4, meta file or folder of PNG frames).
+        video: a video, or a recording (its mp4, meta file or folder of PNG frames); with --html also a folder of many,
+            of shards, or a LeRobot dataset.
         labels: NAME.jsonl that an IDM wrote for it, or the folder that holds it; the recording's own controls if not
             given.
         truth: NAME.jsonl of what was really done, or its folder; the recording's own controls if it has some.
@@ -34,10 +44,33 @@ def view(
         tolerance: by which steering, throttle and brake may be off and still count as right. The camera of Minecraft
             must fall in the same of VPT's 11 classes, buttons and gear changes must be equal.
         speed: how many times as fast as it was; an mp4's rate changes with it.
+        html: page to write instead, one file that needs no server.
+        films: where the page has its films: inside it, beside it in the folder PAGE-films, or auto: inside up to
+            24 MiB.
+        camera: key of the video of a LeRobot dataset that has several.
+        workers: processes that encode films for the page.
 
     Returns:
-        The mp4, or None where a window was shown.
+        The mp4 or the page, or None where a window was shown.
     """
+    if html is not None:
+        from racing_vpt.page.sources import sources_of
+        from racing_vpt.page.viewer import write_viewer
+
+        if out is not None:
+            raise ValueError(f"--html {html} and --out {out}: write the page or the film, one at a time")
+        sources = sources_of(video, labels, truth, camera)
+        title = f"{video.resolve().name}: {len(sources)} episodes"
+        page, beside = write_viewer(sources, title, html, films=films, tolerance=tolerance, workers=workers)
+        size = page.stat().st_size / 2**20
+        where = "films inside" if beside is None else f"films in {beside}, which belongs beside it"
+        print(f"page: {page} ({size:.1f} MiB, {where}); open it in a browser")
+        return page
+    if video.is_dir() and not any(video.glob("*.png")):
+        raise ValueError(
+            f"{video} is a folder; name one of its videos, or write a page of all of them: racing-vpt view {video} "
+            f"--html view.html"
+        )
     from racing_vpt.envs.make import has_display
     from racing_vpt.outputs import check_own_film, sole_writer_of
     from racing_vpt.play.film import write_film

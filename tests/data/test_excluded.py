@@ -87,7 +87,7 @@ def test_a_recording_that_is_left_out_whole_is_told(tiny_recordings: Path, tmp_p
     ("stretches", "changed", "told"),
     [
         (OUT, {"start": 60, "stop": 50}, "no part of a video"),
-        (OUT, {"why": None}, "why is None"),
+        (OUT, {"why": None}, "why is 'None'; a text"),
         (OUT, {"stop": True}, "a number of frames is expected"),
         (OUT, {"num_frames": 1000}, "counts 1000 frames"),
         ([("elsewhere", 0, 5, "")], {}, "none of the 6 recordings"),
