@@ -50,8 +50,8 @@ demo: setup  ## the whole circle on CarRacing, from nothing: a score, a film and
 nes: setup  ## the circle on nes-road, our race for the NES, with comparisons: runs/nes-road/results.json; resumes
 	$(BIN)/racing-vpt circle
 
-enduro: setup  ## the same on Atari's Enduro: runs/enduro/results.json; resumes
-	$(BIN)/racing-vpt circle --out runs/enduro --configs configs/enduro --max_frames 5000
+enduro: setup  ## the same on Atari's Enduro, not measured yet: runs/enduro/results.json; resumes
+	$(BIN)/racing-vpt circle --out runs/enduro --configs configs/enduro --max_frames 2500
 
 SWAG_STEPS ?= 1 2 3 4 5 6 7
 swag: setup  ## SWAG's eight steps with its network in small on nes-road (8: fine-tune, FROM=RUN): make swag SWAG_STEPS="2 3"

@@ -26,6 +26,8 @@ class View:
         noise: standard deviation of noise added to its pixels in training (pixels are normalized to deviation 1).
         points: features whose places in the view are followed from frame to frame (`nn/points.py`), for a car that
             moves in the picture; `features` and `noise` then have no effect. 0: none, the view's pixels are looked at.
+        contrast: points see how much each pixel differs from the median of its frame's view, for a ground of one colour
+            whose shade is the time of the day, darker than the car or brighter.
     """
 
     top: int = 0
@@ -36,6 +38,7 @@ class View:
     channels: int = 12
     noise: float = 0.0
     points: int = 0
+    contrast: bool = False
 
     def __post_init__(self) -> None:
         least = min(self.top, self.left, self.height, self.width, self.noise, self.points)

@@ -25,6 +25,7 @@ from racing_vpt.models.idm_motion import LUMA, NUM_MOTION, GlobalMotion
 from racing_vpt.nn.points import PER_POINT, FeaturePoints
 from racing_vpt.nn.transformer import MASKED
 
+CLEAR = 64.0  # distance from the ground, of 255, from which a thing counts as seen in full
 BLACK = 6.0  # added to luma of 0 to 255 before its logarithm: below it, differences are noise of the video
 
 
@@ -150,7 +151,8 @@ class Senses(nn.Module):
             rows = slice(self.view.top, self.view.top + self.view.height)
             crop = frames[:, :, rows, self.view.left : self.view.left + self.view.width].float()
             if self.view.points:
-                senses.append(self.points(rearrange(crop / 127.5 - 1, "b t h w c -> b t c h w"), valid))
+                pictures = contrast_of(crop) if self.view.contrast else crop / 127.5 - 1
+                senses.append(self.points(rearrange(pictures, "b t h w c -> b t c h w"), valid))
             else:
                 senses.append(self.look_closely(crop, self.view))
         if self.motion is not None:
@@ -165,6 +167,12 @@ class Senses(nn.Module):
             pixels = pixels + view.noise * torch.randn_like(pixels)
         pictures = rearrange(pixels, "b t (h w) -> (b t) 1 h w", h=view.height)
         return rearrange(self.look(pictures), "(b t) d -> b t d", b=len(crop))
+
+
+def contrast_of(crop: Tensor) -> Tensor:
+    """Distance of each pixel from its frame's median colour, float32 [B, T, h, w, 3] of 0 to 255 to 0 to 1."""
+    median = rearrange(crop, "b t h w c -> b t (h w) c").median(2).values[:, :, None, None]
+    return ((crop - median).abs() / CLEAR).clamp(max=1)
 
 
 def build_senses(config: IDMConfig, motion: GlobalMotion | None, width: int) -> Senses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,18 @@ def tiny_idm(**changes: object) -> IDM:
     network = {name: changes.pop(name) for name in [*changes] if name in NETWORK}
     loss = {name: changes.pop(name) for name in [*changes] if name in LOSS}
     return IDM(**{"frames": SPEC, "network": IDMConfig(**options | network), "loss": IDMLossConfig(**loss)} | changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("contrast", [True, False])
+def test_with_contrast_the_shade_of_the_ground_makes_no_difference(contrast: bool) -> None:
+    idm = tiny_idm(view=replace(POINTS, contrast=contrast), motion=False, cnn=False).eval()
+    logits = []
+    for ground, car in ((0, 200), (230, 100)):  # by night, and in snow
+        frames = torch.full((1, 6, 48, 48, 3), ground, dtype=torch.uint8)
+        for t in range(6):
+            frames[:, t, 33:37, 10 + 2 * t : 16 + 2 * t] = car
+        logits.append(idm(frames)["steering"])
+    assert torch.allclose(*logits, atol=1e-6) == contrast
 
 
 def texture(height: int = 160, width: int = 160) -> torch.Tensor:
