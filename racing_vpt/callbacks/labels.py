@@ -24,6 +24,7 @@ from racing_vpt.callbacks.unfinished_labels import Unfinished, WindowLabels
 from racing_vpt.checkpoints.migrate import migrate_frames
 from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.label_files import not_replaceable, publish_labels
+from racing_vpt.data.origin import origin_of
 from racing_vpt.data.window_batches import PredictBatch
 from racing_vpt.data.window_datamodule import WindowDataModule
 from racing_vpt.data.windows import PredictWindow, size_of
@@ -48,6 +49,8 @@ class WriteLabels(Callback):
         on_error: what to do with a video that cannot be read: `raise` stops, `skip` reports it and continues.
         checkpoint_name: name of the checkpoint in the meta files; None: the name it was loaded by.
         overwrite: allow a folder that holds the videos. Nothing but earlier labels is replaced there either.
+        license: licence of the labels.
+        author: who made them.
     """
 
     def __init__(
@@ -56,7 +59,10 @@ class WriteLabels(Callback):
         on_error: Literal["raise", "skip"] = "raise",
         checkpoint_name: str | None = None,
         overwrite: bool = False,
+        license: str | None = None,
+        author: str | None = None,
     ) -> None:
+        self.origin = origin_of("predict", license, author)
         self.out, self.on_error, self.checkpoint_name, self.overwrite = out, on_error, checkpoint_name, overwrite
         self.tally = Tally()
         self.reliability = Reliability()
@@ -188,6 +194,7 @@ class WriteLabels(Callback):
             "kind": "labels",
             **self.made_by,
             "game": self.game,
+            **self.origin,
             "checkpoint_name": self.name,
             "video": window.video.name,
             "video_sha256": window.sha256,

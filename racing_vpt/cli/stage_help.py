@@ -72,6 +72,7 @@ Label videos: an inverse dynamics model writes which controls were used in each 
   --data.videos VIDEOS      a folder, a file or a glob
   --out FOLDER              receives NAME.jsonl, one line a frame; started again, videos that are done are passed over
   --on_error raise|skip     stop at a video that cannot be read, or report it and go on (raise)
+  --license X               licence of the labels, such as CC-BY-4.0; --author: who made them
   --config label            window and batch sizes that suit long videos
   --data.decoder NAME       auto, decord, torchcodec or pyav (auto)
   --data.device cpu|cuda    where videos are decoded (cpu)

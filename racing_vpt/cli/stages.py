@@ -132,6 +132,9 @@ class StageCLI(LightningCLI):
             )
             beside = "Let labels lie beside the videos. Even so they replace nothing but labels."
             parser.add_argument("--overwrite", type=bool, default=False, help=beside)
+            stated = {"license": "Licence of the labels, such as CC-BY-4.0.", "author": "Who made the labels."}
+            for name, meaning in stated.items():
+                parser.add_argument(f"--{name}", type=str | None, default=None, help=meaning)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: list[str]) -> None:  # type: ignore[override]
         """Parse; ParseError with one line if that fails."""
@@ -187,7 +190,8 @@ class StageCLI(LightningCLI):
 
             if not any(isinstance(callback, WriteLabels) for callback in callbacks):
                 options = self.options
-                callbacks.append(WriteLabels(options.out, options.on_error, overwrite=options.overwrite))
+                origin = {"license": options.license, "author": options.author}
+                callbacks.append(WriteLabels(options.out, options.on_error, overwrite=options.overwrite, **origin))
         return trainer
 
     def instantiate_classes(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import av
 import numpy as np
 
+from racing_vpt.data.origin import joined, origin_of_labels
 from racing_vpt.data.pairing import PairedRecording
 from racing_vpt.frames import resize
 from racing_vpt.types import Fit, Resize
@@ -87,6 +88,7 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
     copies = _copy_clips(piece, form, sources)
     video = None if copies else episode.recording.open_video(form.decoder)
     samples = []
+    license = joined([episode.recording.meta.get("license"), origin_of_labels(episode.labels).get("license")])
     for number, start in enumerate(range(piece.start, piece.stop, form.clip_frames)):
         stop = min(start + form.clip_frames, len(sources))
         last = episode.span[1] if episode.span else len(columns)
@@ -107,6 +109,7 @@ def cut(piece: Piece, form: ClipFormat) -> list[Sample]:
             "episode_frames": piece.num_frames,
             "frames_per_second": output_rate(episode, form),
             "actions_from": episode.actions_from,
+            **({"license": license} if license else {}),
         }
         text = json.dumps({**about, **rows.to_json()}, allow_nan=False)
         samples.append(Sample(f"{episode.name}-{start:07d}", mp4, text.encode()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,7 @@ import numpy as np
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.label_files import read_labels
 from racing_vpt.data.manifest import MANIFEST, read_manifest
+from racing_vpt.data.origin import joined
 from racing_vpt.data.pairing import pair_recordings
 from racing_vpt.data.remote import AT_A_TERMINAL, RemoteFiles, is_remote
 from racing_vpt.data.shards import ShardStore
@@ -79,12 +81,15 @@ def survey(path: str, num_strips: int = 6) -> Overview:
     kind = kind_of(path)
     overview = Overview(kind)
     if kind == "labels":
+        parts: list[dict] = []
         for meta_file in label_metas(Path(path)):
             records, meta = read_labels(meta_file.with_name(meta_file.name.removesuffix(".meta.json") + ".jsonl"))
             name = meta.get("checkpoint_name") or str(meta.get("checkpoint"))[:12]
             seconds = records[-1].timestamp if records else 0.0
             overview.episodes.append((meta_file.name.removesuffix(".meta.json"), name, seconds))
             overview.columns.append(Columns.of_records(records))
+            parts.append(meta)
+        overview.notes = [_licences(parts)]
         return overview
     stores: list[tuple[str, Store]] = []
     if kind == "shards":
@@ -95,13 +100,17 @@ def survey(path: str, num_strips: int = 6) -> Overview:
             f"{len(manifest['shards'])} shards, {size:.1f} MiB",
             *(f"{split}: {counts}" for split, counts in manifest["splits"].items()),
             f"actions from: {manifest['actions_from']}",
+            _licences(manifest["episodes"].values()),
             f"clips: {manifest.get('clip_format', 'the manifest does not say how they were made')}",
         ]
     else:
         episodes = pair_recordings(Path(path))
         stores = [("recordings", RecordingStore(episodes))]
         agents = sorted({str(episode.recording.meta.get("agent", "unknown")) for episode in episodes})
-        overview.notes = [f"drivers: {', '.join(agents)}"]
+        overview.notes = [
+            f"drivers: {', '.join(agents)}",
+            _licences(episode.recording.meta for episode in episodes),
+        ]
     shown = [(group, store, episode) for group, store in stores for episode in store.episodes]
     for group, store, episode in shown:
         overview.episodes.append((episode.name, group, episode.num_frames / episode.frames_per_second))
@@ -110,6 +119,16 @@ def survey(path: str, num_strips: int = 6) -> Overview:
         group, store, episode = shown[index]
         overview.strips.append(_strip(f"{episode.name} ({group})", store, episode, overview.columns[index]))
     return overview
+
+
+def _licences(parts: Iterable[Mapping[str, object]]) -> str:
+    """Licences of episodes and of their labels, with their numbers."""
+    counts: Counter[str] = Counter()
+    for part in parts:
+        labels = part.get("labels")
+        stated = [part.get("license"), labels.get("license") if isinstance(labels, dict) else None]
+        counts[joined(stated) or "not stated"] += 1
+    return "licence: " + ", ".join(f"{name} ({count})" for name, count in counts.most_common())
 
 
 def _strip(caption: str, store: Store, episode: StoredEpisode, columns: Columns) -> tuple[str, np.ndarray, Columns]:

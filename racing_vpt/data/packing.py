@@ -6,19 +6,20 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from tqdm import tqdm
 
-from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, output_rate, pieces_of
+from racing_vpt.data.cut import ClipFormat, Piece, Sample, cut, pieces_of
 from racing_vpt.data.excluded import described, read_stretches, without
 from racing_vpt.data.game_check import misfit
 from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.manifest import MANIFEST, Shard, read_manifest, write_manifest
+from racing_vpt.data.packed_about import about_shards, with_origin
 from racing_vpt.data.pairing import PairedRecording, pair_recordings, split_episodes
 from racing_vpt.data.shards import SHARD, ShardWriter, entry_of, tidy
 from racing_vpt.files import read_json, sha256_of
@@ -42,6 +43,7 @@ class Packing:
         on_error: what to do with a recording that cannot be read, or is not one of `game`.
         game: game whose controls all recordings must have; None: no check.
         exclude: file of stretches to leave out (`data/excluded.py`).
+        origin: who packs, and the licence and author of recordings that state none.
     """
 
     labels: Path | None = None
@@ -52,6 +54,7 @@ class Packing:
     on_error: Literal["raise", "skip"] = "raise"
     game: Game | None = None
     exclude: Path | None = None
+    origin: Mapping[str, object] = field(default_factory=dict)
 
 
 def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing = Packing()) -> dict:
@@ -69,14 +72,15 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
     """
     failed: dict[Path, Exception] | None = {} if how.on_error == "skip" else None
     stretches = read_stretches(how.exclude) if how.exclude else []
-    whole = pair_recordings(recordings, how.labels, failed)
+    whole = [with_origin(each, how.origin) for each in pair_recordings(recordings, how.labels, failed)]
     episodes, gone = without(whole, stretches, how.exclude) if how.exclude else (whole, {})
     if not episodes:
         raise ValueError(f"{how.exclude} leaves out every frame of the {len(whole)} recordings in {recordings}")
     splits = split_episodes([episode.drive for episode in episodes], how.val_fraction, how.seed)
     pieces, skipped = _plan(episodes, form, how)
     skipped |= gone | {path.relative_to(recordings).as_posix(): reason(error) for path, error in (failed or {}).items()}
-    plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib)
+    stated = [str(how.origin[name]) for name in ("license", "author") if how.origin.get(name)]
+    plan = _fingerprint(episodes, form, how.seed, how.val_fraction, how.shard_mib, *stated)
     check_no_inputs(out, (episode.recording.video for episode in episodes), "recordings")
     check_no_inputs(out, (episode.labels for episode in episodes if episode.labels), "labels")
     with sole_writer(out):
@@ -91,7 +95,7 @@ def pack_recordings(recordings: Path, out: Path, form: ClipFormat, how: Packing 
             shards = _write_shards(out, plan, todo, form, how, skipped)
             if not shards:
                 raise ValueError(f"none of the {len(episodes)} recordings in {recordings} could be packed: {skipped}")
-            about = _about(episodes, shards, form, how.seed, skipped)
+            about = about_shards(episodes, shards, form, how.seed, how.origin) | {"skipped": skipped}
             about |= {"excluded": described(stretches)} if stretches else {}
             manifest = write_manifest(out, shards, {"plan": plan, **about})
             splits = [f"{name} {', '.join(f'{n} {of}' for of, n in held.items())}"
@@ -184,7 +188,7 @@ def _try_cut(piece: Piece, form: ClipFormat) -> list[Sample] | Exception:
         return error if type(error).__module__ == "builtins" else ValueError(reason(error))
 
 
-def _fingerprint(episodes: list[PairedRecording], form: ClipFormat, *options: float) -> str:
+def _fingerprint(episodes: list[PairedRecording], form: ClipFormat, *options: float | str) -> str:
     """Hash of the recordings and options; equal for a continued run."""
     inputs = []
     for episode in episodes:
@@ -211,37 +215,3 @@ def _finished(out: Path, plan: str) -> list[Shard]:
             )
         shards.append(Shard.of_json(entry))
     return shards
-
-
-def _about(
-    episodes: list[PairedRecording], shards: list[Shard], form: ClipFormat, seed: int, skipped: dict[str, str]
-) -> dict[str, object]:
-    """The manifest's description of how the shards were made."""
-    names = {place.episode for shard in shards for place in shard.samples}
-    packed = [episode for episode in episodes if episode.name in names]
-    origins = {json.dumps(episode.actions_from, sort_keys=True): episode.actions_from for episode in packed}
-    kept = ("environment", "seed", "agent", "lap_finished")
-    return {
-        "clip_format": {**asdict(form), "decoder": None},
-        "split_seed": seed,
-        "actions_from": list(origins.values()),
-        "episode_rates": {episode.name: output_rate(episode, form) for episode in packed},
-        "episodes": {
-            episode.name: {
-                "video_sha256": episode.recording.sha256,
-                "actions_from": episode.actions_from,
-                **{name: episode.recording.meta[name] for name in kept if name in episode.recording.meta},
-                **_of_part(episode),
-            }
-            for episode in packed
-        },
-        "skipped": skipped,
-    }
-
-
-def _of_part(episode: PairedRecording) -> dict[str, object]:
-    """What an episode's entry says where it is a part of a recording; only the last part ends as the drive did."""
-    if episode.span is None:
-        return {}
-    ended = {} if episode.span[1] == episode.recording.num_frames else {"lap_finished": False}
-    return {"part_of": episode.part_of, "frames": list(episode.span), **ended}

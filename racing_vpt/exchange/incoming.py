@@ -14,6 +14,7 @@ from racing_vpt.data.columns import Columns
 from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.lines import write_lines
 from racing_vpt.data.opening import FORMAT
+from racing_vpt.data.origin import carried, keeps
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.exchange.check import check_columns
 from racing_vpt.exchange.footage import Footage, one_encoding, save_video, whole_file
@@ -74,6 +75,7 @@ class IncomingEpisode:
         how: options that the result depends on, JSON values; `crf` and `pictures` are among them.
         read: reads it; ValueError says what is wrong with it.
         game: game whose controls are expected; None: any.
+        stated: licence and author of an episode that states none, and what imports it.
     """
 
     name: str
@@ -81,13 +83,16 @@ class IncomingEpisode:
     how: Mapping[str, object]
     read: Callable[[], Episode]
     game: Game | None = None
+    stated: Mapping[str, object] = field(default_factory=dict)
 
     def write(self, out: Path, origin: Mapping[str, object], replaced: Sequence[Path]) -> tuple[int, list[str]]:
         """Read the episode and write the recording, with `origin` in its meta file; returns frames and remarks."""
         episode = self.read()
         rate, frames = episode.frames_per_second, episode.footage.num_frames
         remarks = [*episode.remarks, *check_columns(episode.columns, frames, rate, self.game)]
+        remarks += keeps(episode.meta, self.stated)
         meta = {"agent": None, "scheme": self.game.name if self.game else None, **episode.meta, **origin}
+        meta |= carried(episode.meta, self.stated)
         meta |= {"uneven": True} if episode.times is not None else {}
         if not self.how["pictures"] and _keeps_encoding(episode.footage):
             _write_copy(out, self.name, episode, meta, remarks, replaced)

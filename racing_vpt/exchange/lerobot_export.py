@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from racing_vpt.data.columns import Columns
+from racing_vpt.data.origin import origin_of_all
 from racing_vpt.exchange.footage import Footage, Stretch, encode_video, one_encoding
 from racing_vpt.exchange.lerobot_files import (
     ABOUT,
@@ -160,6 +161,7 @@ class LeRobotExport:
                 "data_path": DATA_PATH,
                 "video_path": VIDEO_PATH,
                 "features": self._features,
+                **origin_of_all(json.loads(row[ABOUT]) for row in self._done),
             },
         )
 

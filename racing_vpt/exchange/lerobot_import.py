@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from racing_vpt.data.origin import ORIGIN, carried
 from racing_vpt.exchange.check import OFF_RATE, check_times
 from racing_vpt.exchange.footage import VideoFootage
 from racing_vpt.exchange.incoming import Episode
@@ -25,6 +27,7 @@ from racing_vpt.video.trust import examined_once
 TOLERANCE = 1e-4  # seconds, as lerobot's
 CONVERT = "python -m lerobot.datasets.v30.convert_dataset_v21_to_v30 --repo-id OWNER/NAME"
 OURS = {"next.reward": "reward"}  # our names of columns
+LONGEST_CARD = 10_000  # characters of a card in which its front matter lies
 INDICES = ("frame_index", "episode_index", "index", "task_index")
 
 
@@ -88,6 +91,8 @@ def lerobot_episodes(folder: Path, camera: str | None) -> list[LeRobotEpisode]:
     if not found:
         raise FileNotFoundError(f"{folder} lists no episodes: {EPISODES} has no chunk-NNN/file-NNN.parquet")
     names = {name: _names(feature) for name, feature in features.items()}
+    stated = {name: info[name] for name in ORIGIN if isinstance(info.get(name), str)}
+    stated = {**_card(folder), **stated}
     episodes = []
     for row in found:
         start, index = row[f"videos/{key}/from_timestamp"] * rate, row["episode_index"]
@@ -101,6 +106,7 @@ def lerobot_episodes(folder: Path, camera: str | None) -> list[LeRobotEpisode]:
         data = _inside(folder, str(info.get("data_path")), row, "data", key)
         video = _inside(folder, str(info.get("video_path")), row, f"videos/{key}", key)
         about = json.loads(row.get(ABOUT) or "{}")
+        about |= carried(about, stated)
         episodes.append(
             LeRobotEpisode(name, index, data, video, round(start), row["length"], float(rate), names, about)
         )
@@ -191,6 +197,14 @@ def _inside(folder: Path, pattern: str, row: Mapping[str, int], part: str, key: 
         raise FileNotFoundError(f"{path} is missing, which meta/episodes names; fetch the whole dataset")
     refuse_link_out(path, folder)
     return path
+
+
+def _card(folder: Path) -> dict[str, str]:
+    """The licence that the dataset's card states in its front matter."""
+    card = folder / "README.md"
+    text = card.read_text(errors="replace")[:LONGEST_CARD] if card.is_file() else ""
+    found = re.match(r"---\n(?:.*\n)*?license: *([\w.+-]+) *\n(?:.*\n)*?---\n", text)
+    return {"license": found[1]} if found else {}
 
 
 def _names(feature: Mapping[str, object]) -> list[str]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.lines import RANGES
+from racing_vpt.data.origin import origin_of_all
 from racing_vpt.exchange.outgoing import Outgoing
 from racing_vpt.files import published, read_json, remove_leftovers, write_json
 from racing_vpt.types import Frame
@@ -167,9 +168,10 @@ class MinariExport:
         unknown = [(0.0, 1.0) if inside else (-np.inf, np.inf) for inside in held]
         bounds = np.array([RANGES.get(name, unknown[at]) for at, name in enumerate(controls)], np.float32)
         known: dict[str, list[str]] = {}
-        for key in ("author", "license", "made_with", "environment", "agent"):
+        for key in ("author", "environment", "agent"):
             values = {str(episode.about[key]) for episode in written if episode.about.get(key)}
             known |= {key: sorted(values)} if values else {}
+        origin = origin_of_all(episode.about for episode in written)
         name = self.out.resolve().name
         write_json(
             self.out / ABOUT,
@@ -188,7 +190,8 @@ class MinariExport:
                 "before: recordings have no frame after the last action. Episodes end by truncation, unless a lap was "
                 "finished.",
                 **({"author": known["author"]} if "author" in known else {}),
-                **{key: " AND ".join(values) for key, values in known.items() if key != "author"},
+                **{key: ", ".join(values) for key, values in known.items() if key != "author"},
+                **{key: text for key, text in origin.items() if key != "author" and text is not None},
                 "dataset_size": round((self.out / MAIN).stat().st_size / 1e6, 1),
                 NAMES: names,
             },

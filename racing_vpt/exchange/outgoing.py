@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -11,13 +11,14 @@ import numpy as np
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.data.manifest import MANIFEST, read_manifest
+from racing_vpt.data.origin import ORIGIN, carried, origin_of_labels
 from racing_vpt.data.pairing import PairedRecording, pair_recordings
 from racing_vpt.data.shards import ShardStore
 from racing_vpt.data.store import StoredEpisode
 from racing_vpt.exchange.footage import ClipFootage, Footage, PictureFootage, VideoFootage
 from racing_vpt.known_files import known_sha256
 
-CARRIED = ("environment", "seed", "agent", "lap_finished", "score", "license")  # fields of a meta file that go along
+CARRIED = ("environment", "seed", "agent", "lap_finished", "score", *ORIGIN)  # fields of a meta file that go along
 
 
 class Outgoing(Protocol):
@@ -59,9 +60,15 @@ class Outgoing(Protocol):
 
 @dataclass(frozen=True)
 class OutgoingRecording:
-    """A recording, or a video with labels."""
+    """A recording, or a video with labels.
+
+    Args:
+        paired: the recording.
+        stated: licence and author of one that states none.
+    """
 
     paired: PairedRecording
+    stated: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -94,7 +101,9 @@ class OutgoingRecording:
     def about(self) -> dict[str, object]:
         """Fields of the meta file that go along."""
         meta = self.paired.recording.meta
-        return {name: meta[name] for name in CARRIED if name in meta} | {"actions_from": self.paired.actions_from}
+        known = {name: meta[name] for name in CARRIED if name in meta} | {"actions_from": self.paired.actions_from}
+        known |= {"labels": origin_of_labels(self.paired.labels)} if self.paired.labels else {}
+        return known | carried(known, self.stated)
 
     def times(self) -> np.ndarray | None:
         """Times of a variable rate."""
@@ -115,10 +124,17 @@ class OutgoingRecording:
 
 @dataclass(frozen=True)
 class OutgoingShards:
-    """An episode of shards."""
+    """An episode of shards.
+
+    Args:
+        store: the shards.
+        stored: the episode.
+        stated: licence and author of one that states none.
+    """
 
     store: ShardStore
     stored: StoredEpisode
+    stated: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -148,8 +164,9 @@ class OutgoingShards:
     @property
     def about(self) -> dict[str, object]:
         """What the manifest says of the episode."""
-        about = self.store.manifest["episodes"].get(self.name)
-        return {name: about[name] for name in (*CARRIED, "actions_from") if name in (about or {})}
+        about = self.store.manifest["episodes"].get(self.name) or {}
+        known = {name: about[name] for name in (*CARRIED, "actions_from", "labels") if name in about}
+        return known | carried(known, self.stated)
 
     def times(self) -> np.ndarray | None:
         """None: the rate of shards is even."""
@@ -164,7 +181,9 @@ class OutgoingShards:
         return ClipFootage(self.store, self.stored.clips)
 
 
-def outgoing_episodes(folder: Path, labels: Path | None = None) -> Sequence[Outgoing]:
+def outgoing_episodes(
+    folder: Path, labels: Path | None = None, stated: Mapping[str, object] | None = None
+) -> Sequence[Outgoing]:
     """The episodes of a folder of recordings, of videos with labels, or of shards, in a fixed order.
 
     Raises:
@@ -172,11 +191,11 @@ def outgoing_episodes(folder: Path, labels: Path | None = None) -> Sequence[Outg
         ValueError: they are damaged, or `labels` are given for shards.
     """
     if not (folder / MANIFEST).is_file():
-        return [OutgoingRecording(paired) for paired in pair_recordings(folder, labels)]
+        return [OutgoingRecording(paired, stated or {}) for paired in pair_recordings(folder, labels)]
     if labels is not None:
         raise ValueError(f"{folder} holds shards, which have their controls; leave out --labels")
     found: list[Outgoing] = []
     for split in sorted(read_manifest(str(folder))["splits"]):
         store = ShardStore(str(folder), split)
-        found += [OutgoingShards(store, stored) for stored in store.episodes]
+        found += [OutgoingShards(store, stored, stated or {}) for stored in store.episodes]
     return found

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from racing_vpt.data.columns import Columns
+from racing_vpt.data.origin import ORIGIN
 from racing_vpt.exchange.check import OFF_RATE, check_times, mean_rate
 from racing_vpt.exchange.footage import Footage, PictureFootage, VideoFootage
 from racing_vpt.exchange.incoming import Episode, recording_name
@@ -22,7 +23,16 @@ from racing_vpt.video.decoders import JPEG_SUFFIXES, VIDEO_SUFFIXES, PictureFold
 from racing_vpt.video.trust import examined_once
 
 PICTURES = (".png", *JPEG_SUFFIXES)
-KEPT = ("environment", "seed", "agent", "lap_finished", "score", "license", "actions_from")  # of a meta file beside it
+KEPT = (
+    "environment",
+    "seed",
+    "agent",
+    "lap_finished",
+    "score",
+    "actions_from",
+    "labels",
+    *ORIGIN,
+)  # of a meta file beside it
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from racing_vpt.agents.key_controls import KeyControls
@@ -37,6 +38,7 @@ class RecordOptions:
     at_once: bool = False
     video_only: bool = False
     wait: float = 0.0
+    origin: Mapping[str, object] = field(default_factory=dict)
 
 
 class ScreenRecorder:
@@ -117,7 +119,7 @@ class ScreenRecorder:
             self.recorded.ended = f"ended because the disk of {out} is full: {RESERVE >> 20} MiB are left"
             return
         if self._take is None:
-            meta = {"game": self.game.name, "window": self.window.title}
+            meta = {"game": self.game.name, "window": self.window.title, **self.options.origin}
             rate, actions = self.options.frames_per_second, not self.options.video_only
             self._take = ScreenTake(Take(out, self.game.name, rate, meta, "", actions), seen.seconds)
             self.controls.take_over({})

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
 
+from racing_vpt.data.origin import origin_of
 from racing_vpt.data.recording import RecordingWriter
 from racing_vpt.files import TEMPORARY, remove_leftovers
 from racing_vpt.types import Controls, Frame, FrameRecord
@@ -43,6 +44,7 @@ class Take:
         name = self.reserved.name.removeprefix(TEMPORARY)
         self.path = folder / f"{name}.mp4"
         self.agent, self.by_hand = agent, list[bool]()
+        meta = {**origin_of("play"), **meta}
         self.writer = RecordingWriter(folder, name, frames_per_second=frames_per_second, meta=meta, actions=actions)
 
     def __len__(self) -> int:

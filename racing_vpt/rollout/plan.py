@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,7 @@ class Plan:
     renditions: tuple[Rendition, ...] = ()  # in place of one near-lossless mp4
     count: Path | None = None  # file of a `FrameCount`
     seeds: tuple[int, ...] = ()
+    origin: Mapping[str, object] = field(default_factory=dict)  # who makes it, under which licence
 
     def driver_of(self, seed: int) -> Driver:
         """The agent for a seed's episode, a function of the seed only."""

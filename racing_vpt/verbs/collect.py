@@ -32,6 +32,8 @@ def collect(
     allow_judging_seeds: bool = False,
     game: str = "carracing",
     rom: Path | None = None,
+    license: str | None = None,
+    author: str | None = None,
 ) -> list[EpisodeResult]:
     """Record agents that drive: one episode per seed, as video, controls and meta file.
 
@@ -54,6 +56,8 @@ def collect(
         allow_judging_seeds: allow seeds below 10000.
         game: name or YAML file of the game, which names its environment.
         rom: image of a NES game's cartridge, for --game nes or a file of your own.
+        license: licence of the recordings, such as CC-BY-4.0, which goes along wherever they go.
+        author: who made them, as you want to be named.
 
     Returns:
         Results of the episodes recorded now.
@@ -65,6 +69,7 @@ def collect(
     from functools import partial
 
     from racing_vpt.cli.episode_progress import EpisodeProgress, longest_episode
+    from racing_vpt.data.origin import origin_of
     from racing_vpt.free_cores import num_cores
     from racing_vpt.games.read import load_game
     from racing_vpt.outputs import sole_writer
@@ -92,7 +97,8 @@ def collect(
     names = [rendition.name for rendition in encodings]
     if (pictures and names) or len(set(names)) < len(names):
         raise ValueError(f"renditions need names of their own, and no --pictures with them; given: {names}")
-    plan = Plan(out, env, drivers, perturb, truth, video_only, pictures, max_frames, encodings)
+    origin = origin_of("collect", license, author)
+    plan = Plan(out, env, drivers, perturb, truth, video_only, pictures, max_frames, encodings, origin=origin)
     for seed in {plan.driver_of(number).agent: number for number in numbers}.values():
         plan.load_driver(seed)  # a wrong name is an error here, not in a worker
     frames_per_second = check_env(env, any(plan.perturbation_of(seed) for seed in numbers))
@@ -182,6 +188,7 @@ def recording_writer(plan: Plan, frames_per_second: float, seed: int) -> Episode
         "seed": seed,
         "agent": plan.driver_of(seed).agent,
         "settings": plan.settings_of(seed),
+        **plan.origin,
         "versions": deciding_versions(plan.env),
     }
     if plan.renditions:

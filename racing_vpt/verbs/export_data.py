@@ -21,6 +21,8 @@ def export_data(
     file_mib: float = 64.0,
     crf: int = 12,
     on_error: Literal["raise", "skip"] = "raise",
+    license: str | None = None,
+    author: str | None = None,
 ) -> dict[str, int]:
     """Write recordings, videos with labels, or shards in another format (data/README.md describes each).
 
@@ -41,6 +43,8 @@ def export_data(
         file_mib: size in MiB above which a video file of a LeRobot dataset is closed.
         crf: quality of videos that have to be encoded again; lower is better.
         on_error: stop at an episode that cannot be read, or report it and go on.
+        license: licence of episodes that state none, such as CC-BY-4.0; a stated one stays.
+        author: who made episodes that do not say it.
 
     Returns:
         Numbers of episodes `done`, `passed_over` and `failed`, and of `frames`.
@@ -52,6 +56,7 @@ def export_data(
         )
     if file_mib <= 0:
         raise ValueError(f"--file_mib {file_mib}: a size above 0 is expected")
+    from racing_vpt.data.origin import origin_of
     from racing_vpt.exchange.arrays import ArrayExport
     from racing_vpt.exchange.exporting import Exporter, export_all
     from racing_vpt.exchange.lerobot_export import LeRobotExport
@@ -61,7 +66,7 @@ def export_data(
 
     if rows == "parquet":
         pyarrow_of("--rows parquet")
-    episodes = outgoing_episodes(folder, labels)
+    episodes = outgoing_episodes(folder, labels, origin_of("export", license, author))
     exporter: Exporter = ArrayExport(out)
     if format == "lerobot":
         exporter = LeRobotExport(out, episodes, task, crf, file_mib)

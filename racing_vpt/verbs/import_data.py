@@ -10,7 +10,7 @@ from racing_vpt.exchange.options import ColumnMapping, ContractorOptions, Import
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from racing_vpt.exchange.incoming import Incoming
+    from racing_vpt.exchange.incoming import IncomingEpisode
     from racing_vpt.games.game import Game
 
 
@@ -30,6 +30,8 @@ def import_data(
     crf: int = 12,
     contractor: ContractorOptions = ContractorOptions(),
     on_error: Literal["raise", "skip"] = "raise",
+    license: str | None = None,
+    author: str | None = None,
 ) -> dict[str, int]:
     """Turn data in another format (data/README.md describes each) into recordings, to be packed, trained from and
     viewed.
@@ -55,10 +57,15 @@ def import_data(
         crf: quality of videos that have to be encoded; lower is better.
         contractor: options of OpenAI's contractor recordings.
         on_error: stop at a recording that cannot be read, or report it and go on.
+        license: licence of recordings that state none, such as CC-BY-4.0; a stated one stays.
+        author: who made recordings that do not say it.
 
     Returns:
         Numbers of recordings `done`, `passed_over` and `failed`, and of `frames`.
     """
+    from dataclasses import replace
+
+    from racing_vpt.data.origin import origin_of
     from racing_vpt.exchange.incoming import import_all
     from racing_vpt.games.read import load_game
 
@@ -67,7 +74,9 @@ def import_data(
     if video_only and format != "arrays":
         raise ValueError(f"--video_only is for --format arrays; a video of {format} can be labelled as it is")
     played = None if game is None else load_game(game)
-    how = {"format": format, "game": game, "pictures": pictures, "crf": crf}
+    origin = origin_of("import", license, author)
+    given = {name: origin[name] for name in ("license", "author") if origin[name] is not None}
+    how = {"format": format, "game": game, "pictures": pictures, "crf": crf, **given}
     if format == "contractor":
         episodes = _contractor(folder, contractor, how, played)
     elif format == "lerobot":
@@ -76,12 +85,12 @@ def import_data(
         episodes = _arrays(folder, mapping, frames_per_second, video_only, how, played)
     else:
         episodes = _tables(folder, mapping, frames_per_second, timestamps, slack, how, played)
-    return import_all(episodes, out, on_error, "data that is imported")
+    return import_all([replace(each, stated=origin) for each in episodes], out, on_error, "data that is imported")
 
 
 def _contractor(
     folder: Path, options: ContractorOptions, how: Mapping[str, object], game: Game | None
-) -> Sequence[Incoming]:
+) -> Sequence[IncomingEpisode]:
     from dataclasses import asdict
     from functools import partial
 
@@ -113,7 +122,7 @@ def _arrays(
     video_only: bool,
     how: Mapping[str, object],
     game: Game | None,
-) -> Sequence[Incoming]:
+) -> Sequence[IncomingEpisode]:
     from dataclasses import asdict
     from functools import partial
 
@@ -137,7 +146,7 @@ def _arrays(
 
 def _lerobot(
     folder: Path, mapping: ColumnMapping, camera: str | None, how: Mapping[str, object], game: Game | None
-) -> Sequence[Incoming]:
+) -> Sequence[IncomingEpisode]:
     from dataclasses import asdict
     from functools import partial
 
@@ -164,7 +173,7 @@ def _tables(
     slack: int,
     how: Mapping[str, object],
     game: Game | None,
-) -> Sequence[Incoming]:
+) -> Sequence[IncomingEpisode]:
     from dataclasses import asdict
     from functools import partial
 

@@ -31,6 +31,8 @@ def pack(
     workers: int = 1,
     on_error: Literal["raise", "skip"] = "raise",
     game: str | None = None,
+    license: str | None = None,
+    author: str | None = None,
 ) -> dict:
     """Pack recordings into shards (WebDataset tars) with a manifest.
 
@@ -61,6 +63,8 @@ def pack(
         workers: processes; more than one pays where clips are encoded again.
         on_error: what to do with a recording that cannot be read, or has controls of another game than --game.
         game: name or YAML file of the game that all recordings must be of; its file also gives size and rate.
+        license: licence of recordings that state none, such as CC-BY-4.0.
+        author: who made recordings that do not say it.
 
     Returns:
         The manifest.
@@ -77,6 +81,7 @@ def pack(
             f"clip_frames, workers and shard_mib must be positive, but are {clip_frames}, {workers} and {shard_mib}"
         )
     from racing_vpt.data.cut import ClipFormat
+    from racing_vpt.data.origin import origin_of
     from racing_vpt.data.packing import Packing, pack_recordings
 
     form = ClipFormat(
@@ -90,5 +95,6 @@ def pack(
         pixel_format,
         decoder,
     )
-    how = Packing(labels, val_fraction, shard_mib, seed, workers, on_error, played, exclude)
+    origin = origin_of("pack", license, author)
+    how = Packing(labels, val_fraction, shard_mib, seed, workers, on_error, played, exclude, origin)
     return pack_recordings(recordings, out, form, how)

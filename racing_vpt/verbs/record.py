@@ -21,6 +21,8 @@ def record(
     at_once: bool = False,
     video_only: bool = False,
     wait: float = 0.0,
+    license: str | None = None,
+    author: str | None = None,
 ) -> Recorded:
     """Record a window of the screen and the keys held in each frame: `racing-vpt record --game mine.yaml --out mine`.
 
@@ -39,6 +41,8 @@ def record(
         at_once: start without waiting for the key.
         video_only: record the video without controls, for an IDM to label.
         wait: seconds to wait for the window to open.
+        license: licence of the recordings, such as CC-BY-4.0, which goes along wherever they go.
+        author: who made them, as you want to be named.
 
     Returns:
         The recordings, and what happened meanwhile.
@@ -59,6 +63,7 @@ def record(
         raise ValueError("--window and --region were given, but one place can be recorded at a time")
     display = display_name()
 
+    from racing_vpt.data.origin import origin_of
     from racing_vpt.games.screen import Screen
     from racing_vpt.outputs import sole_writer
     from racing_vpt.play.screen_recorder import RecordOptions, ScreenRecorder
@@ -73,7 +78,8 @@ def record(
             f"the file of the game {found.name} names no window; give --window TITLE or --region LEFT,TOP,WIDTH,HEIGHT"
         )
     rate = rate or found.frames.frames_per_second
-    options = RecordOptions(rate, max_seconds, start_key, stop_key, at_once, video_only, wait)
+    origin = origin_of("record", license, author)
+    options = RecordOptions(rate, max_seconds, start_key, stop_key, at_once, video_only, wait, origin)
     with sole_writer(out), ScreenRecorder(found, screen, display, options) as recorder:
         recorded = recorder.run(out)
     for path in recorded.paths:
