@@ -15,9 +15,10 @@ from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.lines import write_lines
 from racing_vpt.data.opening import FORMAT
 from racing_vpt.data.origin import carried, keeps
-from racing_vpt.data.recording import RecordingWriter
+from racing_vpt.data.recording import Recording, RecordingWriter
 from racing_vpt.exchange.check import check_columns
 from racing_vpt.exchange.footage import Footage, one_encoding, save_video, whole_file
+from racing_vpt.exchange.lag import LagMeter
 from racing_vpt.files import Draft, json_text, plain_name, publish_together, read_json, sha256_of
 from racing_vpt.games.game import Game
 from racing_vpt.known_files import known_sha256
@@ -110,7 +111,11 @@ class IncomingEpisode:
 
 
 def import_all(
-    episodes: Sequence[Incoming], out: Path, on_error: Literal["raise", "skip"], what: str
+    episodes: Sequence[Incoming],
+    out: Path,
+    on_error: Literal["raise", "skip"],
+    what: str,
+    lags: LagMeter | None = None,
 ) -> dict[str, int]:
     """Import episodes that are not in `out` yet, with progress; prints what was changed.
 
@@ -119,6 +124,7 @@ def import_all(
         out: folder for the recordings.
         on_error: stop at an episode that cannot be read, or report it and go on.
         what: the episodes' name in messages, in the plural.
+        lags: looks at the new recordings and says at the end whether controls are shifted in time; None: not looked at.
 
     Returns:
         Numbers of recordings `done`, `passed_over` and `failed`, and of `frames`.
@@ -136,6 +142,8 @@ def import_all(
                 frames, remarks = episode.write(out, origin, earlier)
                 counts["done"] += 1
                 counts["frames"] += frames
+                if lags is not None:
+                    lags.add(Recording.open(out / f"{episode.name}.meta.json"))
                 if remarks:
                     bar.write(f"{episode.name}: {'; '.join(remarks)}")
             except Exception as error:  # whatever is wrong with one recording is no reason to pass over the others
@@ -143,6 +151,8 @@ def import_all(
                     raise
                 counts["failed"] += 1
                 bar.write(f"passed over {episode.name}: {reason(error)}")
+    if lags is not None and (sentence := lags.sentence()):
+        print(sentence)
     print(f"{out}: " + ", ".join(f"{count} {word.replace('_', ' ')}" for word, count in counts.items()))
     if counts["failed"] and not counts["done"] and not counts["passed_over"]:
         raise ValueError(f"none of the {counts['failed']} recordings could be imported; the reasons stand above")

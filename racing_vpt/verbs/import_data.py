@@ -30,6 +30,7 @@ def import_data(
     crf: int = 12,
     contractor: ContractorOptions = ContractorOptions(),
     on_error: Literal["raise", "skip"] = "raise",
+    check_lag: bool = True,
     license: str | None = None,
     author: str | None = None,
 ) -> dict[str, int]:
@@ -57,6 +58,8 @@ def import_data(
         crf: quality of videos that have to be encoded; lower is better.
         contractor: options of OpenAI's contractor recordings.
         on_error: stop at a recording that cannot be read, or report it and go on.
+        check_lag: look at up to 24 recordings of 1,000 frames, and say at the end whether their controls come later or
+            earlier than the picture.
         license: licence of recordings that state none, such as CC-BY-4.0; a stated one stays.
         author: who made recordings that do not say it.
 
@@ -67,6 +70,7 @@ def import_data(
 
     from racing_vpt.data.origin import origin_of
     from racing_vpt.exchange.incoming import import_all
+    from racing_vpt.exchange.lag import LagMeter
     from racing_vpt.games.read import load_game
 
     if not folder.is_dir():
@@ -85,7 +89,8 @@ def import_data(
         episodes = _arrays(folder, mapping, frames_per_second, video_only, how, played)
     else:
         episodes = _tables(folder, mapping, frames_per_second, timestamps, slack, how, played)
-    return import_all([replace(each, stated=origin) for each in episodes], out, on_error, "data that is imported")
+    stated = [replace(each, stated=origin) for each in episodes]
+    return import_all(stated, out, on_error, "data that is imported", LagMeter() if check_lag else None)
 
 
 def _contractor(
