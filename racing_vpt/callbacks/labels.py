@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from racing_vpt.callbacks.label_reliability import Reliability, effective_ranges
 from racing_vpt.callbacks.label_tally import Tally
-from racing_vpt.callbacks.unfinished_labels import Unfinished, WindowLabels
+from racing_vpt.callbacks.unfinished_labels import Unfinished, WindowLabels, made_by
 from racing_vpt.checkpoints.migrate import migrate_frames
 from racing_vpt.data.item_errors import concerns_all, reason
 from racing_vpt.data.label_files import not_replaceable, publish_labels
@@ -245,12 +245,3 @@ class WriteLabels(Callback):
         self.held.close()
         if hasattr(self, "sizes"):
             self.remove_leftovers(own=True)  # a signal may have come before the draft was recorded
-
-
-def made_by(module: IDM) -> dict[str, object]:
-    """Everything that determines a model's labels: weights, scheme, frames, and how a label is chosen."""
-    return {
-        "checkpoint": module.fingerprint(),
-        "label": module.label,
-        "frames": asdict(module.frames),
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import IO
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from racing_vpt.callbacks.label_reliability import DIGITS, Reliability
 from racing_vpt.data.lines import to_line
 from racing_vpt.data.windows import PredictWindow
 from racing_vpt.files import Draft
+from racing_vpt.models.idm import IDM
 from racing_vpt.types import FrameRecord
 
 
@@ -68,3 +69,12 @@ class Unfinished:
 def rounded(values: Tensor) -> list[float]:
     """The numbers with as many decimals as are written; half a bin of any scheme is a hundred times coarser."""
     return values.double().numpy().round(DIGITS).tolist()
+
+
+def made_by(module: IDM) -> dict[str, object]:
+    """Everything that determines a model's labels: weights, scheme, frames, and how a label is chosen."""
+    return {
+        "checkpoint": module.fingerprint(),
+        "label": module.label,
+        "frames": asdict(module.frames),
+    }

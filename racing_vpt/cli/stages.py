@@ -124,12 +124,8 @@ class StageCLI(LightningCLI):
         parser.add_argument("--runs", type=Path, default=Path("runs"), help="Folder that holds the run folders.")
         if self.stage == "predict":
             parser.add_argument("--out", type=Path | None, default=None, help="Folder that receives the labels.")
-            parser.add_argument(
-                "--on_error",
-                type=Literal["raise", "skip"],
-                default="raise",
-                help="What to do with a video that cannot be read: stop, or report it and pass over it.",
-            )
+            unread = "What to do with a video that cannot be read: stop, or report it and pass over it."
+            parser.add_argument("--on_error", type=Literal["raise", "skip"], default="raise", help=unread)
             beside = "Let labels lie beside the videos. Even so they replace nothing but labels."
             parser.add_argument("--overwrite", type=bool, default=False, help=beside)
             stated = {"license": "Licence of the labels, such as CC-BY-4.0.", "author": "Who made the labels."}
