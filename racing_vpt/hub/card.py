@@ -98,9 +98,12 @@ def _of_drive(report: dict, path: Path) -> list[Score]:
     about = {
         "episodes": len(numbers),
         "seeds": f"{min(numbers)} to {max(numbers)}",
-        "interval_95": list(report["ci95"]),
+        **({"interval_95": list(report["ci95"])} if len(numbers) > 1 else {}),
         "actions": "sampled" if "--sample" in report.get("command", []) else "greedy",
     }
+    shortened = re.search(r"--max_frames[ =](\d+)", " ".join(map(str, report.get("command", []))))
+    if shortened:
+        about["max_frames"] = int(shortened[1])  # such a return does not compare with that of whole episodes
     task, env = "reinforcement-learning", report["env"]
     scores = [Score(task, env, "mean_reward", "mean return", report["mean"], about)]
     scores.append(Score(task, env, "median_reward", "median return", report["median"], {"episodes": len(numbers)}))

@@ -15,6 +15,7 @@ from racing_vpt.cli.main import main
 from racing_vpt.data.hub_data import at_hand
 from racing_vpt.data.overview import survey
 from racing_vpt.hub import fetch
+from racing_vpt.hub.card import read_scores
 from racing_vpt.hub.upload import front_matter
 from racing_vpt.play.film import FilmWriter
 from tests.cli.answers import said
@@ -150,6 +151,13 @@ def test_shards_and_recordings_come_back(login: Hub, tiny_shards: Path, tiny_rec
         there, here = survey(at_hand(f"hf:me/{name}"), 1), survey(str(folder), 1)
         assert there.episodes == here.episodes
         assert all(np.array_equal(one[1], other[1]) for one, other in zip(there.strips, here.strips, strict=True))
+
+
+def test_a_score_says_that_its_episodes_were_shortened(tmp_path: Path) -> None:
+    report = tmp_path / "short.json"
+    report.write_text(json.dumps({**REPORT, "seeds": [1000], "command": ["racing-vpt", "drive", "--max_frames", "60"]}))
+    about = read_scores(report, "VPT", "carracing")[0].about
+    assert about == {"episodes": 1, "seeds": "1000 to 1000", "actions": "greedy", "max_frames": 60}
 
 
 def test_shards_that_are_no_longer_there_go(login: Hub, tiny_shards: Path) -> None:
