@@ -95,7 +95,7 @@ def _of_drive(report: dict, path: Path) -> list[Score]:
     if report.get("complete") is not True:
         raise ValueError(f"{path} is of a drive that was not finished; drive all of its seeds first")
     numbers = report["seeds"]
-    about = {
+    about: dict[str, object] = {
         "episodes": len(numbers),
         "seeds": f"{min(numbers)} to {max(numbers)}",
         **({"interval_95": list(report["ci95"])} if len(numbers) > 1 else {}),
