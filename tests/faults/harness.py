@@ -88,16 +88,18 @@ def wait_until(begun: Callable[[], bool], process: BaseProcess, seconds: float =
         time.sleep(0.002)
 
 
-def command(*words: str, log: Path) -> BaseProcess:
-    """Start a `racing-vpt` command in its own session, with its output in `log`."""
-    return fresh(run_command, words, log)
+def command(*words: str, log: Path, display: str = "") -> BaseProcess:
+    """Start a `racing-vpt` command in its own session, with its output in `log`, and an X display."""
+    return fresh(run_command, words, log, display)
 
 
-def run_command(words: tuple[str, ...], log: Path) -> None:
+def run_command(words: tuple[str, ...], log: Path, display: str = "") -> None:
     """In a process of the server: run a command line and exit with its status."""
     from racing_vpt.cli.main import main
 
     os.setsid()
+    if display:  # the server of these processes was started without
+        os.environ["DISPLAY"] = display
     torch.set_num_threads(1)
     multiprocessing.set_start_method("fork", force=True)  # as in a process that was started from a shell
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)

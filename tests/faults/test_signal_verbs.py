@@ -16,6 +16,7 @@ import torch
 from racing_vpt.checkpoints.integrity import fault_of
 from racing_vpt.checkpoints.load import save_checkpoint
 from racing_vpt.cli.main import STAGES, TOOLS
+from racing_vpt.data.recording import Recording
 from racing_vpt.models.controller import Controller
 from racing_vpt.models.mdn_rnn import MDNRNN
 from tests.conftest import write_tiny_recording
@@ -24,8 +25,13 @@ from tests.faults.test_signal_faults import fit
 
 LIMIT = 10.0  # seconds from the signal to the end, on cores that nothing else uses
 SHORT = {"inspect", "export-weights", "import-vpt", "export-vpt", "returns"}  # they end by themselves sooner than that
-UNTRIED = {"record"}  # needs a window, of which the server of these processes has none
 SPACE = "key.keyboard.space"
+WINDOW = """
+controls: {up: button, down: button}
+frames: {height: 24, width: 96, frames_per_second: 10}
+keys: {up: [up], down: [down]}
+screen: {window: racing-vpt calib}
+"""
 
 
 @dataclass
@@ -49,6 +55,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("inputs")
     for episode in range(3):
         write_tiny_recording(folder / "recordings", episode, 1000 if FULL else 100)
+    (folder / "window.yaml").write_text(WINDOW)
     (folder / "contractor").mkdir()
     line = {"keyboard": {"keys": [SPACE]}, "mouse": {"dx": 1.0, "dy": 0.0, "buttons": [], "newButtons": []}}
     for episode in range(3):
@@ -88,6 +95,7 @@ def works(inputs: Path, out: Path) -> dict[str, Work]:
              "--ckpt_path=zoo:idm-carracing", *on_cpu], "labels/*", 2.0,
         ),
         "collect": Work(["collect", f"--out={out}/a", "--seeds=10000-10099", "--workers=2"], "a/*"),
+        "record": Work(["record", f"--game={inputs}/window.yaml", "--at_once", f"--out={out}/a"], "a/.tmp-*", 4.0),
         "pack": Work(["pack", f"--recordings={recordings}", f"--out={out}/a", "--workers=2"], "a/*", 0.2),
         "renditions": Work(["renditions", recordings, f"--out={out}/a", "--workers=2"], "a/*", 2.0),
         "ladder": Work(["ladder", recordings, f"--out={out}/a", "--workers=2"], "a/*", 4.0),
@@ -114,13 +122,18 @@ def works(inputs: Path, out: Path) -> dict[str, Work]:
     }  # fmt: skip
 
 
-NAMES = [*works(Path(), Path()), *sorted({*TOOLS, *STAGES} - {*SHORT, *UNTRIED, *works(Path(), Path())})]
+NAMES = [*works(Path(), Path()), *sorted({*TOOLS, *STAGES} - {*SHORT, *works(Path(), Path())})]
 
 
-@pytest.mark.parametrize("name", NAMES if FULL else ["fit", "drive"])
-def test_a_signal_ends_a_verb_within_ten_seconds(name: str, inputs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", NAMES if FULL else ["fit", "drive", "record"])
+def test_a_signal_ends_a_verb_within_ten_seconds(
+    name: str, inputs: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     assert name in works(inputs, tmp_path), f"add to `works` a command line of {name} that takes long"
     count, survived, slowest = tries(3, 1), 0, 0.0
+    display = request.getfixturevalue("display") if name == "record" else ""
+    if name == "record":
+        request.getfixturevalue("calibration")
     if name == "import":
         for episode in range(3):
             source = inputs / "recordings" / f"tiny-{10_000 + episode}.mp4"
@@ -129,7 +142,7 @@ def test_a_signal_ends_a_verb_within_ten_seconds(name: str, inputs: Path, tmp_pa
         out, log = tmp_path / str(trial), tmp_path / f"{trial}.log"
         out.mkdir()
         work = works(inputs, out)[name]
-        process = command(*work.words, log=log)
+        process = command(*work.words, log=log, display=display)
         wait_until(lambda log=log, out=out, begun=work.begun: has_begun(begun, log, out), process)
         time.sleep(random.uniform(0, work.seconds))
         assert process.is_alive(), f"it ended by itself: {log.read_text()[-2000:]}"
@@ -140,6 +153,7 @@ def test_a_signal_ends_a_verb_within_ten_seconds(name: str, inputs: Path, tmp_pa
         crowd = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))  # processes that share a core
         half = [path for path in out.rglob(".tmp-*") if "/runs/" not in str(path)]
         torn = [path for path in out.rglob("*.ckpt") if fault_of(path) is not None]
+        torn += [path for path in out.rglob("window-*.mp4") if not is_whole(path)]
         good = process.exitcode == 143 and took <= LIMIT * crowd and none_left(process) and not half and not torn
         survived, slowest = survived + good, max(slowest, took)
         assert good, (process.exitcode, took, half, torn, log.read_text()[-9000:])
@@ -149,6 +163,12 @@ def test_a_signal_ends_a_verb_within_ten_seconds(name: str, inputs: Path, tmp_pa
 def has_begun(begun: str, log: Path, out: Path) -> bool:
     """Whether the log or a file says that a verb is at work."""
     return log.is_file() and (begun in log.read_text() or any(out.glob(begun or "nothing")))
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a recording has a line and a picture for each frame that its meta file promises."""
+    recording = Recording.open(path)
+    return 0 < recording.num_frames == len(recording.records()) == recording.open_video().num_frames
 
 
 def as_contractor(source: Path, target: Path) -> None:
