@@ -16,6 +16,7 @@ from lightning.pytorch import LightningModule, Trainer
 from tqdm import tqdm
 
 from racing_vpt.callbacks.driving import Driving
+from racing_vpt.callbacks.stop_signals import left_at_once
 from racing_vpt.envs.make import make_env
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.iris import IRIS
@@ -54,6 +55,7 @@ class Collection(Driving):
             )
         super().__init__(lanes, workers, first_seed, max_frames, patience, seed)
         self.epochs = 0  # epochs whose driving is done
+        self.rounds = 0  # decisions of every lane already taken for the next one
         self.done: list[list[np.ndarray]] | None = None  # actions so far of each lane's episode
         self.state: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -104,8 +106,9 @@ class Collection(Driving):
         """Do the driving that is due before the epoch of the next update."""
         done: int = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         while self.epochs <= done // self.module.updates_per_epoch:
-            self.drive(self.data.collecting.before(self.epochs))
+            self.drive(trainer, self.data.collecting.before(self.epochs))
             self.epochs += 1
+            self.rounds = 0
             names = {"return": "return", "laps_finished": "lap", "episode_frames": "frames"}
             found = {name: self.curve.recent(column) for name, column in names.items()}
             told = {f"experience/{name}": x for name, x in found.items() if not math.isnan(x)}
@@ -113,16 +116,17 @@ class Collection(Driving):
                 logger.log_metrics({**told, "experience/decisions": self.decisions}, trainer.global_step)
 
     @torch.no_grad()
-    def drive(self, decisions: int) -> None:
-        """Take `decisions` decisions over all lanes, rounded up to a multiple of the lanes."""
+    def drive(self, trainer: Trainer, decisions: int) -> None:
+        """Take what is left of `decisions` decisions over all lanes, rounded up to a multiple of the lanes."""
         self.module.eval()
         with tqdm(total=decisions, unit="decision", desc="driving", leave=False, disable=decisions < 1000) as bar:
-            for _ in range(-(-decisions // self.lanes)):
-                self.decide()
+            while self.rounds < -(-decisions // self.lanes):
+                self.decide(trainer)
+                self.rounds += 1
                 bar.update(self.lanes)
         self.module.train()
 
-    def decide(self) -> None:
+    def decide(self, trainer: Trainer) -> None:
         """Take one decision in each lane and store its outcome."""
         assert self.actors is not None
         assert self.done is not None
@@ -130,11 +134,12 @@ class Collection(Driving):
         draws = torch.Generator(module.device).manual_seed((self.seed << 40) + self.decisions)
         frames, first = (torch.from_numpy(x).to(module.device) for x in (before.frames, before.first))
         state = module.initial_state(self.lanes, module.device) if self.state is None else self.state
-        chosen, self.state = module.explore(frames, first, state, draws)
+        chosen, state = module.explore(frames, first, state, draws)
         actions = chosen.cpu().numpy()
-        self.actors.act(actions)
-        self.seen, broken = self.actors.collect()
-        now = self.seen
+        with left_at_once(trainer):
+            self.actors.act(actions)
+            now, broken = self.actors.collect()
+        self.seen, self.state = now, state
         step = LaneStep(before.frames, actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
         self.keep(step, broken)
         for row, done in enumerate(self.done):
@@ -152,6 +157,7 @@ class Collection(Driving):
         return {
             **super().state_dict(),
             "epochs": self.epochs,
+            "rounds": self.rounds,
             "earned": torch.from_numpy(self.earned.copy()),
             "done": [torch.from_numpy(np.array(actions, np.float32)) for actions in done],
             "agents": None if self.state is None else torch.stack(self.state).cpu(),
@@ -159,7 +165,7 @@ class Collection(Driving):
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
-        self.epochs = state_dict["epochs"]
+        self.epochs, self.rounds = state_dict["epochs"], state_dict.get("rounds", 0)
         if len(state_dict["done"]) != self.lanes:
             return
         self.earned = state_dict["earned"].numpy()

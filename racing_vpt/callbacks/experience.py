@@ -18,6 +18,7 @@ from tqdm import tqdm
 from racing_vpt.agents.action_expert import ActionExpert
 from racing_vpt.agents.load import load_agent
 from racing_vpt.callbacks.driving import Driving
+from racing_vpt.callbacks.stop_signals import left_at_once
 from racing_vpt.envs.make import make_env
 from racing_vpt.envs.offers import check_driver
 from racing_vpt.models.action_table import rows_of
@@ -119,7 +120,7 @@ class Experience(Driving):
         self.observe(pl_module)
         with tqdm(total=self.enough, unit="decision", desc="driving before learning", leave=False) as bar:
             while len(self.buffer) < self.enough:
-                self.look(pl_module)
+                self.look(trainer, pl_module)
                 bar.update(len(self.buffer) - bar.n)
         self.owed = max(self.owed, 1.0)
         self.rate = (time.monotonic(), self.frames, trainer.global_step)
@@ -132,7 +133,7 @@ class Experience(Driving):
         before = self.decisions
         self.owed -= 1.0
         while self.owed < 1.0 or len(self.buffer) < self.enough:  # a process that died may have dropped its episodes
-            self.look(pl_module)
+            self.look(trainer, pl_module)
             self.owed = min(self.owed + self.lanes * self.updates_per_decision, self.most_owed)
         if trainer.global_step % trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
             self.report(trainer, pl_module)
@@ -146,10 +147,11 @@ class Experience(Driving):
 
     # ---------------------------------------------------------------- one decision in every lane
 
-    def look(self, module: DQN) -> None:
+    def look(self, trainer: Trainer, module: DQN) -> None:
         """Store the outcome of the last decision and send the next actions; the lanes step while the network learns."""
         assert self.actors is not None
-        now, broken = self.actors.collect()
+        with left_at_once(trainer):
+            now, broken = self.actors.collect()
         before, self.seen = self.seen, now
         ended = now.cut_off & self.cut_off_ends
         terminated, truncated = now.terminated | ended, now.truncated & ~ended

@@ -4,7 +4,8 @@ Lightning exits with status 0 or 1 and may save in the middle of a step, or not 
 whether to restart the job needs 128 + the signal's number: 143, 130 or 138.
 
 A training step is finished first. Work that takes longer is left, and done again by the run that continues: a wait for
-data, a validation with its rollouts, the rollouts of a search. The checkpoint is that of the last step.
+data or for driving processes, a validation with its rollouts, the rollouts of a search. The checkpoint is that of the
+last step.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class StopSignals(Checkpoint):
         raise SystemExit(128 + self.asked if trainer.is_global_zero else 0)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Save if a wait for data was left."""
+        """Save if a wait was left."""
         if isinstance(exception, StopAsked):
             self.save(trainer)
 
@@ -131,7 +132,10 @@ class StopSignals(Checkpoint):
     def rewind(self, trainer: Trainer) -> None:
         """Bring weights and counters to where the work that was left began."""
         loop = trainer.fit_loop.epoch_loop
-        progress = loop.batch_progress
+        progress, epochs = loop.batch_progress, trainer.fit_loop.epoch_progress.total
+        if trained_batches(trainer) > progress.total.completed and validation_follows(trainer):
+            progress.increment_completed()  # the end of the batch was left, so that the validation comes next
+            self.validating = True
         if self.averaging:
             for average in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(average, WeightAveraging):
@@ -144,6 +148,11 @@ class StopSignals(Checkpoint):
             progress.total.ready -= 1  # its batch was read, but not trained on
             progress.current.ready -= 1
             progress.is_last_batch = False
+        elif epochs.ready > epochs.started:  # type: ignore[attr-defined]  # the start of an epoch was left, and
+            # Lightning resets these only after it
+            for counts in (progress, loop.scheduler_progress, loop.automatic_optimization.optim_progress):
+                counts.reset_on_run()
+            loop.val_loop.batch_progress.total.reset()
         self.averaging = self.validating = False
 
 

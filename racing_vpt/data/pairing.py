@@ -77,7 +77,8 @@ def pair_recordings(
     if not recordings:
         raise FileNotFoundError(f"{folder} holds no recordings; make some with: racing-vpt collect")
     base = folder if folder.is_dir() else folder.parent
-    names = [_safe(str(recording.video.relative_to(base).with_suffix(""))) for recording in recordings]
+    inner = [recording.video.relative_to(base) for recording in recordings]
+    names = [_safe(str(path.with_suffix("")) if path.name else base.resolve().name) for path in inner]
     repeated = {name for name, count in Counter(names).items() if count > 1}
     labelled = None if labels is None else labels_by_video(labels)
     episodes = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from pathlib import Path
 
 from racing_vpt.data.recording import Recording
@@ -51,11 +51,12 @@ def find_recordings(folder: Path, failed: dict[Path, Exception] | None = None) -
     rest = {file.parent if file.suffix == ".png" else file for file in shown} - {one.video for one in found}
     broken = {str(file).removesuffix(".meta.json") for file in failed or {}}
     rest = {path for path in rest if str(path.with_suffix("")) not in broken}
-    open_each(sorted(rest), lambda path: _has_lines(path) == path.is_dir())  # the others are unfinished
+    owned = {one.lines for one in found}
+    open_each(sorted(rest), lambda path: _has_lines(path, owned) == path.is_dir())  # the others are unfinished
     return sorted(found, key=lambda recording: str(recording.video))
 
 
-def _has_lines(video: Path) -> bool:
-    """Whether lines without a meta file go with it: a video is unfinished then, a folder of PNGs is not."""
+def _has_lines(video: Path, owned: Set[Path | None]) -> bool:
+    """Whether lines go with it that no meta file owns: a video is unfinished then, a folder of PNGs is not."""
     beside = video.with_suffix(".jsonl").is_file() and not video.with_suffix(".meta.json").is_file()
-    return beside or (video.is_dir() and any(video.glob("*.jsonl")))
+    return beside or (video.is_dir() and any(lines not in owned for lines in video.glob("*.jsonl")))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import signal
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from torch.utils.data import DataLoader
 
 from racing_vpt.callbacks.experience import Experience
 from racing_vpt.callbacks.return_curve import ReturnCurve, draw, pixels
+from racing_vpt.callbacks.stop_signals import StopSignals
 from racing_vpt.cli.main import main
 from racing_vpt.models.dqn import DQN
 from racing_vpt.models.dqn_config import QLearningConfig, QNetConfig
@@ -147,6 +150,38 @@ def test_the_episode_of_a_worker_that_died_is_dropped(tmp_path: Path) -> None:
     assert trainer.global_step == 4
 
 
+class Stops(Callback):
+    """Stops the lanes' process at the second update, and a moment later sends SIGTERM to this one."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        experience = next(each for each in trainer.callbacks if isinstance(each, Experience))  # type: ignore[attr-defined]
+        if batch_idx == 1:
+            assert experience.actors is not None
+            self.experience, self.before = experience, experience.decisions
+            os.kill(experience.actors.pids()[0], signal.SIGSTOP)
+            self.asked = time.monotonic() + 1.0
+            threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+
+def test_a_signal_ends_a_wait_for_a_process_that_hangs(tmp_path: Path) -> None:
+    spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
+    data = ReplayDataModule(batch_size=4, capacity=200, warm_up=10, steps_per_epoch=4)
+    stops, experience = Stops(), Experience(lanes=2, updates_per_decision=0.5)
+    trainer = Trainer(
+        max_steps=4, accelerator="cpu", callbacks=[stops, experience, StopSignals()], default_root_dir=tmp_path,
+        logger=False, enable_progress_bar=False, enable_model_summary=False,
+    )  # fmt: skip
+    with pytest.raises(SystemExit) as stop:
+        trainer.fit(DQN(frames=spec, network=QNetConfig(channels=(4,), hidden=8)), data)
+    took = time.monotonic() - stops.asked
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert took < 10.0 * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    assert experience.actors is None
+    kept = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert kept["global_step"] == 2
+    assert experience_of(kept)["decisions"] - stops.before <= 4
+
+
 @pytest.mark.parametrize("ends", [True, False])
 def test_a_cut_off_episode_terminates_or_bootstraps(tmp_path: Path, ends: bool) -> None:
     spec = FrameSpec(height=36, width=36, fit="crop", grey=True, stride=4)
@@ -175,7 +210,7 @@ def test_a_missed_tile_lowers_the_learned_reward_but_not_the_return() -> None:
     experience.actors = SimpleNamespace(collect=lambda: (now, np.zeros(2, bool)), act=lambda actions: None)  # type: ignore[assignment]
     experience.keep = lambda step, broken: learnt.append(step)  # type: ignore[method-assign]
     experience.seen, experience.state, experience.actions = now, module.initial_state(2), np.zeros(2, np.int64)
-    experience.look(module)
+    experience.look(SimpleNamespace(callbacks=[]), module)  # type: ignore[arg-type]
     assert learnt[0].rewards.tolist() == [3.0, -16.0]
     assert experience.earned.tolist() == [3.0, 4.0]
 

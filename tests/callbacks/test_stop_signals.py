@@ -14,7 +14,7 @@ from lightning.pytorch.demos.boring_classes import BoringModel, RandomDataset
 from torch.utils.data import DataLoader, Dataset
 
 from racing_vpt.callbacks.early_validation import EarlyValidation
-from racing_vpt.callbacks.stop_signals import StopSignals, WaitsForData
+from racing_vpt.callbacks.stop_signals import StopSignals, WaitsForData, left_at_once
 from racing_vpt.data.loaders import ResumableLoader
 
 BATCHES, STOP = 6, 4  # batches of an epoch; the step before the validation that a signal comes to
@@ -91,10 +91,10 @@ class StepOrder:
 
 
 class SignalAt(Callback):
-    """Sends SIGTERM in a hook at a step, once."""
+    """Sends SIGTERM in a hook at a step, once; `leaves`: in work there that may be left."""
 
-    def __init__(self, hook: str | None, step: int) -> None:
-        self.step = step
+    def __init__(self, hook: str | None, step: int, leaves: bool = False) -> None:
+        self.step, self.leaves = step, leaves
         if hook is not None:
             setattr(self, hook, self.send)
         self.sent = False
@@ -102,10 +102,17 @@ class SignalAt(Callback):
     def send(self, trainer: Trainer, pl_module: LightningModule, *_: object, **__: object) -> None:
         if trainer.global_step == self.step and not self.sent:
             self.sent = True
-            signal.raise_signal(signal.SIGTERM)
+            if not self.leaves:
+                signal.raise_signal(signal.SIGTERM)
+                return
+            with left_at_once(trainer):
+                signal.raise_signal(signal.SIGTERM)
+                raise AssertionError("the work went on")
 
 
-def run(model: Validated, folder: Path, where: str | None = None, at: int = STOP, resume: bool = False) -> Trainer:
+def run(
+    model: Validated, folder: Path, where: str | None = None, at: int = STOP, resume: bool = False, leaves: bool = False
+) -> Trainer:
     """Train two epochs with validations after 4, 6 and 12 steps, up to a signal at the step `at` or on from one."""
     torch.nn.init.ones_(model.layer.weight)
     torch.nn.init.zeros_(model.layer.bias)
@@ -115,7 +122,7 @@ def run(model: Validated, folder: Path, where: str | None = None, at: int = STOP
     trainer = Trainer(
         max_epochs=2, val_check_interval=BATCHES, check_val_every_n_epoch=None, accelerator="cpu", logger=False,
         num_sanity_val_steps=0, enable_progress_bar=False, enable_model_summary=False, default_root_dir=folder,
-        callbacks=[EMAWeightAveraging(decay=0.5), EarlyValidation(STOP), SignalAt(hook, at), saver, signals],
+        callbacks=[EMAWeightAveraging(decay=0.5), EarlyValidation(STOP), SignalAt(hook, at, leaves), saver, signals],
         use_distributed_sampler=False,
     )  # fmt: skip
     trainer.profiler = WaitsForData(signals)  # type: ignore[attr-defined]
@@ -144,3 +151,20 @@ def test_a_run_stopped_round_a_validation_continues_as_if_it_had_not_been(where:
     assert [step for step, _ in whole.found] == [STOP, BATCHES, 2 * BATCHES]
     assert first.found + second.found + third.found == whole.found
     torch.testing.assert_close(third.state_dict(), whole.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("where", "at"),
+    [("on_train_batch_end", STOP), ("on_train_batch_end", STOP - 1), ("on_train_batch_end", BATCHES),
+     ("on_train_epoch_start", BATCHES)],
+)  # fmt: skip
+def test_a_run_that_leaves_work_of_a_callback_continues_as_if_it_had_not(where: str, at: int, tmp_path: Path) -> None:
+    whole, first, second = Validated(), Validated(), Validated()
+    run(whole, tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        run(first, tmp_path, where, at, leaves=True)
+    assert ended.value.code == 128 + signal.SIGTERM
+    assert run(second, tmp_path, resume=True).global_step == 2 * BATCHES
+    assert first.found + second.found == whole.found
+    torch.testing.assert_close(second.state_dict(), whole.state_dict(), rtol=0, atol=0)

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from racing_vpt.data.label_files import read_labels, write_labels
+from racing_vpt.data.pairing import pair_recordings
 from racing_vpt.data.recording import Recording, RecordingWriter
 from racing_vpt.data.recordings import find_recordings
 from racing_vpt.types import FrameRecord
@@ -204,3 +205,17 @@ def test_a_table_beside_a_video_is_reported_as_ignored(
     with caplog.at_level("WARNING"):
         assert [recording.has_actions for recording in find_recordings(tmp_path)] == [False]
     assert "mine.csv is ignored" in caplog.text
+
+
+def test_a_picture_beside_recordings_is_no_recording(tiny_recordings: Path, tmp_path: Path) -> None:
+    for file in tiny_recordings.glob("tiny-10000.*"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "notes.png").write_bytes(b"a screenshot")
+    assert [one.name for one in find_recordings(tmp_path)] == ["tiny-10000"]
+
+
+def test_a_folder_of_pictures_is_paired_by_its_own_name(tmp_path: Path) -> None:
+    write(tmp_path, "lap", video=False)
+    shutil.move(tmp_path / "lap.jsonl", tmp_path / "lap")
+    (tmp_path / "lap.meta.json").unlink()
+    assert [pair.name for pair in pair_recordings(tmp_path / "lap")] == ["lap"]

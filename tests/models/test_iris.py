@@ -23,6 +23,8 @@ from racing_vpt.models.iris_config import PartTraining
 from racing_vpt.models.parts import load_world
 from racing_vpt.models.token_world import TokenWorld
 from racing_vpt.models.tokenizer import Tokenizer
+from racing_vpt.rollout.actors import Actors
+from racing_vpt.rollout.lanes import LaneStates
 from racing_vpt.types import PartBatch, Segments
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -167,6 +169,36 @@ def test_a_loop_that_a_signal_stops_within_an_epoch_goes_on_where_it_was(
     unbroken, stopped = saved(runs, "whole"), saved(tmp_path, "stopped")
     for name in ("state_dict", "optimizer_states", "memo", "SegmentDataModule"):
         assert not differences(unbroken[name], stopped[name]), name
+
+
+def test_a_loop_that_a_signal_stops_in_its_drive_takes_the_remaining_decisions(
+    whole: tuple[Path, list[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, words = whole
+    wait, waits = Actors.collect, []
+
+    def stopped_in_the_twelfth(actors: Actors) -> tuple[LaneStates, np.ndarray]:
+        waits.append(actors)
+        if len(waits) == 12:  # the start, eight before the first epoch, two of the second's six
+            signal.raise_signal(signal.SIGTERM)
+        return wait(actors)
+
+    monkeypatch.setattr(Actors, "collect", stopped_in_the_twelfth)
+    with pytest.raises(SystemExit) as stop:
+        fit(tmp_path, words, "stopped", 4)
+    assert stop.value.code == 128 + signal.SIGTERM
+    assert len(waits) == 12
+    monkeypatch.setattr(Actors, "collect", wait)
+    run = tmp_path / "iris" / "stopped"
+    assert main(["fit", "--config", str(run / "config.yaml"), "--ckpt_path=last"]) == 0
+    unbroken, stopped = saved(runs, "whole"), saved(tmp_path, "stopped")
+    for name in ("state_dict", "optimizer_states", "memo"):
+        assert not differences(unbroken[name], stopped[name]), name
+    decisions = [
+        next(state for key, state in each["callbacks"].items() if key.startswith("Collection"))["decisions"]
+        for each in (unbroken, stopped)
+    ]
+    assert decisions[0] == decisions[1] == 16 + 3 * 12
 
 
 def test_an_mdn_rnn_takes_the_transformers_place_in_the_loop_and_in_the_play_tool(
