@@ -46,6 +46,7 @@ MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import it
     "data": ALL | {"video", "hub"},
     "exchange": ALL | {"video", "data"},
     "page": ALL | {"video", "data", "exchange"},
+    "overlay": ALL | {"video"},
     "replay": ALL | {"video", "data"},
     "models": ALL | {"nn", "checkpoints"},
     "agents": MODELS | {"screen", "envs", "window"},

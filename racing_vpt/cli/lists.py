@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from types import UnionType
@@ -13,7 +14,8 @@ PLAIN = (str, Path, int, float)
 
 
 def with_lists(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
-    """The command line with the values of each option that takes a list of plain values in brackets."""
+    """The command line with the values of each option or argument that takes a list of plain values in brackets."""
+    words = _with_positional_list(parser, words)
     lists = {name for action in parser._actions if takes_list(action) for name in action.option_strings}
     rest: list[str] = []
     pending = list(words)
@@ -28,6 +30,15 @@ def with_lists(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
         bracketed = len(values) == 1 and values[0].startswith("[")
         rest += values if bracketed or not values else [f"[{','.join(values)}]"]
     return rest
+
+
+def _with_positional_list(parser: ArgumentParser, words: Sequence[str]) -> list[str]:
+    """The command line with its first words, if the only positional argument takes them as a list, in brackets."""
+    places = [action for action in parser._actions if not action.option_strings]
+    first = next((place for place, word in enumerate(words) if word.startswith("-")), len(words))
+    if len(places) != 1 or not takes_list(places[0]) or not first or words[0].startswith("["):
+        return list(words)
+    return [json.dumps([*words[:first]]), *words[first:]]
 
 
 def takes_list(action: object) -> bool:

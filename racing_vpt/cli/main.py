@@ -20,6 +20,7 @@ data
   inspect    show what is in recordings, labels or shards, as text and one picture
   verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256; --idm: controls that lag
   import     turn data in the formats of others into recordings: tables, LeRobot, OpenAI's contractors
+  read-overlay  labels from displays of the controls in the picture: pedal bars, keys, a wheel
   export     write recordings, labels or shards in the formats of others
 
 training: racing-vpt fit --config NAME --name RUN, where NAME is a shipped recipe (idm, vpt, dqn, iris, ...) or a file
@@ -88,6 +89,7 @@ TOOLS = {
     "collect": Tool("racing_vpt.verbs.collect", "collect"),
     "record": Tool("racing_vpt.verbs.record", "record"),
     "import": Tool("racing_vpt.verbs.import_data", "import_data", positional=True),
+    "read-overlay": Tool("racing_vpt.verbs.read_overlay", "read_overlay", positional=True),
     "export": Tool("racing_vpt.verbs.export_data", "export_data", positional=True),
     "pack": Tool("racing_vpt.verbs.pack", "pack"),
     "renditions": Tool("racing_vpt.verbs.renditions", "renditions", positional=True),
@@ -190,6 +192,8 @@ def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
     """The parser of a tool's options and the function that it calls; imports neither torch nor lightning."""
     from jsonargparse import ActionConfigFile, ArgumentParser
 
+    from racing_vpt.cli.lists import takes_list
+
     tool = TOOLS[verb]
     function = getattr(import_module(tool.module), tool.function)
     parser = ArgumentParser(prog=f"racing-vpt {verb}", description=function.__doc__, exit_on_error=False)
@@ -200,6 +204,8 @@ def tool_parser(verb: str) -> tuple[ArgumentParser, Callable[..., object]]:
     for action in parser._actions:
         if getattr(action, "_typehint", None) is bool and action.option_strings:
             action.nargs, action.const = "?", True  # `--flag` alone means true
+        if not action.option_strings and takes_list(action):
+            action.metavar = f"{action.dest.upper()}..."
     return parser, function
 
 

@@ -48,7 +48,7 @@ class ClipControls:
         controls, weight = columns.controls, np.ones(len(columns), np.float32)
         if columns.confidence is not None:
             weight = columns.confidence.copy() if self.confidence_weighting else weight
-            weight[columns.confidence < self.min_confidence] = 0
+            weight[(columns.confidence < self.min_confidence) | (columns.confidence == 0)] = 0  # 0: no label
         if columns.perturbed is not None and self.perturbed == "ignore":
             weight[columns.perturbed] = 0
         if columns.intended is not None and self.perturbed == "intended":

@@ -135,7 +135,8 @@ def labels_by_video(folder: Path) -> dict[str, tuple[Path, dict]]:
         if meta["kind"] == "truth":
             origin: dict = {"kind": "recorded"}
         else:
-            origin = {"kind": "idm", "checkpoint": meta.get("checkpoint"), "name": meta.get("checkpoint_name")}
+            kind = "overlay" if "overlay" in meta else "idm"
+            origin = {"kind": kind, "checkpoint": meta.get("checkpoint"), "name": meta.get("checkpoint_name")}
         if not isinstance(meta.get("video_sha256"), str):
             raise ValueError(f"{file} names no video_sha256, by which labels belong to a video; label it again")
         found[meta["video_sha256"]] = (lines, origin)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from racing_vpt.games.console import Console
 from racing_vpt.games.heads import Axis, Choice, Head, Joint
+from racing_vpt.games.overlay import Display
 from racing_vpt.games.screen import Screen
 from racing_vpt.types import FrameSpec, Rectangle
 
@@ -83,6 +84,7 @@ class Game:
         console: how it is played on an emulated console, if it is a game of one.
         driver: agent that `collect` records if none is given; None: the calm expert.
         screen: the window in which it is played, if it is a program that knows nothing of us.
+        overlay: displays of the controls in the picture, which can be read as labels; `frames` hide them.
     """
 
     name: str
@@ -101,6 +103,7 @@ class Game:
     console: Console | None = None
     driver: str | None = None
     screen: Screen | None = None
+    overlay: tuple[Display, ...] = ()
 
     def scheme(self, name: str | None = None, kind: ModelKind | None = None) -> ControlScheme:
         """A control scheme of the game.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
@@ -13,6 +13,8 @@ import yaml
 from racing_vpt.games.console import NES, read_console, write_console
 from racing_vpt.games.forms import near, read_heads, read_mapping, read_names, write_heads
 from racing_vpt.games.game import Car, Game, Keys, ModelKind
+from racing_vpt.games.heads import Axis, Choice, Head, Joint
+from racing_vpt.games.overlay import hiding, read_displays
 from racing_vpt.games.screen import read_screen
 from racing_vpt.types import FrameChanges, FrameSpec, frame_spec, rectangle
 
@@ -65,10 +67,7 @@ def file_of(game: str | Path) -> Path:
 
 def read_game(path: Path) -> Game:
     """The game of a file; ValueError if it is invalid, in one line. A console's game is its own environment."""
-    try:
-        content = yaml.load(path.read_text(), _Strict)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     game = game_from(content, str(path), path.stem)
     if game.console is not None and game.env is None:
         return replace(game, env=f"{NES}{path.stem if path.parent == SHIPPED else path}")
@@ -76,6 +75,14 @@ def read_game(path: Path) -> Game:
         place = path.stem if path.parent == SHIPPED else str(path.absolute())
         return replace(game, env=f"{SCREEN}{place}")
     return game
+
+
+def read_yaml(path: Path) -> object:
+    """The content of a YAML file; ValueError, in one line, if it is none or has a key twice."""
+    try:
+        return yaml.load(path.read_text(), _Strict)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
 
 
 def as_game(given: Game | str | Path | Mapping[str, Any]) -> Game:
@@ -103,7 +110,8 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
             each: read_heads(heads, f"schemes.{each}")
             for each, heads in read_mapping(given.get("schemes"), "schemes").items()
         }
-        frames = _frames(given.get("frames"), FrameSpec(), "frames")
+        overlay = read_displays(given.get("overlay"), limits_of(controls))
+        frames = hiding(_frames(given.get("frames"), FrameSpec(), "frames"), overlay)
         game = Game(
             name=str(given.get("name", name)),
             controls=controls,
@@ -117,7 +125,7 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
                 for scheme, packs in read_mapping(given.get("packs"), "packs", ["controls", *schemes]).items()
             },
             frames=frames,
-            world_frames=_frames(given.get("world_frames"), frames, "world_frames"),
+            world_frames=hiding(_frames(given.get("world_frames"), frames, "world_frames"), overlay),
             env=given.get("env"),
             training_env=given.get("training_env"),
             stops={control: float(stop) for control, stop in read_mapping(given.get("stops"), "stops").items()},
@@ -127,6 +135,7 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
             console=None if given.get("console") is None else read_console(given["console"]),
             driver=given.get("driver"),
             screen=None if given.get("screen") is None else read_screen(given["screen"]),
+            overlay=overlay,
         )
         _check(game)
     except (ValueError, TypeError) as error:
@@ -137,7 +146,8 @@ def game_from(content: object, source: str, name: str = "game") -> Game:
 def fields_of(game: Game) -> dict[str, Any]:
     """The game as plain data for checkpoints; `game_from` is the inverse.
 
-    `screen` is left out: it has commands, and nothing that a checkpoint brings with it may be run.
+    `screen` is left out: it has commands, and nothing that a checkpoint brings with it may be run. So is `overlay`,
+    which is for labelling; its rectangles stand in the frames' `hide`.
     """
     content: dict[str, Any] = {
         "name": game.name,
@@ -157,6 +167,20 @@ def fields_of(game: Game) -> dict[str, Any]:
         "driver": game.driver,
     }
     return {key: value for key, value in content.items() if value not in (None, {}, [])}
+
+
+def limits_of(heads: Iterable[Head]) -> dict[str, tuple[float, float]]:
+    """Lowest and highest value of the axes, choices and tables among heads, by control."""
+    limits: dict[str, tuple[float, float]] = {}
+    for head in heads:
+        if isinstance(head, Axis):
+            limits[head.name] = head.low, head.high
+        elif isinstance(head, Choice):
+            limits[head.controls[0]] = head.values[0], head.values[-1]
+        elif isinstance(head, Joint):
+            columns = zip(*head.rows, strict=True)
+            limits |= {name: (min(column), max(column)) for name, column in zip(head.controls, columns, strict=True)}
+    return limits
 
 
 class _Strict(yaml.SafeLoader):

@@ -1,0 +1,1 @@
+"""Displays of the controls in the picture, read as labels."""
