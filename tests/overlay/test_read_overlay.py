@@ -67,9 +67,11 @@ def test_controls_are_read_from_displays_and_covered_ones_give_no_label(video: P
     overlay.write_text(yaml.safe_dump(described()))
     assert main(["read-overlay", str(video), "--overlay", str(overlay), "--out", str(tmp_path / "labels")]) == 0
     records, meta = read_labels(tmp_path / "labels" / "drive.jsonl")
-    assert meta["kind"] == "labels" and meta["num_frames"] == NUM_FRAMES
+    assert meta["kind"] == "labels"
+    assert meta["num_frames"] == NUM_FRAMES
     sure = np.array([record.confidence > 0 for record in records])
-    assert sure[: COVERED.start].mean() > 0.9 and not sure[COVERED].any()
+    assert sure[: COVERED.start].mean() > 0.9
+    assert not sure[COVERED].any()
     for name, true in driven().items():
         read = np.array([record.action[name] for record in records])[sure]
         apart = ((true[sure] - read) ** 2).sum() / ((true[sure] - true[sure].mean()) ** 2).sum()
@@ -91,10 +93,12 @@ def test_a_game_hides_its_overlay_from_models(tmp_path: Path) -> None:
     frames = {"crop_bottom": 0.1, "hide": [[0, 0, 0.1, 0.1]]}
     file.write_text(yaml.safe_dump({"controls": controls, "frames": frames, "overlay": described()}))
     game = load_game(file)
-    assert len(game.overlay) == 3 and len(game.frames.hide) == 4
+    assert len(game.overlay) == 3
+    assert len(game.frames.hide) == 4
     top, _, height, _ = game.frames.hide[1]
     shown = game.overlay[0].place
-    assert top == pytest.approx(shown[0] / 0.9) and top + height == pytest.approx((shown[0] + shown[2]) / 0.9)
+    assert top == pytest.approx(shown[0] / 0.9)
+    assert top + height == pytest.approx((shown[0] + shown[2]) / 0.9)
 
 
 @pytest.mark.parametrize(
