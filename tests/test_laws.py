@@ -47,6 +47,7 @@ MAY_IMPORT = {  # the table of racing_vpt/README.md; a room may always import it
     "exchange": ALL | {"video", "data"},
     "page": ALL | {"video", "data", "exchange"},
     "overlay": ALL | {"video"},
+    "adopt": ALL | {"video", "data", "exchange"},
     "replay": ALL | {"video", "data"},
     "models": ALL | {"nn", "checkpoints"},
     "agents": MODELS | {"screen", "envs", "window"},

@@ -20,6 +20,7 @@ data
   inspect    show what is in recordings, labels or shards, as text and one picture
   verify     check recordings, labels, shards or checkpoints: counts, bytes, sha256; --idm: controls that lag
   import     turn data in the formats of others into recordings: tables, LeRobot, OpenAI's contractors
+  adopt      look at recordings of others: the game file and the import that fit them
   read-overlay  labels from displays of the controls in the picture: pedal bars, keys, a wheel
   export     write recordings, labels or shards in the formats of others
 
@@ -90,6 +91,7 @@ TOOLS = {
     "record": Tool("racing_vpt.verbs.record", "record"),
     "import": Tool("racing_vpt.verbs.import_data", "import_data", positional=True),
     "read-overlay": Tool("racing_vpt.verbs.read_overlay", "read_overlay", positional=True),
+    "adopt": Tool("racing_vpt.verbs.adopt", "adopt", positional=True),
     "export": Tool("racing_vpt.verbs.export_data", "export_data", positional=True),
     "pack": Tool("racing_vpt.verbs.pack", "pack"),
     "renditions": Tool("racing_vpt.verbs.renditions", "renditions", positional=True),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from racing_vpt.games.forms import near, read_mapping
 from racing_vpt.types import FrameSpec, Rectangle, rectangle
@@ -135,7 +135,7 @@ def _range(content: Mapping, limits: tuple[float, float], kind: str, what: str) 
     return float(given[0]), float(given[1])
 
 
-def _one_of(given: object, known: Sequence[str], what: str) -> str:
+def _one_of(given: object, known: Sequence[str], what: str) -> Any:
     if given not in known:
         raise ValueError(f"{what} is {given!r}; expected one of: {', '.join(known)}")
-    return str(given)
+    return given

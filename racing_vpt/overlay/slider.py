@@ -66,7 +66,7 @@ class Slider:
             likely = np.clip((off - distance(values, colour, self.precision)) / 2, -MOST_SURE, MOST_SURE)
             gain += _moved(likely, -offset, self.loops)
         core = max((abs(int(place) - reach) for place in np.flatnonzero(telling)), default=0)
-        if not self.loops and core and 2 * core < gain.shape[1]:  # all of the mark that tells is on the track
+        if not self.loops and core and 2 * core < line.shape[1]:  # all of the mark that tells is on the track
             gain[:, :core], gain[:, -core:] = OUTSIDE, OUTSIDE
         return gain, off.sum(1)
 
