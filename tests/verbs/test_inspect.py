@@ -18,8 +18,9 @@ from racing_vpt.data.overview import survey
 from racing_vpt.data.recordings import find_recordings
 from racing_vpt.play.overview_picture import overview_figure
 from racing_vpt.rollout.plan import Driver
+from racing_vpt.studies.overview_text import joined
 from racing_vpt.verbs.collect import collect
-from racing_vpt.verbs.inspect import inspect_data, joined
+from racing_vpt.verbs.inspect import inspect_data
 
 
 @pytest.fixture(params=["tiny_recordings", "tiny_shards"])
