@@ -16,12 +16,12 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-
-import fsspec
-import fsspec.asyn
-from fsspec.implementations.http import HTTPFileSystem
+from typing import TYPE_CHECKING
 
 from racing_vpt.files import published, remove_leftovers
+
+if TYPE_CHECKING:  # it takes a quarter of a second to load, and most data is local
+    from fsspec.implementations.http import HTTPFileSystem
 
 SYSTEMS = frozenset({"file", "memory", "http", "https", "s3", "gs", "gcs", "az", "abfs", "hf", "ftp", "sftp"})
 DEFINITE = (FileNotFoundError, PermissionError, IsADirectoryError, ImportError, NotImplementedError)
@@ -129,6 +129,9 @@ class RemoteFiles:
         return b"".join(self.read(address, at, length) for at, length in spans)
 
     def _ask(self, address: str, offset: int, size: int | None) -> bytes:
+        import fsspec.asyn
+        from fsspec.implementations.http import HTTPFileSystem
+
         system, inner = fsspec.core.url_to_fs(address)
         start, end = (None, None) if size is None else (offset, offset + size)
         if not isinstance(system, fsspec.asyn.AsyncFileSystem) or not system.async_impl:
