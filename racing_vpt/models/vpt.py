@@ -179,6 +179,11 @@ class VPT(ControlModule):
         """
         if self.size.n_recurrence_layers or self.cloning.carry_memory or self.cloning.forget:
             return None
+        if clip_frames <= self.burn_in:
+            raise ValueError(
+                f"clips of {clip_frames} frames have none to learn from after the first {self.burn_in}, which warm up "
+                f"the network (model.cloning.burn_in); give --data.clip_frames {self.burn_in + 1} or more"
+            )
         seen = {max(0, frame - back) for frame in range(self.burn_in, clip_frames) for back in self.stack.look_back}
         return tuple(sorted(seen))
 

@@ -181,6 +181,8 @@ def test_the_loss_depends_on_no_other_frames_than_those_that_are_read() -> None:
     assert [loss.item() for loss in model.losses(batch)[0].values()] != before
     assert all(model_of(kind).frames_seen(5) is None for kind in ("memory", "both"))
     assert model_of("stack", {"cloning.forget": 0.1}).frames_seen(5) is None
+    with pytest.raises(ValueError, match=r"give --data\.clip_frames 4 or more"):
+        model_of("stack").frames_seen(3)
 
 
 def test_a_policy_made_faster_gives_nearly_the_same_probabilities() -> None:
