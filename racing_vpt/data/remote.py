@@ -1,7 +1,6 @@
 """Reads ranges of remote files, with retries and a cache folder of bounded size.
 
-Only file systems that serve bytes are allowed: `pipe:` would run a command, and some of fsspec's chained protocols
-unpack archives, expand templates or log in somewhere.
+Only file systems that serve bytes are allowed: `pipe:` would run a command, chained ones unpack archives or log in.
 """
 
 from __future__ import annotations

@@ -18,7 +18,7 @@ from racing_vpt.envs.make import make_env
 from racing_vpt.envs.offers import step_controls
 from racing_vpt.games.game import Game
 from racing_vpt.games.read import load_game
-from racing_vpt.rollout.episodes import _in_one_gear
+from racing_vpt.rollout.episodes import in_one_gear
 from racing_vpt.screen.calibration_window import keys_shown
 
 ROOT = str(Path(__file__).parents[2])
@@ -65,8 +65,8 @@ def test_keys_that_execute_an_axis_make_the_recorded_axis_again() -> None:
 
 
 def test_a_game_without_gears_is_driven_without_gear_change() -> None:
-    assert _in_one_gear({"steering": 0.5}, load_game("torcs").control_names) == {"steering": 0.5}
-    assert _in_one_gear({"steering": 0.5}, load_game("carracing").control_names) == {"steering": 0.5, "gear_change": 0}
+    assert in_one_gear({"steering": 0.5}, load_game("torcs").control_names) == {"steering": 0.5}
+    assert in_one_gear({"steering": 0.5}, load_game("carracing").control_names) == {"steering": 0.5, "gear_change": 0}
 
 
 def test_half_of_a_pedal_is_its_key_in_every_second_frame() -> None:
