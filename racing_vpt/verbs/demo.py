@@ -65,7 +65,7 @@ def circle(out: Path, configs: Path, seeds: str) -> list[Step]:
         Step("Record other driving as video only", collect("watched", watched), watched, 39),
         Step("Let that model say which controls were used in the video", label, labels, 51, (idm, watched)),
         Step("Pack the video with those labels", pack_labels, shards_vpt, 6, (watched, labels)),
-        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, 170, (shards_vpt,)),
+        Step("Clone a policy from the labelled video", fit("vpt", shards_vpt), vpt, 250, (shards_vpt,)),
         Step("Drive at random, for comparison", wander, brownian, 12),
         Step("Let the policy drive tracks that it never saw", drive, scores, 29, (vpt,)),
     ]
