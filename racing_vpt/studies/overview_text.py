@@ -6,6 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
+
+from racing_vpt.data.columns import Columns
+from racing_vpt.data.game_check import misfit
+from racing_vpt.data.label_files import read_labels
+from racing_vpt.data.pairing import labels_by_video
+from racing_vpt.data.recordings import find_recordings
+from racing_vpt.models.idm_protocol import Episode, agreement
 
 if TYPE_CHECKING:
     from racing_vpt.data.overview import Overview
@@ -51,10 +59,6 @@ def describe(path: str, overview: Overview) -> str:
 
 def as_of_game(overview: Overview, game: Game) -> str:
     """Which episodes are not of a game, and how the classes of each of its heads are used in the others."""
-    import torch
-
-    from racing_vpt.data.game_check import misfit
-
     named = zip(overview.episodes, overview.columns, strict=True)
     faults = {name: misfit(columns, game) for (name, _, _), columns in named}
     wrong = [f"  {name}: {fault}" for name, fault in faults.items() if fault]
@@ -83,26 +87,18 @@ def beside_truth(labels: Path, truth: Path, game: Game) -> str:
         truth: folder of the true controls.
         game: their game.
     """
-    from racing_vpt.data.columns import Columns
-    from racing_vpt.data.label_files import read_labels
-    from racing_vpt.data.pairing import labels_by_video
-    from racing_vpt.data.recordings import find_recordings
-    from racing_vpt.models.idm_protocol import Episode, agreement
-
-    said = labels_by_video(labels)
-    true = {video: read_labels(file)[0] for video, (file, _) in labels_by_video(truth).items()}
-    true |= {recording.sha256: recording.records() for recording in find_recordings(truth) if recording.has_actions}
-    shared = sorted({*said} & {*true})
+    said, true = labels_by_video(labels), labels_by_video(truth)
+    recorded = {recording.sha256: recording for recording in find_recordings(truth) if recording.has_actions}
+    shared = sorted({*said} & ({*true} | {*recorded}))
     if not shared:
         raise FileNotFoundError(
             f"none of the {len(said)} label files in {labels} is of a video whose true controls are in {truth}, which "
-            f"has those of {len(true)} (they are paired by the video's sha256)"
+            f"has those of {len({*true} | {*recorded})} (they are paired by the video's sha256)"
         )
     scheme, episodes = game.scheme(), []
     for video in shared:
-        ours, theirs = (
-            Columns.of_records(records).controls for records in (read_labels(said[video][0])[0], true[video])
-        )
+        known = recorded[video].records() if video in recorded else read_labels(true[video][0])[0]
+        ours, theirs = (Columns.of_records(lines).controls for lines in (read_labels(said[video][0])[0], known))
         ours, theirs = ({name: each[name].astype(float) for name in scheme.controls} for each in (ours, theirs))
         episodes.append(Episode(np.arange(len(ours[scheme.controls[0]])), ours, theirs, {}, {}))
     lines = [f"beside the true controls of {len(shared)} video{'s' * (len(shared) > 1)} (95% intervals over videos):"]
