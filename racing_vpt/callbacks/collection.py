@@ -142,11 +142,7 @@ class Collection(Driving):
         self.seen, self.state = now, state
         step = LaneStep(before.frames, actions, now.rewards, now.terminated, now.truncated, before.first, now.valid)
         self.keep(step, broken)
-        for row, done in enumerate(self.done):
-            if now.first[row]:
-                done.clear()
-            else:
-                done.append(actions[row])
+        self.keep_actions(self.done, actions, now)
         self.keep_score(before, now)
 
     # ---------------------------------------------------------------- state

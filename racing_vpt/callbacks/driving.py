@@ -82,6 +82,15 @@ class Driving(Callback):
         if broken.any():
             self.buffer.forget_episodes(broken)
 
+    @staticmethod
+    def keep_actions(done: list[list[np.ndarray]], actions: np.ndarray, now: LaneStates) -> None:
+        """Add the actions [N, A] that led to `now` to those of each lane's unfinished episode, which begin anew."""
+        for row, taken in enumerate(done):
+            if now.first[row]:
+                taken.clear()
+            else:
+                taken.append(actions[row])
+
     def keep_score(self, before: LaneStates, now: LaneStates) -> None:
         """Count decisions and record the returns of finished episodes."""
         self.earned = np.where(before.first, 0.0, self.earned) + now.rewards * now.valid

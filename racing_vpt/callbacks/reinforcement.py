@@ -180,11 +180,7 @@ class Reinforcement(Driving):
         rollout.rewards[:, step] = torch.from_numpy(self.learned_reward(now))
         rollout.terminated[:, step] = torch.from_numpy(now.terminated)
         rollout.valid[:, step] = torch.from_numpy(now.valid & ~broken)
-        for row, done in enumerate(self.done):
-            if now.first[row]:
-                done.clear()
-            else:
-                done.append(actions[row])
+        self.keep_actions(self.done, actions, now)
         self.keep_score(before, now)
 
     def learned_reward(self, now: LaneStates) -> np.ndarray:

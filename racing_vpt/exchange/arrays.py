@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from racing_vpt.data.columns import Columns
-from racing_vpt.exchange.episode_files import EpisodeFiles
+from racing_vpt.exchange.episode_files import EpisodeFiles, FileExporter
 from racing_vpt.exchange.footage import PictureFootage
 from racing_vpt.exchange.incoming import Episode, recording_name
 from racing_vpt.exchange.mapping import ACTION, map_columns
@@ -138,7 +138,7 @@ def read_array_video(source: ArraySource, frames_per_second: float | None) -> Ep
 
 
 @dataclass(frozen=True)
-class ArrayExport:
+class ArrayExport(FileExporter):
     """Writes the arrays of each episode, and NAME.meta.json with the names of its actions (`exporting.Exporter`).
 
     Args:
@@ -147,16 +147,9 @@ class ArrayExport:
 
     out: Path
 
-    def begin(self) -> None:
-        """Nothing is read before the first episode."""
-
     @property
     def _files(self) -> EpisodeFiles:
         return EpisodeFiles(self.out, KIND, {})
-
-    def is_done(self, episode: Outgoing) -> bool:
-        """Whether this content was exported before."""
-        return self._files.is_done(episode)
 
     def write(self, episode: Outgoing) -> str:
         """Write an episode; returns what was changed.
@@ -182,12 +175,6 @@ class ArrayExport:
 
         self._files.write(episode, [frames, *others.values()], fill, {"actions": [*columns.controls]})
         return ""
-
-    def close(self) -> None:
-        """Nothing is left to write."""
-
-    def abort(self) -> None:
-        """Nothing is unfinished between two episodes."""
 
 
 def _arrays(columns: Columns) -> dict[str, np.ndarray]:

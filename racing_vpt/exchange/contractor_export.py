@@ -13,7 +13,7 @@ from pathlib import Path
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.exchange.contractor import DEGREES, FRAMES_PER_SECOND, KEY_PREFIX, KEYS, MOUSE_BUTTONS
-from racing_vpt.exchange.episode_files import EpisodeFiles
+from racing_vpt.exchange.episode_files import EpisodeFiles, FileExporter
 from racing_vpt.exchange.footage import save_video
 from racing_vpt.exchange.outgoing import Outgoing
 from racing_vpt.files import Draft
@@ -25,7 +25,7 @@ MIDDLE = {"x": 640.0, "y": 360.0}  # of a window of 1280x720 pixels
 
 
 @dataclass(frozen=True)
-class ContractorExport:
+class ContractorExport(FileExporter):
     """Writes NAME.mp4, NAME.jsonl and NAME.meta.json (`exporting.Exporter`).
 
     Args:
@@ -39,13 +39,6 @@ class ContractorExport:
     @property
     def _files(self) -> EpisodeFiles:
         return EpisodeFiles(self.out, KIND, {"crf": self.crf})
-
-    def begin(self) -> None:
-        """Nothing is read before the first episode."""
-
-    def is_done(self, episode: Outgoing) -> bool:
-        """Whether this content was exported before in the same way."""
-        return self._files.is_done(episode)
 
     def write(self, episode: Outgoing) -> str:
         """Write an episode; returns what was changed.
@@ -83,12 +76,6 @@ class ContractorExport:
         left += [name for name in columns.controls if name not in (*BUTTONS, *CAMERA)]
         changes += [f"left out, as the format has no place for them: {', '.join(left)}"] if left else []
         return "; ".join(changes)
-
-    def close(self) -> None:
-        """Nothing is left to write."""
-
-    def abort(self) -> None:
-        """Nothing is unfinished between two episodes."""
 
 
 def lines_of(columns: Columns) -> Iterator[dict[str, object]]:

@@ -84,6 +84,27 @@ class EpisodeFiles:
         return [*(file for file in listed if file.is_file()), meta_file]
 
 
+class FileExporter:
+    """What exporters share whose episodes have files of their own, so that nothing is left between two of them."""
+
+    @property
+    def _files(self) -> EpisodeFiles:
+        raise NotImplementedError
+
+    def begin(self) -> None:
+        """Nothing is read before the first episode."""
+
+    def is_done(self, episode: Outgoing) -> bool:
+        """Whether this content was exported before in the same way."""
+        return self._files.is_done(episode)
+
+    def close(self) -> None:
+        """Nothing is left to write."""
+
+    def abort(self) -> None:
+        """Nothing is unfinished between two episodes."""
+
+
 def _belongs(file: str, name: str) -> bool:
     """Whether a file is named after an episode: NAME.mp4, NAME_frames.npy."""
     return Path(file).stem == name or file.startswith(f"{name}_")

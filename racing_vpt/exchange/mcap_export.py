@@ -17,7 +17,7 @@ import numpy as np
 
 from racing_vpt.data.columns import Columns
 from racing_vpt.exchange.contractor import DEGREES
-from racing_vpt.exchange.episode_files import EpisodeFiles
+from racing_vpt.exchange.episode_files import EpisodeFiles, FileExporter
 from racing_vpt.exchange.footage import encode_video, save_video, whole_file
 from racing_vpt.exchange.outgoing import Outgoing
 from racing_vpt.exchange.owa_messages import CAMERA, MOUSE_FLAGS, PROFILE, SCHEMAS, TOPICS, Devices, devices_of
@@ -35,7 +35,7 @@ Message = tuple[str, int, dict[str, object]]  # topic, nanoseconds, content
 
 
 @dataclass(frozen=True)
-class McapExport:
+class McapExport(FileExporter):
     """Writes NAME.mcap, NAME.mp4 (or the video's own container) and NAME.meta.json (`exporting.Exporter`).
 
     Args:
@@ -57,13 +57,6 @@ class McapExport:
     @property
     def _files(self) -> EpisodeFiles:
         return EpisodeFiles(self.out, KIND, {"crf": self.crf, "game": self.game.name if self.game else None})
-
-    def begin(self) -> None:
-        """Nothing is read before the first episode."""
-
-    def is_done(self, episode: Outgoing) -> bool:
-        """Whether this content was exported before in the same way."""
-        return self._files.is_done(episode)
 
     def write(self, episode: Outgoing) -> str:
         """Write an episode; returns what was changed.
@@ -99,12 +92,6 @@ class McapExport:
         if devices.rest:
             changes.append(f"no key or axis for {', '.join(devices.rest)}: in topic racing_vpt/controls only")
         return "; ".join(changes)
-
-    def close(self) -> None:
-        """Nothing is left to write."""
-
-    def abort(self) -> None:
-        """Nothing is unfinished between two episodes."""
 
 
 def mcap_writer(what: str) -> ModuleType:

@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from racing_vpt.exchange.episode_files import EpisodeFiles
+from racing_vpt.exchange.episode_files import EpisodeFiles, FileExporter
 from racing_vpt.exchange.footage import PictureFootage, save_video, whole_file
 from racing_vpt.exchange.mapping import ACTION
 from racing_vpt.exchange.options import Rows
@@ -21,7 +21,7 @@ KIND = "table"  # in the meta file of what is exported
 
 
 @dataclass(frozen=True)
-class TableExport:
+class TableExport(FileExporter):
     """Writes NAME.mp4 (or a folder NAME of pictures), NAME.csv and NAME.meta.json (`exporting.Exporter`).
 
     Args:
@@ -36,18 +36,11 @@ class TableExport:
     crf: int
     pictures: bool = False
 
-    def begin(self) -> None:
-        """Nothing is read before the first episode."""
-
     @property
     def _files(self) -> EpisodeFiles:
         return EpisodeFiles(
             self.out, KIND, {"rows": self.rows, "crf": self.crf, **({"pictures": True} if self.pictures else {})}
         )
-
-    def is_done(self, episode: Outgoing) -> bool:
-        """Whether this content was exported before in the same way."""
-        return self._files.is_done(episode)
 
     def write(self, episode: Outgoing) -> str:
         """Write an episode; returns what was changed.
@@ -79,12 +72,6 @@ class TableExport:
 
         self._files.write(episode, [table, shown], fill)
         return "" if kept else f"its video is encoded again, at crf {self.crf}"
-
-    def close(self) -> None:
-        """Nothing is left to write."""
-
-    def abort(self) -> None:
-        """Nothing is unfinished between two episodes."""
 
 
 def table_of(episode: Outgoing) -> Table:

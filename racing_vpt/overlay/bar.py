@@ -6,13 +6,12 @@ frame's end is the one that makes its line most likely. Any gradient, gap or tex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from racing_vpt.games.overlay import Lit
 from racing_vpt.overlay.colours import (
     MOST_SURE,
+    TwoColours,
     distance,
     main_direction,
     precision_of,
@@ -27,34 +26,14 @@ TRIMMED = 0.1  # share of frames with the worst fit, which do not teach the colo
 DISTINCT = 2.5  # standard deviations between lit and unlit below which nothing is lit
 
 
-@dataclass(frozen=True)
-class Bar:
-    """Colours of a bar.
+class Bar(TwoColours):
+    """A bar that grows."""
 
-    Args:
-        lit: float32 [L, 3] by position from where it grows.
-        unlit: float32 [L, 3].
-        precision: inverse covariance [3, 3] of what is left unexplained.
-        share: of the surroundings in the colours, float32 [3].
-        around: mean colour of the surroundings, float32 [3].
-        distinct: standard deviations between lit and unlit.
-    """
-
-    lit: np.ndarray
-    unlit: np.ndarray
-    precision: np.ndarray
-    share: np.ndarray
-    around: np.ndarray
-    distinct: float
-
-    @property
-    def moves(self) -> bool:
-        """Whether there is anything that grows."""
-        return self.distinct >= DISTINCT
+    LEAST_DISTINCT = DISTINCT
 
     def read(self, line: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ends float64 [T] in pixels from where the bar grows, and misfits float64 [T], of lines [T, L, 3]."""
-        values = line - self.share * (beside - self.around)
+        values = self.clean(line, beside)
         off, on = distance(values, self.unlit, self.precision), distance(values, self.lit, self.precision)
         ends = _ends(off, on)
         gap = self.lit - self.unlit

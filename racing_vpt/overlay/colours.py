@@ -6,6 +6,9 @@ display changes with the picture behind it) is subtracted.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import ClassVar
+
 import numpy as np
 
 LEAST_NOISE = 2.0  # grey levels: less is not told from rounding and compression
@@ -64,3 +67,35 @@ def two_levels(values: np.ndarray) -> tuple[float, float]:
     low, high = ordered[: best + 1], ordered[best + 1 :]
     spread = np.sqrt((low.var() * len(low) + high.var() * len(high)) / count + LEAST_NOISE**2 / 4)
     return float((low.mean() + high.mean()) / 2), float((high.mean() - low.mean()) / spread)
+
+
+@dataclass(frozen=True)
+class TwoColours:
+    """What is lit or unlit at each position or cell.
+
+    Args:
+        lit: float32 [L, 3] by position from where a bar grows, or by cell of a key.
+        unlit: float32 [L, 3].
+        precision: inverse covariance [3, 3] of what is left unexplained.
+        share: of the surroundings in the colours, float32 [3].
+        around: mean colour of the surroundings, float32 [3].
+        distinct: standard deviations between lit and unlit.
+    """
+
+    LEAST_DISTINCT: ClassVar[float]  # below it nothing is ever lit
+
+    lit: np.ndarray
+    unlit: np.ndarray
+    precision: np.ndarray
+    share: np.ndarray
+    around: np.ndarray
+    distinct: float
+
+    @property
+    def moves(self) -> bool:
+        """Whether anything is ever lit."""
+        return self.distinct >= self.LEAST_DISTINCT
+
+    def clean(self, colours: np.ndarray, beside: np.ndarray) -> np.ndarray:
+        """Colours [T, L, 3] without what the surroundings of the same shape add to them."""
+        return colours - self.share * (beside - self.around)

@@ -2,47 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
 from racing_vpt.games.overlay import Lit
-from racing_vpt.overlay.colours import distance, main_direction, precision_of, two_levels, without_surroundings
+from racing_vpt.overlay.colours import (
+    TwoColours,
+    distance,
+    main_direction,
+    precision_of,
+    two_levels,
+    without_surroundings,
+)
 
 ROUNDS = 6
 CELLS = 3  # a side: a key is looked at in this many rows and columns
 DISTINCT = 3.0  # standard deviations between the two states below which it never lights up
 
 
-@dataclass(frozen=True)
-class Key:
-    """Colours of a key.
+class Key(TwoColours):
+    """A key that lights up."""
 
-    Args:
-        lit: float32 [C, 3], by cell of its rectangle.
-        unlit: float32 [C, 3].
-        precision: inverse covariance [3, 3] of what is left unexplained.
-        share: of the surroundings in the colours, float32 [3].
-        around: mean colour of the surroundings, float32 [3].
-        distinct: standard deviations between lit and unlit, of all cells.
-    """
-
-    lit: np.ndarray
-    unlit: np.ndarray
-    precision: np.ndarray
-    share: np.ndarray
-    around: np.ndarray
-    distinct: float
-
-    @property
-    def moves(self) -> bool:
-        """Whether it ever lights up."""
-        return self.distinct >= DISTINCT
+    LEAST_DISTINCT = DISTINCT
 
     def read(self, cells: np.ndarray, beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Whether it is lit float64 [T], and misfits float64 [T], of cells [T, C, 3]."""
-        values = cells - self.share * (beside - self.around)
+        values = self.clean(cells, beside)
         off, on = (distance(values, means, self.precision).mean(1) for means in (self.unlit, self.lit))
         return (on < off).astype(np.float64), np.minimum(on, off)
 
